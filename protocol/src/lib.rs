@@ -1,2 +1,31 @@
-//! Placeholder.
+//! Everything that two Postern implementations must agree on, and nothing that touches the world.
+//!
+//! ```text
+//!  bytes --> ReceivedEnvelope --> Verified --> Message --> engine --> Persist | Apply | Send | Event | Wait
+//! ```
+//!
+//! Reading order: [`id`], [`cbor`], [`key`], [`kind`], [`envelope`], [`revision`], [`state`],
+//! [`trust`], [`frame`], [`session`], then the two roles.
+//!
+//! Refuses: IO, clocks, threads, randomness, environment. Time, random bytes and keys come in as
+//! arguments; the same inputs give the same bytes. A peer can cause a [`Reject`], never an error
+//! of ours and never a panic.
 #![no_std]
+
+extern crate alloc;
+
+#[cfg(all(feature = "testing", not(debug_assertions)))]
+compile_error!(
+    "the feature `testing` holds a signer that is no cryptography: it cannot be part of a release build"
+);
+
+pub mod cbor;
+pub mod envelope;
+pub mod id;
+pub mod key;
+pub mod kind;
+pub mod limits;
+pub mod reject;
+pub mod revision;
+
+pub use reject::Reject;

@@ -1,0 +1,203 @@
+//! From bytes to [`ReceivedEnvelope`]: size and shape, no trust.
+
+use super::Header;
+use crate::cbor::{KeyOrder, Kind, Reader, decode_all};
+use crate::id::{Digest, KeyId};
+use crate::key::ALGORITHM_ED25519;
+use crate::kind::MessageKind;
+use crate::limits::ENVELOPE_BYTES_MAX;
+use crate::reject::Reject;
+use crate::revision::{Epoch, Seq};
+
+/// First byte of a COSE_Sign1 in a file or vector: tag 18. Refused inside frames.
+pub const TAG_SIGN1: u8 = 0xd2;
+
+const LABEL_ALGORITHM: i128 = 1;
+const LABEL_CRIT: i128 = 2;
+const LABEL_KEY_ID: i128 = 4;
+const LABEL_SEMANTICS: i128 = -65_537;
+
+/// An envelope whose shape is right and whose signature nobody has looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedEnvelope<'a> {
+    pub(super) header: Header,
+    pub(super) key_id: KeyId,
+    pub(super) protected: &'a [u8],
+    pub(super) payload: &'a [u8],
+    pub(super) signature: &'a [u8],
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> ReceivedEnvelope<'a> {
+    /// Reads an untagged COSE_Sign1 (spec: #verification-order, steps up to the header).
+    ///
+    /// # Errors
+    /// `oversize`, a CBOR reject, `shape`, `unprotected-not-empty`, a header reject.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Reject> {
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(Reject::Oversize);
+        }
+        let (protected, payload, signature) = decode_all(bytes, read_outer)?;
+        let semantics = decode_all(protected, read_protected)?;
+        let header = semantics.check()?;
+        Ok(Self {
+            header,
+            key_id: semantics.key_id,
+            protected,
+            payload,
+            signature,
+            bytes,
+        })
+    }
+
+    /// Reads a COSE_Sign1 from a file: with or without tag 18. # Errors: as [`Self::parse`].
+    pub fn parse_tagged(bytes: &'a [u8]) -> Result<Self, Reject> {
+        match bytes.split_first() {
+            Some((&TAG_SIGN1, rest)) => Self::parse(rest),
+            Some(_) | None => Self::parse(bytes),
+        }
+    }
+
+    /// What the header claims; not to be believed before verification.
+    #[must_use]
+    pub const fn unverified_header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The key id that the header claims.
+    #[must_use]
+    pub const fn unverified_key_id(&self) -> KeyId {
+        self.key_id
+    }
+
+    /// The payload; not to be believed before verification. For display only.
+    #[must_use]
+    pub const fn unverified_payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The bytes that were parsed.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8], &'a [u8]), Reject> {
+    reader.array_of(4)?;
+    let protected = reader.bytes()?;
+    if reader.peek()? != Kind::Map {
+        return Err(Reject::Shape);
+    }
+    if reader.map()? != 0 {
+        return Err(Reject::UnprotectedNotEmpty);
+    }
+    Ok((protected, reader.bytes()?, reader.bytes()?))
+}
+
+/// Skips one envelope inside a frame and returns its bytes. # Errors: a CBOR reject or `shape`.
+pub fn skip_envelope<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
+    if reader.peek()? != Kind::Array {
+        return reader.item().and(Err(Reject::Shape));
+    }
+    reader.item()
+}
+
+/// The protected header as read, before the registry of kinds is asked.
+struct Semantics {
+    key_id: KeyId,
+    kind: u64,
+    epoch: u64,
+    seq: u64,
+    base: u64,
+    digest_length: usize,
+    digest: Option<Digest>,
+}
+
+fn read_protected(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {
+    let entries = reader.map()?;
+    let mut order = KeyOrder::new();
+    let mut algorithm = None;
+    let mut key_id = None;
+    let mut semantics = None;
+    let mut unknown = None;
+    for _ in 0..entries {
+        if !matches!(reader.peek()?, Kind::Uint | Kind::Nint) {
+            let key = reader.key()?;
+            order.check(key)?;
+            reader.item()?;
+            unknown = unknown.or(Some(Reject::HeaderLabelUnknown));
+            continue;
+        }
+        match reader.int_key(&mut order)? {
+            LABEL_ALGORITHM => algorithm = Some(reader.int()?),
+            LABEL_KEY_ID => key_id = Some(KeyId::from_bytes(reader.bytes_of()?)),
+            LABEL_SEMANTICS => semantics = Some(read_semantics(reader)?),
+            label => {
+                reader.item()?;
+                let reject = if label == LABEL_CRIT {
+                    Reject::CritUnknown
+                } else {
+                    Reject::HeaderLabelUnknown
+                };
+                unknown = unknown.or(Some(reject));
+            }
+        }
+    }
+    if let Some(reject) = unknown {
+        return Err(reject);
+    }
+    let (Some(algorithm), Some(key_id), Some(semantics)) = (algorithm, key_id, semantics) else {
+        return Err(Reject::Shape);
+    };
+    if algorithm != i128::from(ALGORITHM_ED25519) {
+        return Err(Reject::AlgorithmUnknown);
+    }
+    Ok(Semantics {
+        key_id,
+        ..semantics
+    })
+}
+
+fn read_semantics(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {
+    reader.array_of(5)?;
+    let (kind, epoch, seq, base) = (
+        reader.uint()?,
+        reader.uint()?,
+        reader.uint()?,
+        reader.uint()?,
+    );
+    let digest = reader.bytes()?;
+    Ok(Semantics {
+        key_id: KeyId::from_bytes([0; 8]),
+        kind,
+        epoch,
+        seq,
+        base,
+        digest_length: digest.len(),
+        digest: <[u8; 32]>::try_from(digest).ok().map(Digest::from_bytes),
+    })
+}
+
+impl Semantics {
+    fn check(&self) -> Result<Header, Reject> {
+        let kind = MessageKind::from_number(self.kind)?;
+        let (epoch, seq, base) = (
+            Epoch::new(self.epoch),
+            Seq::new(self.seq),
+            Seq::new(self.base),
+        );
+        kind.check_numbers(epoch, seq, base)?;
+        if self.digest.is_none() && self.digest_length != 0 {
+            return Err(Reject::DigestLength);
+        }
+        kind.check_digest_presence(seq, self.digest.is_some())?;
+        Ok(Header {
+            kind,
+            epoch,
+            seq,
+            base,
+            digest: self.digest,
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! From [`Draft`] to [`SealedEnvelope`]: the only thing that a transport may carry.
+
+use super::verify::{message_id, sig_structure};
+use super::{Binding, Header};
+use crate::cbor::Writer;
+use crate::id::MessageId;
+use crate::key::{ALGORITHM_ED25519, Signer};
+use crate::limits::ENVELOPE_BYTES_MAX;
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+/// A message to be signed: its header and its encoded payload.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// What it says.
+    pub header: Header,
+    /// Deterministic CBOR of the kind's payload.
+    pub payload: Vec<u8>,
+}
+
+/// A signed envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedEnvelope {
+    bytes: Vec<u8>,
+    message_id: MessageId,
+}
+
+impl SealedEnvelope {
+    /// The untagged COSE_Sign1.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes the untagged COSE_Sign1.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The message's identity.
+    #[must_use]
+    pub const fn message_id(&self) -> MessageId {
+        self.message_id
+    }
+}
+
+impl Draft {
+    /// Signs the draft for the channel that `binding` names.
+    ///
+    /// # Errors
+    /// `oversize` when the envelope would not fit; `plane-mismatch` when the binding names less than the kind binds.
+    pub fn seal(
+        &self,
+        binding: Binding<'_>,
+        signer: &dyn Signer,
+    ) -> Result<SealedEnvelope, Reject> {
+        let kind = self.header.kind;
+        let aad = binding
+            .aad(kind, kind.plane())
+            .ok_or(Reject::PlaneMismatch)?;
+        let protected = self.encode_protected(signer);
+        let to_be_signed = sig_structure(&protected, &aad, &self.payload);
+        let signature = signer.sign(&to_be_signed);
+        let mut writer = Writer::with_capacity(self.payload.len() + protected.len() + 80);
+        writer
+            .array(4)
+            .bytes(&protected)
+            .map(0)
+            .bytes(&self.payload)
+            .bytes(&signature);
+        let bytes = writer.into_bytes();
+        if bytes.len() > ENVELOPE_BYTES_MAX {
+            return Err(Reject::Oversize);
+        }
+        Ok(SealedEnvelope {
+            bytes,
+            message_id: message_id(&to_be_signed),
+        })
+    }
+
+    fn encode_protected(&self, signer: &dyn Signer) -> Vec<u8> {
+        let header = &self.header;
+        let mut writer = Writer::new();
+        writer.map(3).uint(1).int(ALGORITHM_ED25519);
+        writer
+            .uint(4)
+            .bytes(signer.public_key().key_id().as_bytes());
+        writer.int(-65_537).array(5).uint(header.kind.number());
+        writer
+            .uint(header.epoch.number())
+            .uint(header.seq.number())
+            .uint(header.base.number());
+        writer.bytes(
+            header
+                .digest
+                .as_ref()
+                .map_or(&[][..], |digest| digest.as_bytes()),
+        );
+        writer.into_bytes()
+    }
+}

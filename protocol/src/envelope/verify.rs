@@ -1,0 +1,131 @@
+//! From [`ReceivedEnvelope`] to [`Verified`]: the only way to believe bytes.
+
+use super::{Binding, Header, ReceivedEnvelope};
+use crate::cbor::Writer;
+use crate::id::{MessageId, Plane, Thumbprint};
+use crate::key::PublicKey;
+use crate::kind::Role;
+use crate::reject::Reject;
+use alloc::vec::Vec;
+use sha2::{Digest as _, Sha256};
+
+/// Which signer and plane the caller is ready to believe.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// The role that must have signed.
+    pub role: Role,
+    /// The plane that the message must be about.
+    pub plane: Option<Plane>,
+}
+
+/// A message whose signature, signer, kind, plane and channel are right.
+#[derive(Debug, Clone, Copy)]
+pub struct Verified<'a> {
+    header: Header,
+    payload: &'a [u8],
+    message_id: MessageId,
+    signer: Thumbprint,
+    bytes: &'a [u8],
+}
+
+impl<'a> Verified<'a> {
+    /// The signed header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The signed payload.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The message's identity.
+    #[must_use]
+    pub const fn message_id(&self) -> MessageId {
+        self.message_id
+    }
+
+    /// The key that signed.
+    #[must_use]
+    pub const fn signer(&self) -> Thumbprint {
+        self.signer
+    }
+
+    /// The envelope's bytes, to be kept or forwarded.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl<'a> ReceivedEnvelope<'a> {
+    /// Checks kind, plane and signature against what the caller is ready to believe.
+    ///
+    /// `keys` are those that hold `expected.role` now; `revoked` tells of keys that never count again.
+    ///
+    /// # Errors
+    /// `signer-role`, `plane-mismatch`, `signature-length`, `key-unknown`, `key-revoked`, `signature-invalid`.
+    pub fn verify<'k>(
+        &self,
+        expected: Expected,
+        binding: Binding<'_>,
+        keys: impl IntoIterator<Item = &'k PublicKey>,
+        revoked: impl Fn(&Thumbprint) -> bool,
+    ) -> Result<Verified<'a>, Reject> {
+        if self.header.kind.signer() != expected.role {
+            return Err(Reject::SignerRole);
+        }
+        if self.header.kind.plane() != expected.plane {
+            return Err(Reject::PlaneMismatch);
+        }
+        if self.signature.len() != 64 {
+            return Err(Reject::SignatureLength);
+        }
+        let matching = keys.into_iter().filter(|key| key.key_id() == self.key_id);
+        let Some(aad) = binding.aad(self.header.kind, expected.plane) else {
+            return Err(Reject::SignatureInvalid);
+        };
+        let to_be_signed = sig_structure(self.protected, &aad, self.payload);
+        let mut refusal = Reject::KeyUnknown;
+        for key in matching.take(crate::limits::KEY_CANDIDATES_MAX) {
+            if revoked(&key.thumbprint()) {
+                refusal = Reject::KeyRevoked;
+                continue;
+            }
+            match key.verify(&to_be_signed, self.signature) {
+                Ok(()) => return Ok(self.verified(key.thumbprint(), &to_be_signed)),
+                Err(reject) => refusal = reject,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn verified(&self, signer: Thumbprint, to_be_signed: &[u8]) -> Verified<'a> {
+        Verified {
+            header: self.header,
+            payload: self.payload,
+            message_id: message_id(to_be_signed),
+            signer,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// Encodes what is signed (RFC 9052 section 4.4).
+pub(super) fn sig_structure(protected: &[u8], aad: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(protected.len() + aad.len() + payload.len() + 32);
+    writer
+        .array(4)
+        .text("Signature1")
+        .bytes(protected)
+        .bytes(aad)
+        .bytes(payload);
+    writer.into_bytes()
+}
+
+/// Hashes what is signed: the message's identity, whatever the signature's bytes (spec: #message-id).
+pub(super) fn message_id(to_be_signed: &[u8]) -> MessageId {
+    MessageId::from_bytes(Sha256::digest(to_be_signed).into())
+}

@@ -1,0 +1,59 @@
+//! Every bound of the protocol, with its unit, its reason and where the spec states it.
+//!
+//! Nothing else in this crate may invent a size, count, depth or lifetime.
+
+/// Arrays and maps that may enclose each other, counted in containers (spec: #cbor-profile).
+/// Arbitrary, above the deepest message (5).
+pub const CBOR_DEPTH_MAX: usize = 8;
+/// Bytes of one free-standing CBOR item (spec: #cbor-profile): the largest section body.
+pub const CBOR_ITEM_BYTES_MAX: usize = 65_536;
+/// Bytes of one envelope (spec: #envelope): must pass a route that carries bodies of 48 KiB.
+pub const ENVELOPE_BYTES_MAX: usize = 48_128;
+/// Bytes of one frame (spec: #frames): 48 KiB passes the middleboxes we measured.
+pub const FRAME_BYTES_MAX: usize = 49_152;
+/// Candidate keys tried for one key id (spec: #keys): ids are hints, never identity.
+pub const KEY_CANDIDATES_MAX: usize = 4;
+/// Bytes of a tenant or device name (spec: #names): one DNS label.
+pub const NAME_BYTES_MAX: usize = 63;
+/// Bytes of a path (spec: #paths).
+pub const PATH_BYTES_MAX: usize = 255;
+/// Bytes of text or bytes in one value (spec: #values): half a frame and room for the envelope.
+pub const VALUE_BYTES_MAX: usize = 32_768;
+/// Bytes of a media type in a reference (spec: #values), as RFC 6838 allows for type and subtype.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// Bytes of one section body (spec: #digest): two body chunks.
+pub const SECTION_BYTES_MAX: usize = 65_536;
+/// Sections of one state (spec: #digest): the table with its names stays inside one envelope.
+pub const SECTIONS_MAX: usize = 512;
+/// Bytes of all section bodies of one state (spec: #digest).
+pub const STATE_BYTES_MAX: usize = 1_048_576;
+/// Earlier epochs that a snapshot names (spec: #lineage). Arbitrary, above the restarts between two reports.
+pub const LINEAGE_MAX: usize = 64;
+/// Entries of one list of a report (spec: #report). Arbitrary, keeps a full report below 16 KiB.
+pub const REPORT_LIST_MAX: usize = 16;
+/// Bytes of one result's output (spec: #report).
+pub const RESULT_OUTPUT_BYTES_MAX: usize = 512;
+/// Bytes of one body chunk (spec: #bodies): fits a frame beside its digest.
+pub const BODY_CHUNK_BYTES_MAX: usize = 32_768;
+/// Digests asked for in one fetch (spec: #bodies).
+pub const FETCH_DIGESTS_MAX: usize = 16;
+/// Largest frame counter of a session (spec: #sessions): 16 bits keep an idle poll at 34 bytes.
+pub const COUNTER_MAX: u64 = 65_535;
+/// Seconds that a poll may be held (spec: #poll): above the longest rung of the hold ladder.
+pub const HOLD_S_MAX: u64 = 300;
+/// Seconds of life of a session (spec: #sessions).
+pub const SESSION_AGE_S_MAX: u64 = 86_400;
+/// Milliseconds between two snapshots served for a `need` of one plane (spec: #need).
+pub const NEED_INTERVAL_MS: u64 = 5_000;
+/// Milliseconds that a peer's retry hint may ask for at most (spec: #answer).
+pub const RETRY_MS_MAX: u64 = 3_600_000;
+/// Tenants, mailboxes and revoked keys of one bundle, each (spec: #bundle).
+pub const BUNDLE_LIST_MAX: usize = 256;
+/// Bytes of a mailbox URL (spec: #bundle).
+pub const URL_BYTES_MAX: usize = 512;
+/// URLs of one mailbox (spec: #bundle).
+pub const URLS_MAX: usize = 8;
+/// Deltas kept behind the newest snapshot of a chain (spec: #mailboxes). Arbitrary.
+pub const CHAIN_DELTAS_MAX: usize = 64;
+/// Bytes of deltas kept behind the newest snapshot of a chain (spec: #mailboxes).
+pub const CHAIN_BYTES_MAX: usize = 131_072;
