@@ -145,16 +145,14 @@ impl<'a> Reader<'a> {
 
     /// Reads an integer in -2^63..2^64. # Errors: `shape`, `cbor-integer-range`, or the CBOR reject.
     pub fn int(&mut self) -> Result<i128, Reject> {
-        match self.peek()? {
-            Kind::Nint => {
-                let argument = self.head_of(1)?;
-                if argument > i64::MAX.unsigned_abs() {
-                    return Err(Reject::CborIntegerRange);
-                }
-                Ok(-1 - i128::from(argument))
-            }
-            _ => self.uint().map(i128::from),
+        if self.peek()? != Kind::Nint {
+            return self.uint().map(i128::from);
         }
+        let argument = self.head_of(1)?;
+        if argument > i64::MAX.unsigned_abs() {
+            return Err(Reject::CborIntegerRange);
+        }
+        Ok(-1 - i128::from(argument))
     }
 
     /// Reads a byte string. # Errors: `shape` for another type, or the CBOR reject.

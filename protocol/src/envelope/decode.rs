@@ -83,7 +83,10 @@ impl<'a> ReceivedEnvelope<'a> {
     }
 }
 
-fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8], &'a [u8]), Reject> {
+/// Protected header, payload and signature, in the order of the wire.
+type Outer<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
     reader.array_of(4)?;
     let protected = reader.bytes()?;
     if reader.peek()? != Kind::Map {
