@@ -1,0 +1,49 @@
+"""Writes all vector files below a directory: `python -m generate <directory>`."""
+
+import hashlib
+import importlib
+import json
+import pathlib
+import sys
+
+from . import encoding
+from .keys import keys_file
+
+MODULES = (
+    "c01_cbor", "c02_keys", "c03_valid", "c03_header", "c03_payload", "c04_state",
+)
+
+
+def write(path, document):
+    """Writes one JSON file and returns its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = (json.dumps(document, indent=1, ensure_ascii=True) + "\n").encode()
+    assert len(data) < 1 << 20, f"{path} is larger than 1 MiB"
+    path.write_bytes(data)
+    return data
+
+
+def row(name, data, count):
+    """Returns one row of the manifest."""
+    return {"file": name, "sha256": hashlib.sha256(data).hexdigest(), "count": count}
+
+
+def main(directory):
+    """Writes every file and the manifest."""
+    encoding.self_test()
+    base = pathlib.Path(directory)
+    keys = keys_file()
+    rows = [row("keys.json", write(base / "keys.json", keys), len(keys["keys"]))]
+    results = []
+    for module in MODULES:
+        for file in importlib.import_module(f".{module}", __package__).build():
+            data = write(base / file.path, file.document())
+            rows.append(row(file.path, data, len(file.tests)))
+            results += [test["result"] for test in file.tests]
+    valid, invalid = results.count("valid"), results.count("invalid")
+    write(base / "manifest.json", {"valid": valid, "invalid": invalid, "files": rows})
+    print(f"{len(rows)} files, {valid} valid, {invalid} invalid")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

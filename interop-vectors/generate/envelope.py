@@ -1,0 +1,158 @@
+"""Builds COSE_Sign1 envelopes, honest ones and ones that break exactly one rule."""
+
+from .encoding import Raw, encode
+from .hashing import sha256
+from .keys import SIGNERS, blob
+
+ROOT = SIGNERS["root"].thumbprint
+TENANT = "acme"
+DEVICE = "press-7"
+INCARNATION = blob("incarnation", 16)
+OTHER_INCARNATION = blob("incarnation before the reset", 16)
+EPOCH = (1_780_000_000 << 20) | 0x5_4321
+SEQ = 1 << 20
+PATH = "net/wifi/ssid"
+
+DELTA, SNAPSHOT, REPORT, REPORT_ACK = 0, 1, 2, 3
+ENROL_REQUEST, ENROL_ANSWER, BUNDLE, HELLO, WELCOME = 5, 6, 7, 9, 10
+DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 5: 2, 6: 4, 7: 1, 9: 4, 10: 4}
+PLANES = {DELTA: 0, SNAPSHOT: 0, REPORT: 1, REPORT_ACK: 0}
+ROLES = {
+    DELTA: "writer", SNAPSHOT: "writer", REPORT: "device", REPORT_ACK: "writer", ENROL_REQUEST: "enrolling",
+    ENROL_ANSWER: "writer", BUNDLE: "root", HELLO: "device", WELCOME: "mailbox",
+}
+
+
+def aad(kind, /, **other):
+    """Returns the external aad of a kind on the channel of the tests, or on another one."""
+    parts = [
+        other.get("root", ROOT), other.get("tenant", TENANT), other.get("device", DEVICE),
+        other.get("incarnation", INCARNATION), other.get("plane", PLANES.get(kind)),
+    ]
+    depth = other.get("depth", DEPTHS.get(kind, 5))
+    protocol = other.get("protocol", "postern/1")
+    return encode([protocol, other.get("kind", kind)] + parts[:depth])
+
+
+def protected(signer, kind, numbers, digest, **change):
+    """Returns the protected header, honest or with the named parts changed."""
+    labels = {1: -19, 4: signer.kid, -65537: [kind, *numbers, digest]}
+    labels.update(change.get("labels", {}))
+    for label in change.get("without", ()):
+        del labels[label]
+    return encode(labels)
+
+
+class Envelope:
+    """A signed message with everything an implementer needs to find where he diverges."""
+
+    def __init__(self, signer, kind, numbers, digest, payload, **change):
+        self.kind = kind
+        self.signer = signer
+        self.payload = payload
+        self.aad = change.get("aad", aad(kind))
+        if "protected" in change:
+            self.protected = change["protected"]
+        else:
+            self.protected = protected(signer, kind, numbers, digest, **change)
+        self.unprotected = change.get("unprotected", b"\xa0")
+        self.outer = change.get("outer")
+        self.signed_payload = change.get("signed_payload", payload)
+        self.signature = signer.sign(self.to_be_signed(**change))
+        if "signature" in change:
+            self.signature = change["signature"](self.signature)
+
+    def to_be_signed(self, **change):
+        """Returns the Sig_structure."""
+        if "tbs" in change:
+            return change["tbs"]
+        context = change.get("context", "Signature1")
+        parts = [context, self.protected, change.get("signed_aad", self.aad), self.signed_payload]
+        return encode(parts)
+
+    @property
+    def message_id(self):
+        """Returns the identity of the message."""
+        return sha256(self.to_be_signed())
+
+    @property
+    def expected(self):
+        """Returns what a receiver on the channel of the tests expects: key, aad, role, plane."""
+        return {
+            "public_key": self.signer.public, "aad": aad(self.kind), "role": ROLES.get(self.kind, "writer"),
+            "plane": PLANES.get(self.kind),
+        }
+
+    @property
+    def untagged(self):
+        """Returns the array as it travels."""
+        if self.outer:
+            return self.outer(self)
+        return encode([self.protected, Raw(self.unprotected), self.payload, self.signature])
+
+    @property
+    def tagged(self):
+        """Returns the array as it lies in files."""
+        return b"\xd2" + self.untagged
+
+
+def root_digest(state):
+    """Returns (root digest, {section: digest}) of a state of encodable values."""
+    bodies = section_bodies(state)
+    table = {name: sha256(body) for name, body in bodies.items()}
+    return sha256(encode(["postern-state", table])), table
+
+
+def section_bodies(state):
+    """Returns the encoded body of each section."""
+    sections = {}
+    for path, value in state.items():
+        name = path.split("/")[0] if "/" in path else ""
+        sections.setdefault(name, {})[path] = value
+    return {name: encode(body) for name, body in sections.items()}
+
+
+def delta(sets, removes=None, state=None, numbers=(EPOCH, SEQ, SEQ - 1), signer="writer", **change):
+    """Returns a delta; `state` is the state after it."""
+    digest = change.pop("digest", root_digest(state if state is not None else sets)[0])
+    payload = change.pop("payload", encode([sets] if removes is None else [sets, removes]))
+    return Envelope(SIGNERS[signer], DELTA, numbers, digest, payload, **change)
+
+
+def snapshot(state, lineage=(), numbers=(EPOCH, SEQ, 0), signer="writer", **change):
+    """Returns a snapshot of a state."""
+    root, table = root_digest(state)
+    payload = change.pop("payload", encode([table, [list(row) for row in lineage]]))
+    return Envelope(SIGNERS[signer], SNAPSHOT, numbers, change.pop("digest", root), payload, **change)
+
+
+def report(payload, digest, numbers=(EPOCH, 7, 0), signer="device-a", **change):
+    """Returns a report."""
+    return Envelope(SIGNERS[signer], REPORT, numbers, digest, encode(payload), **change)
+
+
+def enrol_request(key, signer, device=DEVICE, token=blob("token", 8), **change):
+    """Returns a request; `key` is the encodable key of the payload."""
+    payload = change.pop("payload", None) or encode([token, device, key, INCARNATION, blob("enrol nonce", 16)])
+    digest = change.pop("digest", sha256(payload))
+    return Envelope(SIGNERS[signer], ENROL_REQUEST, change.pop("numbers", (0, 0, 0)), digest, payload, **change)
+
+
+def bundle(number, previous, signer="root", fields=None, **change):
+    """Returns a bundle; `previous` is the message id of the one before, or empty."""
+    content = bundle_fields()
+    content.update(fields or {})
+    numbers = change.pop("numbers", (0, number, number - 1))
+    payload = change.pop("payload", encode(content))
+    return Envelope(SIGNERS[signer], BUNDLE, numbers, previous, payload, **change)
+
+
+def bundle_fields():
+    """Returns the content of the first bundle."""
+    return {
+        1: SIGNERS["root"].cose,
+        2: SIGNERS["recovery"].cose,
+        3: {TENANT: [1, SIGNERS["writer"].cose]},
+        4: [[SIGNERS["mailbox"].cose, ["https://box.example/"]]],
+        5: [],
+    }
