@@ -1,0 +1,155 @@
+"""Checks postern.cddl against samples of its own and against every published vector.
+
+Needs zcbor 0.9 and a cbor2 below 6 (spec/requirements.txt). Says loudly when it is skipped.
+Refuses to judge what CDDL cannot say: deterministic encoding, order, digests, signatures.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import sys
+
+SPEC = pathlib.Path(__file__).resolve().parent
+VECTORS = SPEC.parent / "interop-vectors" / "v1"
+QUANTITY_MAX = 100_000
+KINDS = {
+    0: "delta", 1: "snapshot", 2: "report", 3: "report-ack", 5: "enrol-request",
+    6: "enrol-answer", 7: "bundle", 9: "session-hello", 10: "session-welcome",
+}
+SESSION_FRAMES = {0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies"}
+PLAIN_FRAMES = {
+    16: "enrol", 17: "enrolled", 18: "ask", 19: "challenge-frame",
+    20: "hello", 21: "welcome", 22: "refused-frame", 23: "posted",
+}
+# Rejects that the grammar alone can find; the others need order, arithmetic or state.
+GRAMMATICAL = {"shape", "algorithm-unknown", "unprotected-not-empty", "signature-length", "epoch-zero", "seq-zero", "report-list-oversize"}
+
+DIGEST = bytes(32)
+KEY = {1: 1, -1: 6, -2: DIGEST}
+# (rule, item, whether it belongs): twice as many refusals as acceptances are in the vectors.
+SAMPLES = [
+    ("value", None, True), ("value", -5, True), ("value", 1.5, True), ("value", "x", True),
+    ("value", [DIGEST, 5, "text/plain"], True), ("value", [1], False), ("value", {}, False),
+    ("value", [DIGEST, 5, ""], False), ("value", "x" * 32769, False), ("value", -(2**63) - 1, False),
+    ("delta", [{"a/b": 1}], True), ("delta", [{}, ["a"]], True), ("delta", [{}], False),
+    ("delta", [{"a": 1}, []], False), ("delta", [{"": 1}], False), ("delta", [{"a": 1}, ["b"], 0], False),
+    ("snapshot", [{"": DIGEST}, []], True), ("snapshot", [{}, [[1, 1, DIGEST]]], True),
+    ("snapshot", [{"net": DIGEST[:31]}, []], False), ("snapshot", [{}, [[0, 1, DIGEST]]], False), ("snapshot", [{}], False),
+    ("report", [1, 2], True), ("report", [1, 2, {1: [[0, 1, 2, 3]]}], True), ("report", [1, 2, 1, 2, 1, 1], True),
+    ("report", [1, 2, 3, 4], False), ("report", [1, 2, {5: [[1, 2]]}], False), ("report", [1, 2, {2: []}], False),
+    ("report", [1, 2, {2: [[1, 2, 0, "x" * 513]]}], False), ("report", [1, 2, {4: [[5, 1]]}], False),
+    ("bundle", {1: KEY, 2: KEY, 3: {"t": [1, KEY]}, 4: [[KEY, ["https://m.example"]]], 5: [DIGEST]}, True),
+    ("bundle", {1: KEY, 2: KEY, 3: {}, 4: [], 5: []}, False), ("bundle", {1: KEY, 2: KEY, 3: {"t": [0, KEY]}, 4: [], 5: []}, False),
+    ("bundle", {1: KEY, 2: KEY, 3: {"t": [1, KEY]}, 4: [[KEY, []]], 5: []}, False),
+    ("join-line", {1: ["https://m"], 2: DIGEST, 3: DIGEST, 4: "t", 5: "d", 6: bytes(8), 7: DIGEST}, True),
+    ("join-line", {1: [], 2: DIGEST, 3: DIGEST, 4: "t", 5: "d", 6: bytes(8), 7: DIGEST}, False),
+    ("join-line", {1: ["https://m"], 2: DIGEST, 3: DIGEST, 4: "t", 5: "d", 6: bytes(7), 7: DIGEST}, False),
+    ("poll-body", [1, 25, 1, None, 5, 6], True), ("poll-body", [65535, 0, 0, 3, 5, 6, 7, 8], True),
+    ("poll-body", [0, 25, 1, None, 5, 6], False), ("poll-body", [1, 301, 1, None, 5, 6], False), ("poll-body", [1, 25, 1, None, 5, 6, 7], False),
+    ("answer-body", [1], True), ("answer-body", [1, {1: 500, 4: [[0, 72]]}], True), ("answer-body", [1, {5: 1}], False), ("answer-body", [1, [0, 1]], False),
+    ("need-body", [1, 0, 0, 0], True), ("need-body", [1, 2, 0, 0], False), ("need-body", [1, 0, 0], False),
+    ("fetch-body", [1, 0, [DIGEST, 0]], True), ("fetch-body", [1, 0], False), ("fetch-body", [1, 0] + [[DIGEST, 0]] * 17, False),
+    ("bodies-body", [1], True), ("bodies-body", [1, [DIGEST, 3, 0, b"abc"]], True), ("bodies-body", [1, [DIGEST, 3, 0, b""]], False),
+    ("ask", [18, 1], True), ("ask", [18, 2], False), ("refused-frame", [22, 114], True), ("refused-frame", [22, 114, 500], True), ("refused-frame", [22], False),
+    ("challenge-frame", [19, bytes(16), DIGEST, DIGEST], True), ("challenge-frame", [19, bytes(15), DIGEST, DIGEST], False),
+]
+
+
+def decode_sequence(cbor2, data):
+    """Returns the items of a CBOR sequence."""
+    stream, items = io.BytesIO(data), []
+    while stream.tell() < len(data):
+        items.append(cbor2.load(stream))
+    return items
+
+
+class Grammar:
+    """The rules of postern.cddl, each as a yes-or-no question."""
+
+    def __init__(self, zcbor, cbor2):
+        text = (SPEC / "postern.cddl").read_text(encoding="utf-8")
+        self.rules = zcbor.DataTranslator.from_cddl(text, QUANTITY_MAX).my_types
+        self.refusal = zcbor.CddlValidationError
+        self.cbor2 = cbor2
+
+    def accepts(self, rule, item):
+        """Tells whether an item, given as bytes or as a value, fits a rule."""
+        data = item if isinstance(item, bytes) else self.cbor2.dumps(item, canonical=True)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            try:
+                self.rules[rule].validate_str(data)
+            except (self.refusal, self.cbor2.CBORDecodeError):
+                return False
+        return True
+
+    def accepts_envelope(self, data):
+        """Tells whether an envelope, tagged or not, fits the rule of the kind it names."""
+        data = data.removeprefix(b"\xd2")
+        try:
+            outer = self.cbor2.loads(data)
+            kind = self.cbor2.loads(outer[0])[-65537][0]
+            rule = KINDS[kind]
+        except (self.cbor2.CBORDecodeError, LookupError, TypeError):
+            return False
+        return self.accepts(f"{rule}-envelope", data)
+
+    def accepts_frame(self, data):
+        """Tells whether a frame fits the rule of its type."""
+        try:
+            if data[0] in SESSION_FRAMES:
+                rule = f"{SESSION_FRAMES[data[0]]}-body"
+                items = decode_sequence(self.cbor2, data[5:-8])
+            else:
+                rule = PLAIN_FRAMES[data[0]]
+                items = decode_sequence(self.cbor2, data)
+        except (self.cbor2.CBORDecodeError, LookupError):
+            return False
+        return self.accepts(rule, items)
+
+
+def check_samples(grammar):
+    """Returns the samples on which the grammar is wrong."""
+    return [f"sample {rule} {item!r:.60}" for rule, item, fits in SAMPLES if grammar.accepts(rule, item) != fits]
+
+
+def check_vectors(grammar):
+    """Returns (how many envelopes and frames were checked, valid ones refused, invalid ones accepted)."""
+    checked, wrong, lax = 0, [], []
+    for path in sorted(VECTORS.glob("**/*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for test in document.get("tests", []) if isinstance(document, dict) else []:
+            for field, accepts in (("cose", grammar.accepts_envelope), ("frame", grammar.accepts_frame)):
+                if not isinstance(test.get(field), str):
+                    continue
+                is_valid = test["result"] == "valid"
+                if not is_valid and test.get("error") not in GRAMMATICAL:
+                    continue
+                checked += 1
+                if accepts(bytes.fromhex(test[field])) != is_valid:
+                    (wrong if is_valid else lax).append(f"{path.relative_to(VECTORS)} {test['name']} ({test.get('error', 'valid')})")
+    return checked, wrong, lax
+
+
+def main():
+    """Checks everything; returns the exit status."""
+    try:
+        import cbor2
+        import zcbor
+    except ImportError as error:
+        print(f"SKIPPED: the CDDL check needs `pip install -r spec/requirements.txt` ({error})")
+        return 0
+    grammar = Grammar(zcbor, cbor2)
+    wrong = check_samples(grammar)
+    checked, wrong_vectors, lax = check_vectors(grammar)
+    wrong += wrong_vectors
+    for line in wrong:
+        print(f"WRONG: {line}")
+    for line in lax:
+        print(f"beyond the grammar: {line}")
+    print(f"{len(grammar.rules)} rules, {len(SAMPLES)} samples, {checked} vectors, {len(lax)} beyond the grammar, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
