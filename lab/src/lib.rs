@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Real proxies and real processes, as a library for tests.
+//!
+//! ```text
+//!  test ──▶ Process(postern device) ──CONNECT──▶ Squid ──▶ Process(postern controller) or Origin
+//!    │                                            │
+//!    └─ reads captured output, kills by pid       └─ access log, corporate certificates from Pki
+//! ```
+//!
+//! Everything listens on loopback, on ports chosen when the test runs, in a temporary folder of its own, and ends
+//! when its value is dropped. The crate refuses to fetch or install anything (`./test` provisions), to end a process
+//! that it did not start, and to wait without a bound: the only sleep stands in [`wait`].
+
+pub mod config;
+mod error;
+mod folder;
+mod origin;
+mod pki;
+mod process;
+mod squid;
+pub mod wait;
+
+pub use error::LabError;
+pub use folder::Folder;
+pub use origin::Origin;
+pub use pki::Pki;
+pub use process::{Binary, Finished, Process};
+pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, Kind, Plan, Squid, Tree};

@@ -1,0 +1,56 @@
+//! Everything the lab reads from the environment, and the only place that does.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `POSTERN_BIN` | the release binary under test | `<target>/release/postern` |
+//! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
+//! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
+//! | `POSTERN_LAB_REQUIRED` | `1`: a missing part fails instead of being skipped | off |
+
+use std::path::{Path, PathBuf};
+
+/// Returns the release binary of `postern`, whether or not it exists.
+#[must_use]
+pub fn postern_binary() -> PathBuf {
+    path_of("POSTERN_BIN").unwrap_or_else(|| target_folder().join("release").join("postern"))
+}
+
+/// Returns the folder into which the Debian packages of Squid were unpacked, whether or not it exists.
+#[must_use]
+pub fn squid_root() -> PathBuf {
+    path_of("POSTERN_SQUID_ROOT").unwrap_or_else(|| {
+        path_of("POSTERN_CACHE")
+            .unwrap_or_else(|| target_folder().join("lab"))
+            .join("squid")
+    })
+}
+
+/// Returns whether a missing part must fail the test instead of skipping it.
+#[must_use]
+pub fn lab_is_required() -> bool {
+    variable("POSTERN_LAB_REQUIRED").is_some_and(|value| value == "1")
+}
+
+/// Returns cargo's target folder: `CARGO_TARGET_DIR`, or `target` at the top of the repository.
+fn target_folder() -> PathBuf {
+    path_of("CARGO_TARGET_DIR").unwrap_or_else(|| top_folder().join("target"))
+}
+
+fn top_folder() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Reads a path; a relative one counts from the top of the repository, because tests run in the folder of their crate.
+fn path_of(name: &str) -> Option<PathBuf> {
+    variable(name).map(|value| top_folder().join(value))
+}
+
+/// Reads a variable; an empty one counts as unset.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lab's one place that reads the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

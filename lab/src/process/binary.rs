@@ -1,0 +1,127 @@
+//! The release binary under test. It is found, never built: a test that builds would hide what is tested.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{LabError, config};
+
+/// The `postern` release binary.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    path: PathBuf,
+}
+
+impl Binary {
+    /// Finds the release binary: `POSTERN_BIN`, or `target/release/postern`.
+    ///
+    /// # Errors
+    /// [`LabError::Missing`] with the command that builds it.
+    pub fn postern() -> Result<Self, LabError> {
+        Self::at(config::postern_binary())
+    }
+
+    /// Finds the release binary, or says loudly that `scenario` is skipped without it.
+    ///
+    /// # Errors
+    /// [`LabError::Missing`] instead of `None` when `POSTERN_LAB_REQUIRED` is `1`.
+    pub fn postern_or_skip(scenario: &str) -> Result<Option<Self>, LabError> {
+        or_skip(scenario, Self::postern())
+    }
+
+    fn at(path: PathBuf) -> Result<Self, LabError> {
+        if path.is_file() {
+            return Ok(Self { path });
+        }
+        Err(LabError::Missing {
+            what: "the release binary",
+            path,
+            remedy: "run `cargo build --release -p postern-daemon` or set POSTERN_BIN",
+        })
+    }
+
+    /// Returns where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Prepares a command line with `arguments`, and an environment without proxies, log settings or the lab's own
+    /// variables, so that a scenario sees only what it sets itself.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(arguments);
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command
+                .env_remove(name)
+                .env_remove(name.to_ascii_uppercase());
+        }
+        for name in [
+            "RUST_LOG",
+            "POSTERN_BIN",
+            "POSTERN_SQUID_ROOT",
+            "POSTERN_CACHE",
+            "POSTERN_LAB_REQUIRED",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+/// Turns a missing part into a loud skip, unless the lab is required.
+///
+/// The line goes past the capture of the test runner, so that a passing run still shows what it did not test.
+pub(crate) fn or_skip<T>(
+    scenario: &str,
+    found: Result<T, LabError>,
+) -> Result<Option<T>, LabError> {
+    match found {
+        Ok(part) => Ok(Some(part)),
+        Err(error @ LabError::Missing { .. }) if !config::lab_is_required() => {
+            // A closed standard error is no reason to fail a test.
+            drop(writeln!(std::io::stderr(), "SKIPPED: {scenario} ({error})"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_that_is_missing_names_the_build_command() {
+        let error = Binary::at(PathBuf::from("/nonexistent/postern"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("cargo build --release -p postern-daemon"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn command_of_the_binary_sees_no_proxy() {
+        let binary = Binary {
+            path: PathBuf::from("/bin/true"),
+        };
+        let command = binary.command(&["status"]);
+        let removed = |name: &str| {
+            command
+                .get_envs()
+                .any(|(key, value)| key == name && value.is_none())
+        };
+        for name in [
+            "https_proxy",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "all_proxy",
+            "RUST_LOG",
+        ] {
+            assert!(removed(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Writes Squid's configuration and gathers what it reads at run time into the instance's folder.
+//!
+//! Copies instead of paths into the unpacked tree: Squid started by root continues as user `proxy`, and the tree may
+//! stand below a folder that this user cannot enter.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::{BASIC_USER, Kind, Plan, Tree};
+use crate::{Folder, LabError, Process};
+
+pub(super) const FILE: &str = "squid.conf";
+pub(super) const ACCESS_LOG: &str = "access.log";
+pub(super) const CACHE_LOG: &str = "cache.log";
+pub(super) const LIBRARIES: &str = "libraries";
+
+const PASSWORDS: &str = "passwords";
+const BASIC_HELPER: &str = "basic_ncsa_auth";
+const CERTIFICATE_HELPER: &str = "security_file_certgen";
+const CERTIFICATE_STORE: &str = "certificates";
+
+/// MD5 of [`super::BASIC_PASSWORD`] in hexadecimal, the oldest form that Squid's helper reads.
+const BASIC_PASSWORD_MD5: &str = "33e1b232a4e6fa0028a6670753749a17";
+
+/// Fills a new folder with everything but the configuration itself.
+pub(super) fn prepare(tree: &Tree, plan: &Plan<'_>) -> Result<Folder, LabError> {
+    let folder = Folder::new()?;
+    folder.copy_in(&tree.libraries(), LIBRARIES)?;
+    folder.copy_in(&tree.error_pages(), "errors")?;
+    folder.write("mime.conf", "")?;
+    folder.write(
+        "hosts",
+        format!("127.0.0.1 localhost {}\n", plan.names.join(" ")),
+    )?;
+    match plan.kind {
+        Kind::Plain => {}
+        Kind::Basic => {
+            folder.copy_in(&tree.helper(BASIC_HELPER), BASIC_HELPER)?;
+            folder.write_secret(PASSWORDS, format!("{BASIC_USER}:{BASIC_PASSWORD_MD5}\n"))?;
+        }
+        Kind::Bump => {
+            folder.write("trusted.pem", plan.trusted_pem)?;
+            folder.write_secret(
+                "corp.pem",
+                format!("{}{}", plan.pki.corp_ca_pem, plan.pki.corp_key_pem),
+            )?;
+            folder.copy_in(&tree.helper(CERTIFICATE_HELPER), CERTIFICATE_HELPER)?;
+            make_certificate_store(&folder)?;
+        }
+    }
+    folder.give_to_proxy_user()?;
+    Ok(folder)
+}
+
+fn make_certificate_store(folder: &Folder) -> Result<(), LabError> {
+    let mut command = Command::new(folder.path().join(CERTIFICATE_HELPER));
+    command
+        .arg("-c")
+        .arg("-s")
+        .arg(folder.path().join(CERTIFICATE_STORE))
+        .arg("-M")
+        .arg("4MB");
+    command.env("LD_LIBRARY_PATH", folder.path().join(LIBRARIES));
+    let made = Process::run("certificate-store", command, folder.path(), b"")?;
+    if made.status.success() {
+        return Ok(());
+    }
+    Err(LabError::Ended {
+        name: CERTIFICATE_HELPER.to_owned(),
+        status: made.status.to_string(),
+        what: "its certificate store".to_owned(),
+        evidence: made.stderr,
+    })
+}
+
+/// Writes the configuration for one port.
+pub(super) fn write(folder: &Folder, plan: &Plan<'_>, address: SocketAddr) -> Result<(), LabError> {
+    folder
+        .write(FILE, text(folder.path(), plan, address))
+        .map(drop)
+}
+
+fn text(at: &Path, plan: &Plan<'_>, address: SocketAddr) -> String {
+    let at = at.display();
+    let ports = plan
+        .allowed_ports
+        .iter()
+        .map(u16::to_string)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let listener = match plan.kind {
+        Kind::Plain | Kind::Basic => format!("http_port {address}"),
+        Kind::Bump => format!(
+            "http_port {address} ssl-bump tls-cert={at}/corp.pem generate-host-certificates=on dynamic_cert_mem_cache_size=4MB"
+        ),
+    };
+    let special = match plan.kind {
+        Kind::Plain => "http_access allow localhost".to_owned(),
+        Kind::Basic => format!(
+            "auth_param basic program {at}/{BASIC_HELPER} {at}/{PASSWORDS}\n\
+             auth_param basic children 2 startup=1 idle=1\n\
+             auth_param basic realm Corp Proxy\n\
+             acl authenticated proxy_auth REQUIRED\n\
+             http_access allow authenticated"
+        ),
+        Kind::Bump => format!(
+            "sslcrtd_program {at}/{CERTIFICATE_HELPER} -s {at}/{CERTIFICATE_STORE} -M 4MB\n\
+             sslcrtd_children 2 startup=1 idle=1\n\
+             tls_outgoing_options cafile={at}/trusted.pem\n\
+             acl first_step at_step SslBump1\n\
+             ssl_bump peek first_step\n\
+             ssl_bump bump all\n\
+             http_access allow localhost"
+        ),
+    };
+    format!(
+        "visible_hostname proxy.corp.test\n\
+         {listener}\n\
+         pid_filename none\n\
+         access_log stdio:{at}/{ACCESS_LOG} squid\n\
+         buffered_logs off\n\
+         cache_log {at}/{CACHE_LOG}\n\
+         cache deny all\n\
+         cache_mem 8 MB\n\
+         coredump_dir none\n\
+         shutdown_lifetime 1 second\n\
+         netdb_filename none\n\
+         pinger_enable off\n\
+         unlinkd_program /bin/true\n\
+         max_filedescriptors 1024\n\
+         mime_table {at}/mime.conf\n\
+         icon_directory {at}/errors\n\
+         error_directory {at}/errors\n\
+         hosts_file {at}/hosts\n\
+         dns_nameservers 127.0.0.1\n\
+         acl allowed_ports port {ports}\n\
+         acl CONNECT method CONNECT\n\
+         http_access deny CONNECT !allowed_ports\n\
+         {special}\n\
+         http_access deny all\n"
+    )
+}

@@ -1,0 +1,209 @@
+//! A real Squid on loopback, in the three shapes that an enterprise network shows most: a plain CONNECT proxy with a
+//! port list, the same behind Basic authentication, and one that inspects TLS with its own authority.
+//!
+//! The program comes from Debian's package `squid-openssl`, unpacked privately by `./test` and never installed.
+//! Every instance runs on a free port, in a folder of its own that holds copies of everything its unprivileged user
+//! must read. It refuses to use an installed Squid or the system's configuration.
+
+mod access;
+mod configuration;
+mod tree;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+pub use access::AccessLine;
+pub use tree::Tree;
+
+use crate::{Folder, LabError, Pki, Process, process, wait};
+
+/// The only user that a [`Kind::Basic`] proxy knows.
+pub const BASIC_USER: &str = "alice";
+/// The password of [`BASIC_USER`].
+pub const BASIC_PASSWORD: &str = "s3cret";
+
+/// How often another port is tried when the chosen one was taken between choosing and listening.
+const PORT_TRIES_MAX: u32 = 3;
+
+/// Which proxy to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// CONNECT for everybody on this machine, to the allowed ports only.
+    Plain,
+    /// As `Plain`, with 407 until [`BASIC_USER`] and [`BASIC_PASSWORD`] are sent.
+    Basic,
+    /// As `Plain`, ending TLS in the proxy and presenting certificates signed by the corporate authority.
+    Bump,
+}
+
+/// What a proxy allows, knows and trusts.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Which proxy to play.
+    pub kind: Kind,
+    /// Ports to which CONNECT is allowed: they play 443. Any other gets 403.
+    pub allowed_ports: &'a [u16],
+    /// Names that only this proxy resolves, all to 127.0.0.1: they prove that the client resolves nothing itself.
+    pub names: &'a [&'a str],
+    /// Holds the corporate authority with which [`Kind::Bump`] signs.
+    pub pki: &'a Pki,
+    /// PEM certificates that [`Kind::Bump`] trusts on its far side: `&pki.origin_ca_pem`, or a controller's own.
+    pub trusted_pem: &'a str,
+}
+
+/// A running Squid; killed when dropped.
+#[derive(Debug)]
+pub struct Squid {
+    process: Process,
+    address: SocketAddr,
+    folder: Folder,
+    tree: Tree,
+}
+
+impl Squid {
+    /// Starts a Squid and waits until its port is open.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] with the end of its log when it refuses its configuration; [`LabError::Io`] when its folder
+    /// cannot be prepared.
+    pub fn start(tree: &Tree, plan: &Plan<'_>) -> Result<Self, LabError> {
+        let folder = configuration::prepare(tree, plan)?;
+        let mut tries = 0;
+        loop {
+            let address = free_address()?;
+            configuration::write(&folder, plan, address)?;
+            match launch(tree, &folder, address) {
+                Ok(process) => {
+                    return Ok(Self {
+                        process,
+                        address,
+                        folder,
+                        tree: tree.clone(),
+                    });
+                }
+                Err(LabError::Ended { evidence, .. })
+                    if tries < PORT_TRIES_MAX && evidence.contains("Address already") =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the proxy URL without credentials: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the running process, to kill it or read its pid.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts it again on the same port after it was killed, and waits until the port is open.
+    ///
+    /// # Errors
+    /// As [`Squid::start`].
+    pub fn restart(&mut self) -> Result<(), LabError> {
+        self.process.kill_9()?;
+        self.process = launch(&self.tree, &self.folder, self.address)?;
+        Ok(())
+    }
+
+    /// Returns every line of the access log so far. A tunnel stands there only after it was closed.
+    #[must_use]
+    pub fn access_log(&self) -> Vec<AccessLine> {
+        AccessLine::parse_all(&process::read(
+            &self.folder.path().join(configuration::ACCESS_LOG),
+        ))
+    }
+
+    /// Waits until a line of the access log satisfies `wanted`, and returns it.
+    ///
+    /// # Errors
+    /// [`LabError::GaveUp`] with the end of both logs when no such line comes.
+    pub fn wait_for_access(
+        &self,
+        what: &str,
+        wanted: impl Fn(&AccessLine) -> bool,
+    ) -> Result<AccessLine, LabError> {
+        let found = wait::until(what, || {
+            Ok(self.access_log().into_iter().find(|line| wanted(line)))
+        });
+        found.map_err(|error| match error {
+            LabError::GaveUp { what, evidence: _ } => LabError::GaveUp {
+                what,
+                evidence: self.evidence(),
+            },
+            other @ (LabError::Io { .. }
+            | LabError::Missing { .. }
+            | LabError::Ended { .. }
+            | LabError::Certificate(_)
+            | LabError::Tls(_)
+            | LabError::Pem(_)) => other,
+        })
+    }
+
+    fn evidence(&self) -> String {
+        let log = |name| process::read(&self.folder.path().join(name));
+        let (access, cache) = (
+            log(configuration::ACCESS_LOG),
+            log(configuration::CACHE_LOG),
+        );
+        format!(
+            "--- access log\n{}\n--- cache log\n{}",
+            process::tail(&access),
+            process::tail(&cache)
+        )
+    }
+}
+
+fn launch(tree: &Tree, folder: &Folder, address: SocketAddr) -> Result<Process, LabError> {
+    let mut process = Process::start("squid", tree.command(folder), folder.path())?;
+    let opened = process.wait_for_port(address);
+    opened
+        .map(|()| process)
+        .map_err(|error| with_cache_log(error, folder))
+}
+
+/// Squid explains itself in its log and says little elsewhere.
+fn with_cache_log(error: LabError, folder: &Folder) -> LabError {
+    let log = process::read(&folder.path().join(configuration::CACHE_LOG));
+    let add = |evidence: String| format!("{evidence}\n--- cache log\n{}", process::tail(&log));
+    match error {
+        LabError::Ended {
+            name,
+            status,
+            what,
+            evidence,
+        } => LabError::Ended {
+            name,
+            status,
+            what,
+            evidence: add(evidence),
+        },
+        LabError::GaveUp { what, evidence } => LabError::GaveUp {
+            what,
+            evidence: add(evidence),
+        },
+        other @ (LabError::Io { .. }
+        | LabError::Missing { .. }
+        | LabError::Certificate(_)
+        | LabError::Tls(_)
+        | LabError::Pem(_)) => other,
+    }
+}
+
+/// Chooses a port that is free now. Somebody else may take it before Squid does: see [`PORT_TRIES_MAX`].
+fn free_address() -> Result<SocketAddr, LabError> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("find a free port"))?;
+    listener.local_addr().map_err(LabError::io("read the port"))
+}
