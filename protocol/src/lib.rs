@@ -25,7 +25,9 @@ pub mod id;
 pub mod key;
 pub mod kind;
 pub mod limits;
+pub mod message;
 pub mod reject;
 pub mod revision;
+pub mod state;
 
 pub use reject::Reject;

@@ -1,0 +1,80 @@
+//! What an envelope of a plane means: delta, snapshot, report or its acknowledgement.
+//!
+//! ```text
+//!  Verified --PlaneMessage::decode--> PlaneMessage
+//! ```
+//!
+//! The only way in is a verified envelope. The kinds of enrolment, trust and sessions have codecs of
+//! their own beside what they are about. Refuses to decide whether a message is the next one.
+
+mod report;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use report::{
+    ListNumber, LostCounts, RejectNote, Report, ReportLists, ResultNote, SupersededNote,
+};
+pub use snapshot::Snapshot;
+
+use crate::cbor::decode_all;
+use crate::envelope::Verified;
+use crate::kind::MessageKind;
+use crate::reject::Reject;
+use crate::revision::Revision;
+use crate::state::DeltaView;
+
+/// Payload of a report-ack: the header says it all (spec: #kinds).
+pub const REPORT_ACK_PAYLOAD: &[u8] = &[0x80];
+
+/// The meaning of a verified envelope of a plane.
+#[derive(Debug, Clone)]
+pub enum PlaneMessage<'a> {
+    /// The change from the header's base to its seq.
+    Delta(DeltaView<'a>),
+    /// A whole state.
+    Snapshot(Snapshot),
+    /// Where a device stands.
+    Report(Report),
+    /// The header's report and all before it are held by the controller.
+    ReportAck,
+}
+
+impl<'a> PlaneMessage<'a> {
+    /// Decodes the payload of a verified envelope.
+    ///
+    /// # Errors
+    /// `signer-role` for a kind that is not of a plane: the caller verified it for another purpose.
+    /// `digest-mismatch` for a snapshot whose table has another root; `digest-length` for a report
+    /// whose header has a digest without an applied revision, or none with one; the rejects of the
+    /// payload.
+    pub fn decode(verified: &Verified<'a>) -> Result<Self, Reject> {
+        let header = verified.header();
+        let payload = verified.payload();
+        match header.kind {
+            MessageKind::Delta => DeltaView::decode(payload).map(Self::Delta),
+            MessageKind::Snapshot => {
+                let snapshot = Snapshot::decode(payload, header.epoch)?;
+                if header.digest != Some(snapshot.table.root()) {
+                    return Err(Reject::DigestMismatch);
+                }
+                Ok(Self::Snapshot(snapshot))
+            }
+            MessageKind::Report => {
+                let report = Report::decode(payload)?;
+                if header.digest.is_some() != (report.applied != Revision::NONE) {
+                    return Err(Reject::DigestLength);
+                }
+                Ok(Self::Report(report))
+            }
+            MessageKind::ReportAck => {
+                decode_all(payload, |reader| reader.array_of(0)).map(|()| Self::ReportAck)
+            }
+            MessageKind::EnrolRequest
+            | MessageKind::EnrolAnswer
+            | MessageKind::Bundle
+            | MessageKind::SessionHello
+            | MessageKind::SessionWelcome => Err(Reject::SignerRole),
+        }
+    }
+}

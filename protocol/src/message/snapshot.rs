@@ -1,0 +1,67 @@
+//! The payload of a snapshot: the section table and the lineage.
+
+use crate::cbor::{Reader, Writer, decode_all};
+use crate::id::Digest;
+use crate::limits::LINEAGE_MAX;
+use crate::reject::Reject;
+use crate::revision::{Epoch, Lineage, LineageEntry, Revision, Seq};
+use crate::state::SectionTable;
+use alloc::vec::Vec;
+
+/// A whole state by its section table (spec: #snapshot).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The sections and their body digests.
+    pub table: SectionTable,
+    /// The earlier epochs that the writer continues.
+    pub lineage: Lineage,
+}
+
+impl Snapshot {
+    /// Encodes the payload.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.array(2);
+        self.table.encode(&mut writer);
+        writer.array(self.lineage.entries().len());
+        for entry in self.lineage.entries() {
+            writer
+                .array(3)
+                .uint(entry.last.epoch.number())
+                .uint(entry.last.seq.number())
+                .bytes(entry.digest.as_bytes());
+        }
+        writer.into_bytes()
+    }
+
+    /// Reads the payload of a snapshot of `epoch`.
+    ///
+    /// # Errors
+    /// `shape`, `section-invalid`, `state-oversize`, `lineage-invalid`, or the CBOR reject.
+    pub fn decode(payload: &[u8], epoch: Epoch) -> Result<Self, Reject> {
+        decode_all(payload, |reader| {
+            reader.array_of(2)?;
+            let table = SectionTable::decode(reader)?;
+            let lineage = read_lineage(reader, epoch)?;
+            Ok(Self { table, lineage })
+        })
+    }
+}
+
+fn read_lineage(reader: &mut Reader<'_>, epoch: Epoch) -> Result<Lineage, Reject> {
+    let length = reader.array()?;
+    if length > LINEAGE_MAX {
+        return Err(Reject::LineageInvalid);
+    }
+    let entries: Result<Vec<_>, Reject> = (0..length)
+        .map(|_| {
+            reader.array_of(3)?;
+            Ok(LineageEntry {
+                last: Revision::new(Epoch::new(reader.uint()?), Seq::new(reader.uint()?)),
+                digest: Digest::from_bytes(reader.bytes_of()?),
+            })
+        })
+        .collect();
+    Lineage::new(entries?, epoch)
+}

@@ -1,0 +1,202 @@
+//! Deltas: what is set and what is removed between two revisions.
+//!
+//! [`DeltaView`] is a delta that was checked but not copied: the receiving side reads paths and
+//! values out of the message itself. [`Delta`] is the owned form that the writer makes.
+
+use super::path::{Path, check_path, encoded_order};
+use super::value::{Value, ValueView};
+use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
+use crate::reject::Reject;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// A checked delta inside a message (spec: #delta).
+#[derive(Debug, Clone, Copy)]
+pub struct DeltaView<'a> {
+    set: &'a [u8],
+    set_length: usize,
+    remove: &'a [u8],
+    remove_length: usize,
+}
+
+impl<'a> DeltaView<'a> {
+    /// Reads a delta's payload in one pass and without allocating.
+    ///
+    /// # Errors
+    /// `shape`, `path-invalid`, `value-invalid`, `value-oversize`, `delta-empty`, `delta-order`,
+    /// `delta-conflict`, or the CBOR reject.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, Reject> {
+        decode_all(payload, |reader| Self::read(reader, payload))
+    }
+
+    fn read(reader: &mut Reader<'a>, payload: &'a [u8]) -> Result<Self, Reject> {
+        let members = reader.array()?;
+        if !(1..=2).contains(&members) {
+            return Err(Reject::Shape);
+        }
+        let set_length = reader.map()?;
+        let set_start = reader.position();
+        let mut order = KeyOrder::new();
+        for _ in 0..set_length {
+            check_path(reader.text_key(&mut order)?)?;
+            ValueView::decode(reader)?;
+        }
+        let mut view = Self {
+            set: payload
+                .get(set_start..reader.position())
+                .unwrap_or_default(),
+            set_length,
+            remove: &[],
+            remove_length: 0,
+        };
+        if members == 2 {
+            view.remove_length = reader.array()?;
+            let start = reader.position();
+            view.check_removals(reader)?;
+            view.remove = payload.get(start..reader.position()).unwrap_or_default();
+        } else if set_length == 0 {
+            return Err(Reject::DeltaEmpty);
+        }
+        Ok(view)
+    }
+
+    /// Walks the removals beside the sets: both ascend, so that one pass finds a path in both.
+    fn check_removals(&self, reader: &mut Reader<'a>) -> Result<(), Reject> {
+        if self.remove_length == 0 {
+            return Err(Reject::Shape);
+        }
+        let mut previous: Option<&str> = None;
+        let mut sets = self.sets().map(|(path, _)| path).peekable();
+        let mut conflict = None;
+        for _ in 0..self.remove_length {
+            let path = reader.text()?;
+            check_path(path)?;
+            if previous.is_some_and(|previous| encoded_order(previous, path) != Ordering::Less) {
+                return Err(Reject::DeltaOrder);
+            }
+            previous = Some(path);
+            let is_below = |set: &&str| encoded_order(set, path) == Ordering::Less;
+            while sets.next_if(is_below).is_some() {}
+            if sets.peek() == Some(&path) {
+                conflict = Some(Reject::DeltaConflict);
+            }
+        }
+        conflict.map_or(Ok(()), Err)
+    }
+
+    /// Returns what is set, ascending by encoding.
+    pub fn sets(&self) -> impl Iterator<Item = (&'a str, ValueView<'a>)> + use<'a> {
+        let mut reader = Reader::new(self.set);
+        (0..self.set_length).map_while(move |_| {
+            let path = reader.text().ok()?;
+            ValueView::decode(&mut reader)
+                .ok()
+                .map(|value| (path, value))
+        })
+    }
+
+    /// Returns what is removed, ascending by encoding.
+    pub fn removals(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut reader = Reader::new(self.remove);
+        (0..self.remove_length).map_while(move |_| reader.text().ok())
+    }
+
+    /// How many paths are set.
+    #[must_use]
+    pub const fn sets_count(&self) -> usize {
+        self.set_length
+    }
+
+    /// How many paths are removed.
+    #[must_use]
+    pub const fn removals_count(&self) -> usize {
+        self.remove_length
+    }
+
+    /// Copies the delta. # Errors: none for a view that was decoded.
+    pub fn to_delta(&self) -> Result<Delta, Reject> {
+        let set: Result<Vec<_>, Reject> = self
+            .sets()
+            .map(|(path, value)| Ok((Path::parse(path)?, value.to_value())))
+            .collect();
+        let remove: Result<Vec<_>, Reject> = self.removals().map(Path::parse).collect();
+        Ok(Delta {
+            set: set?,
+            remove: remove?,
+        })
+    }
+}
+
+/// A delta of our own: never empty, every path once (spec: #delta).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delta {
+    set: Vec<(Path, Value)>,
+    remove: Vec<Path>,
+}
+
+impl Delta {
+    /// Takes sets and removals in any order.
+    ///
+    /// # Errors
+    /// `delta-empty`, `value-oversize`, `value-invalid`, `delta-order` for a removal given twice,
+    /// `delta-conflict` for a path given twice otherwise.
+    pub fn new(mut set: Vec<(Path, Value)>, mut remove: Vec<Path>) -> Result<Self, Reject> {
+        if set.is_empty() && remove.is_empty() {
+            return Err(Reject::DeltaEmpty);
+        }
+        set.iter().try_for_each(|(_, value)| value.check())?;
+        set.sort_by(|left, right| encoded_order(left.0.as_str(), right.0.as_str()));
+        remove.sort_by(|left, right| encoded_order(left.as_str(), right.as_str()));
+        if remove.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(Reject::DeltaOrder);
+        }
+        let is_set_twice = set
+            .windows(2)
+            .any(|pair| pair.first().map(|(path, _)| path) == pair.last().map(|(path, _)| path));
+        let is_in_both = remove.iter().any(|path| {
+            set.binary_search_by(|(set, _)| encoded_order(set.as_str(), path.as_str()))
+                .is_ok()
+        });
+        if is_set_twice || is_in_both {
+            return Err(Reject::DeltaConflict);
+        }
+        Ok(Self { set, remove })
+    }
+
+    /// What is set, ascending by encoding.
+    #[must_use]
+    pub fn set(&self) -> &[(Path, Value)] {
+        &self.set
+    }
+
+    /// What is removed, ascending by encoding.
+    #[must_use]
+    pub fn remove(&self) -> &[Path] {
+        &self.remove
+    }
+
+    /// Encodes the payload of a delta message.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer
+            .array(if self.remove.is_empty() { 1 } else { 2 })
+            .map(self.set.len());
+        for (path, value) in &self.set {
+            writer.text(path.as_str());
+            value.encode(&mut writer);
+        }
+        if !self.remove.is_empty() {
+            writer.array(self.remove.len());
+            for path in &self.remove {
+                writer.text(path.as_str());
+            }
+        }
+        writer.into_bytes()
+    }
+
+    /// Reads and copies a payload. # Errors: as [`DeltaView::decode`].
+    pub fn decode(payload: &[u8]) -> Result<Self, Reject> {
+        DeltaView::decode(payload)?.to_delta()
+    }
+}

@@ -1,0 +1,100 @@
+//! Paths: the keys of a state.
+//!
+//! Two orders exist. The order of the type is that of the text, so that all descendants of a path
+//! stand in one range; the order on the wire is that of the encoding: shorter first, then bytes.
+
+use crate::limits::PATH_BYTES_MAX;
+use crate::reject::Reject;
+use alloc::sync::Arc;
+use core::borrow::Borrow;
+use core::cmp::Ordering;
+use core::fmt;
+
+/// One or more segments of `a-z 0-9 . _ -` joined by `/`, at most 255 bytes (spec: #paths).
+///
+/// A clone shares the text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path(Arc<str>);
+
+impl Path {
+    /// Takes a path. # Errors: `path-invalid`.
+    pub fn parse(text: &str) -> Result<Self, Reject> {
+        check_path(text).map(|()| Self(text.into()))
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the text before the first `/`, or the empty text when there is none.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        section_of(&self.0)
+    }
+
+    /// Returns every path that this one lies below, the shortest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        ancestors_of(&self.0)
+    }
+}
+
+impl Borrow<str> for Path {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks a path without keeping it (spec: #paths). # Errors: `path-invalid`.
+pub fn check_path(text: &str) -> Result<(), Reject> {
+    if text.len() > PATH_BYTES_MAX {
+        return Err(Reject::PathInvalid);
+    }
+    let mut segment = Segment::Empty;
+    for byte in text.bytes() {
+        segment = match (byte, segment) {
+            (b'/', Segment::Named) => Segment::Empty,
+            (b'.', Segment::Empty) => Segment::Dot,
+            (b'.', Segment::Dot) => Segment::DotDot,
+            (b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-', _) => Segment::Named,
+            _ => return Err(Reject::PathInvalid),
+        };
+    }
+    match segment {
+        Segment::Named => Ok(()),
+        Segment::Empty | Segment::Dot | Segment::DotDot => Err(Reject::PathInvalid),
+    }
+}
+
+/// What the bytes since the last `/` are so far.
+#[derive(Clone, Copy)]
+enum Segment {
+    Empty,
+    Dot,
+    DotDot,
+    Named,
+}
+
+/// Returns the text before the first `/` of a valid path, or the empty text.
+pub(super) fn section_of(path: &str) -> &str {
+    path.split_once('/').map_or("", |(section, _)| section)
+}
+
+/// Returns the proper prefixes of a valid path that end before a `/`, the shortest first.
+pub(super) fn ancestors_of(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').filter_map(|(at, _)| path.get(..at))
+}
+
+/// Compares two texts as their CBOR encodings compare: shorter first, then bytewise.
+pub(super) fn encoded_order(left: &str, right: &str) -> Ordering {
+    left.len()
+        .cmp(&right.len())
+        .then_with(|| left.as_bytes().cmp(right.as_bytes()))
+}
