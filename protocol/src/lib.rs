@@ -21,6 +21,7 @@ compile_error!(
 
 pub mod cbor;
 pub mod envelope;
+pub mod frame;
 pub mod id;
 pub mod key;
 pub mod kind;
@@ -28,6 +29,8 @@ pub mod limits;
 pub mod message;
 pub mod reject;
 pub mod revision;
+pub mod session;
 pub mod state;
+pub mod trust;
 
 pub use reject::Reject;

@@ -57,3 +57,11 @@ pub const URLS_MAX: usize = 8;
 pub const CHAIN_DELTAS_MAX: usize = 64;
 /// Bytes of deltas kept behind the newest snapshot of a chain (spec: #mailboxes).
 pub const CHAIN_BYTES_MAX: usize = 131_072;
+/// Milliseconds after which a mailbox takes a new ephemeral key (spec: #hello).
+pub const EPHEMERAL_ROTATE_MS: u64 = 30_000;
+/// Milliseconds after which a challenge is forgotten (spec: #hello): two windows.
+pub const EPHEMERAL_AGE_MS_MAX: u64 = 60_000;
+/// Milliseconds that a welcomed session waits for its first frame (spec: #sessions). Arbitrary, as a challenge lives.
+pub const PENDING_SESSION_MS_MAX: u64 = 60_000;
+/// Characters of a join line (spec: #join-line). Arbitrary, above a certificate and 8 long URLs.
+pub const JOIN_LINE_CHARS_MAX: usize = 16_384;

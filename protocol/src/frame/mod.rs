@@ -1,0 +1,217 @@
+//! What one exchange carries: a type byte and a CBOR sequence, with or without a session's tag.
+//!
+//! ```text
+//!  bytes --SessionFrame::split--> (type, session id, tag) --verify--> VerifiedBody --> UpFrame | DownFrame
+//!  bytes --PlainFrame::decode---> Ask | Challenge | Hello | Welcome | Enrol | Enrolled | Refused | Posted
+//! ```
+//!
+//! The body of a session frame is not looked at before its tag verifies. Decoding borrows and
+//! allocates only for items that were really read. Refuses frames that travel the wrong way.
+
+mod body;
+mod plain;
+mod tagged;
+#[cfg(test)]
+mod tests;
+
+pub use body::{Answer, BodyChunk, DownFrame, Hints, Item, Poll, Refusal, UpFrame, Wanted};
+pub use plain::PlainFrame;
+pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};
+
+use crate::cbor::Reader;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+/// Which way a frame travels (spec: #frames).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the client of a mailbox to the mailbox.
+    Up,
+    /// From the mailbox to its client.
+    Down,
+    /// In a file, to whoever it is brought to.
+    File,
+}
+
+/// The first byte of a frame (spec: #frames).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FrameType {
+    /// Asks what is newer than the named heads.
+    Poll,
+    /// Answers a poll, post or need.
+    Answer,
+    /// Brings envelopes.
+    Post,
+    /// Asks for a snapshot.
+    Need,
+    /// Asks for section bodies.
+    Fetch,
+    /// Brings section bodies.
+    Bodies,
+    /// Asks to enrol a new device key.
+    Enrol,
+    /// Confirms an enrolment.
+    Enrolled,
+    /// Asks for a challenge.
+    Ask,
+    /// Names a challenge and the mailbox's ephemeral key.
+    Challenge,
+    /// Proves the device's key.
+    Hello,
+    /// Proves the mailbox's key.
+    Welcome,
+    /// Refuses without a session: unsigned, advisory.
+    Refused,
+    /// Carries one envelope of one channel in a file.
+    Posted,
+}
+
+impl FrameType {
+    /// Every frame type, ascending by number.
+    pub const ALL: [Self; 14] = [
+        Self::Poll,
+        Self::Answer,
+        Self::Post,
+        Self::Need,
+        Self::Fetch,
+        Self::Bodies,
+        Self::Enrol,
+        Self::Enrolled,
+        Self::Ask,
+        Self::Challenge,
+        Self::Hello,
+        Self::Welcome,
+        Self::Refused,
+        Self::Posted,
+    ];
+
+    /// Returns the first byte of such a frame.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Poll => 0,
+            Self::Answer => 1,
+            Self::Post => 2,
+            Self::Need => 3,
+            Self::Fetch => 4,
+            Self::Bodies => 5,
+            Self::Enrol => 16,
+            Self::Enrolled => 17,
+            Self::Ask => 18,
+            Self::Challenge => 19,
+            Self::Hello => 20,
+            Self::Welcome => 21,
+            Self::Refused => 22,
+            Self::Posted => 23,
+        }
+    }
+
+    /// Reads the first byte of a frame. # Errors: `frame-unknown`.
+    pub fn from_number(number: u8) -> Result<Self, Reject> {
+        Self::ALL
+            .into_iter()
+            .find(|frame_type| frame_type.number() == number)
+            .ok_or(Reject::FrameUnknown)
+    }
+
+    /// Returns the one word for this frame type.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Answer => "answer",
+            Self::Post => "post",
+            Self::Need => "need",
+            Self::Fetch => "fetch",
+            Self::Bodies => "bodies",
+            Self::Enrol => "enrol",
+            Self::Enrolled => "enrolled",
+            Self::Ask => "ask",
+            Self::Challenge => "challenge",
+            Self::Hello => "hello",
+            Self::Welcome => "welcome",
+            Self::Refused => "refused",
+            Self::Posted => "posted",
+        }
+    }
+
+    /// Returns the way such a frame travels.
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        match self {
+            Self::Poll
+            | Self::Post
+            | Self::Need
+            | Self::Fetch
+            | Self::Enrol
+            | Self::Ask
+            | Self::Hello => Direction::Up,
+            Self::Answer
+            | Self::Bodies
+            | Self::Enrolled
+            | Self::Challenge
+            | Self::Welcome
+            | Self::Refused => Direction::Down,
+            Self::Posted => Direction::File,
+        }
+    }
+
+    /// Tells whether such a frame carries a session id and a tag.
+    #[must_use]
+    pub const fn is_in_session(self) -> bool {
+        self.number() < 16
+    }
+
+    fn check_direction(self, expected: Direction) -> Result<(), Reject> {
+        if self.direction() == expected {
+            Ok(())
+        } else {
+            Err(Reject::FrameDirection)
+        }
+    }
+}
+
+/// Tells what a frame is, from its size and first byte.
+///
+/// # Errors
+/// `oversize` above the frame limit, `shape` for no bytes, `frame-unknown`.
+pub fn frame_type(bytes: &[u8]) -> Result<FrameType, Reject> {
+    if bytes.len() > FRAME_BYTES_MAX {
+        return Err(Reject::Oversize);
+    }
+    let first = bytes.first().ok_or(Reject::Shape)?;
+    FrameType::from_number(*first)
+}
+
+/// Runs a typed decoder over a whole CBOR sequence.
+///
+/// A CBOR reject anywhere in the sequence outranks what the decoder met first, as in
+/// [`decode_all`](crate::cbor::decode_all); items after the last one wanted are `cbor-trailing`.
+fn decode_sequence<'a, T>(
+    input: &'a [u8],
+    decode: impl FnOnce(&mut Reader<'a>) -> Result<T, Reject>,
+) -> Result<T, Reject> {
+    let mut reader = Reader::new(input);
+    let decoded = decode(&mut reader).and_then(|value| reader.finish().map(|()| value));
+    decoded.map_err(|reject| first_cbor_reject(input).unwrap_or(reject))
+}
+
+fn first_cbor_reject(input: &[u8]) -> Option<Reject> {
+    let mut reader = Reader::new(input);
+    while !reader.is_at_end() {
+        if let Err(reject) = reader.item() {
+            return Some(reject);
+        }
+    }
+    None
+}
+
+/// Refuses to hand out a frame that no peer would take.
+fn check_size(bytes: Vec<u8>) -> Result<Vec<u8>, Reject> {
+    if bytes.len() > FRAME_BYTES_MAX {
+        Err(Reject::Oversize)
+    } else {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,262 @@
+//! Frames outside sessions: enrolment, the three steps of a hello, refusals, files.
+//!
+//! Nothing in them is believed because it arrived: each envelope is verified by its own rules,
+//! and a `refused` only ever slows a client down. Refuses session frames.
+
+use super::{Direction, FrameType, check_size, decode_sequence, first_cbor_reject, frame_type};
+use crate::cbor::{Kind, Reader, Writer};
+use crate::envelope::{TAG_SIGN1, skip_envelope};
+use crate::id::{Challenge, ChannelId, Plane, Thumbprint, TokenId};
+use crate::limits::RETRY_MS_MAX;
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+/// The version that an ask names (spec: #frames).
+const PROTOCOL_VERSION: u64 = 1;
+
+/// A frame without a session; envelopes in it are not verified (spec: #frames).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlainFrame<'a> {
+    /// A new device key asks to be enrolled.
+    Enrol {
+        /// The invitation.
+        token: TokenId,
+        /// Proves the invitation's secret over the request's message id.
+        mac: [u8; 32],
+        /// The enrol-request envelope.
+        request: &'a [u8],
+    },
+    /// The controller confirms an enrolment.
+    Enrolled {
+        /// Bundle envelopes, ascending, at least one.
+        bundles: Vec<&'a [u8]>,
+        /// The enrol-answer envelope.
+        answer: &'a [u8],
+    },
+    /// Asks for a challenge in version 1.
+    Ask,
+    /// The mailbox's challenge, unsigned until the welcome repeats it in its transcript.
+    Challenge {
+        /// What the device must sign.
+        challenge: Challenge,
+        /// The mailbox's X25519 public key.
+        ephemeral: [u8; 32],
+        /// The mailbox's claimed identity.
+        mailbox: Thumbprint,
+    },
+    /// The device proves its key.
+    Hello {
+        /// Selects the channel.
+        channel: ChannelId,
+        /// The session-hello envelope.
+        hello: &'a [u8],
+    },
+    /// The mailbox proves its key.
+    Welcome {
+        /// The session-welcome envelope.
+        welcome: &'a [u8],
+    },
+    /// An unsigned, advisory refusal.
+    Refused {
+        /// A reject's code, 1..=65535, perhaps of a newer registry than ours.
+        code: u16,
+        /// When to try again, clamped to `RETRY_MS_MAX`.
+        retry_ms: Option<u64>,
+    },
+    /// One envelope in a file.
+    Posted {
+        /// Selects the channel.
+        channel: ChannelId,
+        /// The plane that the envelope is about.
+        plane: Option<Plane>,
+        /// The envelope, without the tag that it has in the file.
+        envelope: &'a [u8],
+    },
+}
+
+impl<'a> PlainFrame<'a> {
+    /// Reads a frame that travelled in `direction`.
+    ///
+    /// # Errors
+    /// `oversize`, `frame-unknown`, `frame-direction`, a CBOR reject, `shape` (also for a session frame).
+    pub fn decode(bytes: &'a [u8], direction: Direction) -> Result<Self, Reject> {
+        let found = frame_type(bytes)?;
+        found.check_direction(direction)?;
+        let body = bytes.get(1..).unwrap_or_default();
+        match found {
+            FrameType::Enrol => decode_sequence(body, read_enrol),
+            FrameType::Enrolled => decode_sequence(body, read_enrolled),
+            FrameType::Ask => decode_sequence(body, read_ask),
+            FrameType::Challenge => decode_sequence(body, read_challenge),
+            FrameType::Hello => decode_sequence(body, read_hello),
+            FrameType::Welcome => decode_sequence(body, |reader| {
+                skip_envelope(reader).map(|welcome| Self::Welcome { welcome })
+            }),
+            FrameType::Refused => decode_sequence(body, read_refused),
+            FrameType::Posted => read_posted(body),
+            FrameType::Poll
+            | FrameType::Answer
+            | FrameType::Post
+            | FrameType::Need
+            | FrameType::Fetch
+            | FrameType::Bodies => Err(Reject::Shape),
+        }
+    }
+
+    /// Returns the type byte's meaning.
+    #[must_use]
+    pub const fn frame_type(&self) -> FrameType {
+        match self {
+            Self::Enrol { .. } => FrameType::Enrol,
+            Self::Enrolled { .. } => FrameType::Enrolled,
+            Self::Ask => FrameType::Ask,
+            Self::Challenge { .. } => FrameType::Challenge,
+            Self::Hello { .. } => FrameType::Hello,
+            Self::Welcome { .. } => FrameType::Welcome,
+            Self::Refused { .. } => FrameType::Refused,
+            Self::Posted { .. } => FrameType::Posted,
+        }
+    }
+
+    /// Writes the frame. # Errors: `oversize`.
+    pub fn encode(&self) -> Result<Vec<u8>, Reject> {
+        let mut writer = Writer::new();
+        writer.raw(&[self.frame_type().number()]);
+        match self {
+            Self::Enrol {
+                token,
+                mac,
+                request,
+            } => writer.bytes(token.as_bytes()).bytes(mac).raw(request),
+            Self::Enrolled { bundles, answer } => {
+                writer.array(bundles.len());
+                bundles.iter().for_each(|bundle| {
+                    writer.raw(bundle);
+                });
+                writer.raw(answer)
+            }
+            Self::Ask => writer.uint(PROTOCOL_VERSION),
+            Self::Challenge {
+                challenge,
+                ephemeral,
+                mailbox,
+            } => writer
+                .bytes(challenge.as_bytes())
+                .bytes(ephemeral)
+                .bytes(mailbox.as_bytes()),
+            Self::Hello { channel, hello } => writer.bytes(channel.as_bytes()).raw(hello),
+            Self::Welcome { welcome } => writer.raw(welcome),
+            Self::Refused { code, retry_ms } => {
+                writer.uint(u64::from(*code));
+                if let Some(retry_ms) = retry_ms {
+                    writer.uint(*retry_ms);
+                }
+                &mut writer
+            }
+            Self::Posted {
+                channel,
+                plane,
+                envelope,
+            } => {
+                writer.bytes(channel.as_bytes());
+                write_plane(&mut writer, *plane);
+                writer.raw(&[TAG_SIGN1]).raw(envelope)
+            }
+        };
+        check_size(writer.into_bytes())
+    }
+}
+
+/// Reads a plane's number or null.
+pub(super) fn read_plane(reader: &mut Reader<'_>) -> Result<Option<Plane>, Reject> {
+    if reader.peek()? == Kind::Null {
+        return reader.null().map(|()| None);
+    }
+    Plane::from_number(reader.uint()?).map(Some)
+}
+
+/// Writes a plane's number or null.
+pub(super) fn write_plane(writer: &mut Writer, plane: Option<Plane>) {
+    match plane {
+        Some(plane) => writer.uint(plane.number()),
+        None => writer.null(),
+    };
+}
+
+fn read_enrol<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    Ok(PlainFrame::Enrol {
+        token: TokenId::from_bytes(reader.bytes_of()?),
+        mac: reader.bytes_of()?,
+        request: skip_envelope(reader)?,
+    })
+}
+
+fn read_enrolled<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    let count = reader.array()?;
+    if count == 0 {
+        return Err(Reject::Shape);
+    }
+    let bundles = (0..count)
+        .map(|_| skip_envelope(reader))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(PlainFrame::Enrolled {
+        bundles,
+        answer: skip_envelope(reader)?,
+    })
+}
+
+fn read_ask<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    if reader.uint()? == PROTOCOL_VERSION {
+        Ok(PlainFrame::Ask)
+    } else {
+        Err(Reject::Shape)
+    }
+}
+
+fn read_challenge<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    Ok(PlainFrame::Challenge {
+        challenge: Challenge::from_bytes(reader.bytes_of()?),
+        ephemeral: reader.bytes_of()?,
+        mailbox: Thumbprint::from_bytes(reader.bytes_of()?),
+    })
+}
+
+fn read_hello<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    Ok(PlainFrame::Hello {
+        channel: ChannelId::from_bytes(reader.bytes_of()?),
+        hello: skip_envelope(reader)?,
+    })
+}
+
+fn read_refused<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    let code = u16::try_from(reader.uint()?).map_err(|_| Reject::Shape)?;
+    if code == 0 {
+        return Err(Reject::Shape);
+    }
+    let retry_ms = if reader.is_at_end() {
+        None
+    } else {
+        Some(reader.uint()?.min(RETRY_MS_MAX))
+    };
+    Ok(PlainFrame::Refused { code, retry_ms })
+}
+
+/// Splits the fixed head from the envelope, which alone in all frames carries its tag.
+fn read_posted(body: &[u8]) -> Result<PlainFrame<'_>, Reject> {
+    let mut reader = Reader::new(body);
+    let head = reader
+        .bytes_of()
+        .and_then(|channel| Ok((ChannelId::from_bytes(channel), read_plane(&mut reader)?)));
+    let (channel, plane) = head.map_err(|reject| first_cbor_reject(body).unwrap_or(reject))?;
+    let rest = body.get(reader.position()..).unwrap_or_default();
+    let untagged = match rest.split_first() {
+        Some((&TAG_SIGN1, untagged)) => untagged,
+        Some(_) | None => return Err(first_cbor_reject(rest).unwrap_or(Reject::Shape)),
+    };
+    let envelope = decode_sequence(untagged, skip_envelope)?;
+    Ok(PlainFrame::Posted {
+        channel,
+        plane,
+        envelope,
+    })
+}

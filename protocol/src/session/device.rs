@@ -1,0 +1,262 @@
+//! The device's side: a handshake whose phases hold only their own data, then a session.
+//!
+//! A transition consumes its phase: a handshake that failed is started anew with a fresh seed.
+//! Refuses a mailbox that the bundle does not name, before it signs anything for it.
+
+use super::keys::{SessionKeys, Transcript, ephemeral_public};
+use crate::cbor::{Writer, decode_all};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
+use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_up};
+use crate::id::{Channel, Digest, Incarnation, SessionId};
+use crate::key::{PublicKey, Signer};
+use crate::kind::{MessageKind, Role};
+use crate::limits::{COUNTER_MAX, SESSION_AGE_S_MAX};
+use crate::reject::Reject;
+use crate::revision::{BundleNumber, Epoch, Seq};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Counter from which a session should be replaced before it is exhausted. Arbitrary.
+const COUNTER_RENEW: u64 = COUNTER_MAX - 1_024;
+
+/// Who greets: the same for every handshake of an enrolled device.
+#[derive(Clone, Copy)]
+pub struct DeviceIdentity<'a> {
+    /// The device's channel.
+    pub channel: &'a Channel,
+    /// This life of its store.
+    pub incarnation: Incarnation,
+    /// The enrolled key.
+    pub signer: &'a dyn Signer,
+}
+
+/// Where a device stands with one mailbox.
+#[derive(Debug)]
+pub enum DeviceHandshake {
+    /// An ask is under way.
+    Asking(Asking),
+    /// A hello is under way.
+    Greeting(Box<Greeting>),
+    /// Frames may be exchanged.
+    Open(Box<ClientSession>),
+}
+
+/// An ask is under way.
+#[derive(Debug)]
+pub struct Asking(());
+
+/// A hello is under way.
+#[derive(Debug)]
+pub struct Greeting {
+    mailbox: PublicKey,
+    channel: Channel,
+    incarnation: Incarnation,
+    transcript: Digest,
+    keys: SessionKeys,
+}
+
+impl Asking {
+    /// Begins a handshake and returns the ask frame.
+    ///
+    /// # Errors
+    /// None that can occur; the type is that of every encoder.
+    pub fn start() -> Result<(Self, Vec<u8>), Reject> {
+        Ok((Self(()), PlainFrame::Ask.encode()?))
+    }
+
+    /// Takes the challenge frame of `mailbox` (a key of the bundle) and returns the hello frame.
+    ///
+    /// `ephemeral_seed` is 32 fresh random bytes, used for this handshake only.
+    ///
+    /// # Errors
+    /// A frame reject; `shape` for another frame; `mailbox-mismatch`; `ephemeral-invalid`.
+    pub fn handle_challenge(
+        self,
+        frame: &[u8],
+        mailbox: &PublicKey,
+        device: DeviceIdentity<'_>,
+        ephemeral_seed: &[u8; 32],
+    ) -> Result<(Greeting, Vec<u8>), Reject> {
+        let PlainFrame::Challenge {
+            challenge,
+            ephemeral,
+            mailbox: named,
+        } = PlainFrame::decode(frame, Direction::Down)?
+        else {
+            return Err(Reject::Shape);
+        };
+        if named != mailbox.thumbprint() {
+            return Err(Reject::MailboxMismatch);
+        }
+        let channel = device.channel.id();
+        let device_ephemeral = ephemeral_public(ephemeral_seed);
+        let transcript = Transcript {
+            mailbox: named,
+            challenge,
+            device_ephemeral,
+            mailbox_ephemeral: ephemeral,
+            channel,
+        }
+        .digest();
+        let keys = SessionKeys::agree(ephemeral_seed, &ephemeral, &transcript)?;
+        let mut payload = Writer::new();
+        payload
+            .array(2)
+            .bytes(challenge.as_bytes())
+            .bytes(&device_ephemeral);
+        let draft = Draft {
+            header: header(MessageKind::SessionHello, transcript),
+            payload: payload.into_bytes(),
+        };
+        let binding = Binding::Device {
+            channel: device.channel,
+            incarnation: device.incarnation,
+        };
+        let hello = draft.seal(binding, device.signer)?;
+        let frame = PlainFrame::Hello {
+            channel,
+            hello: hello.as_bytes(),
+        }
+        .encode()?;
+        let greeting = Greeting {
+            mailbox: mailbox.clone(),
+            channel: device.channel.clone(),
+            incarnation: device.incarnation,
+            transcript,
+            keys,
+        };
+        Ok((greeting, frame))
+    }
+}
+
+impl Greeting {
+    /// Takes the welcome frame and opens the session. `now_ms` is of the caller's monotonic clock.
+    ///
+    /// # Errors
+    /// A frame or envelope reject; `shape` for another frame; `key-unknown` and
+    /// `signature-invalid` for another signer; `digest-mismatch` for another handshake's welcome.
+    pub fn handle_welcome(self, frame: &[u8], now_ms: u64) -> Result<ClientSession, Reject> {
+        let PlainFrame::Welcome { welcome } = PlainFrame::decode(frame, Direction::Down)? else {
+            return Err(Reject::Shape);
+        };
+        let expected = Expected {
+            role: Role::Mailbox,
+            plane: None,
+        };
+        let binding = Binding::Device {
+            channel: &self.channel,
+            incarnation: self.incarnation,
+        };
+        let verified =
+            ReceivedEnvelope::parse(welcome)?
+                .verify(expected, binding, [&self.mailbox], |_| false)?;
+        let (id, bundle, age_s) = decode_all(verified.payload(), |reader| {
+            reader.array_of(3)?;
+            let id = SessionId::from_bytes(reader.bytes_of()?);
+            Ok((id, BundleNumber::new(reader.uint()?), reader.uint()?))
+        })?;
+        if verified.header().digest != Some(self.transcript) {
+            return Err(Reject::DigestMismatch);
+        }
+        Ok(ClientSession {
+            id,
+            keys: self.keys,
+            bundle,
+            opened_ms: now_ms,
+            age_max_ms: age_s.min(SESSION_AGE_S_MAX).saturating_mul(1_000),
+            last_counter: 0,
+        })
+    }
+}
+
+/// The header of a hello or welcome.
+pub(super) fn header(kind: MessageKind, transcript: Digest) -> Header {
+    Header {
+        kind,
+        epoch: Epoch::new(0),
+        seq: Seq::new(0),
+        base: Seq::new(0),
+        digest: Some(transcript),
+    }
+}
+
+/// A request to be sent once; its answer must carry the same counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What [`ClientSession::open_answer`] wants back.
+    pub counter: u16,
+    /// The frame.
+    pub bytes: Vec<u8>,
+}
+
+/// The client's end of a session.
+#[derive(Debug)]
+pub struct ClientSession {
+    id: SessionId,
+    keys: SessionKeys,
+    bundle: BundleNumber,
+    opened_ms: u64,
+    age_max_ms: u64,
+    last_counter: u16,
+}
+
+impl ClientSession {
+    /// The session's name on the wire.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The bundle that the mailbox held at the welcome.
+    #[must_use]
+    pub const fn bundle(&self) -> BundleNumber {
+        self.bundle
+    }
+
+    /// Tells whether the session has ended by age or has no counter left.
+    #[must_use]
+    pub fn is_over(&self, now_ms: u64) -> bool {
+        self.age_ms(now_ms) >= self.age_max_ms || u64::from(self.last_counter) >= COUNTER_MAX
+    }
+
+    /// Tells whether a new handshake should begin while this session still serves: at 3/4 of its age.
+    #[must_use]
+    pub fn is_renewal_due(&self, now_ms: u64) -> bool {
+        self.age_ms(now_ms) >= self.age_max_ms / 4 * 3
+            || u64::from(self.last_counter) >= COUNTER_RENEW
+    }
+
+    const fn age_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.opened_ms)
+    }
+
+    /// Writes a request under the next counter.
+    ///
+    /// # Errors
+    /// `counter-exhausted` after 65535 requests; `oversize`, `shape`, `hold-range` for a body that no peer would take.
+    pub fn seal_request(&mut self, body: &UpFrame<'_>) -> Result<Request, Reject> {
+        let counter = self
+            .last_counter
+            .checked_add(1)
+            .ok_or(Reject::CounterExhausted)?;
+        let bytes = seal_up(&self.keys.up, self.id, counter, body)?;
+        self.last_counter = counter;
+        Ok(Request { counter, bytes })
+    }
+
+    /// Reads the answer to the request with this counter.
+    ///
+    /// # Errors
+    /// A frame reject; `session-unknown` for another session; `session-mac`; `answer-mismatch`.
+    pub fn open_answer<'a>(&self, counter: u16, bytes: &'a [u8]) -> Result<DownFrame<'a>, Reject> {
+        let frame = SessionFrame::split(bytes, Direction::Down)?;
+        if frame.session() != self.id {
+            return Err(Reject::SessionUnknown);
+        }
+        let body = frame.verify(&self.keys.down)?;
+        if body.counter() != counter {
+            return Err(Reject::AnswerMismatch);
+        }
+        body.decode_down()
+    }
+}

@@ -1,0 +1,273 @@
+//! The mailbox's side: answers asks and hellos without memory, then serves a small session.
+//!
+//! Checks stand in order of cost: shape, admission, challenge, signature, key agreement, digest.
+//! Refuses to let a hello change anything but the table's pending place of its own channel.
+
+use super::keys::{SessionKeys, Transcript};
+use super::replay::ReplayWindow;
+use super::window::EphemeralWindows;
+use crate::cbor::{Writer, decode_all};
+use crate::envelope::{Binding, Draft, Expected, ReceivedEnvelope};
+use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_down};
+use crate::id::{Challenge, Channel, ChannelId, Digest, Incarnation, SessionId, Thumbprint};
+use crate::key::{PublicKey, Signer};
+use crate::kind::{MessageKind, Role};
+use crate::limits::{KEY_CANDIDATES_MAX, SESSION_AGE_S_MAX};
+use crate::reject::Reject;
+use crate::revision::BundleNumber;
+use alloc::vec::Vec;
+
+/// A device that may greet this mailbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted<'a> {
+    /// Its channel.
+    pub channel: &'a Channel,
+    /// Its current life.
+    pub incarnation: Incarnation,
+    /// Its enrolled key.
+    pub key: &'a PublicKey,
+}
+
+/// A hello whose shape is right and whose signature nobody has looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedHello<'a> {
+    channel: ChannelId,
+    envelope: ReceivedEnvelope<'a>,
+    challenge: Challenge,
+    device_ephemeral: [u8; 32],
+}
+
+impl<'a> ReceivedHello<'a> {
+    /// Reads a hello frame. # Errors: a frame, envelope or CBOR reject; `shape`; `signer-role` for another kind.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Reject> {
+        let PlainFrame::Hello { channel, hello } = PlainFrame::decode(frame, Direction::Up)? else {
+            return Err(Reject::Shape);
+        };
+        let envelope = ReceivedEnvelope::parse(hello)?;
+        if envelope.unverified_header().kind != MessageKind::SessionHello {
+            return Err(Reject::SignerRole);
+        }
+        let (challenge, device_ephemeral) = decode_all(envelope.unverified_payload(), |reader| {
+            reader.array_of(2)?;
+            let challenge = Challenge::from_bytes(reader.bytes_of()?);
+            Ok((challenge, reader.bytes_of()?))
+        })?;
+        Ok(Self {
+            channel,
+            envelope,
+            challenge,
+            device_ephemeral,
+        })
+    }
+
+    /// Selects the candidates; identifies nobody.
+    #[must_use]
+    pub const fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// The transcript hash that the hello claims: finds the session of the same hello sent twice.
+    #[must_use]
+    pub const fn unverified_transcript(&self) -> Option<Digest> {
+        self.envelope.unverified_header().digest
+    }
+}
+
+/// Answers asks and hellos; everything it needs is lent by the caller.
+#[derive(Clone, Copy)]
+pub struct MailboxHandshake<'a> {
+    /// The ephemeral keys.
+    pub windows: &'a EphemeralWindows,
+    /// The mailbox's key.
+    pub signer: &'a dyn Signer,
+    /// The bundle held, told in the welcome.
+    pub bundle: BundleNumber,
+    /// Life of a session in seconds, at most `SESSION_AGE_S_MAX`.
+    pub age_max_s: u64,
+}
+
+/// The answer to a hello that verified.
+#[derive(Debug)]
+pub struct Welcomed {
+    /// The welcome frame.
+    pub frame: Vec<u8>,
+    /// Which of the candidates greeted.
+    pub candidate: usize,
+    /// To be given to the table before the frame is sent.
+    pub pending: PendingSession,
+}
+
+impl MailboxHandshake<'_> {
+    /// Answers an ask with a challenge; `nonce` is 8 bytes that do not repeat within a window.
+    ///
+    /// # Errors
+    /// A frame reject, `shape` for another frame.
+    pub fn answer_ask(&self, frame: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, Reject> {
+        let PlainFrame::Ask = PlainFrame::decode(frame, Direction::Up)? else {
+            return Err(Reject::Shape);
+        };
+        let window = self.windows.current();
+        PlainFrame::Challenge {
+            challenge: window.challenge(nonce),
+            ephemeral: *window.public(),
+            mailbox: self.signer.public_key().thumbprint(),
+        }
+        .encode()
+    }
+
+    /// Verifies a hello and answers it with a welcome.
+    ///
+    /// `candidates` are the admitted devices with the hello's channel id, at most 4. `session` is
+    /// [`Sessions::find_same`](super::Sessions::find_same) of this hello, else 4 fresh random bytes.
+    ///
+    /// # Errors
+    /// `not-admitted`, `challenge-unknown`, an envelope reject, `key-revoked`, `ephemeral-invalid`, `digest-mismatch`.
+    pub fn handle_hello(
+        &self,
+        hello: &ReceivedHello<'_>,
+        candidates: &[Admitted<'_>],
+        revoked: impl Fn(&Thumbprint) -> bool,
+        session: SessionId,
+        now_ms: u64,
+    ) -> Result<Welcomed, Reject> {
+        if candidates.is_empty() {
+            return Err(Reject::NotAdmitted);
+        }
+        let window = self
+            .windows
+            .find(&hello.challenge, now_ms)
+            .ok_or(Reject::ChallengeUnknown)?;
+        let (candidate, admitted) = find_signer(hello, candidates, revoked)?;
+        let transcript = Transcript {
+            mailbox: self.signer.public_key().thumbprint(),
+            challenge: hello.challenge,
+            device_ephemeral: hello.device_ephemeral,
+            mailbox_ephemeral: *window.public(),
+            channel: hello.channel,
+        }
+        .digest();
+        if hello.unverified_transcript() != Some(transcript) {
+            return Err(Reject::DigestMismatch);
+        }
+        let keys = SessionKeys::agree(window.secret(), &hello.device_ephemeral, &transcript)?;
+        let age_max_s = self.age_max_s.min(SESSION_AGE_S_MAX);
+        let frame = self.seal_welcome(&admitted, transcript, session, age_max_s)?;
+        let pending = PendingSession(ServerSession {
+            id: session,
+            keys,
+            transcript,
+            counters: ReplayWindow::new(),
+            expires_ms: now_ms.saturating_add(age_max_s.saturating_mul(1_000)),
+        });
+        Ok(Welcomed {
+            frame,
+            candidate,
+            pending,
+        })
+    }
+
+    fn seal_welcome(
+        &self,
+        admitted: &Admitted<'_>,
+        transcript: Digest,
+        session: SessionId,
+        age_max_s: u64,
+    ) -> Result<Vec<u8>, Reject> {
+        let mut payload = Writer::new();
+        payload
+            .array(3)
+            .bytes(session.as_bytes())
+            .uint(self.bundle.number())
+            .uint(age_max_s);
+        let draft = Draft {
+            header: super::device::header(MessageKind::SessionWelcome, transcript),
+            payload: payload.into_bytes(),
+        };
+        let binding = Binding::Device {
+            channel: admitted.channel,
+            incarnation: admitted.incarnation,
+        };
+        let welcome = draft.seal(binding, self.signer)?;
+        PlainFrame::Welcome {
+            welcome: welcome.as_bytes(),
+        }
+        .encode()
+    }
+}
+
+/// Finds the candidate whose key signed for its own channel and incarnation.
+fn find_signer<'c>(
+    hello: &ReceivedHello<'_>,
+    candidates: &[Admitted<'c>],
+    revoked: impl Fn(&Thumbprint) -> bool,
+) -> Result<(usize, Admitted<'c>), Reject> {
+    let expected = Expected {
+        role: Role::Device,
+        plane: None,
+    };
+    let mut refusal = Reject::KeyUnknown;
+    for (place, admitted) in candidates.iter().take(KEY_CANDIDATES_MAX).enumerate() {
+        let binding = Binding::Device {
+            channel: admitted.channel,
+            incarnation: admitted.incarnation,
+        };
+        match hello
+            .envelope
+            .verify(expected, binding, [admitted.key], &revoked)
+        {
+            Ok(_) => return Ok((place, *admitted)),
+            Err(Reject::KeyUnknown) => {}
+            Err(reject) => refusal = reject,
+        }
+    }
+    Err(refusal)
+}
+
+/// A session that no frame has confirmed yet: worth nothing until one does.
+#[derive(Debug)]
+pub struct PendingSession(pub(super) ServerSession);
+
+impl PendingSession {
+    /// The session's name on the wire.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.0.id
+    }
+}
+
+/// The mailbox's end of a session: two keys, a transcript hash, a window and two numbers, 128 bytes.
+#[derive(Debug)]
+pub struct ServerSession {
+    pub(super) id: SessionId,
+    keys: SessionKeys,
+    pub(super) transcript: Digest,
+    counters: ReplayWindow,
+    pub(super) expires_ms: u64,
+}
+
+impl ServerSession {
+    /// The session's name on the wire.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Opens a request: tag, counter, replay, then the body.
+    ///
+    /// # Errors
+    /// `session-unknown` for another session's frame; `session-mac`; `counter-exhausted`;
+    /// `session-replay`; the body's rejects, which come from the authenticated peer itself.
+    pub fn open<'a>(&mut self, frame: &SessionFrame<'a>) -> Result<(u16, UpFrame<'a>), Reject> {
+        if frame.session() != self.id {
+            return Err(Reject::SessionUnknown);
+        }
+        let body = frame.verify(&self.keys.up)?;
+        self.counters.take(body.counter())?;
+        Ok((body.counter(), body.decode_up()?))
+    }
+
+    /// Writes the answer to the request with this counter. # Errors: `oversize`, `counter-exhausted` for 0.
+    pub fn seal_answer(&self, counter: u16, answer: &DownFrame<'_>) -> Result<Vec<u8>, Reject> {
+        seal_down(&self.keys.down, self.id, counter, answer)
+    }
+}

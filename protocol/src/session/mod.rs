@@ -1,0 +1,32 @@
+//! Who is at the other end: three signed steps, then short authenticated frames.
+//!
+//! ```text
+//!  device                                   mailbox
+//!  Asking   --ask-------------------------> (nothing stored)
+//!           <------------------challenge--- window key, ephemeral key
+//!  Greeting --hello (signed)--------------> PendingSession
+//!           <------------welcome (signed)---
+//!  ClientSession --first frame with a tag-> ServerSession confirmed, an older one displaced
+//! ```
+//!
+//! SIGMA: both ends sign the same transcript, the first frame confirms the keys. A challenge
+//! costs the mailbox no memory; a hello never displaces a session. Refuses clocks and
+//! randomness: seeds and times are arguments.
+
+mod device;
+mod keys;
+mod mailbox;
+mod replay;
+mod table;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use device::{Asking, ClientSession, DeviceHandshake, DeviceIdentity, Greeting, Request};
+pub use keys::{SessionKeys, Transcript, ephemeral_public};
+pub use mailbox::{
+    Admitted, MailboxHandshake, PendingSession, ReceivedHello, ServerSession, Welcomed,
+};
+pub use replay::ReplayWindow;
+pub use table::{Opened, Sessions};
+pub use window::{EphemeralWindow, EphemeralWindows};

@@ -1,0 +1,474 @@
+//! Bundles: every shared key that may say anything, in a chain that starts at a pinned thumbprint.
+//!
+//! ```text
+//!  join line --pins--> Trust (nothing held) --offer(bundle 1)--> Trust --offer(bundle 2)--> Trust
+//! ```
+//!
+//! An offer never changes what is held: it gives the next trust, to be stored before it is used.
+//! Refuses gaps, forks, withdrawn revocations and writer keys without a new generation.
+
+use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
+use crate::id::{Digest, MessageId, Tenant, Thumbprint};
+use crate::key::{PublicKey, Signer};
+use crate::kind::{MessageKind, Role};
+use crate::limits::{BUNDLE_LIST_MAX, URL_BYTES_MAX, URLS_MAX};
+use crate::reject::Reject;
+use crate::revision::{BundleNumber, Epoch, Generation, Seq};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+#[cfg(test)]
+mod tests;
+
+/// Who writes for a tenant (spec: #bundle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writership {
+    /// How often the key changed, from 1.
+    pub generation: Generation,
+    /// The writer key.
+    pub key: PublicKey,
+}
+
+/// A mailbox and where it is found (spec: #bundle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The mailbox's key.
+    pub key: PublicKey,
+    /// Its URLs, 1..=8 of 1..=512 bytes each; what they mean is the transport's business.
+    pub urls: Vec<String>,
+}
+
+/// What a bundle says (spec: #bundle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleContent {
+    /// The root key from now on.
+    pub root: PublicKey,
+    /// The recovery key from now on.
+    pub recovery: PublicKey,
+    /// The writer of each tenant.
+    pub writers: BTreeMap<Tenant, Writership>,
+    /// The mailboxes.
+    pub mailboxes: Vec<Mailbox>,
+    /// Keys that never count again.
+    pub revoked: BTreeSet<Thumbprint>,
+}
+
+impl BundleContent {
+    /// Writes the payload of a bundle.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.map(5).uint(1);
+        self.root.encode(&mut writer);
+        writer.uint(2);
+        self.recovery.encode(&mut writer);
+        // Keys ascend by their encoding, in which the length comes before the characters.
+        let mut tenants: Vec<_> = self.writers.iter().collect();
+        tenants.sort_by_key(|(tenant, _)| (tenant.as_str().len(), tenant.as_str()));
+        writer.uint(3).map(tenants.len());
+        for (tenant, writership) in tenants {
+            writer
+                .text(tenant.as_str())
+                .array(2)
+                .uint(writership.generation.number());
+            writership.key.encode(&mut writer);
+        }
+        writer.uint(4).array(self.mailboxes.len());
+        for mailbox in &self.mailboxes {
+            writer.array(2);
+            mailbox.key.encode(&mut writer);
+            writer.array(mailbox.urls.len());
+            mailbox.urls.iter().for_each(|url| {
+                writer.text(url);
+            });
+        }
+        writer.uint(5).array(self.revoked.len());
+        self.revoked.iter().for_each(|thumbprint| {
+            writer.bytes(thumbprint.as_bytes());
+        });
+        writer.into_bytes()
+    }
+
+    /// Reads the payload of a bundle and checks every key.
+    ///
+    /// # Errors
+    /// A CBOR reject, `shape`, `name-invalid`, `key-refused`, `key-revoked` for a key that the
+    /// bundle itself revokes, `oversize` for a list above its limit.
+    pub fn decode(payload: &[u8]) -> Result<Self, Reject> {
+        let content = decode_all(payload, read_content)?;
+        let listed = [&content.root, &content.recovery]
+            .into_iter()
+            .chain(content.writers.values().map(|writership| &writership.key))
+            .chain(content.mailboxes.iter().map(|mailbox| &mailbox.key));
+        for key in listed {
+            if content.revoked.contains(&key.thumbprint()) {
+                return Err(Reject::KeyRevoked);
+            }
+        }
+        Ok(content)
+    }
+
+    /// Signs these contents as the successor of `previous` (`None`: as bundle 1).
+    ///
+    /// `genesis` is the thumbprint of the root key of bundle 1: the name of the trust domain.
+    ///
+    /// # Errors
+    /// `oversize`; the reject that every reader would answer to a payload that cannot be decoded.
+    pub fn seal(
+        &self,
+        previous: Option<&Bundle>,
+        genesis: Thumbprint,
+        signer: &dyn Signer,
+    ) -> Result<SealedEnvelope, Reject> {
+        let payload = self.encode();
+        Self::decode(&payload)?;
+        let base = previous.map_or(0, |bundle| bundle.number.number());
+        let header = Header {
+            kind: MessageKind::Bundle,
+            epoch: Epoch::new(0),
+            seq: Seq::new(base).next().ok_or(Reject::BundleGap)?,
+            base: Seq::new(base),
+            digest: previous.map(Bundle::chain_digest),
+        };
+        Draft { header, payload }.seal(Binding::Trust { root: genesis }, signer)
+    }
+}
+
+/// A bundle that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    number: BundleNumber,
+    message_id: MessageId,
+    content: BundleContent,
+    envelope: Vec<u8>,
+}
+
+impl Bundle {
+    /// Its number, from 1.
+    #[must_use]
+    pub const fn number(&self) -> BundleNumber {
+        self.number
+    }
+
+    /// Its identity, which the next bundle names.
+    #[must_use]
+    pub const fn message_id(&self) -> MessageId {
+        self.message_id
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn content(&self) -> &BundleContent {
+        &self.content
+    }
+
+    /// Its envelope, to be stored and forwarded.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    fn chain_digest(&self) -> Digest {
+        Digest::from_bytes(*self.message_id.as_bytes())
+    }
+}
+
+/// The pinned thumbprints and the newest bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    root: Thumbprint,
+    recovery: Thumbprint,
+    held: Option<Bundle>,
+}
+
+impl Trust {
+    /// Starts from the thumbprints of the genesis root key and of the first recovery key.
+    #[must_use]
+    pub const fn new(root: Thumbprint, recovery: Thumbprint) -> Self {
+        Self {
+            root,
+            recovery,
+            held: None,
+        }
+    }
+
+    /// Verifies a stored chain of bundle envelopes again, from bundle 1 on.
+    ///
+    /// # Errors
+    /// As [`Self::offer`], for the first envelope that is refused.
+    pub fn from_chain<'a>(
+        root: Thumbprint,
+        recovery: Thumbprint,
+        envelopes: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Reject> {
+        envelopes
+            .into_iter()
+            .try_fold(Self::new(root, recovery), |trust, bytes| trust.offer(bytes))
+    }
+
+    /// The name of the trust domain: the thumbprint of the genesis root key.
+    #[must_use]
+    pub const fn root(&self) -> Thumbprint {
+        self.root
+    }
+
+    /// The pinned thumbprint of the first recovery key.
+    #[must_use]
+    pub const fn recovery(&self) -> Thumbprint {
+        self.recovery
+    }
+
+    /// The bundle held.
+    #[must_use]
+    pub const fn held(&self) -> Option<&Bundle> {
+        self.held.as_ref()
+    }
+
+    /// The number of the bundle held, 0 for none.
+    #[must_use]
+    pub fn number(&self) -> BundleNumber {
+        self.held
+            .as_ref()
+            .map_or(BundleNumber::new(0), |bundle| bundle.number)
+    }
+
+    /// The generation and writer key of a tenant.
+    #[must_use]
+    pub fn writer(&self, tenant: &Tenant) -> Option<(Generation, &PublicKey)> {
+        let writership = self.held.as_ref()?.content.writers.get(tenant)?;
+        Some((writership.generation, &writership.key))
+    }
+
+    /// The mailboxes of the bundle held.
+    #[must_use]
+    pub fn mailboxes(&self) -> &[Mailbox] {
+        self.held
+            .as_ref()
+            .map_or(&[], |bundle| &bundle.content.mailboxes)
+    }
+
+    /// Tells whether a key never counts again.
+    #[must_use]
+    pub fn is_revoked(&self, thumbprint: &Thumbprint) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|bundle| bundle.content.revoked.contains(thumbprint))
+    }
+
+    /// Verifies a bundle against what is held and returns the trust that follows.
+    ///
+    /// # Errors
+    /// An envelope reject; `bundle-stale`, `bundle-gap`, `bundle-root`, `bundle-chain`; those of
+    /// [`BundleContent::decode`]; `bundle-generation`, `bundle-revocation`.
+    pub fn offer(&self, envelope: &[u8]) -> Result<Self, Reject> {
+        let received = ReceivedEnvelope::parse(envelope)?;
+        let header = received.unverified_header();
+        if header.kind != MessageKind::Bundle {
+            return Err(Reject::SignerRole);
+        }
+        let number = BundleNumber::new(header.seq.number());
+        if number <= self.number() {
+            return Err(Reject::BundleStale);
+        }
+        if Some(number) != self.number().next() {
+            return Err(Reject::BundleGap);
+        }
+        let (content, message_id) = match &self.held {
+            None => self.verify_first(&received)?,
+            Some(held) => self.verify_next(held, &received)?,
+        };
+        let bundle = Bundle {
+            number,
+            message_id,
+            content,
+            envelope: envelope.into(),
+        };
+        Ok(Self {
+            root: self.root,
+            recovery: self.recovery,
+            held: Some(bundle),
+        })
+    }
+
+    /// Bundle 1 brings its own key, which counts only because its thumbprint is pinned.
+    fn verify_first(
+        &self,
+        received: &ReceivedEnvelope<'_>,
+    ) -> Result<(BundleContent, MessageId), Reject> {
+        if received.unverified_key_id() != self.root.key_id() {
+            return Err(Reject::BundleRoot);
+        }
+        let content = BundleContent::decode(received.unverified_payload())?;
+        if content.root.thumbprint() != self.root {
+            return Err(Reject::BundleRoot);
+        }
+        let message_id = self.verify_signature(received, &[&content.root])?;
+        if content.recovery.thumbprint() != self.recovery {
+            return Err(Reject::BundleRoot);
+        }
+        Ok((content, message_id))
+    }
+
+    fn verify_next(
+        &self,
+        held: &Bundle,
+        received: &ReceivedEnvelope<'_>,
+    ) -> Result<(BundleContent, MessageId), Reject> {
+        let signers = [&held.content.root, &held.content.recovery];
+        let message_id = self.verify_signature(received, &signers)?;
+        if received.unverified_header().digest != Some(held.chain_digest()) {
+            return Err(Reject::BundleChain);
+        }
+        let content = BundleContent::decode(received.unverified_payload())?;
+        check_generations(&held.content, &content)?;
+        if !content.revoked.is_superset(&held.content.revoked) {
+            return Err(Reject::BundleRevocation);
+        }
+        Ok((content, message_id))
+    }
+
+    fn verify_signature(
+        &self,
+        received: &ReceivedEnvelope<'_>,
+        signers: &[&PublicKey],
+    ) -> Result<MessageId, Reject> {
+        let expected = Expected {
+            role: Role::Root,
+            plane: None,
+        };
+        let binding = Binding::Trust { root: self.root };
+        let verified = received.verify(expected, binding, signers.iter().copied(), |_| false);
+        match verified {
+            Ok(verified) => Ok(verified.message_id()),
+            Err(Reject::KeyUnknown) => Err(Reject::BundleRoot),
+            Err(reject) => Err(reject),
+        }
+    }
+}
+
+/// The same key keeps its generation, another key takes exactly the next one.
+fn check_generations(held: &BundleContent, offered: &BundleContent) -> Result<(), Reject> {
+    for (tenant, writership) in &offered.writers {
+        let Some(before) = held.writers.get(tenant) else {
+            continue;
+        };
+        let wanted = if before.key == writership.key {
+            Some(before.generation)
+        } else {
+            before.generation.next()
+        };
+        if wanted != Some(writership.generation) {
+            return Err(Reject::BundleGeneration);
+        }
+    }
+    Ok(())
+}
+
+fn read_content(reader: &mut Reader<'_>) -> Result<BundleContent, Reject> {
+    if reader.map()? != 5 {
+        return Err(Reject::Shape);
+    }
+    let mut order = KeyOrder::new();
+    expect_key(reader, &mut order, 1)?;
+    let root = PublicKey::decode(reader)?;
+    expect_key(reader, &mut order, 2)?;
+    let recovery = PublicKey::decode(reader)?;
+    expect_key(reader, &mut order, 3)?;
+    let writers = read_writers(reader)?;
+    expect_key(reader, &mut order, 4)?;
+    let mailboxes = read_mailboxes(reader)?;
+    expect_key(reader, &mut order, 5)?;
+    let revoked = read_revoked(reader)?;
+    Ok(BundleContent {
+        root,
+        recovery,
+        writers,
+        mailboxes,
+        revoked,
+    })
+}
+
+fn expect_key<'a>(
+    reader: &mut Reader<'a>,
+    order: &mut KeyOrder<'a>,
+    wanted: i128,
+) -> Result<(), Reject> {
+    if reader.int_key(order)? == wanted {
+        Ok(())
+    } else {
+        Err(Reject::Shape)
+    }
+}
+
+fn read_writers(reader: &mut Reader<'_>) -> Result<BTreeMap<Tenant, Writership>, Reject> {
+    let count = bounded(reader.map()?)?;
+    if count == 0 {
+        return Err(Reject::Shape);
+    }
+    let mut order = KeyOrder::new();
+    let mut writers = BTreeMap::new();
+    for _ in 0..count {
+        let tenant = Tenant::parse(reader.text_key(&mut order)?)?;
+        reader.array_of(2)?;
+        let generation = reader.uint()?;
+        if generation == 0 {
+            return Err(Reject::Shape);
+        }
+        let key = PublicKey::decode(reader)?;
+        let generation = Generation::new(generation);
+        writers.insert(tenant, Writership { generation, key });
+    }
+    Ok(writers)
+}
+
+fn read_mailboxes(reader: &mut Reader<'_>) -> Result<Vec<Mailbox>, Reject> {
+    let count = bounded(reader.array()?)?;
+    let mut mailboxes = Vec::new();
+    for _ in 0..count {
+        reader.array_of(2)?;
+        let key = PublicKey::decode(reader)?;
+        let urls = read_urls(reader)?;
+        mailboxes.push(Mailbox { key, urls });
+    }
+    Ok(mailboxes)
+}
+
+/// Reads 1..=8 URLs of 1..=512 bytes each.
+pub(crate) fn read_urls(reader: &mut Reader<'_>) -> Result<Vec<String>, Reject> {
+    let count = reader.array()?;
+    if !(1..=URLS_MAX).contains(&count) {
+        return Err(Reject::Shape);
+    }
+    let mut urls = Vec::new();
+    for _ in 0..count {
+        let url = reader.text()?;
+        if url.is_empty() || url.len() > URL_BYTES_MAX {
+            return Err(Reject::Shape);
+        }
+        urls.push(url.into());
+    }
+    Ok(urls)
+}
+
+fn read_revoked(reader: &mut Reader<'_>) -> Result<BTreeSet<Thumbprint>, Reject> {
+    let count = bounded(reader.array()?)?;
+    let mut revoked = BTreeSet::new();
+    for _ in 0..count {
+        let thumbprint = Thumbprint::from_bytes(reader.bytes_of()?);
+        if revoked.last().is_some_and(|last| *last >= thumbprint) {
+            return Err(Reject::Shape);
+        }
+        revoked.insert(thumbprint);
+    }
+    Ok(revoked)
+}
+
+const fn bounded(count: usize) -> Result<usize, Reject> {
+    if count > BUNDLE_LIST_MAX {
+        Err(Reject::Oversize)
+    } else {
+        Ok(count)
+    }
+}
