@@ -56,6 +56,22 @@ impl Pki {
         })
     }
 
+    /// As [`Pki::new`], with an origin certificate that signs itself: `origin_ca_pem` and `origin_pem` are the same.
+    ///
+    /// # Errors
+    /// As [`Pki::new`].
+    pub fn self_signed(names: &[&str]) -> Result<Self, LabError> {
+        let key = KeyPair::generate()?;
+        let leaf = leaf_of(names)?.self_signed(&key)?.pem();
+        let corp = Self::new(names)?;
+        Ok(Self {
+            origin_ca_pem: leaf.clone(),
+            origin_pem: leaf,
+            origin_key_pem: key.serialize_pem(),
+            ..corp
+        })
+    }
+
     /// Returns a TLS server configuration with the origin's certificate, offering HTTP/1.1.
     ///
     /// # Errors

@@ -24,10 +24,13 @@ struct Scene {
 
 /// Returns `None` when Squid was not provisioned; the skip has been announced.
 fn scene(kind: Kind) -> Result<Option<Scene>, LabError> {
+    scene_with(kind, Pki::new(&[NAME])?)
+}
+
+fn scene_with(kind: Kind, pki: Pki) -> Result<Option<Scene>, LabError> {
     let Some(tree) = Tree::find_or_skip(&format!("squid {kind:?}"))? else {
         return Ok(None);
     };
-    let pki = Pki::new(&[NAME])?;
     let origin = Origin::start(&pki, "text/plain", "from the origin")?;
     let plan = Plan {
         kind,
@@ -248,5 +251,18 @@ fn squid_killed_and_restarted_serves_on_the_same_port() {
     assert_eq!(
         scene.connect(scene.origin.address().port(), "").unwrap().0,
         200
+    );
+}
+
+#[test]
+fn bump_squid_trusts_an_origin_that_signs_itself_when_told_so() {
+    let Some(scene) = scene_with(Kind::Bump, Pki::self_signed(&[NAME]).unwrap()).unwrap() else {
+        return;
+    };
+    let exchange = scene.exchange(&scene.pki.corp_ca_pem).unwrap();
+    assert!(
+        exchange.answer.ends_with("from the origin"),
+        "{}",
+        exchange.answer
     );
 }

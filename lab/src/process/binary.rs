@@ -81,7 +81,9 @@ pub(crate) fn or_skip<T>(
         Ok(part) => Ok(Some(part)),
         Err(error @ LabError::Missing { .. }) if !config::lab_is_required() => {
             // A closed standard error is no reason to fail a test.
-            drop(writeln!(std::io::stderr(), "SKIPPED: {scenario} ({error})"));
+            // One write, on a line of its own: the runner prints its own lines from other threads.
+            let line = format!("\nSKIPPED: {scenario} ({error})\n");
+            drop(std::io::stderr().write_all(line.as_bytes()));
             Ok(None)
         }
         Err(error) => Err(error),
