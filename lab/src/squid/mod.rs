@@ -9,12 +9,12 @@ mod access;
 mod configuration;
 mod tree;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 pub use access::AccessLine;
 pub use tree::Tree;
 
-use crate::{Folder, LabError, Pki, Process, process, wait};
+use crate::{Folder, LabError, Pki, Process, free_address, process, wait};
 
 /// The only user that a [`Kind::Basic`] proxy knows.
 pub const BASIC_USER: &str = "alice";
@@ -199,11 +199,4 @@ fn with_cache_log(error: LabError, folder: &Folder) -> LabError {
         | LabError::Tls(_)
         | LabError::Pem(_)) => other,
     }
-}
-
-/// Chooses a port that is free now. Somebody else may take it before Squid does: see [`PORT_TRIES_MAX`].
-fn free_address() -> Result<SocketAddr, LabError> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("find a free port"))?;
-    listener.local_addr().map_err(LabError::io("read the port"))
 }
