@@ -20,13 +20,18 @@ compile_error!(
 );
 
 pub mod cbor;
+pub mod context;
+pub mod device;
+pub mod enrol;
 pub mod envelope;
 pub mod frame;
 pub mod id;
+pub mod join_line;
 pub mod key;
 pub mod kind;
 pub mod limits;
 pub mod message;
+pub mod record;
 pub mod reject;
 pub mod revision;
 pub mod session;

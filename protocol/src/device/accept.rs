@@ -1,0 +1,261 @@
+//! The desired plane: every envelope of it passes the acceptance table here, once.
+
+use super::fetch::Pending;
+use super::{Context, Device, Event, records};
+use crate::envelope::{Header, Verified};
+use crate::kind::MessageKind;
+use crate::message::{PlaneMessage, RejectNote, Snapshot, SupersededNote};
+use crate::reject::Reject;
+use crate::revision::{Arrival, Epoch, Generation, Head, Outcome, Revision, Seq, accept};
+use crate::state::{DeltaView, SnapshotAssembly, State};
+use alloc::vec::Vec;
+
+/// What the device holds of the desired plane.
+#[derive(Debug, Default)]
+pub(super) struct Desired {
+    pub(super) state: State,
+    pub(super) head: Option<Head>,
+    pub(super) frozen: Option<Epoch>,
+    pub(super) pending: Option<Pending>,
+    pub(super) need: Need,
+}
+
+/// Whether a snapshot must be asked for, and when that is allowed again.
+#[derive(Debug, Default)]
+pub(super) struct Need {
+    pub(super) is_wanted: bool,
+    pub(super) allowed_ms: u64,
+}
+
+impl Desired {
+    pub(super) fn wake_ms(&self) -> Option<u64> {
+        let need = self.need.is_wanted.then_some(self.need.allowed_ms);
+        let fetch = self.pending.as_ref().map(|pending| pending.retry_ms);
+        [need, fetch].into_iter().flatten().min()
+    }
+
+    /// What polls say is held: a snapshot whose bodies are on their way counts as seen.
+    pub(super) fn seen(&self) -> Revision {
+        let pending = self.pending.as_ref().map(|pending| pending.head.revision);
+        pending
+            .or(self.head.map(|head| head.revision))
+            .unwrap_or(Revision::NONE)
+    }
+}
+
+impl Device {
+    /// Takes a verified delta or snapshot. Returns true when it brought the device forward.
+    pub(super) fn handle_desired(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        generation: Generation,
+    ) -> bool {
+        let header = *verified.header();
+        let Some(digest) = header.digest else {
+            return false;
+        };
+        let revision = Revision::new(header.epoch, header.seq);
+        let incoming = Head {
+            generation,
+            revision,
+            digest,
+        };
+        let outcome = PlaneMessage::decode(verified).and_then(|message| match message {
+            PlaneMessage::Delta(delta) => self.handle_delta(context, verified, &incoming, &delta),
+            PlaneMessage::Snapshot(snapshot) => {
+                self.handle_snapshot(context, verified, &incoming, &snapshot)
+            }
+            PlaneMessage::Report(_) | PlaneMessage::ReportAck => Err(Reject::SignerRole),
+        });
+        match outcome {
+            Ok(is_progress) => is_progress,
+            Err(reject) => {
+                self.refuse_desired(context, &header, reject);
+                false
+            }
+        }
+    }
+
+    fn handle_delta(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        incoming: &Head,
+        delta: &DeltaView<'_>,
+    ) -> Result<bool, Reject> {
+        let arrival = Arrival::Delta {
+            base: verified.header().base,
+        };
+        match accept(
+            self.desired.head.as_ref(),
+            self.desired.frozen,
+            incoming,
+            arrival,
+        ) {
+            Outcome::Apply | Outcome::Accept => {
+                let state = self.desired.state.apply_view(delta, &incoming.digest)?;
+                let writes = records::values(&delta.to_delta()?);
+                self.commit(context, state, incoming, verified, writes);
+                Ok(true)
+            }
+            Outcome::Duplicate | Outcome::Older => Ok(false),
+            Outcome::Need(reject) | Outcome::Refuse(reject) => Err(reject),
+        }
+    }
+
+    fn handle_snapshot(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        incoming: &Head,
+        snapshot: &Snapshot,
+    ) -> Result<bool, Reject> {
+        let arrival = Arrival::Snapshot {
+            lineage: &snapshot.lineage,
+        };
+        match accept(
+            self.desired.head.as_ref(),
+            self.desired.frozen,
+            incoming,
+            arrival,
+        ) {
+            Outcome::Accept | Outcome::Apply => {
+                self.begin_snapshot(context, verified, incoming, snapshot);
+                Ok(true)
+            }
+            Outcome::Duplicate | Outcome::Older => Ok(false),
+            Outcome::Need(reject) | Outcome::Refuse(reject) => Err(reject),
+        }
+    }
+
+    fn begin_snapshot(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        incoming: &Head,
+        snapshot: &Snapshot,
+    ) {
+        if self
+            .desired
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.head == *incoming)
+        {
+            return;
+        }
+        self.reporter.received = self.reporter.received.max(incoming.revision);
+        let assembly = SnapshotAssembly::new(&snapshot.table, &self.desired.state);
+        self.desired.pending = Some(Pending {
+            head: *incoming,
+            assembly,
+            bytes: verified.as_bytes().len(),
+            retry_ms: 0,
+            failures: 0,
+        });
+        self.finish_snapshot_if_whole(context);
+    }
+
+    /// Makes a delta's outcome durable and known.
+    fn commit(
+        &mut self,
+        context: &mut Context<'_>,
+        state: State,
+        incoming: &Head,
+        verified: &Verified<'_>,
+        writes: Vec<crate::record::Write>,
+    ) {
+        self.desired.state = state;
+        self.adopt(
+            context,
+            incoming,
+            MessageKind::Delta,
+            verified.as_bytes().len(),
+            writes,
+        );
+    }
+
+    /// Moves the head; the values' writes go into the same commit.
+    pub(super) fn adopt(
+        &mut self,
+        _context: &mut Context<'_>,
+        head: &Head,
+        kind: MessageKind,
+        bytes: usize,
+        mut writes: Vec<crate::record::Write>,
+    ) {
+        if kind == MessageKind::Snapshot {
+            self.note_skipped(head.revision);
+        }
+        if self
+            .desired
+            .frozen
+            .is_some_and(|epoch| epoch != head.revision.epoch)
+        {
+            self.desired.frozen = None;
+        }
+        self.desired.head = Some(*head);
+        self.desired.need.is_wanted = false;
+        // A writer of a higher generation may open a lower epoch: the cursors follow it down.
+        self.reporter.received = head.revision;
+        self.reporter.accepted = head.revision;
+        if self.reporter.applied > head.revision {
+            self.reporter.applied = Revision::NONE;
+        }
+        writes.push(records::head(head, self.desired.frozen));
+        writes.push(records::reporter(&self.reporter));
+        self.persist(writes);
+        self.event(Event::Accepted {
+            revision: head.revision,
+            kind,
+            bytes,
+        });
+        self.apply_next();
+    }
+
+    fn note_skipped(&mut self, to: Revision) {
+        let Some(from) = self.desired.head.map(|head| head.revision) else {
+            return;
+        };
+        let (first, last) = (from.seq.number() + 1, to.seq.number().saturating_sub(1));
+        if from.epoch == to.epoch && first <= last {
+            self.note_superseded(SupersededNote {
+                epoch: to.epoch,
+                first: Seq::new(first),
+                last: Seq::new(last),
+            });
+        }
+    }
+
+    /// Counts a refusal, asks for what is missing, and reports what contradicts.
+    fn refuse_desired(&mut self, context: &mut Context<'_>, header: &Header, reject: Reject) {
+        self.event(Event::Rejected { reject });
+        let note = RejectNote::new(header.kind, Revision::new(header.epoch, header.seq), reject);
+        match reject {
+            Reject::NothingStored
+            | Reject::EpochNeedsSnapshot
+            | Reject::BaseOlder
+            | Reject::BaseNewer => {
+                self.want_snapshot();
+            }
+            Reject::Equivocation => {
+                self.desired.frozen = Some(header.epoch);
+                let writes = self
+                    .desired
+                    .head
+                    .map(|head| records::head(&head, self.desired.frozen));
+                self.report_reject(context, note, writes.into_iter().collect());
+            }
+            reject => {
+                if header.kind == MessageKind::Delta && reject != Reject::EpochStale {
+                    self.want_snapshot();
+                }
+                self.report_reject(context, note, Vec::new());
+            }
+        }
+    }
+
+    pub(super) fn want_snapshot(&mut self) {
+        self.desired.need.is_wanted = true;
+    }
+}

@@ -1,0 +1,197 @@
+//! What came back: which exchange it answers, whether it verifies, and who handles each item.
+
+use super::link::{InFlight, Link, PACE_MS, Work};
+use super::{Context, Device, Event, ExchangeId};
+use crate::envelope::{Binding, Expected, ReceivedEnvelope};
+use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
+use crate::id::Plane;
+use crate::kind::{MessageKind, Role};
+use crate::record::{Table, Write};
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+impl Device {
+    /// Takes the bytes that came back for an exchange.
+    pub(super) fn handle_answer(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: ExchangeId,
+        frame: &[u8],
+    ) {
+        if let Ok(FrameType::Refused) = frame_type(frame) {
+            return self.handle_refused(exchange, frame);
+        }
+        match core::mem::replace(&mut self.link, Link::Down) {
+            Link::Asking(id, asking) if id == exchange => {
+                self.handle_challenge(context, asking, frame)
+            }
+            Link::Greeting(id, greeting) if id == exchange => {
+                self.handle_welcome(context, *greeting, frame)
+            }
+            Link::Open(open) => {
+                self.link = Link::Open(open);
+                self.handle_session_answer(context, exchange, frame);
+            }
+            link @ (Link::Asking(..) | Link::Greeting(..) | Link::Down) => self.link = link,
+        }
+    }
+
+    fn handle_refused(&mut self, exchange: ExchangeId, frame: &[u8]) {
+        if !self.is_awaited(exchange) {
+            return;
+        }
+        match PlainFrame::decode(frame, Direction::Down) {
+            Ok(PlainFrame::Refused { code, .. }) => {
+                self.event(Event::RefusedByMailbox {
+                    reject: Reject::from_code(code.into()),
+                });
+                self.disconnect();
+            }
+            Ok(_) => self.give_up(Reject::Shape),
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    fn is_awaited(&self, exchange: ExchangeId) -> bool {
+        match &self.link {
+            Link::Down => false,
+            Link::Asking(id, _) | Link::Greeting(id, _) => *id == exchange,
+            Link::Open(open) => {
+                let work = open.work.map(|(work, _)| work);
+                [open.poll, work]
+                    .into_iter()
+                    .flatten()
+                    .any(|in_flight| in_flight.exchange == exchange)
+            }
+        }
+    }
+
+    fn handle_session_answer(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: ExchangeId,
+        frame: &[u8],
+    ) {
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        let is_of = |in_flight: &InFlight| in_flight.exchange == exchange;
+        let (in_flight, work) = if let Some(poll) = open.poll.take_if(|poll| is_of(poll)) {
+            (poll, None)
+        } else if let Some((in_flight, work)) = open.work.take_if(|(in_flight, _)| is_of(in_flight))
+        {
+            (in_flight, Some(work))
+        } else {
+            return;
+        };
+        match open.session.open_answer(in_flight.counter, frame) {
+            Ok(DownFrame::Answer(answer)) => self.handle_items(context, exchange, work, &answer),
+            Ok(DownFrame::Bodies(chunks)) => {
+                let mut is_progress = false;
+                for chunk in &chunks {
+                    is_progress |=
+                        self.handle_chunk(chunk.digest, chunk.size, chunk.offset, chunk.bytes);
+                }
+                self.event(Event::Answered {
+                    exchange,
+                    is_empty: chunks.is_empty(),
+                });
+                self.finish_snapshot_if_whole(context);
+                if !is_progress {
+                    self.abandon_snapshot(context.now);
+                }
+            }
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    fn handle_items(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: ExchangeId,
+        work: Option<Work>,
+        answer: &Answer<'_>,
+    ) {
+        let now_ms = context.now.mono_ms;
+        self.event(Event::Answered {
+            exchange,
+            is_empty: answer.items.is_empty(),
+        });
+        if work == Some(Work::Report) {
+            self.handle_post_answer(now_ms, answer);
+        }
+        let mut is_progress = false;
+        for item in &answer.items {
+            match self.handle_item(context, item) {
+                Ok(progressed) => is_progress |= progressed,
+                Err(reject) => self.event(Event::Rejected { reject }),
+            }
+        }
+        let pace_ms = if is_progress || answer.items.is_empty() {
+            0
+        } else {
+            PACE_MS
+        };
+        let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
+        if let Link::Open(open) = &mut self.link {
+            open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
+        }
+    }
+
+    fn handle_post_answer(&mut self, now_ms: u64, answer: &Answer<'_>) {
+        for refusal in &answer.hints.refused {
+            self.event(Event::RefusedByMailbox {
+                reject: Reject::from_code(refusal.code.into()),
+            });
+        }
+        self.reporter
+            .mark_posted(now_ms, answer.hints.retry_ms.map(|wait| wait.max(PACE_MS)));
+    }
+
+    /// Takes one envelope. Returns true when it brought the device forward.
+    fn handle_item(&mut self, context: &mut Context<'_>, item: &Item<'_>) -> Result<bool, Reject> {
+        let received = ReceivedEnvelope::parse(item.envelope)?;
+        if item.plane.is_none() {
+            return self.handle_bundle(item.envelope);
+        }
+        let tenant = &self.identity.channel.tenant;
+        let (generation, writer) = self.trust.writer(tenant).ok_or(Reject::KeyUnknown)?;
+        let expected = Expected {
+            role: Role::Writer,
+            plane: item.plane,
+        };
+        let binding = Binding::Device {
+            channel: &self.identity.channel,
+            incarnation: self.identity.incarnation,
+        };
+        let verified = received.verify(expected, binding, [writer], |key| {
+            self.trust.is_revoked(key)
+        })?;
+        if item.plane != Some(Plane::Desired) {
+            return Err(Reject::PlaneMismatch);
+        }
+        if verified.header().kind == MessageKind::ReportAck {
+            return self.handle_report_ack(&verified);
+        }
+        Ok(self.handle_desired(context, &verified, generation))
+    }
+
+    fn handle_bundle(&mut self, envelope: &[u8]) -> Result<bool, Reject> {
+        let trust = self.trust.offer(envelope)?;
+        let number = trust.number();
+        self.trust = trust;
+        let key = number.number().to_be_bytes().to_vec();
+        self.persist(Vec::from([Write {
+            table: Table::Bundles,
+            key,
+            value: Some(envelope.to_vec()),
+        }]));
+        self.event(Event::BundleAccepted { number });
+        Ok(true)
+    }
+
+    /// Does what waiting was for.
+    pub(super) fn handle_timeout(&mut self, now: crate::context::Now) {
+        self.retry_apply(now.mono_ms);
+    }
+}

@@ -1,0 +1,127 @@
+//! The device's whole vocabulary on one screen.
+
+use crate::kind::MessageKind;
+use crate::record::Write;
+use crate::reject::Reject;
+use crate::revision::{BundleNumber, Revision};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Ties an exchange to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExchangeId(pub u64);
+
+/// What came of applying a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The revision.
+    pub revision: Revision,
+    /// 0 for success; else an exit status, or negative for a signal, a time-out, or a failed rendering.
+    pub status: i64,
+    /// What the application printed, for the report; cut to `RESULT_OUTPUT_BYTES_MAX`.
+    pub output: String,
+}
+
+/// What the driver tells the device.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The process started.
+    Start,
+    /// A route is there and waiting is over: open a session.
+    Connect,
+    /// The answer to an exchange.
+    Answer {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// The body that came back.
+        frame: &'a [u8],
+    },
+    /// An exchange failed on the way, and the driver has waited long enough.
+    Failed {
+        /// The exchange.
+        exchange: ExchangeId,
+    },
+    /// A revision was applied, or not.
+    Applied(Applied),
+    /// How long the next polls may be held, in seconds.
+    Hold {
+        /// Seconds, at most `HOLD_S_MAX`.
+        seconds: u64,
+    },
+    /// The moment of [`super::Device::poll_timeout`] came.
+    Timeout,
+}
+
+/// A frame to carry to the mailbox.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Names the answer.
+    pub id: ExchangeId,
+    /// The body to send.
+    pub frame: Vec<u8>,
+    /// Seconds that the mailbox may hold the answer; `None` when it answers at once.
+    pub hold_s: Option<u64>,
+}
+
+/// What the driver does for the device, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Make durable before anything behind this leaves the process.
+    Persist(Vec<Write>),
+    /// Carry a frame and bring back the answer.
+    Exchange(Exchange),
+    /// Bring the application to this revision of [`super::Device::state`].
+    Apply {
+        /// The revision.
+        revision: Revision,
+    },
+    /// The session is of no more use: wait as after a failure, then give [`Input::Connect`].
+    Reconnect,
+    /// Something that people or metrics want to know.
+    Event(Event),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A session with a mailbox is open and the mailbox proved its key.
+    Connected,
+    /// An answer verified: the route works. `is_empty` tells that a hold ran out with no news.
+    Answered {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// True when nothing new came.
+        is_empty: bool,
+    },
+    /// A revision is durable here.
+    Accepted {
+        /// The revision.
+        revision: Revision,
+        /// Whether a delta or a snapshot brought it.
+        kind: MessageKind,
+        /// Bytes of the envelope.
+        bytes: usize,
+    },
+    /// A revision was applied, or not.
+    Applied(Applied),
+    /// The controller holds the report of this number and all before it.
+    ReportAcknowledged {
+        /// The report's number.
+        rseq: u64,
+    },
+    /// A newer bundle counts.
+    BundleAccepted {
+        /// Its number.
+        number: BundleNumber,
+    },
+    /// Something that a peer sent was refused; nothing changed.
+    Rejected {
+        /// Why.
+        reject: Reject,
+    },
+    /// The mailbox says that it refused (unsigned, advisory).
+    RefusedByMailbox {
+        /// Its reason, if it is in the registry.
+        reject: Option<Reject>,
+    },
+}

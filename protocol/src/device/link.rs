@@ -1,0 +1,273 @@
+//! The way to a mailbox: handshake, session, and the exchanges that are under way in it.
+//!
+//! At most two exchanges at a time: one poll that may be held, and one piece of work (a report, a
+//! fetch or a need). Any doubt about the session ends it; a new one costs two exchanges.
+
+use super::{Context, Device, Event, Exchange, ExchangeId, Output};
+use crate::frame::{Direction, Item, PlainFrame, Poll, UpFrame, Wanted};
+use crate::id::Plane;
+use crate::key::PublicKey;
+use crate::limits::{FETCH_DIGESTS_MAX, NEED_INTERVAL_MS};
+use crate::reject::Reject;
+use crate::revision::Revision;
+use crate::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Milliseconds before the next poll when an answer brought nothing that could be used. Arbitrary:
+/// the interval at which a snapshot may be asked for.
+pub(super) const PACE_MS: u64 = NEED_INTERVAL_MS;
+
+/// Where the device stands with its mailbox.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// No session and none under way.
+    Down,
+    /// An ask is under way.
+    Asking(ExchangeId, Asking),
+    /// A hello is under way.
+    Greeting(ExchangeId, Box<Greeting>),
+    /// Frames are exchanged.
+    Open(Box<Open>),
+}
+
+/// An open session.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) session: ClientSession,
+    pub(super) poll: Option<InFlight>,
+    pub(super) work: Option<(InFlight, Work)>,
+    pub(super) poll_after_ms: u64,
+}
+
+/// An exchange whose answer is awaited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InFlight {
+    pub(super) exchange: ExchangeId,
+    pub(super) counter: u16,
+}
+
+/// What the second exchange does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    Report,
+    Fetch,
+    Need,
+}
+
+impl Device {
+    /// Begins a handshake unless a session is open or under way.
+    pub(super) fn connect(&mut self, _context: &mut Context<'_>) {
+        if !matches!(self.link, Link::Down) {
+            return;
+        }
+        match Asking::start() {
+            Ok((asking, frame)) => {
+                let exchange = self.exchange(frame, None);
+                self.link = Link::Asking(exchange, asking);
+            }
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    fn exchange(&mut self, frame: Vec<u8>, hold_s: Option<u64>) -> ExchangeId {
+        let id = self.next_exchange();
+        self.outputs
+            .push_back(Output::Exchange(Exchange { id, frame, hold_s }));
+        id
+    }
+
+    /// Ends the session: the driver waits as after a failure and connects again.
+    pub(super) fn give_up(&mut self, reject: Reject) {
+        self.event(Event::Rejected { reject });
+        self.disconnect();
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.link = Link::Down;
+        self.outputs.push_back(Output::Reconnect);
+    }
+
+    /// Takes the challenge and greets the mailbox that the bundle names.
+    pub(super) fn handle_challenge(
+        &mut self,
+        context: &mut Context<'_>,
+        asking: Asking,
+        frame: &[u8],
+    ) {
+        let seed = crate::context::draw(context.random);
+        let greeting = self.named_mailbox(frame).and_then(|mailbox| {
+            let identity = DeviceIdentity {
+                channel: &self.identity.channel,
+                incarnation: self.identity.incarnation,
+                signer: context.signer,
+            };
+            asking.handle_challenge(frame, mailbox, identity, &seed)
+        });
+        match greeting {
+            Ok((greeting, frame)) => {
+                let exchange = self.exchange(frame, None);
+                self.link = Link::Greeting(exchange, Box::new(greeting));
+            }
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    fn named_mailbox(&self, frame: &[u8]) -> Result<&PublicKey, Reject> {
+        let PlainFrame::Challenge { mailbox: named, .. } =
+            PlainFrame::decode(frame, Direction::Down)?
+        else {
+            return Err(Reject::Shape);
+        };
+        let mut keys = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
+        keys.find(|key| key.thumbprint() == named)
+            .ok_or(Reject::MailboxMismatch)
+    }
+
+    /// Takes the welcome; the first poll confirms the session.
+    pub(super) fn handle_welcome(
+        &mut self,
+        context: &Context<'_>,
+        greeting: Greeting,
+        frame: &[u8],
+    ) {
+        match greeting.handle_welcome(frame, context.now.mono_ms) {
+            Ok(session) => {
+                self.reporter.mark_unposted();
+                self.link = Link::Open(Box::new(Open {
+                    session,
+                    poll: None,
+                    work: None,
+                    poll_after_ms: 0,
+                }));
+                self.event(Event::Connected);
+            }
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    /// Starts whatever exchange is due in an open session.
+    pub(super) fn pump(&mut self, context: &mut Context<'_>) {
+        let now_ms = context.now.mono_ms;
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        if open.session.is_over(now_ms) {
+            return self.give_up(Reject::CounterExhausted);
+        }
+        if open.work.is_none() && !self.pump_work(now_ms) {
+            return;
+        }
+        self.pump_poll(now_ms);
+    }
+
+    fn pump_work(&mut self, now_ms: u64) -> bool {
+        let Link::Open(open) = &mut self.link else {
+            return false;
+        };
+        let Some((work, frame)) = next_work(&self.reporter, &mut self.desired, now_ms) else {
+            return true;
+        };
+        match open.session.seal_request(&frame) {
+            Ok(Request { counter, bytes }) => {
+                let exchange = self.exchange(bytes, None);
+                if let Link::Open(open) = &mut self.link {
+                    open.work = Some((InFlight { exchange, counter }, work));
+                }
+                true
+            }
+            Err(reject) => {
+                self.give_up(reject);
+                false
+            }
+        }
+    }
+
+    fn pump_poll(&mut self, now_ms: u64) {
+        let poll = UpFrame::Poll(Poll {
+            hold_s: u16::try_from(self.hold_s).unwrap_or(u16::MAX),
+            bundle: self.trust.number(),
+            acked: self
+                .reporter
+                .outstanding
+                .is_some()
+                .then_some(self.reporter.acked),
+            desired: self.desired.seen(),
+            actual: None,
+        });
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        if open.poll.is_some() || open.poll_after_ms > now_ms {
+            return;
+        }
+        match open.session.seal_request(&poll) {
+            Ok(Request { counter, bytes }) => {
+                let exchange = self.exchange(bytes, Some(self.hold_s));
+                if let Link::Open(open) = &mut self.link {
+                    open.poll = Some(InFlight { exchange, counter });
+                }
+            }
+            Err(reject) => self.give_up(reject),
+        }
+    }
+
+    /// Takes the end of an exchange that never came back; whatever it was for is done again.
+    pub(super) fn handle_failure(&mut self, exchange: ExchangeId) {
+        match &mut self.link {
+            Link::Asking(id, _) | Link::Greeting(id, _) if *id == exchange => self.disconnect(),
+            Link::Open(open) => {
+                if open.poll.is_some_and(|poll| poll.exchange == exchange) {
+                    open.poll = None;
+                }
+                if open.work.is_some_and(|(work, _)| work.exchange == exchange) {
+                    open.work = None;
+                }
+            }
+            Link::Down | Link::Asking(..) | Link::Greeting(..) => {}
+        }
+    }
+}
+
+/// Chooses the next piece of work: reports first, bodies second, questions last.
+fn next_work<'a>(
+    reporter: &'a super::reporter::Reporter,
+    desired: &mut super::accept::Desired,
+    now_ms: u64,
+) -> Option<(Work, UpFrame<'a>)> {
+    if let Some(envelope) = reporter.due(now_ms) {
+        let item = Item {
+            plane: Some(Plane::Actual),
+            envelope,
+        };
+        return Some((Work::Report, UpFrame::Post(Vec::from([item]))));
+    }
+    if let Some(pending) = &desired.pending {
+        let missing = pending.assembly.missing().take(FETCH_DIGESTS_MAX);
+        let wanted: Vec<Wanted> = missing
+            .map(|(digest, offset)| Wanted { digest, offset })
+            .collect();
+        if !wanted.is_empty() && pending.retry_ms <= now_ms {
+            return Some((
+                Work::Fetch,
+                UpFrame::Fetch {
+                    plane: Plane::Desired,
+                    wanted,
+                },
+            ));
+        }
+    }
+    if desired.need.is_wanted && desired.need.allowed_ms <= now_ms {
+        desired.need.allowed_ms = now_ms.saturating_add(PACE_MS);
+        desired.need.is_wanted = false;
+        let held = desired.head.map_or(Revision::NONE, |head| head.revision);
+        return Some((
+            Work::Need,
+            UpFrame::Need {
+                plane: Plane::Desired,
+                held,
+            },
+        ));
+    }
+    None
+}
