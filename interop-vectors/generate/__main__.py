@@ -10,7 +10,8 @@ from . import encoding
 from .keys import keys_file
 
 MODULES = (
-    "c01_cbor", "c02_keys", "c03_valid", "c03_header", "c03_payload", "c04_state",
+    "c01_cbor", "c02_keys", "c03_valid", "c03_header", "c03_payload", "c04_state", "c05_frames",
+    "c06_sessions", "c06_exchange", "c06_enrol", "c07_acceptance", "c08_bytes",
 )
 
 

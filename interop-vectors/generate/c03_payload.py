@@ -82,6 +82,9 @@ def snapshot_payloads(add):
     for name, entries, comment in rows:
         lineage = [(epoch, seq, blob("head", 32)) for epoch, seq in entries]
         add(f"snapshot-lineage-{name}", "lineage-invalid", comment, e.snapshot(STATE, lineage), ["payload"], spec="#lineage")
+    for name, entry in (("epoch-0", (0, 1)), ("seq-0", (5, 0))):
+        lineage = [(*entry, blob("head", 32))]
+        add(f"snapshot-lineage-{name}", "lineage-invalid", "an entry starts at 1", e.snapshot(STATE, lineage), ["payload"], spec="#lineage")
     table = e.root_digest(STATE)[1]
     for name, payload, comment in (
         ("no-lineage", [table], "the lineage is missing"), ("three-items", [table, [], 0], "one item more"), ("table-array", [[], []], "an array for the table"),
@@ -110,12 +113,13 @@ def report_payloads(add):
         bad(f"17-{name}", "report-list-oversize", "one entry too many", [*HEAD, {label: [entry] * 17}])
         bad(f"no-{name}", "shape", "an empty list", [*HEAD, {label: []}])
         bad(f"short-{name}", "shape", "a field is missing", [*HEAD, {label: [entry[:-1]]}])
+    bad("long-output", "report-list-oversize", "513 bytes", [*HEAD, {2: [[epoch, seq, 0, "x" * 513]]}])
     for name, payload, comment in (
         ("long-form-all-equal", HEAD * 3, "three equal cursors in the long form"), ("no-lists", [*HEAD, {}], "an empty map of lists"),
         ("list-5", [*HEAD, {5: [[1]]}], "an unknown list"), ("list-0", [*HEAD, {0: [[1]]}], "an unknown list"), ("one-field", [epoch], "no seq"),
         ("four-fields", [*HEAD, *HEAD], "two cursors"), ("eight-fields", [*HEAD, *HEAD, epoch, 1, {1: [lists[1][1]]}, 0], "one item more"),
         ("map-payload", {1: 1}, "a map"), ("negative-seq", [epoch, -1], "a negative number"), ("text-lists", [*HEAD, "none"], "text for the lists"),
-        ("status-text", [*HEAD, {2: [[epoch, 1, "0", ""]]}], "text for a status"), ("lost-list-4", [*HEAD, {4: [[4, 1]]}], "lost names lists 1..3"),
+        ("status-text", [*HEAD, {2: [[epoch, 1, "0", ""]]}], "text for a status"), ("lost-list-4", [*HEAD, {4: [[4, 1]]}], "lost names lists 1..3"), ("lost-list-0", [*HEAD, {4: [[0, 1]]}], "lost names lists 1..3"),
     ):
         bad(name, "shape", comment, payload)
     for name, payload in (("null", None), ("text", "x"), ("map", {}), ("one-item", [0])):
@@ -141,7 +145,7 @@ def enrolments(add):
         bad(f"enrol-request-key-{name}", "shape", "not {1: 1, -1: 6, -2: 32 bytes}", e.enrol_request(key, "device-a"), "#keys")
     request = e.enrol_request(KEY, "device-a").message_id
     thumbprint = SIGNERS["device-a"].thumbprint
-    for name, payload in (("short", [1]), ("long", [1, thumbprint, 0]), ("31-bytes", [1, thumbprint[:31]]), ("text-number", ["1", thumbprint])):
+    for name, payload in (("number-0", [0, thumbprint]), ("short", [1]), ("long", [1, thumbprint, 0]), ("31-bytes", [1, thumbprint[:31]]), ("text-number", ["1", thumbprint])):
         bad(f"enrol-answer-{name}", "shape", "[bundle number, thumbprint]", e.Envelope(SIGNERS["writer"], 6, (e.EPOCH, 1, 0), request, encode(payload)))
     hello, welcome = [blob("challenge", 16), blob("device ephemeral", 32)], [blob("session", 4), 1, 86400]
     for name, payload in (("short", hello[:1]), ("challenge-15", [bytes(15), hello[1]]), ("ephemeral-31", [hello[0], bytes(31)]), ("long", hello + [0])):
@@ -168,6 +172,10 @@ def bundles(add):
         ("writer-small-order", {3: {e.TENANT: [1, small]}}, "key-refused"), ("mailbox-small-order", {4: [[small, ["https://box.example/"]]]}, "key-refused"),
         ("recovery-small-order", {2: small}, "key-refused"), ("writer-revoked", {5: [writer.thumbprint]}, "key-revoked"),
         ("mailbox-revoked", {5: [mailbox.thumbprint]}, "key-revoked"), ("root-revoked", {5: [SIGNERS["root"].thumbprint]}, "key-revoked"),
+        ("recovery-revoked", {5: [SIGNERS["recovery"].thumbprint]}, "key-revoked"), ("revoked-twice", {5: [bytes(32)] * 2}, "shape"),
+        ("revoked-descending", {5: [b"\2" * 32, b"\1" * 32]}, "shape"), ("generation-0", {3: {e.TENANT: [0, writer.cose]}}, "shape"),
+        ("257-revoked", {5: [number.to_bytes(32, "big") for number in range(257)]}, "oversize"),
+        ("9-urls", {4: [[mailbox.cose, ["https://box.example/"] * 9]]}, "oversize"), ("long-url", {4: [[mailbox.cose, ["https://" + "b" * 505]]]}, "oversize"),
         ("tenant-no-key", {3: {e.TENANT: [1]}}, "shape"), ("root-bytes", {1: SIGNERS["root"].public}, "shape"),
     ):
         bad(name, error, "a field breaks its rule", fields)

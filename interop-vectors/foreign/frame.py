@@ -1,0 +1,187 @@
+"""Frames: type, direction, and the form of every body. Tags are judged by `session`."""
+
+from .cbor import Reader, Refused, ensure
+from .payload import sized, tuple_of, uints
+
+BYTES_MAX = 49152
+UP, DOWN = (0, 2, 3, 4, 16, 18, 20), (1, 5, 17, 19, 21, 22)
+CHUNK_BYTES_MAX = 32768
+SECTION_BYTES_MAX = 65536
+
+
+def parse(data, direction):
+    """Returns (type, items) of a frame."""
+    ensure(len(data) <= BYTES_MAX, "oversize")
+    ensure(data, "shape")
+    kind = data[0]
+    ensure(kind in UP + DOWN + (23,), "frame-unknown")
+    allowed = {"up": UP, "down": DOWN, "file": (23,)}[direction]
+    ensure(kind in allowed, "frame-direction")
+    if kind < 16:
+        ensure(len(data) >= 13, "shape")
+        reader = Reader(data[5:-8])
+    else:
+        reader = Reader(data[1:])
+    return kind, FORMS[kind](reader)
+
+
+def finish(reader, items):
+    """Returns the items when nothing follows."""
+    ensure(reader.done, "cbor-trailing")
+    return items
+
+
+def number(reader):
+    """Returns an unsigned integer."""
+    value = reader.item()
+    ensure(uints(value), "shape")
+    return value
+
+
+def counter(reader):
+    """Returns a counter."""
+    value = number(reader)
+    ensure(1 <= value <= 65535, "counter-exhausted")
+    return value
+
+
+def plane(reader):
+    """Returns a plane."""
+    value = number(reader)
+    ensure(value in (0, 1), "shape")
+    return value
+
+
+def envelope(value):
+    """Checks the outer form of an envelope."""
+    ensure(isinstance(value, list) and [type(item) for item in value] == [bytes, dict, bytes, bytes], "shape")
+    return value
+
+
+def item(value):
+    """Checks [plane or null, envelope]."""
+    ensure(tuple_of(value, 2) and (value[0] is None or uints(value[0]) and value[0] in (0, 1)), "shape")
+    return [value[0], envelope(value[1])]
+
+
+def poll(reader):
+    """Reads a poll."""
+    items = [counter(reader), number(reader)]
+    ensure(items[1] <= 300, "hold-range")
+    items.append(number(reader))
+    acked = reader.item()
+    ensure(acked is None or uints(acked), "shape")
+    items += [acked, number(reader), number(reader)]
+    if not reader.done:
+        items += [number(reader), number(reader)]
+    return finish(reader, items)
+
+
+def hints(value):
+    """Checks the hints of an answer."""
+    ensure(value and set(value) <= {1, 2, 3, 4}, "shape")
+    ensure(uints(*(value[label] for label in (1, 2) if label in value)), "shape")
+    ensure(isinstance(value.get(3, ""), str), "shape")
+    refused = value.get(4, [[0, 0]])
+    ensure(isinstance(refused, list) and refused and all(tuple_of(row, 2) and uints(*row) for row in refused), "shape")
+    return value
+
+
+def answer(reader):
+    """Reads an answer."""
+    items = [counter(reader)]
+    while not reader.done:
+        value = reader.item()
+        first = len(items) == 1 and isinstance(value, dict)
+        items.append(hints(value) if first else item(value))
+    return items
+
+
+def post(reader):
+    """Reads a post."""
+    items = [counter(reader)]
+    while not reader.done:
+        items.append(item(reader.item()))
+    ensure(len(items) > 1, "shape")
+    return items
+
+
+def need(reader):
+    """Reads a need."""
+    return finish(reader, [counter(reader), plane(reader), number(reader), number(reader)])
+
+
+def fetch(reader):
+    """Reads a fetch."""
+    items = [counter(reader), plane(reader)]
+    while not reader.done:
+        value = reader.item()
+        ensure(tuple_of(value, 2) and sized(value[0], 32) and uints(value[1]), "shape")
+        items.append(value)
+    ensure(3 <= len(items) <= 18, "shape")
+    return items
+
+
+def bodies(reader):
+    """Reads bodies."""
+    items = [counter(reader)]
+    while not reader.done:
+        value = reader.item()
+        ensure(tuple_of(value, 4) and sized(value[0], 32) and uints(*value[1:3]) and isinstance(value[3], bytes), "shape")
+        ensure(value[1] <= SECTION_BYTES_MAX, "section-oversize")
+        ensure(1 <= len(value[3]) <= CHUNK_BYTES_MAX and value[2] + len(value[3]) <= value[1], "shape")
+        items.append(value)
+    return items
+
+
+def fixed(*checks):
+    """Returns a reader of a fixed sequence."""
+    def form(reader):
+        items = []
+        for check in checks:
+            value = reader.item()
+            ensure(check(value), "shape")
+            items.append(value)
+        return finish(reader, items)
+    return form
+
+
+def shaped(value):
+    """Tells whether a value has the outer form of an envelope."""
+    envelope(value)
+    return True
+
+
+def bundles(value):
+    """Tells whether a value is a non-empty array of envelopes."""
+    ensure(isinstance(value, list) and value, "shape")
+    return all(shaped(entry) for entry in value)
+
+
+def refused(reader):
+    """Reads a refusal."""
+    items = [number(reader)]
+    if not reader.done:
+        items.append(number(reader))
+    return finish(reader, items)
+
+
+def posted(reader):
+    """Reads a posted frame; its envelope is tagged."""
+    channel, where = reader.item(), reader.item()
+    ensure(sized(channel, 16) and (where is None or uints(where) and where in (0, 1)), "shape")
+    ensure(not reader.done, "cbor-truncated")
+    tag = reader.data[reader.at]
+    if tag >> 5 == 6 and tag != 0xD2:
+        raise Refused("cbor-tag")
+    ensure(tag == 0xD2, "shape")
+    reader.at += 1
+    return finish(reader, [channel, where, envelope(reader.item())])
+
+
+FORMS = {
+    0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies,
+    16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: fixed(lambda v: v is not True and v == 1),
+    19: fixed(lambda v: sized(v, 16), lambda v: sized(v, 32), lambda v: sized(v, 32)), 20: fixed(lambda v: sized(v, 16), shaped),
+    21: fixed(shaped), 22: refused, 23: posted,
+}

@@ -1,0 +1,141 @@
+"""The typed form of each kind's payload."""
+
+import re
+
+from . import state
+from .cbor import ensure, read
+from .crypto import check_key, sha256, thumbprint
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def decode(opened):
+    """Returns the decoded payload of an envelope."""
+    if opened.kind == 0:
+        return state.decode_delta(opened.payload)
+    value = read(opened.payload)
+    forms = {1: snapshot, 2: report, 3: acknowledgement, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome}
+    forms[opened.kind](opened, value)
+    return value
+
+
+def uints(*values):
+    """Tells whether all values are unsigned integers."""
+    return all(type(value) is int and value >= 0 for value in values)
+
+
+def sized(value, size):
+    """Tells whether a value is bytes of a size."""
+    return isinstance(value, bytes) and len(value) == size
+
+
+def tuple_of(value, count):
+    """Tells whether a value is an array of a length."""
+    return isinstance(value, list) and len(value) == count
+
+
+def check_name(text):
+    """Checks a tenant or device name."""
+    ensure(NAME.fullmatch(text) is not None, "name-invalid")
+
+
+def cose_key(value):
+    """Returns the public key of a COSE_Key map."""
+    ensure(isinstance(value, dict) and set(value) == {1, -1, -2} and value[1] == 1 and value[-1] == 6 and sized(value[-2], 32), "shape")
+    check_key(value[-2])
+    return value[-2]
+
+
+def snapshot(opened, value):
+    """Checks a snapshot."""
+    ensure(tuple_of(value, 2) and isinstance(value[0], dict) and isinstance(value[1], list), "shape")
+    table, lineage = value
+    for name, body in table.items():
+        ensure(isinstance(name, str) and sized(body, 32), "shape")
+        ensure(name == "" or state.segment(name), "section-invalid")
+    ensure(len(table) <= state.SECTIONS_MAX, "state-oversize")
+    previous = 0
+    for entry in lineage:
+        ensure(tuple_of(entry, 3) and uints(*entry[:2]) and sized(entry[2], 32), "shape")
+        ensure(previous < entry[0] < opened.epoch and entry[1] > 0, "lineage-invalid")
+        previous = entry[0]
+    ensure(len(lineage) <= 64, "lineage-invalid")
+    ensure(state.root(table) == opened.digest, "digest-mismatch")
+
+
+def report(_, value):
+    """Checks a report."""
+    ensure(isinstance(value, list) and len(value) in (2, 3, 6, 7), "shape")
+    cursors, lists = (value[:2], value[2:]) if len(value) < 6 else (value[:6], value[6:])
+    ensure(uints(*cursors), "shape")
+    if len(cursors) == 6:
+        received, accepted, applied = cursors[:2], cursors[2:4], cursors[4:]
+        ensure(not received == accepted == applied, "shape")
+        ensure(received >= accepted >= applied, "report-cursors")
+    for content in lists:
+        ensure(isinstance(content, dict) and content and set(content) <= {1, 2, 3, 4}, "shape")
+        for label, entries in content.items():
+            report_list(label, entries)
+
+
+def report_list(label, entries):
+    """Checks one list of a report."""
+    ensure(isinstance(entries, list) and entries, "shape")
+    ensure(len(entries) <= 16, "report-list-oversize")
+    for entry in entries:
+        ensure(tuple_of(entry, {1: 4, 2: 4, 3: 3, 4: 2}[label]), "shape")
+        if label == 2:
+            ensure(uints(*entry[:2]) and type(entry[2]) is int and isinstance(entry[3], str), "shape")
+            ensure(len(entry[3].encode()) <= 512, "report-list-oversize")
+        else:
+            ensure(uints(*entry), "shape")
+        ensure(label != 4 or entry[0] in (1, 2, 3), "shape")
+
+
+def acknowledgement(_, value):
+    """Checks a report-ack."""
+    ensure(value == [], "shape")
+
+
+def request(opened, value):
+    """Checks an enrolment request."""
+    ensure(tuple_of(value, 5) and sized(value[0], 8) and isinstance(value[1], str), "shape")
+    check_name(value[1])
+    cose_key(value[2])
+    ensure(sized(value[3], 16) and sized(value[4], 16), "shape")
+    ensure(sha256(opened.payload) == opened.digest, "digest-mismatch")
+
+
+def answer(_, value):
+    """Checks an enrolment answer."""
+    ensure(tuple_of(value, 2) and uints(value[0]) and value[0] > 0 and sized(value[1], 32), "shape")
+
+
+def hello(_, value):
+    """Checks a hello."""
+    ensure(tuple_of(value, 2) and sized(value[0], 16) and sized(value[1], 32), "shape")
+
+
+def welcome(_, value):
+    """Checks a welcome."""
+    ensure(tuple_of(value, 3) and sized(value[0], 4) and uints(*value[1:]), "shape")
+
+
+def bundle(_, value):
+    """Checks the content of a bundle."""
+    ensure(isinstance(value, dict) and set(value) == {1, 2, 3, 4, 5}, "shape")
+    keys = [cose_key(value[1]), cose_key(value[2])]
+    ensure(isinstance(value[3], dict) and value[3] and isinstance(value[4], list) and isinstance(value[5], list), "shape")
+    ensure(max(len(value[3]), len(value[4]), len(value[5])) <= 256, "oversize")
+    for tenant, row in value[3].items():
+        ensure(isinstance(tenant, str), "shape")
+        check_name(tenant)
+        ensure(tuple_of(row, 2) and uints(row[0]) and row[0] > 0, "shape")
+        keys.append(cose_key(row[1]))
+    for row in value[4]:
+        ensure(tuple_of(row, 2) and isinstance(row[1], list) and row[1] and all(isinstance(url, str) for url in row[1]), "shape")
+        ensure(len(row[1]) <= 8 and all(len(url.encode()) <= 512 for url in row[1]), "oversize")
+        keys.append(cose_key(row[0]))
+    ensure(all(sized(revoked, 32) for revoked in value[5]), "shape")
+    ensure(all(a < b for a, b in zip(value[5], value[5][1:])), "shape")
+    ensure(not {thumbprint(key) for key in keys} & set(value[5]), "key-revoked")

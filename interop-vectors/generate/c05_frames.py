@@ -1,0 +1,198 @@
+"""05-frames: every frame type, its direction, its form and its limits. Tags are right, keys as in 06."""
+
+from . import envelope as e
+from .c03_valid import STATE, others, reports
+from .collection import Collection
+from .encoding import Raw, encode, sequence
+from .hashing import sha256
+from .keys import blob
+from .session import CHANNEL, TOKEN, Session, challenge_frame, enrol_mac, item, plain, raw
+
+SESSION = Session()
+HEAD = (e.EPOCH, e.SEQ)
+DELTA = e.delta({e.PATH: "hall-B"})
+SNAPSHOT = e.snapshot(STATE)
+REPORT = reports()[0][2]
+OTHERS = {name: message for name, _, message in others()}
+REQUEST = OTHERS["enrol-request"]
+BODY = e.section_bodies(STATE)["net"]
+CHUNK = [sha256(BODY), len(BODY), 0, BODY]
+WANT = [sha256(BODY), 0]
+
+
+def frames_up():
+    """Returns honest frames that go up."""
+    frame = SESSION.frame
+    return (
+        ("poll-one-plane", frame(0, 300, 25, 1, 7, *HEAD), "the poll of the byte budget is alike"),
+        ("poll-two-planes", frame(0, 300, 25, 1, 7, *HEAD, e.EPOCH, 3), "with the head of an actual plane"),
+        ("poll-nothing-stored", frame(0, 1, 0, 1, None, 0, 0), "no revision, no report outstanding"),
+        ("poll-acked-nothing", frame(0, 2, 0, 1, 0, 0, 0), "a report is outstanding, none is acknowledged"),
+        ("poll-longest-hold", frame(0, 3, 300, 1, None, *HEAD), "300 s"),
+        ("poll-largest-counter", frame(0, 65535, 0, 1, None, *HEAD), "65535"),
+        ("post-report", frame(2, 4, item(REPORT)), "one report"), ("post-two", frame(2, 5, item(REPORT), item(REPORT)), "two items"),
+        ("need-nothing", frame(3, 6, 0, 0, 0), "holds nothing"), ("need-head", frame(3, 7, 0, *HEAD), "holds a head"),
+        ("fetch-one", frame(4, 8, 0, WANT), "one body"), ("fetch-sixteen", frame(4, 9, 0, *[WANT] * 16), "the most"),
+        ("fetch-offset", frame(4, 10, 0, [WANT[0], 32768]), "from an offset"),
+        ("enrol", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST)), "a request with its mac"),
+        ("ask", plain(18, 1), "version 1"), ("hello", plain(20, CHANNEL, raw(SESSION.hello())), "a hello"),
+    )
+
+
+def frames_down():
+    """Returns honest frames that go down."""
+    frame = SESSION.frame
+    hints = {1: 1000, 2: 60, 3: "https://box.example/", 4: [[0, 52], [3, 40000]]}
+    return (
+        ("answer-idle", frame(1, 300), "nothing new"), ("answer-delta", frame(1, 300, item(DELTA)), "one item"),
+        ("answer-hints", frame(1, 300, hints), "every hint, an unknown reject code among them"), ("answer-hint-and-item", frame(1, 300, {1: 0}, item(DELTA)), "a hint and an item"),
+        ("answer-many", frame(1, 300, item(OTHERS["bundle-second"]), item(SNAPSHOT), item(DELTA), item(OTHERS["report-ack"])), "all that is collected"),
+        ("bodies-one", frame(5, 8, CHUNK), "one whole body"), ("bodies-none", frame(5, 8), "no digest is held"), ("bodies-middle", frame(5, 8, [CHUNK[0], len(BODY), 1, BODY[1:3]]), "a part"),
+        ("bodies-largest-chunk", frame(5, 8, [blob("large body", 32), 65536, 32768, bytes(32768)]), "32768 bytes"),
+        ("enrolled", plain(17, [raw(OTHERS["bundle-first"]), raw(OTHERS["bundle-second"])], raw(OTHERS["enrol-answer"])), "two bundles and the answer"),
+        ("challenge", challenge_frame(SESSION), "a challenge"), ("welcome", plain(21, raw(SESSION.welcome())), "a welcome"),
+        ("refused", plain(22, 114), "overloaded"), ("refused-retry", plain(22, 113, 60000), "quota, again in a minute"), ("refused-unknown-code", plain(22, 60000), "an unknown reason"),
+    )
+
+
+def frames_file():
+    """Returns honest frames of a file."""
+    return (
+        ("posted-delta", plain(23, CHANNEL, 0, Raw(DELTA.tagged)), "the posted frame of the byte budget"),
+        ("posted-report", plain(23, CHANNEL, 1, Raw(REPORT.tagged)), "plane actual"),
+        ("posted-bundle", plain(23, CHANNEL, None, Raw(OTHERS["bundle-first"].tagged)), "no plane"),
+    )
+
+
+def valid():
+    """Returns the file of honest frames."""
+    file = Collection("05-frames/valid.json", "frame.parse", "frames that parse; the tags verify under the keys of 06-sessions")
+    for direction, rows in (("up", frames_up()), ("down", frames_down()), ("file", frames_file())):
+        for name, frame, comment in rows:
+            file.valid(f"frame-{name}", "#frames", comment, [direction], input=frame, direction=direction, type=frame[0], bytes=len(frame))
+    return file
+
+
+def directions(file):
+    """Adds each type in the directions in which it does not travel."""
+    rows = (("up", frames_up()), ("down", frames_down()))
+    for (right, frames), wrong in zip(rows, ("down", "up")):
+        seen = set()
+        for name, frame, _ in frames:
+            if frame[0] not in seen:
+                seen.add(frame[0])
+                file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"travels {right} only", [wrong], input=frame, direction=wrong)
+    for number in (6, 7, 15, 24, 31, 128, 255):
+        frame = SESSION.frame(number, 1) if number < 16 else plain(number, 1)
+        file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=frame, direction="up")
+
+
+def bodies_up():
+    """Returns wrong frames that go up."""
+    frame, h = SESSION.frame, HEAD
+    return (
+        ("poll-counter-0", "counter-exhausted", frame(0, 0, 0, 1, None, *h)), ("poll-counter-65536", "counter-exhausted", frame(0, 65536, 0, 1, None, *h)),
+        ("post-counter-largest", "counter-exhausted", frame(2, 2**64 - 1, item(REPORT))), ("need-counter-0", "counter-exhausted", frame(3, 0, 0, *h)),
+        ("poll-hold-301", "hold-range", frame(0, 1, 301, 1, None, *h)), ("poll-hold-largest", "hold-range", frame(0, 1, 2**64 - 1, 1, None, *h)),
+        ("poll-hold-65536", "hold-range", frame(0, 1, 65536, 1, None, *h)), ("poll-counter-null", "shape", frame(0, None, 0, 1, None, *h)),
+        ("poll-hold-text", "shape", frame(0, 1, "25", 1, None, *h)), ("poll-acked-text", "shape", frame(0, 1, 25, 1, "7", *h)), ("poll-epoch-null", "shape", frame(0, 1, 25, 1, 7, None, 1)),
+        ("poll-negative-seq", "shape", frame(0, 1, 25, 1, 7, 1, -1)), ("poll-array-body", "shape", frame(0, [1, 0, 1, None, 1, 1])), ("poll-bundle-null", "shape", frame(0, 1, 0, None, None, *h)),
+        ("post-item-not-array", "shape", frame(2, 1, {})), ("post-item-three-fields", "shape", frame(2, 1, [*item(REPORT), 0])), ("post-plane-2", "shape", frame(2, 1, [2, raw(REPORT)])),
+        ("post-envelope-bytes", "shape", frame(2, 1, [1, REPORT.untagged])), ("post-envelope-tagged", "cbor-tag", frame(2, 1, [1, Raw(REPORT.tagged)])),
+        ("need-plane-2", "shape", frame(3, 1, 2, *h)), ("need-plane-null", "shape", frame(3, 1, None, *h)), ("fetch-plane-2", "shape", frame(4, 1, 2, WANT)),
+        ("fetch-17", "shape", frame(4, 1, 0, *[WANT] * 17)), ("fetch-short-digest", "shape", frame(4, 1, 0, [bytes(31), 0])), ("fetch-without-offset", "shape", frame(4, 1, 0, [bytes(32)])),
+        ("fetch-negative-offset", "shape", frame(4, 1, 0, [bytes(32), -1])), ("enrol-token-7", "shape", plain(16, bytes(7), enrol_mac(REQUEST), raw(REQUEST))),
+        ("enrol-mac-8", "shape", plain(16, TOKEN, enrol_mac(REQUEST)[:8], raw(REQUEST))), ("enrol-request-tagged", "cbor-tag", plain(16, TOKEN, enrol_mac(REQUEST), Raw(REQUEST.tagged))),
+        ("ask-version-2", "shape", plain(18, 2)), ("ask-text", "shape", plain(18, "1")), ("hello-channel-15", "shape", plain(20, bytes(15), raw(SESSION.hello()))),
+        ("hello-envelope-tagged", "cbor-tag", plain(20, CHANNEL, Raw(SESSION.hello().tagged))), ("hello-envelope-null", "shape", plain(20, CHANNEL, None)),
+    )
+
+
+def bodies_down():
+    """Returns wrong frames that go down."""
+    frame = SESSION.frame
+    digest, size, offset, content = CHUNK
+    return (
+        ("answer-counter-0", "counter-exhausted", frame(1, 0)), ("bodies-counter-65536", "counter-exhausted", frame(5, 65536)),
+        ("answer-empty-hints", "shape", frame(1, 1, {})), ("answer-hint-5", "shape", frame(1, 1, {5: 1})), ("answer-hint-0", "shape", frame(1, 1, {0: 1})),
+        ("answer-hints-last", "shape", frame(1, 1, item(DELTA), {1: 1})), ("answer-hints-twice", "shape", frame(1, 1, {1: 1}, {2: 1})),
+        ("answer-retry-text", "shape", frame(1, 1, {1: "1"})), ("answer-move-bytes", "shape", frame(1, 1, {3: b"https://box.example/"})),
+        ("answer-refused-empty", "shape", frame(1, 1, {4: []})), ("answer-refused-short", "shape", frame(1, 1, {4: [[0]]})),
+        ("answer-item-integer", "shape", frame(1, 1, 5)), ("answer-item-tagged", "cbor-tag", frame(1, 1, [0, Raw(DELTA.tagged)])),
+        ("bodies-short-digest", "shape", frame(5, 1, [digest[:31], size, offset, content])), ("bodies-empty-chunk", "shape", frame(5, 1, [digest, size, 0, b""])),
+        ("bodies-large-chunk", "shape", frame(5, 1, [digest, 65536, 0, bytes(32769)])), ("bodies-beyond-size", "shape", frame(5, 1, [digest, size, 1, content])),
+        ("bodies-offset-largest", "shape", frame(5, 1, [digest, size, 2**64 - 1, content])), ("bodies-size-65537", "section-oversize", frame(5, 1, [digest, 65537, 0, content])),
+        ("bodies-text", "shape", frame(5, 1, [digest, size, 0, "text"])), ("enrolled-no-bundle", "shape", plain(17, [], raw(OTHERS["enrol-answer"]))),
+        ("enrolled-bundle-not-array", "shape", plain(17, raw(OTHERS["bundle-first"]), raw(OTHERS["enrol-answer"]))),
+        ("challenge-15", "shape", plain(19, bytes(15), bytes(32), bytes(32))), ("challenge-ephemeral-31", "shape", plain(19, bytes(16), bytes(31), bytes(32))),
+        ("challenge-thumbprint-8", "shape", plain(19, bytes(16), bytes(32), bytes(8))), ("welcome-null", "shape", plain(21, None)),
+        ("welcome-tagged", "cbor-tag", plain(21, Raw(SESSION.welcome().tagged))), ("refused-negative", "shape", plain(22, -1)), ("refused-text", "shape", plain(22, "quota")),
+        ("refused-retry-null", "shape", plain(22, 113, None)),
+    )
+
+
+def encodings(file):
+    """Adds bodies outside the CBOR profile."""
+    frame = SESSION.frame
+    poll = sequence(1, 25, 1, None, *HEAD)
+    rows = (
+        ("counter-long", "cbor-not-shortest", frame(0, body=b"\x18\x01" + poll[1:]), "up"), ("poll-cut", "cbor-truncated", frame(0, body=poll[:-1]), "up"),
+        ("poll-undefined", "cbor-simple", frame(0, body=sequence(1, 25, 1) + b"\xf7" + sequence(*HEAD)), "up"),
+        ("answer-indefinite-hints", "cbor-indefinite", frame(1, body=b"\x01\xbf\x01\x01\xff"), "down"),
+        ("answer-unsorted-hints", "cbor-unsorted-key", frame(1, body=b"\x01\xa2\x02\x01\x01\x01"), "down"),
+        ("answer-duplicate-hint", "cbor-duplicate-key", frame(1, body=b"\x01\xa2\x01\x01\x01\x02"), "down"),
+        ("answer-bad-utf8", "cbor-utf8", frame(1, body=b"\x01\xa1\x03\x61\xff"), "down"), ("answer-cut", "cbor-truncated", frame(1, body=b"\x01" + encode(item(DELTA))[:-1]), "down"),
+        ("ask-long", "cbor-not-shortest", plain(18) + b"\x18\x01", "up"), ("refused-long", "cbor-not-shortest", plain(22) + b"\x19\x00\x72", "down"),
+        ("challenge-cut", "cbor-truncated", challenge_frame(SESSION)[:-1], "down"), ("post-reserved", "cbor-reserved", frame(2, body=b"\x01\x1c"), "up"),
+        ("ask-tagged", "cbor-tag", plain(18) + b"\xc1\x01", "up"),
+    )
+    for name, error, data, direction in rows:
+        file.invalid(f"frame-{name}", error, "#frames", "outside the CBOR profile", [direction], input=data, direction=direction)
+
+
+def lengths(file):
+    """Adds frames that are too short, too long, or hold too few or too many items."""
+    frame = SESSION.frame
+    rows = (
+        ("empty", "shape", b"", "up", "no type byte"), ("type-only", "shape", b"\0", "up", "no session id and no tag"),
+        ("without-tag", "shape", b"\0" + SESSION.session_id + bytes(7), "up", "seven bytes where the tag is"),
+        ("answer-without-tag", "shape", b"\1" + SESSION.session_id, "down", "no tag"),
+        ("no-counter", "cbor-truncated", frame(0), "up", "no item where the counter is"), ("ask-no-version", "cbor-truncated", plain(18), "up", "no item where the version is"),
+        ("poll-five-items", "cbor-truncated", frame(0, 1, 25, 1, None, e.EPOCH), "up", "no desired seq"), ("need-three-items", "cbor-truncated", frame(3, 1, 0, e.EPOCH), "up", "no seq"),
+        ("poll-seven-items", "cbor-truncated", frame(0, 1, 25, 1, None, *HEAD, e.EPOCH), "up", "no actual seq"),
+        ("refused-no-code", "cbor-truncated", plain(22), "down", "no code"), ("hello-no-envelope", "cbor-truncated", plain(20, CHANNEL), "up", "no envelope"),
+        ("poll-nine-items", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, *HEAD, 0), "up", "one item more"), ("need-five-items", "cbor-trailing", frame(3, 1, 0, *HEAD, 0), "up", "one item more"),
+        ("ask-two-items", "cbor-trailing", plain(18, 1, 1), "up", "one item more"), ("welcome-two-items", "cbor-trailing", plain(21, raw(SESSION.welcome()), 0), "down", "one item more"),
+        ("refused-three-items", "cbor-trailing", plain(22, 113, 1, 1), "down", "one item more"), ("challenge-four-items", "cbor-trailing", challenge_frame(SESSION) + b"\0", "down", "one item more"),
+        ("enrol-four-items", "cbor-trailing", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST), 0), "up", "one item more"),
+    )
+    for name, error, data, direction, comment in rows:
+        file.invalid(f"frame-{name}", error, "#frames", comment, [direction, "decision"], input=data, direction=direction)
+    file.invalid("frame-post-no-item", "shape", "#frames", "at least one item", ["up", "decision"], input=frame(2, 1), direction="up")
+    file.invalid("frame-fetch-no-item", "shape", "#fetch", "at least one digest", ["up", "decision"], input=frame(4, 1, 0), direction="up")
+    large = frame(5, 1, [blob("large body", 32), 65536, 0, bytes(32768)], [blob("large body", 32), 65536, 32768, bytes(49153 - 32768 - 104)])
+    assert len(large) == 49153, len(large)
+    file.invalid("frame-oversize", "oversize", "#frames", "49153 bytes", ["limit"], input=large, direction="down")
+
+
+def invalid():
+    """Returns the file of refused frames."""
+    file = Collection("05-frames/invalid.json", "frame.parse", "frames that are refused, one failure each")
+    directions(file)
+    for direction, rows in (("up", bodies_up()), ("down", bodies_down())):
+        for name, error, frame in rows:
+            file.invalid(f"frame-{name}", error, "#frames", "a field breaks its rule", [direction], input=frame, direction=direction)
+    for name, error, frame in (
+        ("posted-channel-15", "shape", plain(23, bytes(15), 0, Raw(DELTA.tagged))), ("posted-plane-2", "shape", plain(23, CHANNEL, 2, Raw(DELTA.tagged))),
+        ("posted-other-tag", "cbor-tag", plain(23, CHANNEL, 0, Raw(b"\xd1" + DELTA.untagged))), ("posted-tag-twice", "cbor-tag", plain(23, CHANNEL, 0, Raw(b"\xd2" + DELTA.tagged))),
+        ("posted-trailing", "cbor-trailing", plain(23, CHANNEL, 0, Raw(DELTA.tagged), 0)),
+    ):
+        file.invalid(f"frame-{name}", error, "#file-binding", "a field breaks its rule", ["file"], input=frame, direction="file")
+    encodings(file)
+    lengths(file)
+    return file
+
+
+def build():
+    """Returns the two files."""
+    return [valid(), invalid()]
