@@ -102,6 +102,15 @@ impl<'a> ReceivedEnvelope<'a> {
         Err(refusal)
     }
 
+    /// Computes the identity that the message has if its signature verifies for `binding`, or
+    /// returns `None` when the kind binds more than is known here. For macs over it.
+    #[must_use]
+    pub fn unverified_message_id(&self, binding: Binding<'_>) -> Option<MessageId> {
+        let aad = binding.aad(self.header.kind, self.header.kind.plane())?;
+        let to_be_signed = sig_structure(self.protected, &aad, self.payload);
+        Some(message_id(&to_be_signed))
+    }
+
     fn verified(&self, signer: Thumbprint, to_be_signed: &[u8]) -> Verified<'a> {
         Verified {
             header: self.header,

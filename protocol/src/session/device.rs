@@ -64,16 +64,19 @@ impl Asking {
         Ok((Self(()), PlainFrame::Ask.encode()?))
     }
 
-    /// Takes the challenge frame of `mailbox` (a key of the bundle) and returns the hello frame.
+    /// Takes the challenge frame and returns the hello frame.
+    ///
+    /// `mailboxes` are the keys of the bundle that may answer here; naming only the one that was
+    /// dialled is strictest.
     ///
     /// `ephemeral_seed` is 32 fresh random bytes, used for this handshake only.
     ///
     /// # Errors
     /// A frame reject; `shape` for another frame; `mailbox-mismatch`; `ephemeral-invalid`.
-    pub fn handle_challenge(
+    pub fn handle_challenge<'k>(
         self,
         frame: &[u8],
-        mailbox: &PublicKey,
+        mailboxes: impl IntoIterator<Item = &'k PublicKey>,
         device: DeviceIdentity<'_>,
         ephemeral_seed: &[u8; 32],
     ) -> Result<(Greeting, Vec<u8>), Reject> {
@@ -85,9 +88,10 @@ impl Asking {
         else {
             return Err(Reject::Shape);
         };
-        if named != mailbox.thumbprint() {
-            return Err(Reject::MailboxMismatch);
-        }
+        let mailbox = mailboxes
+            .into_iter()
+            .find(|key| key.thumbprint() == named)
+            .ok_or(Reject::MailboxMismatch)?;
         let channel = device.channel.id();
         let device_ephemeral = ephemeral_public(ephemeral_seed);
         let transcript = Transcript {
@@ -158,14 +162,7 @@ impl Greeting {
         if verified.header().digest != Some(self.transcript) {
             return Err(Reject::DigestMismatch);
         }
-        Ok(ClientSession {
-            id,
-            keys: self.keys,
-            bundle,
-            opened_ms: now_ms,
-            age_max_ms: age_s.min(SESSION_AGE_S_MAX).saturating_mul(1_000),
-            last_counter: 0,
-        })
+        Ok(ClientSession::new(id, self.keys, bundle, age_s, now_ms))
     }
 }
 
@@ -201,6 +198,25 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
+    /// Starts from agreed keys, with no counter used. `age_max_s` is clamped to a day.
+    #[must_use]
+    pub fn new(
+        id: SessionId,
+        keys: SessionKeys,
+        bundle: BundleNumber,
+        age_max_s: u64,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            keys,
+            bundle,
+            opened_ms: now_ms,
+            age_max_ms: age_max_s.min(SESSION_AGE_S_MAX).saturating_mul(1_000),
+            last_counter: 0,
+        }
+    }
+
     /// The session's name on the wire.
     #[must_use]
     pub const fn id(&self) -> SessionId {

@@ -3,7 +3,7 @@
 //! Checks stand in order of cost: shape, admission, challenge, signature, key agreement, digest.
 //! Refuses to let a hello change anything but the table's pending place of its own channel.
 
-use super::keys::{SessionKeys, Transcript};
+use super::keys::{SessionKeys, Transcript, ephemeral_public};
 use super::replay::ReplayWindow;
 use super::window::EphemeralWindows;
 use crate::cbor::{Writer, decode_all};
@@ -71,6 +71,54 @@ impl<'a> ReceivedHello<'a> {
     pub const fn unverified_transcript(&self) -> Option<Digest> {
         self.envelope.unverified_header().digest
     }
+
+    /// The challenge that the hello claims to answer.
+    #[must_use]
+    pub const fn unverified_challenge(&self) -> &Challenge {
+        &self.challenge
+    }
+
+    /// Verifies the hello against one ephemeral seed of the mailbox, whose challenge it answers.
+    ///
+    /// # Errors
+    /// `not-admitted` without candidates, an envelope reject, `key-revoked`, `digest-mismatch`, `ephemeral-invalid`.
+    pub fn verify(
+        &self,
+        mailbox: Thumbprint,
+        ephemeral_seed: &[u8; 32],
+        candidates: &[Admitted<'_>],
+        revoked: impl Fn(&Thumbprint) -> bool,
+    ) -> Result<AgreedHello, Reject> {
+        let candidate = find_signer(self, candidates, revoked)?;
+        let transcript = Transcript {
+            mailbox,
+            challenge: self.challenge,
+            device_ephemeral: self.device_ephemeral,
+            mailbox_ephemeral: ephemeral_public(ephemeral_seed),
+            channel: self.channel,
+        }
+        .digest();
+        if self.unverified_transcript() != Some(transcript) {
+            return Err(Reject::DigestMismatch);
+        }
+        let keys = SessionKeys::agree(ephemeral_seed, &self.device_ephemeral, &transcript)?;
+        Ok(AgreedHello {
+            candidate,
+            transcript,
+            keys,
+        })
+    }
+}
+
+/// What a verified hello agrees on.
+#[derive(Debug)]
+pub struct AgreedHello {
+    /// Which of the candidates greeted.
+    pub candidate: usize,
+    /// The transcript hash.
+    pub transcript: Digest,
+    /// The keys of the session.
+    pub keys: SessionKeys,
 }
 
 /// Answers asks and hellos; everything it needs is lent by the caller.
@@ -137,32 +185,19 @@ impl MailboxHandshake<'_> {
             .windows
             .find(&hello.challenge, now_ms)
             .ok_or(Reject::ChallengeUnknown)?;
-        let (candidate, admitted) = find_signer(hello, candidates, revoked)?;
-        let transcript = Transcript {
-            mailbox: self.signer.public_key().thumbprint(),
-            challenge: hello.challenge,
-            device_ephemeral: hello.device_ephemeral,
-            mailbox_ephemeral: *window.public(),
-            channel: hello.channel,
-        }
-        .digest();
-        if hello.unverified_transcript() != Some(transcript) {
-            return Err(Reject::DigestMismatch);
-        }
-        let keys = SessionKeys::agree(window.secret(), &hello.device_ephemeral, &transcript)?;
+        let mailbox = self.signer.public_key().thumbprint();
+        let agreed = hello.verify(mailbox, window.secret(), candidates, revoked)?;
         let age_max_s = self.age_max_s.min(SESSION_AGE_S_MAX);
-        let frame = self.seal_welcome(&admitted, transcript, session, age_max_s)?;
-        let pending = PendingSession(ServerSession {
-            id: session,
-            keys,
-            transcript,
-            counters: ReplayWindow::new(),
-            expires_ms: now_ms.saturating_add(age_max_s.saturating_mul(1_000)),
-        });
+        let admitted = candidates
+            .get(agreed.candidate)
+            .ok_or(Reject::NotAdmitted)?;
+        let frame = self.seal_welcome(admitted, agreed.transcript, session, age_max_s)?;
+        let expires_ms = now_ms.saturating_add(age_max_s.saturating_mul(1_000));
+        let session = ServerSession::new(session, agreed.keys, agreed.transcript, expires_ms);
         Ok(Welcomed {
             frame,
-            candidate,
-            pending,
+            candidate: agreed.candidate,
+            pending: PendingSession::new(session),
         })
     }
 
@@ -196,11 +231,14 @@ impl MailboxHandshake<'_> {
 }
 
 /// Finds the candidate whose key signed for its own channel and incarnation.
-fn find_signer<'c>(
+fn find_signer(
     hello: &ReceivedHello<'_>,
-    candidates: &[Admitted<'c>],
+    candidates: &[Admitted<'_>],
     revoked: impl Fn(&Thumbprint) -> bool,
-) -> Result<(usize, Admitted<'c>), Reject> {
+) -> Result<usize, Reject> {
+    if candidates.is_empty() {
+        return Err(Reject::NotAdmitted);
+    }
     let expected = Expected {
         role: Role::Device,
         plane: None,
@@ -215,7 +253,7 @@ fn find_signer<'c>(
             .envelope
             .verify(expected, binding, [admitted.key], &revoked)
         {
-            Ok(_) => return Ok((place, *admitted)),
+            Ok(_) => return Ok(place),
             Err(Reject::KeyUnknown) => {}
             Err(reject) => refusal = reject,
         }
@@ -228,6 +266,12 @@ fn find_signer<'c>(
 pub struct PendingSession(pub(super) ServerSession);
 
 impl PendingSession {
+    /// Calls a session pending.
+    #[must_use]
+    pub const fn new(session: ServerSession) -> Self {
+        Self(session)
+    }
+
     /// The session's name on the wire.
     #[must_use]
     pub const fn id(&self) -> SessionId {
@@ -246,6 +290,23 @@ pub struct ServerSession {
 }
 
 impl ServerSession {
+    /// Starts from agreed keys, with no counter seen, until `expires_ms` of the caller's clock.
+    #[must_use]
+    pub const fn new(
+        id: SessionId,
+        keys: SessionKeys,
+        transcript: Digest,
+        expires_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            keys,
+            transcript,
+            counters: ReplayWindow::new(),
+            expires_ms,
+        }
+    }
+
     /// The session's name on the wire.
     #[must_use]
     pub const fn id(&self) -> SessionId {

@@ -25,7 +25,7 @@ mod window;
 pub use device::{Asking, ClientSession, DeviceHandshake, DeviceIdentity, Greeting, Request};
 pub use keys::{SessionKeys, Transcript, ephemeral_public};
 pub use mailbox::{
-    Admitted, MailboxHandshake, PendingSession, ReceivedHello, ServerSession, Welcomed,
+    Admitted, AgreedHello, MailboxHandshake, PendingSession, ReceivedHello, ServerSession, Welcomed,
 };
 pub use replay::ReplayWindow;
 pub use table::{Opened, Sessions};

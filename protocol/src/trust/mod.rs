@@ -94,8 +94,9 @@ impl BundleContent {
     /// Reads the payload of a bundle and checks every key.
     ///
     /// # Errors
-    /// A CBOR reject, `shape`, `name-invalid`, `key-refused`, `key-revoked` for a key that the
-    /// bundle itself revokes, `oversize` for a list above its limit.
+    /// A CBOR reject, `shape`, `name-invalid`, `key-refused`, `bundle-generation` for a generation
+    /// of 0, `key-revoked` for a key that the bundle itself revokes, `oversize` for a list or URL
+    /// above its limit.
     pub fn decode(payload: &[u8]) -> Result<Self, Reject> {
         let content = decode_all(payload, read_content)?;
         let listed = [&content.root, &content.recovery]
@@ -390,7 +391,8 @@ fn read_content(reader: &mut Reader<'_>) -> Result<BundleContent, Reject> {
     })
 }
 
-fn expect_key<'a>(
+/// Reads the key of a map whose keys are fixed.
+pub(crate) fn expect_key<'a>(
     reader: &mut Reader<'a>,
     order: &mut KeyOrder<'a>,
     wanted: i128,
@@ -414,7 +416,7 @@ fn read_writers(reader: &mut Reader<'_>) -> Result<BTreeMap<Tenant, Writership>,
         reader.array_of(2)?;
         let generation = reader.uint()?;
         if generation == 0 {
-            return Err(Reject::Shape);
+            return Err(Reject::BundleGeneration);
         }
         let key = PublicKey::decode(reader)?;
         let generation = Generation::new(generation);
@@ -438,14 +440,20 @@ fn read_mailboxes(reader: &mut Reader<'_>) -> Result<Vec<Mailbox>, Reject> {
 /// Reads 1..=8 URLs of 1..=512 bytes each.
 pub(crate) fn read_urls(reader: &mut Reader<'_>) -> Result<Vec<String>, Reject> {
     let count = reader.array()?;
-    if !(1..=URLS_MAX).contains(&count) {
+    if count == 0 {
         return Err(Reject::Shape);
+    }
+    if count > URLS_MAX {
+        return Err(Reject::Oversize);
     }
     let mut urls = Vec::new();
     for _ in 0..count {
         let url = reader.text()?;
-        if url.is_empty() || url.len() > URL_BYTES_MAX {
+        if url.is_empty() {
             return Err(Reject::Shape);
+        }
+        if url.len() > URL_BYTES_MAX {
+            return Err(Reject::Oversize);
         }
         urls.push(url.into());
     }

@@ -1,0 +1,355 @@
+//! Enrolment: a new key proves an invitation's secret, the controller confirms it once.
+//!
+//! ```text
+//!  EnrolRequest --seal--> enrol frame --ReceivedEnrolRequest::open--> (token) --verify--> VerifiedEnrolRequest
+//!  enrolled frame: EnrolAnswer --seal--> accept_enrolled --> Trust + VerifiedEnrolAnswer
+//! ```
+//!
+//! The mac is compared in constant time and before any signature. Whether a token is open is
+//! the controller's decision. Refuses to look at a payload before its mac.
+
+use crate::cbor::{Writer, decode_all};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
+use crate::frame::{Direction, PlainFrame};
+use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Tenant, Thumbprint, TokenId};
+use crate::key::{PublicKey, Signer};
+use crate::kind::{MessageKind, Role};
+use crate::reject::Reject;
+use crate::revision::{BundleNumber, Epoch, Revision, Seq};
+use crate::trust::Trust;
+use alloc::vec::Vec;
+use core::fmt;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+#[cfg(test)]
+mod tests;
+
+/// What the mac covers before the message id.
+const MAC_CONTEXT: &[u8] = b"postern/1 enrol";
+
+/// The secret of an invitation; wiped on drop, never shown.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct JoinSecret([u8; 32]);
+
+impl JoinSecret {
+    /// Wraps 32 random bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes, to be stored where only the owner can read.
+    #[must_use]
+    pub const fn danger_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn mac_over(&self, message_id: MessageId) -> Hmac<Sha256> {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
+            unreachable!("HMAC takes keys of any length")
+        };
+        mac.chain_update(MAC_CONTEXT)
+            .chain_update(message_id.as_bytes())
+    }
+}
+
+impl fmt::Debug for JoinSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinSecret(..)")
+    }
+}
+
+/// What a new key asks for (spec: #enrolment).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolRequest {
+    /// The invitation.
+    pub token: TokenId,
+    /// The device's name.
+    pub device: DeviceName,
+    /// This life of its store.
+    pub incarnation: Incarnation,
+    /// 16 random bytes: two requests are never the same message.
+    pub nonce: [u8; 16],
+}
+
+/// An enrol frame, and the identity that its answer must name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedEnrolRequest {
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// The request's message id.
+    pub message_id: MessageId,
+}
+
+impl EnrolRequest {
+    /// Signs the request with the key that it asks to enrol, and proves the secret.
+    ///
+    /// # Errors
+    /// None that can occur with these sizes; the type is that of every encoder.
+    pub fn seal(
+        &self,
+        root: Thumbprint,
+        tenant: &Tenant,
+        secret: &JoinSecret,
+        signer: &dyn Signer,
+    ) -> Result<SealedEnrolRequest, Reject> {
+        let mut writer = Writer::new();
+        writer
+            .array(5)
+            .bytes(self.token.as_bytes())
+            .text(self.device.as_str());
+        signer.public_key().encode(&mut writer);
+        writer.bytes(self.incarnation.as_bytes()).bytes(&self.nonce);
+        let payload = writer.into_bytes();
+        let header = Header {
+            kind: MessageKind::EnrolRequest,
+            epoch: Epoch::new(0),
+            seq: Seq::new(0),
+            base: Seq::new(0),
+            digest: Some(Digest::of(&payload)),
+        };
+        let draft = Draft { header, payload };
+        let request = draft.seal(Binding::Tenant { root, tenant }, signer)?;
+        let message_id = request.message_id();
+        let frame = PlainFrame::Enrol {
+            token: self.token,
+            mac: secret.mac_over(message_id).finalize().into_bytes().into(),
+            request: request.as_bytes(),
+        }
+        .encode()?;
+        Ok(SealedEnrolRequest { frame, message_id })
+    }
+}
+
+/// An enrol frame whose mac and signature nobody has looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedEnrolRequest<'a> {
+    token: TokenId,
+    mac: [u8; 32],
+    envelope: ReceivedEnvelope<'a>,
+}
+
+/// A request whose sender holds the secret and the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEnrolRequest {
+    /// What is asked for. Its device name must be the invitation's, else `token-unknown`.
+    pub request: EnrolRequest,
+    /// The key to enrol.
+    pub key: PublicKey,
+    /// The request's identity, which the answer names.
+    pub message_id: MessageId,
+}
+
+impl<'a> ReceivedEnrolRequest<'a> {
+    /// Reads an enrol frame. # Errors: a frame or envelope reject; `shape`; `signer-role` for another kind.
+    pub fn open(frame: &'a [u8]) -> Result<Self, Reject> {
+        let PlainFrame::Enrol {
+            token,
+            mac,
+            request,
+        } = PlainFrame::decode(frame, Direction::Up)?
+        else {
+            return Err(Reject::Shape);
+        };
+        let envelope = ReceivedEnvelope::parse(request)?;
+        if envelope.unverified_header().kind != MessageKind::EnrolRequest {
+            return Err(Reject::SignerRole);
+        }
+        Ok(Self {
+            token,
+            mac,
+            envelope,
+        })
+    }
+
+    /// Selects the invitation; proves nothing.
+    #[must_use]
+    pub const fn token(&self) -> TokenId {
+        self.token
+    }
+
+    /// Checks mac, payload, signature and digest, in this order.
+    ///
+    /// # Errors
+    /// `enrol-mac`; a CBOR reject or `shape`; `name-invalid`; `key-refused`; `token-unknown` when
+    /// payload and frame name two tokens; `key-unknown`, `signature-invalid`; `digest-mismatch`.
+    pub fn verify(
+        &self,
+        secret: &JoinSecret,
+        root: Thumbprint,
+        tenant: &Tenant,
+    ) -> Result<VerifiedEnrolRequest, Reject> {
+        let binding = Binding::Tenant { root, tenant };
+        let message_id = self
+            .envelope
+            .unverified_message_id(binding)
+            .ok_or(Reject::SignerRole)?;
+        secret
+            .mac_over(message_id)
+            .verify_slice(&self.mac)
+            .map_err(|_| Reject::EnrolMac)?;
+        let payload = self.envelope.unverified_payload();
+        let (request, key) = decode_request(payload)?;
+        if request.token != self.token {
+            return Err(Reject::TokenUnknown);
+        }
+        let expected = Expected {
+            role: Role::Enrolling,
+            plane: None,
+        };
+        let verified = self.envelope.verify(expected, binding, [&key], |_| false)?;
+        if verified.header().digest != Some(Digest::of(payload)) {
+            return Err(Reject::DigestMismatch);
+        }
+        Ok(VerifiedEnrolRequest {
+            request,
+            key,
+            message_id,
+        })
+    }
+}
+
+/// Reads the payload of an enrol-request.
+fn decode_request(payload: &[u8]) -> Result<(EnrolRequest, PublicKey), Reject> {
+    decode_all(payload, |reader| {
+        reader.array_of(5)?;
+        let token = TokenId::from_bytes(reader.bytes_of()?);
+        let device = DeviceName::parse(reader.text()?)?;
+        let key = PublicKey::decode(reader)?;
+        let request = EnrolRequest {
+            token,
+            device,
+            incarnation: Incarnation::from_bytes(reader.bytes_of()?),
+            nonce: reader.bytes_of()?,
+        };
+        Ok((request, key))
+    })
+}
+
+/// What a controller confirms (spec: #enrolment).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnrolAnswer {
+    /// An epoch of the writer and a number in it; both from 1.
+    pub revision: Revision,
+    /// The request that is answered.
+    pub request: MessageId,
+    /// The bundle that the answer comes with.
+    pub bundle: BundleNumber,
+    /// The enrolled key.
+    pub device_key: Thumbprint,
+}
+
+impl EnrolAnswer {
+    /// Signs the answer with the tenant's writer key.
+    ///
+    /// # Errors
+    /// `epoch-zero`, `seq-zero` for a revision that no device would take.
+    pub fn seal(
+        &self,
+        channel: &Channel,
+        incarnation: Incarnation,
+        writer: &dyn Signer,
+    ) -> Result<SealedEnvelope, Reject> {
+        let header = Header {
+            kind: MessageKind::EnrolAnswer,
+            epoch: self.revision.epoch,
+            seq: self.revision.seq,
+            base: Seq::new(0),
+            digest: Some(Digest::from_bytes(*self.request.as_bytes())),
+        };
+        header
+            .kind
+            .check_numbers(header.epoch, header.seq, header.base)?;
+        let mut payload = Writer::new();
+        payload
+            .array(2)
+            .uint(self.bundle.number())
+            .bytes(self.device_key.as_bytes());
+        let payload = payload.into_bytes();
+        let binding = Binding::Device {
+            channel,
+            incarnation,
+        };
+        Draft { header, payload }.seal(binding, writer)
+    }
+}
+
+/// Who waits for an enrolment to be confirmed.
+#[derive(Debug, Clone, Copy)]
+pub struct Enrolling<'a> {
+    /// The channel that was asked for.
+    pub channel: &'a Channel,
+    /// The incarnation that was asked for.
+    pub incarnation: Incarnation,
+    /// The key that was asked for.
+    pub device_key: Thumbprint,
+    /// The request's message id.
+    pub request: MessageId,
+}
+
+/// Verifies an enrolled frame: its bundles from number 1 on, then the answer.
+///
+/// `recovery` is the pinned thumbprint of the first recovery key.
+///
+/// # Errors
+/// A frame or envelope reject; those of [`Trust::offer`]; `key-unknown` when the last bundle names
+/// no writer of the tenant or another; `key-revoked`; `signature-invalid`; `enrol-answer-mismatch`.
+pub fn accept_enrolled(
+    frame: &[u8],
+    recovery: Thumbprint,
+    enrolling: &Enrolling<'_>,
+) -> Result<(Trust, EnrolAnswer), Reject> {
+    let PlainFrame::Enrolled { bundles, answer } = PlainFrame::decode(frame, Direction::Down)?
+    else {
+        return Err(Reject::Shape);
+    };
+    let trust = Trust::from_chain(enrolling.channel.root, recovery, bundles)?;
+    let answer = verify_answer(answer, &trust, enrolling)?;
+    Ok((trust, answer))
+}
+
+/// Verifies an enrol-answer under the newest bundle.
+fn verify_answer(
+    envelope: &[u8],
+    trust: &Trust,
+    enrolling: &Enrolling<'_>,
+) -> Result<EnrolAnswer, Reject> {
+    let received = ReceivedEnvelope::parse(envelope)?;
+    if received.unverified_header().kind != MessageKind::EnrolAnswer {
+        return Err(Reject::SignerRole);
+    }
+    let (_, writer) = trust
+        .writer(&enrolling.channel.tenant)
+        .ok_or(Reject::KeyUnknown)?;
+    let expected = Expected {
+        role: Role::Writer,
+        plane: None,
+    };
+    let binding = Binding::Device {
+        channel: enrolling.channel,
+        incarnation: enrolling.incarnation,
+    };
+    let verified = received.verify(expected, binding, [writer], |key| trust.is_revoked(key))?;
+    let header = verified.header();
+    let (bundle, device_key) = decode_all(verified.payload(), |reader| {
+        reader.array_of(2)?;
+        let bundle = reader.uint()?;
+        Ok((bundle, Thumbprint::from_bytes(reader.bytes_of()?)))
+    })?;
+    let answer = EnrolAnswer {
+        revision: Revision::new(header.epoch, header.seq),
+        request: enrolling.request,
+        bundle: BundleNumber::new(bundle),
+        device_key,
+    };
+    let is_ours = header.digest == Some(Digest::from_bytes(*enrolling.request.as_bytes()))
+        && device_key == enrolling.device_key
+        && answer.bundle == trust.number();
+    if is_ours {
+        Ok(answer)
+    } else {
+        Err(Reject::EnrolAnswerMismatch)
+    }
+}
