@@ -1,0 +1,218 @@
+//! What can go wrong between this machine and an answer: one code, one hop, one next step each.
+//!
+//! Codes are stable: D names, T TCP, P proxy, S TLS, H HTTP, C configuration. Text chosen by
+//! others only appears as [`Foreign`]. Nothing here says whether an answer is genuine: that is
+//! decided by its signature, by the caller.
+
+use crate::connect::ConnectFault;
+use crate::foreign::Foreign;
+use crate::hold::HoldEnd;
+use crate::route::Route;
+use crate::secret::SecretError;
+use crate::tls::{TlsFault, TrustError};
+use bytes::Bytes;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// Why an exchange failed, and where.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} {hop} ({route} route): {fault}; next step: {}", fault.code(), fault.remedy())]
+pub struct TransportError {
+    /// The route that was tried.
+    pub route: Route,
+    /// The hop that failed, for people: `proxy http://p:3128`, `controller.test:443`.
+    pub hop: String,
+    /// What happened.
+    pub fault: Fault,
+    /// Time since the request was sent; `None` when nothing was sent.
+    pub sent_for: Option<Duration>,
+}
+
+/// What happened on the way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The name has no address.
+    #[error("the name could not be looked up ({0})")]
+    Lookup(ErrorKind),
+    /// The lookup took too long.
+    #[error("the name lookup did not end in time")]
+    LookupSlow,
+    /// The TCP connection failed.
+    #[error("the TCP connection failed ({0})")]
+    Tcp(ErrorKind),
+    /// No answer to the SYN in time.
+    #[error("the TCP connection was not answered in time")]
+    TcpSlow,
+    /// The proxy's part failed.
+    #[error(transparent)]
+    Connect(#[from] ConnectFault),
+    /// The secret for the proxy is unusable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The trust anchors are unusable.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The TLS handshake failed.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// A status other than 200.
+    #[error("answered with status {status}: \"{excerpt}\"")]
+    Status {
+        /// The status code.
+        status: u16,
+        /// The hint of `Retry-After`, in seconds, at most an hour.
+        retry_after_s: Option<u64>,
+        /// The beginning of the body, escaped.
+        excerpt: Foreign,
+        /// The body when it was small, for a problem document; unverified.
+        body: Bytes,
+    },
+    /// A body over the bound.
+    #[error("the answer is larger than {bytes_max} bytes (status {status})")]
+    Oversize {
+        /// The status code.
+        status: u16,
+        /// The bound that was exceeded.
+        bytes_max: usize,
+    },
+    /// No answer in time.
+    #[error("no answer in time")]
+    Silent,
+    /// The body stopped or crawled.
+    #[error("the answer stopped in the middle")]
+    Stalled,
+    /// The connection ended before the answer was complete.
+    #[error("the connection ended before the answer was complete")]
+    Closed,
+    /// Not HTTP, or broken HTTP.
+    #[error("the answer is not valid HTTP")]
+    NotHttp,
+    /// A request that cannot be expressed in HTTP.
+    #[error("the request cannot be expressed in HTTP")]
+    BadRequest,
+}
+
+impl Fault {
+    /// Returns the stable code, such as `PST-P01`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Lookup(_) => "PST-D01",
+            Self::LookupSlow => "PST-D02",
+            Self::Tcp(ErrorKind::ConnectionRefused) => "PST-T01",
+            Self::TcpSlow => "PST-T02",
+            Self::Tcp(_) => "PST-T03",
+            Self::Connect(fault) => fault.code(),
+            Self::Trust(_) => "PST-C02",
+            Self::Secret(_) => "PST-C03",
+            Self::Tls(fault) => fault.code(),
+            Self::Status { .. } => "PST-H01",
+            Self::Oversize { .. } => "PST-H02",
+            Self::Silent => "PST-H03",
+            Self::Stalled => "PST-H04",
+            Self::Closed => "PST-H05",
+            Self::NotHttp => "PST-H06",
+            Self::BadRequest => "PST-H07",
+        }
+    }
+
+    /// Returns what an operator does next.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Lookup(_) => "check the name and the resolver",
+            Self::LookupSlow => "check that the resolver answers",
+            Self::Tcp(ErrorKind::ConnectionRefused) => "check host, port and that it listens",
+            Self::Tcp(_) => "check the route and the firewall",
+            Self::TcpSlow => {
+                "a firewall drops the packets, or the host is down: use a proxy or open the port"
+            }
+            Self::Connect(fault) => fault.remedy(),
+            Self::Secret(_) => "write one line user:password into the secret file",
+            Self::Trust(_) => "correct the named CA file",
+            Self::Tls(fault) => fault.remedy(),
+            Self::Status { .. } => {
+                "something on the way answers instead of the mailbox, or it refuses; see the text"
+            }
+            Self::Oversize { .. } => {
+                "check that the URL is a mailbox; a block page is larger than an answer"
+            }
+            Self::Silent => {
+                "a middlebox dropped the connection silently; a shorter hold follows by itself"
+            }
+            Self::Stalled => "the path is too slow or a scanner holds the answer back",
+            Self::Closed => {
+                "a middlebox or the server cut the connection; a shorter hold follows by itself"
+            }
+            Self::NotHttp => "check that the URL is a mailbox",
+            Self::BadRequest => "check the configured user agent and URL",
+        }
+    }
+}
+
+impl TransportError {
+    /// Returns the stable code, such as `PST-P01`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.fault.code()
+    }
+
+    /// Returns the HTTP status, when an answer came.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match &self.fault {
+            Fault::Status { status, .. } | Fault::Oversize { status, .. } => Some(*status),
+            Fault::Lookup(_)
+            | Fault::LookupSlow
+            | Fault::Tcp(_)
+            | Fault::TcpSlow
+            | Fault::Connect(_)
+            | Fault::Secret(_)
+            | Fault::Trust(_)
+            | Fault::Tls(_)
+            | Fault::Silent
+            | Fault::Stalled
+            | Fault::Closed
+            | Fault::NotHttp
+            | Fault::BadRequest => None,
+        }
+    }
+
+    /// Returns the clamped `Retry-After` hint in seconds, when there was one.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u64> {
+        if let Fault::Status { retry_after_s, .. } = &self.fault {
+            *retry_after_s
+        } else {
+            None
+        }
+    }
+
+    /// Tells the hold ladder how a held exchange ended.
+    #[must_use]
+    pub fn hold_end(&self) -> HoldEnd {
+        let Some(age) = self.sent_for else {
+            return HoldEnd::Other;
+        };
+        match &self.fault {
+            Fault::Silent => HoldEnd::Silent,
+            Fault::Closed | Fault::Stalled => HoldEnd::Cut { age },
+            Fault::Status {
+                status: 408 | 502..=504,
+                ..
+            } => HoldEnd::Cut { age },
+            Fault::Status { .. }
+            | Fault::Oversize { .. }
+            | Fault::Lookup(_)
+            | Fault::LookupSlow
+            | Fault::Tcp(_)
+            | Fault::TcpSlow
+            | Fault::Connect(_)
+            | Fault::Secret(_)
+            | Fault::Trust(_)
+            | Fault::Tls(_)
+            | Fault::NotHttp
+            | Fault::BadRequest => HoldEnd::Other,
+        }
+    }
+}

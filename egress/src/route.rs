@@ -1,0 +1,27 @@
+//! The names of the ways to a mailbox, as they stand in status and metrics.
+
+/// One way to a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// TCP straight to the target.
+    Direct,
+    /// Through the configured proxy with CONNECT.
+    Proxy,
+}
+
+impl Route {
+    /// Returns the name used in status, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
