@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from . import encoding
+from . import encoding, schemas
 from .keys import keys_file
 
 MODULES = (
@@ -38,9 +38,13 @@ def main(directory):
     results = []
     for module in MODULES:
         for file in importlib.import_module(f".{module}", __package__).build():
+            for test in file.tests:
+                schemas.check(file.operation, test)
             data = write(base / file.path, file.document())
             rows.append(row(file.path, data, len(file.tests)))
             results += [test["result"] for test in file.tests]
+    for operation in schemas.INPUTS:
+        write(base / "schema" / (operation.replace(".", "-") + ".json"), schemas.schema(operation))
     valid, invalid = results.count("valid"), results.count("invalid")
     write(base / "manifest.json", {"valid": valid, "invalid": invalid, "files": rows})
     print(f"{len(rows)} files, {valid} valid, {invalid} invalid")
