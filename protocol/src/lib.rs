@@ -21,6 +21,7 @@ compile_error!(
 
 pub mod cbor;
 pub mod context;
+pub mod controller;
 pub mod device;
 pub mod enrol;
 pub mod envelope;

@@ -219,6 +219,17 @@ impl<'a> Reader<'a> {
         self.take(1).map(|_| ())
     }
 
+    /// Reads null as `None`, anything else by `read`. # Errors: those of `read`.
+    pub fn optional<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Reject>,
+    ) -> Result<Option<T>, Reject> {
+        if self.peek()? == Kind::Null {
+            return self.null().map(|()| None);
+        }
+        read(self).map(Some)
+    }
+
     /// Reads a float. # Errors: `cbor-float` for NaN, infinity or a longer form than needed.
     pub fn float(&mut self) -> Result<f64, Reject> {
         if self.peek()? != Kind::Float {

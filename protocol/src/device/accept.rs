@@ -231,31 +231,35 @@ impl Device {
     fn refuse_desired(&mut self, context: &mut Context<'_>, header: &Header, reject: Reject) {
         self.event(Event::Rejected { reject });
         let note = RejectNote::new(header.kind, Revision::new(header.epoch, header.seq), reject);
-        match reject {
-            Reject::NothingStored
-            | Reject::EpochNeedsSnapshot
-            | Reject::BaseOlder
-            | Reject::BaseNewer => {
-                self.want_snapshot();
-            }
-            Reject::Equivocation => {
-                self.desired.frozen = Some(header.epoch);
-                let writes = self
-                    .desired
-                    .head
-                    .map(|head| records::head(&head, self.desired.frozen));
-                self.report_reject(context, note, writes.into_iter().collect());
-            }
-            reject => {
-                if header.kind == MessageKind::Delta && reject != Reject::EpochStale {
-                    self.want_snapshot();
-                }
-                self.report_reject(context, note, Vec::new());
-            }
+        if is_need(reject) {
+            return self.want_snapshot();
         }
+        let mut writes = Vec::new();
+        if reject == Reject::Equivocation {
+            self.desired.frozen = Some(header.epoch);
+            writes.extend(
+                self.desired
+                    .head
+                    .map(|head| records::head(&head, self.desired.frozen)),
+            );
+        } else if header.kind == MessageKind::Delta && reject != Reject::EpochStale {
+            self.want_snapshot();
+        }
+        self.report_reject(context, note, writes);
     }
 
     pub(super) fn want_snapshot(&mut self) {
         self.desired.need.is_wanted = true;
     }
+}
+
+/// Tells whether the table answers with a question instead of a refusal.
+fn is_need(reject: Reject) -> bool {
+    let needs = [
+        Reject::NothingStored,
+        Reject::EpochNeedsSnapshot,
+        Reject::BaseOlder,
+        Reject::BaseNewer,
+    ];
+    needs.contains(&reject)
 }

@@ -4,9 +4,8 @@
 //! fetch or a need). Any doubt about the session ends it; a new one costs two exchanges.
 
 use super::{Context, Device, Event, Exchange, ExchangeId, Output};
-use crate::frame::{Direction, Item, PlainFrame, Poll, UpFrame, Wanted};
+use crate::frame::{Item, Poll, UpFrame, Wanted};
 use crate::id::Plane;
-use crate::key::PublicKey;
 use crate::limits::{FETCH_DIGESTS_MAX, NEED_INTERVAL_MS};
 use crate::reject::Reject;
 use crate::revision::Revision;
@@ -96,14 +95,13 @@ impl Device {
         frame: &[u8],
     ) {
         let seed = crate::context::draw(context.random);
-        let greeting = self.named_mailbox(frame).and_then(|mailbox| {
-            let identity = DeviceIdentity {
-                channel: &self.identity.channel,
-                incarnation: self.identity.incarnation,
-                signer: context.signer,
-            };
-            asking.handle_challenge(frame, mailbox, identity, &seed)
-        });
+        let identity = DeviceIdentity {
+            channel: &self.identity.channel,
+            incarnation: self.identity.incarnation,
+            signer: context.signer,
+        };
+        let mailboxes = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
+        let greeting = asking.handle_challenge(frame, mailboxes, identity, &seed);
         match greeting {
             Ok((greeting, frame)) => {
                 let exchange = self.exchange(frame, None);
@@ -111,17 +109,6 @@ impl Device {
             }
             Err(reject) => self.give_up(reject),
         }
-    }
-
-    fn named_mailbox(&self, frame: &[u8]) -> Result<&PublicKey, Reject> {
-        let PlainFrame::Challenge { mailbox: named, .. } =
-            PlainFrame::decode(frame, Direction::Down)?
-        else {
-            return Err(Reject::Shape);
-        };
-        let mut keys = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
-        keys.find(|key| key.thumbprint() == named)
-            .ok_or(Reject::MailboxMismatch)
     }
 
     /// Takes the welcome; the first poll confirms the session.

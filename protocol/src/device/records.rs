@@ -2,7 +2,7 @@
 
 use super::accept::Desired;
 use super::reporter::Reporter;
-use crate::cbor::{Kind, Reader, Writer};
+use crate::cbor::{Reader, Writer};
 use crate::id::Digest;
 use crate::message::Report;
 use crate::record::{RecordError, Table, Write, damaged, read};
@@ -139,10 +139,7 @@ fn read_head(reader: &mut Reader<'_>) -> Result<(Head, Option<Epoch>), Reject> {
     let generation = Generation::new(reader.uint()?);
     let revision = Revision::new(Epoch::new(reader.uint()?), Seq::new(reader.uint()?));
     let digest = Digest::from_bytes(reader.bytes_of()?);
-    let frozen = match reader.peek()? {
-        Kind::Null => reader.null().map(|()| None)?,
-        _ => Some(Epoch::new(reader.uint()?)),
-    };
+    let frozen = reader.optional(|reader| reader.uint().map(Epoch::new))?;
     Ok((
         Head {
             generation,
@@ -156,24 +153,16 @@ fn read_head(reader: &mut Reader<'_>) -> Result<(Head, Option<Epoch>), Reject> {
 fn read_reporter(reader: &mut Reader<'_>) -> Result<Reporter, Reject> {
     reader.array_of(4)?;
     let (epoch, rseq) = (Epoch::new(reader.uint()?), Seq::new(reader.uint()?));
-    let applied_digest = match reader.peek()? {
-        Kind::Null => reader.null().map(|()| None)?,
-        _ => Some(Digest::from_bytes(reader.bytes_of()?)),
-    };
+    let applied_digest = reader.optional(|reader| reader.bytes_of().map(Digest::from_bytes))?;
     let Report {
         received,
         accepted,
         applied,
         lists,
     } = Report::decode(reader.bytes()?)?;
-    Ok(Reporter {
-        epoch,
-        rseq,
-        received,
-        accepted,
-        applied,
-        applied_digest,
-        lists,
-        ..Reporter::default()
-    })
+    let mut reporter = Reporter::default();
+    (reporter.epoch, reporter.rseq) = (epoch, rseq);
+    (reporter.received, reporter.accepted, reporter.applied) = (received, accepted, applied);
+    (reporter.applied_digest, reporter.lists) = (applied_digest, lists);
+    Ok(reporter)
 }

@@ -1,0 +1,130 @@
+//! Reports: what devices sign about themselves, newest wins, and the acknowledgement of each.
+
+use super::decide::seal;
+use super::member::ReportHeld;
+use super::{Ack, Context, Controller, Event, Output, Post, records};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
+use crate::id::{ChannelId, Plane};
+use crate::kind::{MessageKind, Role};
+use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD};
+use crate::reject::Reject;
+use crate::revision::{Epoch, Seq};
+use core::cmp::Ordering;
+
+impl Controller {
+    /// Takes an envelope that a mailbox handed over for a channel.
+    pub(super) fn receive(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: ChannelId,
+        envelope: &[u8],
+    ) {
+        if let Err(reject) = self.receive_report(context, channel, envelope) {
+            self.event(Event::Rejected { channel, reject });
+        }
+    }
+
+    fn receive_report(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: ChannelId,
+        envelope: &[u8],
+    ) -> Result<(), Reject> {
+        let held = self.verify_report(channel, envelope)?;
+        let Some(member) = self.members.get_mut(&channel) else {
+            return Err(Reject::NotAdmitted);
+        };
+        let previous = member
+            .report
+            .as_ref()
+            .map(|previous| (previous.ack, previous.message_id));
+        match previous.map(|(ack, id)| (held.ack.cmp(&ack), id)) {
+            Some((Ordering::Less, _)) => return Err(Reject::ReportStale),
+            Some((Ordering::Equal, id)) if id != held.message_id => {
+                return Err(Reject::Equivocation);
+            }
+            Some((Ordering::Equal, _)) => {}
+            Some((Ordering::Greater, _)) | None => {
+                let (ack, report) = (held.ack, held.report.clone());
+                member.report = Some(held);
+                member.prune_lineage();
+                let writes = records::report(member, envelope);
+                self.persist(writes);
+                self.event(Event::Reported {
+                    channel,
+                    ack,
+                    report,
+                });
+            }
+        }
+        self.post_ack(context, channel);
+        Ok(())
+    }
+
+    fn verify_report(&self, channel: ChannelId, envelope: &[u8]) -> Result<ReportHeld, Reject> {
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let enrolled = member.enrolled.as_ref().ok_or(Reject::NotAdmitted)?;
+        let expected = Expected {
+            role: Role::Device,
+            plane: Some(Plane::Actual),
+        };
+        let binding = Binding::Device {
+            channel: &member.channel,
+            incarnation: enrolled.incarnation,
+        };
+        let received = ReceivedEnvelope::parse(envelope)?;
+        let verified = received.verify(expected, binding, [&enrolled.key], |key| {
+            self.trust.is_revoked(key)
+        })?;
+        held_report(&verified)
+    }
+
+    /// Signs that the newest report and all before it are held.
+    pub(super) fn post_ack(&mut self, context: &mut Context<'_>, channel: ChannelId) {
+        let Some(member) = self.members.get(&channel) else {
+            return;
+        };
+        let Some(held) = &member.report else { return };
+        let header = Header {
+            kind: MessageKind::ReportAck,
+            epoch: held.ack.epoch,
+            seq: held.ack.rseq,
+            base: Seq::new(0),
+            digest: None,
+        };
+        match seal(
+            context,
+            member,
+            Draft {
+                header,
+                payload: REPORT_ACK_PAYLOAD.to_vec(),
+            },
+        ) {
+            Ok(Some(sealed)) => {
+                let post = Post::ReportAck {
+                    envelope: sealed.into_bytes(),
+                };
+                self.outputs.push_back(Output::Post { channel, post });
+            }
+            Ok(None) => {}
+            Err(reject) => self.event(Event::Rejected { channel, reject }),
+        }
+    }
+}
+
+/// Reads a verified report into what the controller keeps of it.
+pub(super) fn held_report(verified: &Verified<'_>) -> Result<ReportHeld, Reject> {
+    let header = verified.header();
+    let PlaneMessage::Report(report) = PlaneMessage::decode(verified)? else {
+        return Err(Reject::SignerRole);
+    };
+    Ok(ReportHeld {
+        ack: Ack {
+            epoch: Epoch::new(header.epoch.number()),
+            rseq: header.seq,
+        },
+        message_id: verified.message_id(),
+        applied_digest: header.digest,
+        report,
+    })
+}
