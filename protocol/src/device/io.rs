@@ -43,7 +43,7 @@ pub enum Input<'a> {
     },
     /// A revision was applied, or not.
     Applied(Applied),
-    /// How long the next polls may be held, in seconds.
+    /// The next poll may start and may be held this long. Each poll takes one such word.
     Hold {
         /// Seconds, at most `HOLD_S_MAX`.
         seconds: u64,

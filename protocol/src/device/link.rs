@@ -171,8 +171,17 @@ impl Device {
     }
 
     fn pump_poll(&mut self, now_ms: u64) {
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        if open.poll.is_some() || open.poll_after_ms > now_ms {
+            return;
+        }
+        let Some(hold_s) = self.hold_s.take() else {
+            return;
+        };
         let poll = UpFrame::Poll(Poll {
-            hold_s: u16::try_from(self.hold_s).unwrap_or(u16::MAX),
+            hold_s: u16::try_from(hold_s).unwrap_or(u16::MAX),
             bundle: self.trust.number(),
             acked: self
                 .reporter
@@ -182,15 +191,9 @@ impl Device {
             desired: self.desired.seen(),
             actual: None,
         });
-        let Link::Open(open) = &mut self.link else {
-            return;
-        };
-        if open.poll.is_some() || open.poll_after_ms > now_ms {
-            return;
-        }
         match open.session.seal_request(&poll) {
             Ok(Request { counter, bytes }) => {
-                let exchange = self.exchange(bytes, Some(self.hold_s));
+                let exchange = self.exchange(bytes, Some(hold_s));
                 if let Link::Open(open) = &mut self.link {
                     open.poll = Some(InFlight { exchange, counter });
                 }

@@ -62,7 +62,8 @@ pub struct Device {
     desired: Desired,
     reporter: Reporter,
     link: Link,
-    hold_s: u64,
+    /// The hold that the driver granted for the next poll.
+    hold_s: Option<u64>,
     exchanges: u64,
     outputs: VecDeque<Output>,
 }
@@ -84,7 +85,7 @@ impl Device {
             desired: restored.desired,
             reporter: restored.reporter,
             link: Link::Down,
-            hold_s: 25,
+            hold_s: None,
             exchanges: 0,
             outputs: VecDeque::new(),
         })
@@ -98,7 +99,7 @@ impl Device {
             Input::Answer { exchange, frame } => self.handle_answer(context, exchange, frame),
             Input::Failed { exchange } => self.handle_failure(exchange),
             Input::Applied(applied) => self.handle_applied(context, applied),
-            Input::Hold { seconds } => self.hold_s = seconds.min(crate::limits::HOLD_S_MAX),
+            Input::Hold { seconds } => self.hold_s = Some(seconds.min(crate::limits::HOLD_S_MAX)),
             Input::Timeout => self.handle_timeout(context.now),
         }
         self.pump(context);
@@ -119,8 +120,9 @@ impl Device {
                     .into_iter()
                     .flatten()
                     .min();
+                let is_granted = open.poll.is_none() && self.hold_s.is_some();
                 (
-                    open.poll.is_none().then_some(open.poll_after_ms),
+                    is_granted.then_some(open.poll_after_ms),
                     work.filter(|_| open.work.is_none()),
                 )
             }
