@@ -1,6 +1,6 @@
 //! No acknowledged record is lost and no store becomes unopenable, wherever the power is cut.
 #![expect(
-    clippy::panic,
+    clippy::print_stdout,
     unreachable_pub,
     dead_code,
     reason = "a test; the explorer is shared with others that use more of it"

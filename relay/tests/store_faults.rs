@@ -1,7 +1,6 @@
 //! What the store does with failing disks, damaged files and files that are not its own.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     unreachable_pub,
     dead_code,
     reason = "a test; the explorer's disk is shared with others that use more of it"

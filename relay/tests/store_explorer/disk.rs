@@ -61,7 +61,9 @@ impl RecordingDisk {
     /// Returns one flag per byte: whether it was ever read.
     pub fn bytes_read(&self) -> Vec<bool> {
         let state = self.state();
-        let mut read = vec![false; state.image.len()];
+        // Opening may shorten the disk after it has read the end.
+        let length = state.reads.iter().map(|range| range.end).max();
+        let mut read = vec![false; length.unwrap_or(0)];
         for range in &state.reads {
             if let Some(bytes) = read.get_mut(range.clone()) {
                 bytes.fill(true);
@@ -127,15 +129,24 @@ pub fn apply(image: &mut Vec<u8>, op: &DiskOp) {
         DiskOp::Write { offset, bytes } => {
             let end = offset + bytes.len();
             if image.len() < end {
-                image.resize(end, 0);
+                grow(image, end);
             }
             if let Some(target) = image.get_mut(*offset..end) {
                 target.copy_from_slice(bytes);
             }
         }
-        DiskOp::SetLength(length) => image.resize(*length, 0),
+        DiskOp::SetLength(length) => {
+            image.truncate(*length);
+            grow(image, *length);
+        }
         DiskOp::Flush => {}
     }
+}
+
+/// As `resize`, which is a loop over single bytes in an unoptimised build.
+fn grow(image: &mut Vec<u8>, length: usize) {
+    let zeros = vec![0; length.saturating_sub(image.len())];
+    image.extend_from_slice(&zeros);
 }
 
 fn to_usize(value: u64) -> io::Result<usize> {

@@ -269,6 +269,7 @@ struct Workload {
 }
 
 impl Workload {
+    #[expect(clippy::panic, reason = "a workload on a sound disk cannot fail")]
     fn record(profile: Profile, drive: Drive, seed: u64) -> Self {
         let mut random = Random(seed);
         let disk = Arc::new(RecordingDisk::default());
