@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Judges every vector below a directory with code that shares nothing with the generator.
 
-Usage: check_foreign.py v1. Prints how many vectors of each operation agree; exits 1 on the first
-that does not, on a reject of the registry without a vector, and on a manifest that does not fit.
+Usage: check_foreign.py v1. Prints how many vectors of each operation agree; exits 1 on one
+that does not, on a reject of the registry without a vector, on an anchor that the specification lacks,
+and on a manifest that does not fit.
 """
 
 import collections
@@ -42,10 +43,16 @@ def registry(base):
     return re.findall(r"^\| \d+ \| `([a-z0-9-]+)` \|", text, re.MULTILINE)
 
 
+def anchors(base):
+    """Returns the anchors of the specification."""
+    lines = (base.parent.parent / "spec" / "postern.md").read_text().splitlines()
+    return {"#" + line[3:].strip().lower().replace(" ", "-") for line in lines if line.startswith("## ")}
+
+
 def main(directory):
     """Checks everything."""
     base = pathlib.Path(directory).resolve()
-    counts, errors, wrong = collections.Counter(), set(), 0
+    counts, errors, cited, wrong = collections.Counter(), set(), set(), 0
     for name in check_manifest(base):
         document = json.loads((base / name).read_text())
         for test in document["tests"]:
@@ -53,14 +60,19 @@ def main(directory):
             seen = judge(document["operation"], test)
             counts[document["operation"]] += 1
             errors.add(test.get("error"))
+            errors.update(step.get("error") for step in test.get("steps", ()))
+            cited.add(test["spec"])
             if seen != expected:
                 wrong += 1
                 print(f"{name}: {test['name']}: expected {expected}, found {seen}", file=sys.stderr)
     missing = [name for name in registry(base) if name not in errors]
+    astray = sorted(cited - anchors(base))
     for operation, count in sorted(counts.items()):
         print(f"{count:5} {operation}")
     print(f"{sum(counts.values()):5} judged by the foreign path, {wrong} differ, rejects without a vector: {missing or 'none'}")
-    return 1 if wrong or missing else 0
+    if astray:
+        print(f"anchors that the specification lacks: {astray}", file=sys.stderr)
+    return 1 if wrong or missing or astray else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from . import encoding, schemas
+from . import counts, encoding, schemas
 from .keys import keys_file
 
 MODULES = (
@@ -35,18 +35,21 @@ def main(directory):
     base = pathlib.Path(directory)
     keys = keys_file()
     rows = [row("keys.json", write(base / "keys.json", keys), len(keys["keys"]))]
-    results = []
+    documents = {}
     for module in MODULES:
         for file in importlib.import_module(f".{module}", __package__).build():
             for test in file.tests:
                 schemas.check(file.operation, test)
-            data = write(base / file.path, file.document())
+            documents[file.path] = file.document()
+            data = write(base / file.path, documents[file.path])
             rows.append(row(file.path, data, len(file.tests)))
-            results += [test["result"] for test in file.tests]
     for operation in schemas.INPUTS:
         write(base / "schema" / (operation.replace(".", "-") + ".json"), schemas.schema(operation))
+    results = [test["result"] for document in documents.values() for test in document["tests"]]
     valid, invalid = results.count("valid"), results.count("invalid")
     write(base / "manifest.json", {"valid": valid, "invalid": invalid, "files": rows})
+    readme = pathlib.Path(__file__).parent.parent / "README.md"
+    (base / "README.md.new").write_text(counts.page(readme.read_text(), documents))
     print(f"{len(rows)} files, {valid} valid, {invalid} invalid")
 
 

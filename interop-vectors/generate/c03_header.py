@@ -18,7 +18,7 @@ class Refused:
     def __init__(self, file):
         self.file = file
 
-    def __call__(self, name, error, comment, message, flags=(), spec="#verification", **change):
+    def __call__(self, name, error, comment, message, flags=(), spec="#verification-order", **change):
         fields = dict(message.expected, cose=message.tagged)
         fields.update(change)
         self.file.invalid(f"sign1-{name}", error, spec, comment, flags, **fields)

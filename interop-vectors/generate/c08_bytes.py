@@ -29,5 +29,5 @@ def build():
     )
     for name, form, data, budget, comment in rows:
         assert len(data) <= budget, (name, len(data))
-        file.valid(f"bytes-{name}", "#byte-figures", comment, ["bytes"], form=form, input=data, bytes=len(data), budget=budget)
+        file.valid(f"bytes-{name}", "#limits", comment, ["bytes"], form=form, input=data, bytes=len(data), budget=budget)
     return [file]
