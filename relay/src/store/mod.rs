@@ -20,7 +20,7 @@
 //! |---|---|---|---|
 //! | durability | immediate | immediate | stated on every commit, never left to a default |
 //! | two-phase commit | off | on, contained in quick repair | a one-phase commit can be attacked by someone who chooses the payload and can cut the power; strangers choose what a server stores, only the paired controller what a device stores |
-//! | flushes per commit | exactly 1 | exactly 2 | asserted by count; an engine that flushes less loses acknowledged records |
+//! | flushes per commit | exactly 1 | exactly 2, at times 3 where the file grows | asserted by count; an engine that flushes less loses acknowledged records |
 //! | quick repair | off | on | without it, opening a million records after a crash takes 6 s and 587 MB; a device's file is checked whole in milliseconds |
 //! | integrity check on open | on | off | reads the whole file: cheap for a device, beyond a server's restart budget. Opening a server's file once with the device profile runs the check |
 //! | cache | 1 MiB | 64 MiB | the engine's default is 1 GiB |
@@ -30,7 +30,8 @@
 //!
 //! Every value carries version, length and a CRC32C over table, key and bytes, checked on every
 //! read. What a CRC cannot see is a record that has *vanished*: on a device the integrity check
-//! sees it, on a server owners of numbered records keep the numbers contiguous.
+//! sees it, on a server owners of numbered records keep the numbers contiguous. Damage to the
+//! engine's own pages of a server's file can also end the process inside the engine.
 //!
 //! A new store is built beside its final name and renamed when complete, so no crash leaves half
 //! a store behind. All tables share one engine table under a table prefix: a device commit then
