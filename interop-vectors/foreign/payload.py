@@ -63,7 +63,7 @@ def snapshot(opened, value):
     ensure(state.root(table) == opened.digest, "digest-mismatch")
 
 
-def report(_, value):
+def report(opened, value):
     """Checks a report."""
     ensure(isinstance(value, list) and len(value) in (2, 3, 6, 7), "shape")
     cursors, lists = (value[:2], value[2:]) if len(value) < 6 else (value[:6], value[6:])
@@ -76,6 +76,7 @@ def report(_, value):
         ensure(isinstance(content, dict) and content and set(content) <= {1, 2, 3, 4}, "shape")
         for label, entries in content.items():
             report_list(label, entries)
+    ensure((len(opened.digest) == 32) == any(cursors[-2:]), "digest-length")
 
 
 def report_list(label, entries):

@@ -113,6 +113,9 @@ def report_payloads(add):
         bad(f"17-{name}", "report-list-oversize", "one entry too many", [*HEAD, {label: [entry] * 17}])
         bad(f"no-{name}", "shape", "an empty list", [*HEAD, {label: []}])
         bad(f"short-{name}", "shape", "a field is missing", [*HEAD, {label: [entry[:-1]]}])
+    bad("digest-of-nothing", "digest-length", "a digest although nothing is applied", [0, 0])
+    bad("digest-of-unapplied", "digest-length", "a digest although the applied cursor is none", [*HEAD, *HEAD, 0, 0])
+    bad("without-digest", "digest-length", "no digest although a revision is applied", HEAD, b"")
     bad("long-output", "report-list-oversize", "513 bytes", [*HEAD, {2: [[epoch, seq, 0, "x" * 513]]}])
     for name, payload, comment in (
         ("long-form-all-equal", HEAD * 3, "three equal cursors in the long form"), ("no-lists", [*HEAD, {}], "an empty map of lists"),
