@@ -12,10 +12,10 @@ use crate::limits::{
     ANSWER_HEAD_BYTES_MAX, ANSWER_HEADERS_MAX, BODY_BYTES_PER_S_MIN, BODY_PROGRESS,
     H1_CONNECTIONS_MAX, PROBLEM_BYTES_MAX, RETRY_AFTER_S_MAX,
 };
+use crate::mailbox_url::MailboxUrl;
 use crate::path::{HttpVersion, Link, LinkReport, Path};
 use crate::pool::{Connection, Pool, Sender};
 use crate::route::Route;
-use crate::target::Target;
 use crate::tcp::Traffic;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -93,7 +93,7 @@ impl Client {
 
     /// Returns the target.
     #[must_use]
-    pub const fn target(&self) -> &Target {
+    pub const fn target(&self) -> &MailboxUrl {
         &self.path.target
     }
 

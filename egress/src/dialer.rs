@@ -7,10 +7,10 @@
 use crate::client::Client;
 use crate::config::{ProxyPolicy, ProxySettings};
 use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, TCP_BUDGET, TLS_BUDGET};
+use crate::mailbox_url::MailboxUrl;
 use crate::path::{Path, Proxy};
 use crate::proxy_auth::ProxyAuth;
 use crate::route::Route;
-use crate::target::Target;
 use crate::tcp::{Resolve, SystemResolver, Traffic};
 use crate::tls::Trust;
 use hyper::header::HeaderValue;
@@ -120,7 +120,7 @@ impl Dialer {
 
     /// Returns the routes to try for this target, in order; never empty.
     #[must_use]
-    pub fn routes(&self, target: &Target) -> Vec<Route> {
+    pub fn routes(&self, target: &MailboxUrl) -> Vec<Route> {
         if self.settings.is_exempt(target.authority()) {
             return vec![Route::Direct];
         }
@@ -135,7 +135,7 @@ impl Dialer {
     ///
     /// # Errors
     /// [`DialerError::Forbidden`] when [`Dialer::routes`] does not have this route.
-    pub fn client(&self, target: &Target, route: Route) -> Result<Client, DialerError> {
+    pub fn client(&self, target: &MailboxUrl, route: Route) -> Result<Client, DialerError> {
         if !self.routes(target).contains(&route) {
             return Err(DialerError::Forbidden { route });
         }

@@ -12,10 +12,10 @@ use crate::connect::{Connect, ConnectFault, Step};
 use crate::dialer::Budgets;
 use crate::fault::{Fault, TransportError};
 use crate::host::Authority;
+use crate::mailbox_url::MailboxUrl;
 use crate::proxy_auth::{ProxyAuth, Ticket};
 use crate::proxy_url::{ProxyScheme, ProxyUrl};
 use crate::route::Route;
-use crate::target::Target;
 use crate::tcp::{self, Liveness, Resolve, Traffic};
 use crate::tls::{LeafReport, TlsFault, Trust};
 use bytes::{Buf, Bytes};
@@ -73,7 +73,7 @@ pub(crate) struct Proxy {
 /// Everything it takes to open a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
-    pub(crate) target: Target,
+    pub(crate) target: MailboxUrl,
     /// `None` means direct.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) trust: Arc<Trust>,

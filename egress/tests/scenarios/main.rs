@@ -1,0 +1,12 @@
+//! Acceptance scenarios of getting out, against in-process fakes on loopback with real TLS.
+//!
+//! Each test's name begins with the scenario it stands for.
+
+mod answers;
+mod direct;
+mod inspection;
+mod origin;
+mod pki;
+mod proxied;
+mod proxy;
+mod site;
