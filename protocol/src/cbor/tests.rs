@@ -1,1 +1,270 @@
+//! The strict reader against hand-made bytes, against our writer, and against minicbor.
 
+extern crate std;
+
+use super::{KeyOrder, Reader, Writer, check, decode_all};
+use crate::reject::Reject;
+use alloc::vec;
+use alloc::vec::Vec;
+use std::{assert_eq, format};
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn item_that_breaks_one_rule_is_refused_by_name() {
+    let cases = [
+        ("", Reject::CborTruncated),
+        ("18", Reject::CborTruncated),
+        ("4200", Reject::CborTruncated),
+        ("9bffffffffffffffff00", Reject::CborTruncated),
+        ("bb7fffffffffffffff", Reject::CborTruncated),
+        ("0000", Reject::CborTrailing),
+        ("1817", Reject::CborNotShortest),
+        ("1900ff", Reject::CborNotShortest),
+        ("1a0000ffff", Reject::CborNotShortest),
+        ("1b00000000ffffffff", Reject::CborNotShortest),
+        ("580100", Reject::CborNotShortest),
+        ("5f4100ff", Reject::CborIndefinite),
+        ("9fff", Reject::CborIndefinite),
+        ("bfff", Reject::CborIndefinite),
+        ("ff", Reject::CborIndefinite),
+        ("a201000100", Reject::CborDuplicateKey),
+        ("a202000100", Reject::CborUnsortedKey),
+        ("a2626161006162 00", Reject::CborUnsortedKey),
+        ("c000", Reject::CborTag),
+        ("d28440a04040", Reject::CborTag),
+        ("f7", Reject::CborSimple),
+        ("e0", Reject::CborSimple),
+        ("f820", Reject::CborSimple),
+        ("f97e00", Reject::CborFloat),
+        ("f97c00", Reject::CborFloat),
+        ("fa3fc00000", Reject::CborFloat),
+        ("fb3ff8000000000000", Reject::CborFloat),
+        ("61ff", Reject::CborUtf8),
+        ("63eda080", Reject::CborUtf8),
+        ("818181818181818180", Reject::CborDepth),
+        ("1c", Reject::CborReserved),
+        ("fc", Reject::CborReserved),
+        ("3b8000000000000000", Reject::CborIntegerRange),
+        ("a18000", Reject::CborMapKey),
+        ("a1f600", Reject::CborMapKey),
+        ("a1f93c0000", Reject::CborMapKey),
+    ];
+    for (input, reject) in cases {
+        assert_eq!(
+            check(&unhex(&input.replace(' ', ""))),
+            Err(reject),
+            "{input}"
+        );
+    }
+}
+
+#[test]
+fn item_at_a_limit_is_accepted() {
+    for input in [
+        "00",
+        "1818",
+        "1bffffffffffffffff",
+        "3b7fffffffffffffff",
+        "40",
+        "60",
+        "80",
+        "a0",
+        "f4",
+        "f6",
+        "f98000",
+        "f93e00",
+        "fa47800000",
+        "fb3fb999999999999a",
+        "8181818181818180",
+        "a40100200040006000",
+    ] {
+        assert_eq!(check(&unhex(input)), Ok(()), "{input}");
+    }
+}
+
+#[test]
+fn item_of_65536_bytes_is_accepted_and_one_more_is_oversize() {
+    let mut writer = Writer::new();
+    writer.bytes(&vec![0; 65_536 - 3]);
+    let mut bytes = writer.into_bytes();
+    assert_eq!((bytes.len(), check(&bytes)), (65_536, Ok(())));
+    bytes.push(0);
+    assert_eq!(check(&bytes), Err(Reject::Oversize));
+}
+
+#[test]
+fn reader_asked_for_another_type_says_shape() {
+    type Ask = fn(&mut Reader<'_>) -> Result<(), Reject>;
+    let cases: [(&str, Ask); 9] = [
+        ("f6", |reader| reader.uint().map(drop)),
+        ("40", |reader| reader.text().map(drop)),
+        ("60", |reader| reader.bytes().map(drop)),
+        ("00", |reader| reader.array().map(drop)),
+        ("80", |reader| reader.map().map(drop)),
+        ("00", |reader| reader.bool().map(drop)),
+        ("00", |reader| reader.null()),
+        ("00", |reader| reader.float().map(drop)),
+        ("4100", |reader| reader.bytes_of::<2>().map(drop)),
+    ];
+    for (input, ask) in cases {
+        let input = unhex(input);
+        assert_eq!(decode_all(&input, ask), Err(Reject::Shape), "{input:x?}");
+    }
+}
+
+#[test]
+fn wrong_type_before_a_form_error_gives_the_form_error() {
+    let input = unhex("82001817");
+    let decoded = decode_all(&input, |reader| reader.text().map(drop));
+    assert_eq!(decoded, Err(Reject::CborNotShortest));
+}
+
+#[test]
+fn reader_that_refuses_stays_within_its_input() {
+    let input = unhex("a0");
+    let mut reader = Reader::new(&input);
+    assert_eq!(reader.map(), Ok(0));
+    assert_eq!(reader.uint(), Err(Reject::CborTruncated));
+    assert_eq!(reader.peek(), Err(Reject::CborTruncated));
+    assert_eq!(reader.position(), 1);
+}
+
+#[test]
+fn key_order_with_equal_or_lower_key_refuses() {
+    let mut order = KeyOrder::new();
+    assert_eq!(order.check(&[0x61, b'b']), Ok(()));
+    assert_eq!(order.check(&[0x61, b'b']), Err(Reject::CborDuplicateKey));
+    assert_eq!(order.check(&[0x61, b'a']), Err(Reject::CborUnsortedKey));
+    assert_eq!(order.check(&[0x62, b'a', b'a']), Ok(()));
+}
+
+/// Small deterministic generator for the loops below.
+struct Lcg(u64);
+
+impl Lcg {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 ^ (self.0 >> 29)
+    }
+}
+
+fn write_random(writer: &mut Writer, random: &mut Lcg, depth: usize) {
+    let shift = u32::try_from(random.next() % 64).unwrap();
+    match random.next() % if depth == 0 { 7 } else { 9 } {
+        0 => writer.uint(random.next() >> shift),
+        1 => writer.int(-1 - i64::try_from(random.next() >> 1 >> (shift / 2)).unwrap()),
+        2 => writer.bytes(&random.next().to_be_bytes()[..(random.next() % 8) as usize]),
+        3 => writer.text(&format!("{:x}", random.next() >> shift)),
+        4 => writer.bool(random.next().is_multiple_of(2)),
+        5 => writer.null(),
+        6 => {
+            let value = f64::from_bits(random.next() << (shift & 31) << (shift & 31));
+            writer.float(if value.is_finite() { value } else { 0.1 })
+        }
+        7 => {
+            let length = random.next() % 4;
+            writer.array(length as usize);
+            (0..length).for_each(|_| write_random(writer, random, depth - 1));
+            writer
+        }
+        _ => {
+            let length = random.next() % 4;
+            writer.map(length as usize);
+            for key in 0..length {
+                writer.uint(key * 100);
+                write_random(writer, random, depth - 1);
+            }
+            writer
+        }
+    };
+}
+
+#[test]
+fn random_items_of_our_writer_are_strict_and_minicbor_reads_them_all() {
+    let mut random = Lcg(1);
+    for round in 0..2_000 {
+        let mut writer = Writer::new();
+        write_random(&mut writer, &mut random, 6);
+        let bytes = writer.into_bytes();
+        assert_eq!(check(&bytes), Ok(()), "round {round}: {bytes:x?}");
+        let mut decoder = minicbor::Decoder::new(&bytes);
+        decoder.skip().unwrap();
+        assert_eq!(decoder.position(), bytes.len(), "round {round}");
+    }
+}
+
+#[test]
+fn changed_items_are_refused_or_have_one_encoding_and_never_panic() {
+    let mut random = Lcg(2);
+    for _ in 0..5_000 {
+        let mut writer = Writer::new();
+        write_random(&mut writer, &mut random, 4);
+        let mut bytes = writer.into_bytes();
+        let at = random.next() as usize % bytes.len();
+        bytes[at] ^= 1 << (random.next() % 8);
+        let is_strict = check(&bytes).is_ok();
+        let is_read = minicbor::Decoder::new(&bytes).skip().is_ok();
+        assert!(!is_strict || is_read, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn floats_in_every_width_come_back_with_the_same_bits() {
+    let mut random = Lcg(3);
+    let known = [
+        0.0,
+        -0.0,
+        1.5,
+        65_504.0,
+        65_536.0,
+        0.1,
+        5e-324,
+        f64::MAX,
+        5.960_464_477_539_063e-8,
+    ];
+    let halves = (0..=0x7bff_u16).map(super::float::half_to_f64);
+    let doubles = (0..2_000).map(|_| f64::from_bits(random.next()));
+    for value in known.into_iter().chain(halves).chain(doubles) {
+        if !value.is_finite() {
+            continue;
+        }
+        let mut writer = Writer::new();
+        writer.float(value);
+        let read = decode_all(writer.as_bytes(), Reader::float).unwrap();
+        assert_eq!(read.to_bits(), value.to_bits());
+        let other = minicbor::Decoder::new(writer.as_bytes()).f64();
+        if let Ok(other) = other {
+            assert_eq!(other.to_bits(), value.to_bits());
+        }
+    }
+}
+
+#[test]
+fn minicbor_writes_integers_and_texts_as_we_do() {
+    let mut random = Lcg(4);
+    for _ in 0..1_000 {
+        let number = random.next() >> (random.next() % 64);
+        let mut ours = Writer::new();
+        ours.uint(number)
+            .int(!i64::try_from(number >> 1).unwrap())
+            .text("a")
+            .bytes(b"bc");
+        let mut theirs = minicbor::Encoder::new(Vec::new());
+        theirs
+            .u64(number)
+            .unwrap()
+            .i64(!i64::try_from(number >> 1).unwrap())
+            .unwrap();
+        theirs.str("a").unwrap().bytes(b"bc").unwrap();
+        assert_eq!(ours.into_bytes(), theirs.into_writer());
+    }
+}

@@ -8,6 +8,7 @@
 //! their own beside what they are about. Refuses to decide whether a message is the next one.
 
 mod report;
+mod report_order;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub use report::{
     ListNumber, LostCounts, RejectNote, Report, ReportLists, ResultNote, SupersededNote,
 };
+pub use report_order::{ReportHead, accept_report};
 pub use snapshot::Snapshot;
 
 use crate::cbor::decode_all;

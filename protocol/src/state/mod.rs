@@ -26,6 +26,6 @@ pub use assembly::SnapshotAssembly;
 pub use delta::{Delta, DeltaView};
 pub use document::State;
 pub use path::{Path, check_path};
-pub use section::SectionName;
+pub use section::{SectionName, check_body};
 pub use snapshot::SectionTable;
 pub use value::{Finite, Integer, Reference, ReferenceView, Value, ValueView};

@@ -2,6 +2,7 @@
 //!
 //! A section is never changed: a change builds the next one and hashes it once.
 
+use super::document::check_ancestors;
 use super::hash::digest_of;
 use super::path::{Path, check_path, encoded_order, section_of};
 use super::value::{Value, ValueView};
@@ -78,7 +79,8 @@ impl Section {
     /// Reads a body that must have `digest` and whose paths must lie in `name`.
     ///
     /// # Errors
-    /// `section-oversize`, `body-mismatch`, `shape` when it is empty, a path, value or CBOR reject.
+    /// `section-oversize`, `body-mismatch`, `shape` when it is empty, `path-conflict`, a path, value
+    /// or CBOR reject.
     pub(super) fn decode(name: &str, digest: Digest, body: Vec<u8>) -> Result<Self, Reject> {
         if body.len() > SECTION_BYTES_MAX {
             return Err(Reject::SectionOversize);
@@ -87,6 +89,10 @@ impl Section {
             return Err(Reject::BodyMismatch);
         }
         let entries = decode_all(&body, |reader| decode_entries(reader, name))?;
+        let entries_of = |section: &str| (section == name).then_some(&entries);
+        entries
+            .keys()
+            .try_for_each(|path| check_ancestors(path, entries_of))?;
         Ok(Self {
             entries,
             body,
@@ -105,6 +111,15 @@ impl Section {
     pub(super) const fn digest(&self) -> &Digest {
         &self.digest
     }
+}
+
+/// Checks one fetched body against its row of the section table (spec: #snapshot).
+///
+/// # Errors
+/// `section-oversize`, `body-mismatch` for another hash or a path of another section, `shape` when
+/// it is empty, `path-conflict`, a path, value or CBOR reject.
+pub fn check_body(name: &SectionName, digest: &Digest, body: &[u8]) -> Result<(), Reject> {
+    Section::decode(name.as_str(), *digest, body.into()).map(|_| ())
 }
 
 fn encode_body(entries: &BTreeMap<Path, Value>) -> Vec<u8> {

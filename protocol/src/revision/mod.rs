@@ -4,6 +4,9 @@
 //! (stored or nothing, kind, generation, epoch, seq, base) has exactly one outcome.
 //! Refuses to look at clocks, transports or arrival order.
 
+#[cfg(test)]
+mod tests;
+
 use crate::id::Digest;
 use crate::reject::Reject;
 use alloc::vec::Vec;

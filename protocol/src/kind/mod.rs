@@ -3,6 +3,9 @@
 //! Verification takes (role, kind, plane) and refuses any other triple. Kinds reserved for later
 //! (heartbeat 4, admission 8, receipt 11, evidence 12, plane-key 13, lost 14) are refused as unknown.
 
+#[cfg(test)]
+mod tests;
+
 use crate::id::Plane;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Seq};

@@ -4,6 +4,9 @@
 //! `verify_strict` that leaves one accept-set that every implementation can reproduce.
 //! Refuses to hold private keys of devices with secure elements: they implement [`Signer`] elsewhere.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cbor::{KeyOrder, Reader, Writer};
 use crate::id::{KeyId, Thumbprint};
 use crate::reject::Reject;

@@ -1,0 +1,135 @@
+//! The registry of kinds, row by row.
+
+use super::{MessageKind, Role, Scope};
+use crate::id::Plane;
+use crate::reject::Reject;
+use crate::revision::{Epoch, Seq};
+
+#[test]
+fn kind_with_a_reserved_number_is_unknown() {
+    for number in [4, 8, 11, 12, 13, 14, 15, 255, u64::MAX] {
+        assert_eq!(MessageKind::from_number(number), Err(Reject::KindUnknown));
+    }
+}
+
+#[test]
+fn kind_from_its_number_is_itself() {
+    for kind in MessageKind::ALL {
+        assert_eq!(MessageKind::from_number(kind.number()), Ok(kind));
+    }
+}
+
+#[test]
+fn kind_has_the_row_of_the_registry() {
+    use MessageKind as Kind;
+    let rows = [
+        (
+            Kind::Delta,
+            Role::Writer,
+            Some(Plane::Desired),
+            Scope::Plane,
+        ),
+        (
+            Kind::Snapshot,
+            Role::Writer,
+            Some(Plane::Desired),
+            Scope::Plane,
+        ),
+        (
+            Kind::Report,
+            Role::Device,
+            Some(Plane::Actual),
+            Scope::Plane,
+        ),
+        (
+            Kind::ReportAck,
+            Role::Writer,
+            Some(Plane::Desired),
+            Scope::Plane,
+        ),
+        (Kind::EnrolRequest, Role::Enrolling, None, Scope::Tenant),
+        (Kind::EnrolAnswer, Role::Writer, None, Scope::Device),
+        (Kind::Bundle, Role::Root, None, Scope::Trust),
+        (Kind::SessionHello, Role::Device, None, Scope::Device),
+        (Kind::SessionWelcome, Role::Mailbox, None, Scope::Device),
+    ];
+    for (kind, signer, plane, scope) in rows {
+        assert_eq!(
+            (kind.signer(), kind.plane(), kind.scope()),
+            (signer, plane, scope)
+        );
+    }
+}
+
+#[test]
+fn numbers_outside_the_row_of_a_kind_are_refused() {
+    use MessageKind as Kind;
+    let cases = [
+        (Kind::Delta, (0, 2, 1), Reject::EpochZero),
+        (Kind::Delta, (1, 0, 0), Reject::SeqZero),
+        (Kind::Delta, (1, 2, 2), Reject::BaseNotBelow),
+        (Kind::Delta, (1, 2, 3), Reject::BaseNotBelow),
+        (Kind::Delta, (1, 2, 0), Reject::HeaderNumbers),
+        (Kind::Snapshot, (0, 1, 0), Reject::EpochZero),
+        (Kind::Snapshot, (1, 0, 0), Reject::SeqZero),
+        (Kind::Snapshot, (1, 2, 1), Reject::HeaderNumbers),
+        (Kind::Report, (0, 1, 0), Reject::EpochZero),
+        (Kind::Report, (1, 1, 1), Reject::HeaderNumbers),
+        (Kind::ReportAck, (1, 0, 0), Reject::SeqZero),
+        (Kind::EnrolAnswer, (1, 0, 0), Reject::SeqZero),
+        (Kind::EnrolRequest, (0, 0, 1), Reject::HeaderNumbers),
+        (Kind::Bundle, (0, 0, 0), Reject::SeqZero),
+        (Kind::Bundle, (1, 1, 0), Reject::HeaderNumbers),
+        (Kind::Bundle, (0, 3, 1), Reject::HeaderNumbers),
+        (Kind::SessionHello, (1, 0, 0), Reject::HeaderNumbers),
+        (Kind::SessionWelcome, (0, 1, 0), Reject::HeaderNumbers),
+    ];
+    for (kind, (epoch, seq, base), reject) in cases {
+        let checked = kind.check_numbers(Epoch::new(epoch), Seq::new(seq), Seq::new(base));
+        assert_eq!(checked, Err(reject), "{kind:?} {epoch} {seq} {base}");
+    }
+}
+
+#[test]
+fn numbers_of_the_row_of_a_kind_are_accepted() {
+    use MessageKind as Kind;
+    let cases = [
+        (Kind::Delta, (1, 2, 1)),
+        (Kind::Delta, (u64::MAX, u64::MAX, 1)),
+        (Kind::Snapshot, (1, 1, 0)),
+        (Kind::Report, (1, 1, 0)),
+        (Kind::Bundle, (0, 1, 0)),
+        (Kind::Bundle, (0, u64::MAX, u64::MAX - 1)),
+        (Kind::EnrolRequest, (0, 0, 0)),
+    ];
+    for (kind, (epoch, seq, base)) in cases {
+        let checked = kind.check_numbers(Epoch::new(epoch), Seq::new(seq), Seq::new(base));
+        assert_eq!(checked, Ok(()), "{kind:?} {epoch} {seq} {base}");
+    }
+}
+
+#[test]
+fn digest_where_the_row_has_none_is_refused() {
+    use MessageKind as Kind;
+    let cases = [
+        (Kind::ReportAck, 1, true),
+        (Kind::Bundle, 1, true),
+        (Kind::Bundle, 2, false),
+        (Kind::Delta, 2, false),
+        (Kind::Snapshot, 1, false),
+        (Kind::EnrolAnswer, 1, false),
+        (Kind::SessionHello, 0, false),
+    ];
+    for (kind, seq, is_present) in cases {
+        let checked = kind.check_digest_presence(Seq::new(seq), is_present);
+        assert_eq!(checked, Err(Reject::DigestLength), "{kind:?} {seq}");
+    }
+    assert_eq!(
+        Kind::Report.check_digest_presence(Seq::new(1), false),
+        Ok(())
+    );
+    assert_eq!(
+        Kind::Report.check_digest_presence(Seq::new(1), true),
+        Ok(())
+    );
+}

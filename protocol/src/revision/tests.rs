@@ -1,0 +1,214 @@
+//! The acceptance table: one test per row, and a sweep that proves it total.
+
+use super::{
+    Arrival, Epoch, Generation, Head, Lineage, LineageEntry, Outcome, Revision, Seq, accept,
+};
+use crate::id::Digest;
+use crate::reject::Reject;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const DIGEST: Digest = Digest::from_bytes([1; 32]);
+const OTHER: Digest = Digest::from_bytes([2; 32]);
+
+fn head(generation: u64, epoch: u64, seq: u64, digest: Digest) -> Head {
+    Head {
+        generation: Generation::new(generation),
+        revision: Revision::new(Epoch::new(epoch), Seq::new(seq)),
+        digest,
+    }
+}
+
+fn entry(epoch: u64, seq: u64, digest: Digest) -> LineageEntry {
+    LineageEntry {
+        last: Revision::new(Epoch::new(epoch), Seq::new(seq)),
+        digest,
+    }
+}
+
+/// What arrives in a case: a delta from a base, or a snapshot with a lineage.
+enum Case {
+    Delta(u64),
+    Snapshot(Vec<LineageEntry>),
+}
+
+fn check(stored: Option<Head>, frozen: bool, incoming: Head, case: Case, expected: Outcome) {
+    let epoch = stored
+        .map(|stored| stored.revision.epoch)
+        .filter(|_| frozen);
+    let outcome = match case {
+        Case::Delta(base) => {
+            let arrival = Arrival::Delta {
+                base: Seq::new(base),
+            };
+            accept(stored.as_ref(), epoch, &incoming, arrival)
+        }
+        Case::Snapshot(entries) => {
+            let lineage = Lineage::new(entries, incoming.revision.epoch).unwrap();
+            let arrival = Arrival::Snapshot { lineage: &lineage };
+            accept(stored.as_ref(), epoch, &incoming, arrival)
+        }
+    };
+    assert_eq!(outcome, expected, "{stored:?} <- {incoming:?}");
+}
+
+#[test]
+fn revision_without_stored_head_needs_a_snapshot() {
+    check(
+        None,
+        false,
+        head(1, 5, 2, DIGEST),
+        Case::Delta(1),
+        Outcome::Need(Reject::NothingStored),
+    );
+    check(
+        None,
+        false,
+        head(1, 5, 2, DIGEST),
+        Case::Snapshot(vec![]),
+        Outcome::Accept,
+    );
+}
+
+#[test]
+fn revision_of_another_generation_follows_rows_3_to_5() {
+    let stored = Some(head(3, 9, 7, DIGEST));
+    let stale = Outcome::Refuse(Reject::GenerationStale);
+    check(
+        stored,
+        false,
+        head(2, 99, 99, OTHER),
+        Case::Delta(98),
+        stale,
+    );
+    check(
+        stored,
+        false,
+        head(2, 99, 99, OTHER),
+        Case::Snapshot(vec![]),
+        stale,
+    );
+    check(
+        stored,
+        true,
+        head(4, 1, 1, OTHER),
+        Case::Snapshot(vec![]),
+        Outcome::Accept,
+    );
+    let need = Outcome::Need(Reject::EpochNeedsSnapshot);
+    check(stored, false, head(4, 9, 8, OTHER), Case::Delta(7), need);
+}
+
+#[test]
+fn revision_of_another_epoch_follows_rows_6_to_9() {
+    let stored = Some(head(3, 9, 7, DIGEST));
+    let stale = Outcome::Refuse(Reject::EpochStale);
+    check(stored, false, head(3, 8, 99, OTHER), Case::Delta(98), stale);
+    check(
+        stored,
+        false,
+        head(3, 8, 99, OTHER),
+        Case::Snapshot(vec![]),
+        stale,
+    );
+    let need = Outcome::Need(Reject::EpochNeedsSnapshot);
+    check(stored, false, head(3, 10, 8, OTHER), Case::Delta(7), need);
+    let behind = Outcome::Refuse(Reject::WriterBehind);
+    for (entries, outcome) in [
+        (vec![entry(9, 7, DIGEST)], Outcome::Accept),
+        (vec![entry(9, 8, OTHER)], Outcome::Accept),
+        (
+            vec![entry(2, 1, OTHER), entry(9, 8, OTHER)],
+            Outcome::Accept,
+        ),
+        (vec![entry(9, 7, OTHER)], behind),
+        (vec![entry(9, 6, DIGEST)], behind),
+        (vec![entry(8, 99, DIGEST)], behind),
+        (vec![], behind),
+    ] {
+        check(
+            stored,
+            true,
+            head(3, 10, 1, OTHER),
+            Case::Snapshot(entries),
+            outcome,
+        );
+    }
+}
+
+#[test]
+fn revision_of_a_frozen_epoch_is_refused() {
+    let stored = Some(head(3, 9, 7, DIGEST));
+    let frozen = Outcome::Refuse(Reject::EpochFrozen);
+    check(stored, true, head(3, 9, 8, OTHER), Case::Delta(7), frozen);
+    check(
+        stored,
+        true,
+        head(3, 9, 8, OTHER),
+        Case::Snapshot(vec![]),
+        frozen,
+    );
+    check(stored, true, head(3, 9, 7, DIGEST), Case::Delta(6), frozen);
+    check(stored, true, head(3, 9, 6, DIGEST), Case::Delta(5), frozen);
+}
+
+#[test]
+fn revision_of_the_same_epoch_follows_rows_11_to_17() {
+    let snapshot = || Case::Snapshot(vec![]);
+    let twice = Outcome::Refuse(Reject::Equivocation);
+    let rows = [
+        (6, OTHER, Case::Delta(5), Outcome::Older),
+        (6, OTHER, snapshot(), Outcome::Older),
+        (7, DIGEST, Case::Delta(6), Outcome::Duplicate),
+        (7, DIGEST, snapshot(), Outcome::Duplicate),
+        (7, OTHER, Case::Delta(6), twice),
+        (7, OTHER, snapshot(), twice),
+        (8, OTHER, Case::Delta(7), Outcome::Apply),
+        (99, OTHER, Case::Delta(7), Outcome::Apply),
+        (8, OTHER, Case::Delta(6), Outcome::Need(Reject::BaseOlder)),
+        (99, OTHER, Case::Delta(8), Outcome::Need(Reject::BaseNewer)),
+        (8, OTHER, snapshot(), Outcome::Accept),
+        (99, OTHER, snapshot(), Outcome::Accept),
+    ];
+    for (seq, digest, case, outcome) in rows {
+        let stored = Some(head(3, 9, 7, DIGEST));
+        check(stored, false, head(3, 9, seq, digest), case, outcome);
+    }
+}
+
+#[test]
+fn lineage_that_breaks_its_rule_is_refused() {
+    let many = |length: u64| {
+        (1..=length)
+            .map(|epoch| entry(epoch, 1, DIGEST))
+            .collect::<Vec<_>>()
+    };
+    for entries in [
+        vec![entry(2, 1, DIGEST), entry(2, 2, DIGEST)],
+        vec![entry(3, 1, DIGEST), entry(2, 1, DIGEST)],
+        vec![entry(100, 1, DIGEST)],
+        vec![entry(101, 1, DIGEST)],
+        vec![entry(0, 1, DIGEST)],
+        vec![entry(1, 0, DIGEST)],
+        many(65),
+    ] {
+        assert_eq!(
+            Lineage::new(entries, Epoch::new(100)),
+            Err(Reject::LineageInvalid)
+        );
+    }
+    assert!(Lineage::new(many(64), Epoch::new(100)).is_ok());
+}
+
+#[test]
+fn epoch_opened_is_above_the_highest_whatever_the_clock_says() {
+    let highest = Epoch::new(1 << 50);
+    for unix_s in [None, Some(0), Some(1), Some(1_800_000_000), Some(u64::MAX)] {
+        let opened = Epoch::open(highest, unix_s, 0xffff_ffff).unwrap();
+        assert!(opened > highest, "{unix_s:?}");
+    }
+    let opened = Epoch::open(Epoch::new(7), Some(1_800_000_000), 0xfff0_0001).unwrap();
+    assert_eq!(opened, Epoch::new((1_800_000_000 << 20) | 1));
+    assert_eq!(Epoch::open(Epoch::new(u64::MAX), Some(1), 0), None);
+    assert_eq!(Seq::new(u64::MAX).next(), None);
+}

@@ -1,0 +1,92 @@
+//! Snapshots from bodies that come in chunks, wrong ones among them.
+
+use super::{base, int, state};
+use crate::cbor::decode_all;
+use crate::id::Digest;
+use crate::reject::Reject;
+use crate::state::{SectionTable, SnapshotAssembly, State};
+use alloc::vec::Vec;
+
+/// Feeds every missing body from `source` in chunks of `step` bytes.
+pub(super) fn feed(
+    assembly: &mut SnapshotAssembly,
+    source: &State,
+    step: usize,
+) -> Result<usize, Reject> {
+    let mut chunks = 0;
+    loop {
+        let next = assembly.missing().next();
+        let Some((digest, offset)) = next else {
+            return Ok(chunks);
+        };
+        let body = source.body(&digest).unwrap();
+        let start = usize::try_from(offset).unwrap();
+        let chunk = &body[start..body.len().min(start + step)];
+        assembly.put(&digest, body.len() as u64, offset, chunk)?;
+        chunks += 1;
+    }
+}
+
+#[test]
+fn assembly_fed_in_chunks_gives_the_state_and_reuses_held_sections() {
+    let target = base();
+    let table = target.section_table();
+    for step in [1, 7, 32_768] {
+        let mut assembly = SnapshotAssembly::new(&table, &State::empty());
+        feed(&mut assembly, &target, step).unwrap();
+        assert_eq!(assembly.finish(), Ok(target.clone()));
+    }
+    let held = state(&[("net/mtu", int(1)), ("line/speed", int(40))]);
+    let assembly = SnapshotAssembly::new(&table, &held);
+    assert_eq!(assembly.missing().count(), 2);
+    assert_eq!(assembly.finish(), Err(Reject::BodyMismatch));
+    assert!(SnapshotAssembly::new(&table, &target).is_complete());
+}
+
+#[test]
+fn assembly_given_wrong_bytes_refuses_and_can_go_on() {
+    let target = base();
+    let body = target.section_body("net").unwrap();
+    let digest = Digest::of(body);
+    let size = body.len() as u64;
+    let mut assembly = SnapshotAssembly::new(&target.section_table(), &State::empty());
+    let unknown = Digest::from_bytes([0; 32]);
+    let mut changed: Vec<u8> = body.into();
+    changed[0] ^= 1;
+    for (digest, size, offset, bytes, reject) in [
+        (unknown, size, 0, body, Reject::BodyMismatch),
+        (digest, size, 1, body, Reject::BodyMismatch),
+        (digest, size, 1, &body[1..], Reject::BodyMismatch),
+        (digest, size - 1, 0, body, Reject::BodyMismatch),
+        (digest, size, u64::MAX, body, Reject::BodyMismatch),
+        (digest, 65_537, 0, body, Reject::SectionOversize),
+        (digest, u64::MAX, 0, body, Reject::SectionOversize),
+        (digest, size, 0, &changed, Reject::BodyMismatch),
+    ] {
+        assert_eq!(assembly.put(&digest, size, offset, bytes), Err(reject));
+    }
+    assert_eq!(assembly.put(&digest, size, 0, &body[..5]), Ok(()));
+    assert_eq!(
+        assembly.put(&digest, size + 1, 5, &body[5..]),
+        Err(Reject::BodyMismatch)
+    );
+    assert_eq!(assembly.put(&digest, size, 0, &body[..9]), Ok(()));
+    assert!(assembly.missing().any(|missing| missing == (digest, 9)));
+    feed(&mut assembly, &target, 4).unwrap();
+    assert_eq!(assembly.finish(), Ok(target));
+}
+
+#[test]
+fn assembly_of_sections_that_conflict_is_refused() {
+    let (file, folder) = (state(&[("net", int(1))]), state(&[("net/mtu", int(1))]));
+    let mut writer = crate::cbor::Writer::new();
+    writer.map(2);
+    for (name, source) in [("", &file), ("net", &folder)] {
+        let (_, digest) = source.section_digests().next().unwrap();
+        writer.text(name).bytes(digest.as_bytes());
+    }
+    let table = decode_all(writer.as_bytes(), SectionTable::decode).unwrap();
+    let mut assembly = SnapshotAssembly::new(&table, &file);
+    feed(&mut assembly, &folder, 100).unwrap();
+    assert_eq!(assembly.finish(), Err(Reject::PathConflict));
+}

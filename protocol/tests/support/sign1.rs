@@ -1,0 +1,137 @@
+//! The operation `sign1.verify`: parse, verify, decode, and seal the same bytes again.
+
+use super::{bytes, hex_of, seed_of, text};
+use postern_protocol::Reject;
+use postern_protocol::cbor::Reader;
+use postern_protocol::envelope::{Binding, Draft, Expected, ReceivedEnvelope, Verified};
+use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
+use postern_protocol::key::{MemorySigner, PublicKey};
+use postern_protocol::kind::{MessageKind, Role};
+use postern_protocol::message::PlaneMessage;
+use serde_json::Value as Json;
+
+/// What an aad of the vectors names.
+struct Place {
+    channel: Channel,
+    incarnation: Incarnation,
+    members: usize,
+}
+
+impl Place {
+    fn read(aad: &[u8]) -> Self {
+        let mut reader = Reader::new(aad);
+        let members = reader.array().expect("an array");
+        assert_eq!(reader.text(), Ok("postern/1"));
+        reader.uint().expect("a kind");
+        let root = Thumbprint::from_bytes(reader.bytes_of().expect("a root"));
+        let mut name = |is_named: bool| match is_named {
+            true => reader.text().expect("a name"),
+            false => "none",
+        };
+        let (tenant, device) = (name(members >= 4), name(members >= 6));
+        let (tenant, device) = (Tenant::parse(tenant), DeviceName::parse(device));
+        let incarnation = if members >= 6 {
+            reader.bytes_of().expect("an incarnation")
+        } else {
+            [0; 16]
+        };
+        Self {
+            channel: Channel {
+                root,
+                tenant: tenant.expect("a tenant"),
+                device: device.expect("a device"),
+            },
+            incarnation: Incarnation::from_bytes(incarnation),
+            members,
+        }
+    }
+
+    fn binding(&self) -> Binding<'_> {
+        let root = self.channel.root;
+        match self.members {
+            3 => Binding::Trust { root },
+            4 => Binding::Tenant {
+                root,
+                tenant: &self.channel.tenant,
+            },
+            _ => Binding::Device {
+                channel: &self.channel,
+                incarnation: self.incarnation,
+            },
+        }
+    }
+}
+
+fn expected(test: &Json) -> Expected {
+    let role = match text(test, "role") {
+        "writer" => Role::Writer,
+        "device" => Role::Device,
+        "enrolling" => Role::Enrolling,
+        "root" => Role::Root,
+        "mailbox" => Role::Mailbox,
+        other => panic!("{other} is no role"),
+    };
+    let plane = test["plane"]
+        .as_u64()
+        .map(|number| Plane::from_number(number).expect("a plane"));
+    Expected { role, plane }
+}
+
+/// Runs one vector.
+pub(crate) fn verify(test: &Json) -> Result<Vec<(&'static str, Json)>, Reject> {
+    let cose = bytes(test, "cose");
+    let envelope = ReceivedEnvelope::parse_tagged(&cose)?;
+    let aad = bytes(test, "aad");
+    let place = Place::read(&aad);
+    let key = PublicKey::from_bytes(&bytes(test, "public_key"))?;
+    let revoked: Vec<Vec<u8>> = test["revoked"].as_array().map_or(vec![], |rows| {
+        let hex = rows.iter().map(|row| row.as_str().expect("hexadecimal"));
+        hex.map(super::unhex).collect()
+    });
+    let is_revoked = |key: &Thumbprint| revoked.iter().any(|row| row == key.as_bytes());
+    let expected = expected(test);
+    let verified = envelope.verify(expected, place.binding(), [&key], is_revoked)?;
+    let kind = verified.header().kind;
+    if place.binding().aad(kind, expected.plane) != Some(aad) {
+        return Err(Reject::SignatureInvalid);
+    }
+    decode_payload(&verified)?;
+    let signer = MemorySigner::from_seed(&seed_of(key.as_bytes()));
+    let draft = Draft {
+        header: *verified.header(),
+        payload: verified.payload().into(),
+    };
+    let sealed = draft.seal(place.binding(), &signer)?;
+    assert_eq!(sealed.as_bytes(), envelope.as_bytes());
+    assert_eq!(sealed.message_id(), verified.message_id());
+    Ok(vec![
+        ("message_id", hex_of(verified.message_id().as_bytes())),
+        ("payload", hex_of(verified.payload())),
+    ])
+}
+
+fn decode_payload(verified: &Verified<'_>) -> Result<(), Reject> {
+    match verified.header().kind {
+        MessageKind::Delta
+        | MessageKind::Snapshot
+        | MessageKind::Report
+        | MessageKind::ReportAck => encode_again(verified),
+        MessageKind::EnrolRequest
+        | MessageKind::EnrolAnswer
+        | MessageKind::Bundle
+        | MessageKind::SessionHello
+        | MessageKind::SessionWelcome => Ok(()),
+    }
+}
+
+/// Decodes a payload of a plane and checks that encoding gives the same bytes.
+fn encode_again(verified: &Verified<'_>) -> Result<(), Reject> {
+    let again = match PlaneMessage::decode(verified)? {
+        PlaneMessage::Delta(view) => view.to_delta()?.encode(),
+        PlaneMessage::Snapshot(snapshot) => snapshot.encode(),
+        PlaneMessage::Report(report) => report.encode(),
+        PlaneMessage::ReportAck => vec![0x80],
+    };
+    assert_eq!(again, verified.payload());
+    Ok(())
+}
