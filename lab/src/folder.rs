@@ -137,7 +137,7 @@ mod tests {
         let check =
             |users: &str, expected| assert_eq!(ids_of(users, "proxy"), expected, "{users:?}");
         check(
-            "root:x:0:0::/root:/bin/sh\nproxy:x:13:14::/bin:/bin/sh\n",
+            "daemon:x:1:1::/usr/sbin:/bin/sh\nproxy:x:13:14::/bin:/bin/sh\n",
             Some((13, 14)),
         );
         check("proxyd:x:13:13::/bin:/bin/sh\n", None);
