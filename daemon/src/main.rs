@@ -1,2 +1,25 @@
-//! Placeholder.
-fn main() {}
+//! The `postern` command: controller, device, operator commands, demo, inspection.
+//!
+//! Reading order: [`cli`] (what may be typed), [`config`] (what may be written), [`controller`]
+//! and [`device`] (the two drivers around the protocol's engines), [`operator`] (how commands
+//! reach a running controller), [`applier`] (how state reaches the application).
+//! Time is read in [`clock`] only, random bytes in [`random`], private keys in [`keys`].
+
+mod applier;
+mod cli;
+mod clock;
+mod config;
+mod conformance;
+mod controller;
+mod demo;
+mod device;
+mod exit;
+mod inspect;
+mod keys;
+mod operator;
+mod random;
+mod telemetry;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,1 @@
+//! Brings the application to a revision: renders files, runs the command.

@@ -1,0 +1,1 @@
+//! Makes a controller's folder: keys, TLS certificate, first bundle, configuration.

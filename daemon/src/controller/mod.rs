@@ -1,0 +1,6 @@
+//! The controller: made by [`init`], driven by [`run`].
+//!
+//! Root keys are used once, by `init`; a running controller holds writer and mailbox keys only.
+
+pub mod init;
+pub mod run;
