@@ -1,0 +1,116 @@
+//! Every bound of mailboxes and of the HTTPS server, with its unit and its reason.
+//!
+//! Numbers marked "arbitrary" come from judgement, the others from a measurement or from a bound
+//! of the protocol. What an operator may change stands in [`crate::mailbox::MailboxLimits`] and
+//! [`crate::server::ServerLimits`], whose defaults are these. The store keeps its own limits.
+
+use postern_protocol::limits::{
+    CHAIN_BYTES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, STATE_BYTES_MAX,
+};
+
+/// Bytes of one mailbox: a full state, its snapshot, a full chain of deltas and an acknowledgement.
+/// Below this a device with the largest legal state could not be served.
+pub const MAILBOX_BYTES_MAX: usize = STATE_BYTES_MAX + CHAIN_BYTES_MAX + 2 * ENVELOPE_BYTES_MAX;
+/// Bytes of all mailboxes together. Arbitrary: a quarter of the smallest machine we plan for (4 GB).
+pub const MAILBOXES_BYTES_MAX: usize = 1 << 30;
+/// Bytes of the bundles kept for readers that are behind. Arbitrary: 20 full or thousands of usual ones.
+pub const BUNDLES_BYTES_MAX: usize = 1 << 20;
+/// Part of a chain's bounds, in quarters, at which its writer is asked for a snapshot: early
+/// enough that the snapshot arrives before the chain must refuse a delta.
+pub const CHAIN_FULL_QUARTERS: usize = 3;
+/// Bytes of an answer that are not items: type, session, counter, hints and tag, rounded up
+/// (hints with a retry, a hold and 64 refused items take less than 600).
+pub const ANSWER_OVERHEAD_BYTES: usize = 1_000;
+/// Bytes that items of one answer may take: one largest envelope with its plane always fits.
+pub const ANSWER_ITEMS_BYTES_MAX: usize = FRAME_BYTES_MAX - ANSWER_OVERHEAD_BYTES;
+/// Bytes that an item takes beside its envelope: the array head and the plane.
+pub const ITEM_OVERHEAD_BYTES: usize = 2;
+/// Bytes that a body chunk takes beside its content: array head, digest, size, offset, byte head.
+pub const CHUNK_OVERHEAD_BYTES: usize = 56;
+
+/// Answers with the same content for the same heads that are given at once: the first may have
+/// been lost on the way, twice in a row is still likely on a bad radio link.
+pub const REPEATS_AT_ONCE: u32 = 2;
+/// Milliseconds between further repeats: a reader that cannot use what it gets must not spin.
+/// As slow as a `need` (spec: #need).
+pub const REPEAT_INTERVAL_MS: u64 = 5_000;
+/// Seconds that this server holds a poll at most. Arbitrary, above the longest rung of the hold
+/// ladder (285 s); the poll's own hold is the usual bound.
+pub const HOLD_S_MAX: u64 = 300;
+/// Polls held at once. 50 KiB for each connection stay within 1 GB.
+pub const HOLDS_MAX: usize = 20_000;
+/// Sessions at once, as many as polls that can be held and as many again being replaced.
+pub const SESSIONS_MAX: usize = 2 * HOLDS_MAX;
+/// Milliseconds that the host may take to make a post durable before the device is told to try
+/// again. Arbitrary: far above a commit on a bad disk, below the shortest proxy timeout (30 s).
+pub const HOST_ANSWER_MS_MAX: u64 = 20_000;
+/// Least milliseconds of a randomised retry hint; the most is three times that, so that
+/// even clients without jitter of their own spread out.
+pub const RETRY_MS_BASE: u64 = 2_000;
+/// Milliseconds over which reconnects spread after a drain.
+pub const DRAIN_RETRY_MS_BASE: u64 = 5_000;
+
+/// Connections at once. At 28 KiB of an idle HTTP/2 connection they stay below 1 GB.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Connections at once from one source (IPv4 address or IPv6 /64). A site's devices share one
+/// address behind NAT, so this is generous. Arbitrary.
+pub const SOURCE_CONNECTIONS_MAX: usize = 512;
+/// Slots of the per-source table: fixed memory whatever an attacker sends. Sources that
+/// collide share a bucket, which only makes the limit stricter.
+pub const SOURCE_TABLE_SLOTS: usize = 16_384;
+/// Public-key exchanges (ask, hello, enrol) of one source at once: 100 devices behind one address.
+pub const SOURCE_HANDSHAKES_BURST: u32 = 200;
+/// Public-key exchanges of one source per second: 50 x 0.2 ms are 1 % of a core.
+pub const SOURCE_HANDSHAKES_PER_S: u32 = 50;
+/// Public-key exchanges of all sources at once.
+pub const HANDSHAKES_BURST: u32 = 2_000;
+/// Public-key exchanges of all sources per second: 1,000 x 0.2 ms are a fifth of a core.
+pub const HANDSHAKES_PER_S: u32 = 1_000;
+/// Exchanges of any kind from one source at once. Arbitrary.
+pub const SOURCE_EXCHANGES_BURST: u32 = 4_000;
+/// Exchanges of any kind from one source per second: 2,000 x 6 us are 1.2 % of a core.
+pub const SOURCE_EXCHANGES_PER_S: u32 = 2_000;
+
+/// Milliseconds for the TLS handshake: three round trips over a satellite, and slack.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
+/// Milliseconds for a request head. hyper counts the pause between two requests of HTTP/1.1 too, so
+/// it is also the idle time there; a client that drips headers holds 11 KiB no longer than this.
+pub const HEADER_MS_MAX: u64 = 30_000;
+/// Bytes of a request head under HTTP/1.1; hyper's least buffer is 8 KiB.
+pub const HEADER_BYTES_MAX: usize = 16_384;
+/// Header fields of one request: proxies add a dozen.
+pub const HEADERS_MAX: usize = 64;
+/// Milliseconds of silence allowed at the begin of a body.
+pub const BODY_GRACE_MS: u64 = 5_000;
+/// Bytes of all bodies being read at once: 1,365 full ones. Taken as bytes arrive, so that filling
+/// it costs an attacker the bytes.
+pub const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Least bytes per second of a body after the grace: 48 KiB take 53 s at most.
+pub const BODY_BYTES_PER_S_MIN: u64 = 1_024;
+/// Milliseconds for which a connection without a request is kept.
+pub const IDLE_MS_MAX: u64 = 90_000;
+/// Milliseconds that a closing connection has to take its last answer.
+pub const CLOSE_MS_MAX: u64 = 5_000;
+/// HTTP/2 streams of one connection: a poll, a post and a fetch of two channels. (Rapid reset,
+/// CVE-2023-44487.)
+pub const STREAMS_MAX: u32 = 8;
+/// Bytes of an HTTP/2 header list.
+pub const HEADER_LIST_BYTES_MAX: u32 = 8_192;
+/// Streams that the peer opened and reset before we accepted them.
+pub const RESET_STREAMS_MAX: usize = 16;
+/// Streams that we reset for the peer's errors before the connection ends.
+pub const ERROR_RESETS_MAX: usize = 64;
+/// Bytes of an HTTP/2 stream's receive window: one frame of ours and a little.
+pub const STREAM_WINDOW_BYTES: u32 = 65_535;
+/// Bytes of an HTTP/2 connection's receive window: two full bodies under way.
+pub const CONNECTION_WINDOW_BYTES: u32 = 131_072;
+/// Bytes queued to send on one HTTP/2 stream: one frame of ours.
+pub const STREAM_SEND_BYTES: usize = 65_536;
+/// Connections that the kernel keeps for us before we accept them.
+pub const BACKLOG: u32 = 4_096;
+/// Milliseconds to wait after the kernel refused to give a connection (no descriptors left).
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// Milliseconds between two sweeps of sessions and ephemeral keys: those must change every 30 s.
+pub const SWEEP_MS: u64 = 10_000;
+/// Events kept for a slow listener; the oldest are lost first and counted by the receiver.
+pub const EVENTS_MAX: usize = 1_024;

@@ -1,0 +1,284 @@
+//! Mailboxes: where envelopes wait for their recipient. Pure: no IO, no clock, no randomness.
+//!
+//! ```text
+//!   post_snapshot, post_delta --> chain: newest snapshot, its bodies, contiguous deltas --+
+//!   post_report_ack ------------> slot: highest report-ack                               +--> collect
+//!   post_bundle ----------------> bundles of the trust domain, ascending ----------------+
+//! ```
+//!
+//! One [`Mailboxes`] serves one trust domain. What is posted was sealed or verified by the host
+//! under the current bundle. Memory is bounded by planes, never by history. Refuses to drop what a
+//! reader could use for what it could not, to forget a high-water mark on delivery, and to make
+//! anybody sign: a `need` is served from what is held.
+
+mod bundles;
+mod chain;
+mod limits;
+mod room;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+pub use chain::SnapshotWish;
+pub use limits::MailboxLimits;
+
+use bundles::Bundles;
+use postern_protocol::Reject;
+use postern_protocol::envelope::ReceivedEnvelope;
+use postern_protocol::id::{ChannelId, Digest, Plane};
+use postern_protocol::kind::MessageKind;
+use postern_protocol::revision::{BundleNumber, Generation, Revision, Seq};
+use room::Room;
+use slots::Slots;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a reader says that it holds, as it stands in a poll (spec: #poll).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Head of the desired plane; [`Revision::NONE`] for nothing.
+    pub desired: Revision,
+    /// Highest report number whose acknowledgement it holds; `None` when no report is outstanding.
+    pub acked: Option<Seq>,
+    /// Highest bundle; 0 for none.
+    pub bundle: BundleNumber,
+}
+
+/// One envelope on its way to a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The plane, or `None` for a kind that belongs to no plane.
+    pub plane: Option<Plane>,
+    /// The untagged COSE_Sign1.
+    pub envelope: Arc<[u8]>,
+}
+
+/// One piece of a section body (spec: #bodies).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The body's digest.
+    pub digest: Digest,
+    /// Bytes of the whole body.
+    pub size: u64,
+    /// Where the piece starts.
+    pub offset: u64,
+    /// 1..=32768 bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a posted envelope that was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    /// It is kept now: readers may have news.
+    Kept,
+    /// The same was held already.
+    Held,
+    /// Something newer is held; nothing changed.
+    Older,
+}
+
+/// All mailboxes of one trust domain.
+#[derive(Debug, Default)]
+pub struct Mailboxes {
+    limits: MailboxLimits,
+    channels: BTreeMap<ChannelId, Slots>,
+    bundles: Bundles,
+    bytes: usize,
+    changes: u64,
+}
+
+impl Mailboxes {
+    /// Starts empty.
+    #[must_use]
+    pub fn new(limits: MailboxLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps a snapshot of the desired plane, with those of its section bodies that the mailbox
+    /// does not hold yet; others are ignored.
+    ///
+    /// A snapshot of the chain's own head (a compaction) replaces the chain; an older one changes nothing.
+    ///
+    /// # Errors
+    /// Shape and CBOR rejects; `signer-role` for another kind; `body-mismatch` when a named body is
+    /// missing; `section-oversize`; `equivocation`; `quota`; `overloaded` when all mailboxes together are full.
+    pub fn post_snapshot(
+        &mut self,
+        channel: ChannelId,
+        generation: Generation,
+        envelope: &[u8],
+        bodies: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Posted, Reject> {
+        let received = parse(envelope, MessageKind::Snapshot)?;
+        let free = self.free();
+        self.in_channel(channel, |slots, limits| {
+            slots.post_snapshot(limits, free, generation, &received, bodies)
+        })
+    }
+
+    /// Appends a delta to the chain of the desired plane.
+    ///
+    /// # Errors
+    /// Shape and CBOR rejects; `signer-role` for another kind; `nothing-stored`, `epoch-needs-snapshot`,
+    /// `base-older`, `base-newer` (a gap: see [`Self::wants_snapshot`]); `generation-stale`, `epoch-stale`,
+    /// `equivocation`; `quota` when the chain or the mailbox is full; `overloaded`.
+    pub fn post_delta(
+        &mut self,
+        channel: ChannelId,
+        generation: Generation,
+        envelope: &[u8],
+    ) -> Result<Posted, Reject> {
+        let received = parse(envelope, MessageKind::Delta)?;
+        let free = self.free();
+        self.in_channel(channel, |slots, limits| {
+            slots.post_delta(limits, free, generation, &received)
+        })
+    }
+
+    /// Keeps a report acknowledgement when it is the highest by (epoch, rseq).
+    /// # Errors: shape and CBOR rejects; `signer-role` for another kind; `quota`; `overloaded`.
+    pub fn post_report_ack(
+        &mut self,
+        channel: ChannelId,
+        envelope: &[u8],
+    ) -> Result<Posted, Reject> {
+        let received = parse(envelope, MessageKind::ReportAck)?;
+        let free = self.free();
+        self.in_channel(channel, |slots, limits| {
+            slots.post_report_ack(limits, free, &received)
+        })
+    }
+
+    /// Keeps the next bundle of the trust domain. The first one posted may have any number.
+    /// # Errors: shape and CBOR rejects; `signer-role` for another kind; `bundle-gap`; `quota`.
+    pub fn post_bundle(&mut self, envelope: &[u8]) -> Result<Posted, Reject> {
+        let received = parse(envelope, MessageKind::Bundle)?;
+        let result = self.bundles.post(&received, self.limits.bundles_bytes_max);
+        if result == Ok(Posted::Kept) {
+            self.changes = self.changes.wrapping_add(1);
+            self.bundles.note_change(self.changes);
+        }
+        result
+    }
+
+    /// Drops everything of a channel, for a device that was removed or enrolled again.
+    pub fn remove(&mut self, channel: ChannelId) {
+        if let Some(slots) = self.channels.remove(&channel) {
+            self.bytes = self.bytes.saturating_sub(slots.bytes());
+        }
+    }
+
+    /// Returns what is newer than `heads`, in the order in which it must be processed: bundles,
+    /// chain, report-ack; as much as fits into one answer. The next poll continues.
+    #[must_use]
+    pub fn collect(&self, channel: ChannelId, heads: &Heads) -> Vec<Entry> {
+        let mut room = Room::for_items();
+        let mut entries = Vec::new();
+        let is_complete = self
+            .bundles
+            .collect(heads.bundle, &mut room, &mut entries)
+            .is_ok();
+        if let (true, Some(slots)) = (is_complete, self.channels.get(&channel)) {
+            slots.collect(heads, &mut room, &mut entries);
+        }
+        entries
+    }
+
+    /// Returns the newest snapshot of the plane and the deltas after it, whatever the reader holds.
+    /// `now_ms` is a monotonic clock in milliseconds.
+    ///
+    /// # Errors
+    /// `need-limited` less than 5 s after the last one of this plane that was served.
+    pub fn need(
+        &mut self,
+        channel: ChannelId,
+        plane: Plane,
+        now_ms: u64,
+    ) -> Result<Vec<Entry>, Reject> {
+        match self.channels.get_mut(&channel) {
+            Some(slots) => slots.need(plane, now_ms),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns pieces of the section bodies asked for, from each offset on, as much as fits into
+    /// one frame. A digest that is not held or an offset at or beyond the end is left out.
+    #[must_use]
+    pub fn bodies(&self, channel: ChannelId, wanted: &[(Digest, u64)]) -> Vec<Chunk> {
+        self.channels
+            .get(&channel)
+            .map_or_else(Vec::new, |slots| slots.bodies(wanted))
+    }
+
+    /// Tells whether the writer should post a snapshot, and why.
+    #[must_use]
+    pub fn wants_snapshot(&self, channel: ChannelId) -> Option<SnapshotWish> {
+        self.channels
+            .get(&channel)
+            .map_or(Some(SnapshotWish::NothingHeld), |slots| {
+                slots.wants_snapshot(&self.limits)
+            })
+    }
+
+    /// Returns the head of the desired chain, or `None` when nothing is held.
+    #[must_use]
+    pub fn head(&self, channel: ChannelId) -> Option<Revision> {
+        self.channels.get(&channel).and_then(Slots::head)
+    }
+
+    /// Returns the highest bundle held; 0 for none.
+    #[must_use]
+    pub fn bundle_number(&self) -> BundleNumber {
+        self.bundles.highest()
+    }
+
+    /// Returns the bytes held for all channels, bundles apart.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns a number that changes whenever a reader of this channel may have news.
+    #[must_use]
+    pub fn version(&self, channel: ChannelId) -> u64 {
+        let channel = self.channels.get(&channel).map_or(0, Slots::changed);
+        channel.max(self.bundles.changed())
+    }
+
+    fn free(&self) -> usize {
+        self.limits.total_bytes_max.saturating_sub(self.bytes)
+    }
+
+    /// Runs a change on one channel and keeps the byte account; an empty channel is not kept.
+    fn in_channel(
+        &mut self,
+        channel: ChannelId,
+        change: impl FnOnce(&mut Slots, &MailboxLimits) -> Result<Posted, Reject>,
+    ) -> Result<Posted, Reject> {
+        let slots = self.channels.entry(channel).or_default();
+        let before = slots.bytes();
+        let result = change(slots, &self.limits);
+        if result == Ok(Posted::Kept) {
+            self.changes = self.changes.wrapping_add(1);
+            slots.note_change(self.changes);
+        }
+        let after = slots.bytes();
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+        if slots.is_empty() {
+            self.channels.remove(&channel);
+        }
+        result
+    }
+}
+
+fn parse(bytes: &[u8], kind: MessageKind) -> Result<ReceivedEnvelope<'_>, Reject> {
+    let received = ReceivedEnvelope::parse(bytes)?;
+    if received.unverified_header().kind == kind {
+        Ok(received)
+    } else {
+        Err(Reject::SignerRole)
+    }
+}

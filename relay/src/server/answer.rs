@@ -1,0 +1,268 @@
+//! One exchange from its bytes to the bytes of its answer: limits first, then the pure parts,
+//! then the host or the wait.
+//!
+//! Order of checks: type byte, source limiter, handshake limiters, session tag or admission,
+//! signature. Refuses to touch a key before the limiters, and to answer a post before the host.
+
+use super::clock::after_ms;
+use super::events::Event;
+use super::host::Host;
+use super::mailbox::{Mailbox, Place};
+use super::random;
+use crate::exchange::{Handled, Held, Post, Step};
+use crate::limiter::{Gate, Limiter, Source};
+use crate::limits::{DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
+use postern_protocol::Reject;
+use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
+use postern_protocol::id::ChannelId;
+use postern_protocol::session::ReceivedHello;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Limits that stand before any key operation.
+#[derive(Debug)]
+pub(super) struct Gates {
+    pub(super) exchanges: Limiter,
+    pub(super) handshakes: Limiter,
+    pub(super) all_handshakes: Gate,
+}
+
+impl Gates {
+    /// # Errors: milliseconds until another try makes sense.
+    fn take(&mut self, source: Source, kind: FrameType, now_ms: u64) -> Result<(), u64> {
+        self.exchanges.take(source, now_ms)?;
+        match kind {
+            FrameType::Ask | FrameType::Hello | FrameType::Enrol => {
+                self.handshakes.take(source, now_ms)?;
+                self.all_handshakes.take(now_ms)
+            }
+            FrameType::Poll
+            | FrameType::Answer
+            | FrameType::Post
+            | FrameType::Need
+            | FrameType::Fetch
+            | FrameType::Bodies
+            | FrameType::Enrolled
+            | FrameType::Challenge
+            | FrameType::Welcome
+            | FrameType::Refused
+            | FrameType::Posted => Ok(()),
+        }
+    }
+}
+
+/// The source asks too much; try again after this many milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany {
+    pub(super) retry_ms: u64,
+}
+
+/// Answers exchanges of all connections.
+#[derive(Clone)]
+pub(super) struct Answerer {
+    pub(super) mailbox: Mailbox,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) gates: Arc<Mutex<Gates>>,
+    pub(super) holds_max: usize,
+}
+
+/// Who is asking, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    source: Source,
+    kind: Option<FrameType>,
+    channel: Option<ChannelId>,
+}
+
+impl Answerer {
+    /// Answers a frame with a frame. # Errors: [`TooMany`] for a source beyond its rate.
+    pub(super) async fn answer(&self, source: Source, frame: Vec<u8>) -> Result<Vec<u8>, TooMany> {
+        let mut asker = Asker {
+            source,
+            kind: None,
+            channel: None,
+        };
+        let kind = match frame_type(&frame) {
+            Ok(kind) => kind,
+            Err(reject) => {
+                // Garbage has no kind but costs its source like any exchange.
+                self.take(source, FrameType::Poll)?;
+                return Ok(self.refuse(asker, reject, None));
+            }
+        };
+        asker.kind = Some(kind);
+        self.take(source, kind)?;
+        self.mailbox.metrics().exchange(kind);
+        let result = match kind {
+            FrameType::Ask => self.answer_ask(&frame),
+            FrameType::Hello => self.answer_hello(&frame),
+            FrameType::Enrol => self.answer_enrol(frame).await,
+            FrameType::Poll | FrameType::Post | FrameType::Need | FrameType::Fetch => {
+                self.answer_in_session(asker, frame).await
+            }
+            FrameType::Answer
+            | FrameType::Bodies
+            | FrameType::Enrolled
+            | FrameType::Challenge
+            | FrameType::Welcome
+            | FrameType::Refused
+            | FrameType::Posted => Err(Reject::FrameDirection),
+        };
+        Ok(result.unwrap_or_else(|reject| {
+            let is_passing = matches!(reject, Reject::Overloaded | Reject::Quota);
+            let retry_ms = is_passing.then(|| random::retry_ms(RETRY_MS_BASE));
+            self.refuse(asker, reject, retry_ms)
+        }))
+    }
+
+    fn take(&self, source: Source, kind: FrameType) -> Result<(), TooMany> {
+        let now_ms = self.mailbox.clock().now_ms();
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates
+            .take(source, kind, now_ms)
+            .map_err(|retry_ms| TooMany { retry_ms })
+    }
+
+    fn tell_reject(&self, asker: Asker, reason: Reject) {
+        self.mailbox.tell(Event::Rejected {
+            reason,
+            channel: asker.channel,
+            kind: asker.kind,
+            source: asker.source,
+        });
+    }
+
+    fn refuse(&self, asker: Asker, reject: Reject, retry_ms: Option<u64>) -> Vec<u8> {
+        self.tell_reject(asker, reject);
+        let frame = PlainFrame::Refused {
+            code: reject.code(),
+            retry_ms,
+        };
+        // A refused frame has at most 15 bytes: it always fits.
+        frame.encode().unwrap_or_default()
+    }
+
+    fn answer_ask(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
+        let nonce = random::bytes()?;
+        self.mailbox.lock().exchanges.answer_ask(frame, nonce)
+    }
+
+    fn answer_hello(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
+        let hello = ReceivedHello::parse(frame)?;
+        let channel = hello.channel();
+        let admitted = self.host.admitted(channel);
+        let session = random::bytes()?;
+        let now_ms = self.mailbox.clock().now_ms();
+        let answer = {
+            let mut state = self.mailbox.lock();
+            state
+                .exchanges
+                .answer_hello(&hello, &admitted, session, now_ms)
+        };
+        if answer.is_ok() {
+            self.mailbox.tell(Event::Greeted { channel });
+        }
+        answer
+    }
+
+    async fn answer_enrol(&self, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
+        within_time(self.host.enrol(frame)).await
+    }
+
+    async fn answer_in_session(&self, mut asker: Asker, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
+        let now_ms = self.mailbox.clock().now_ms();
+        let (handled, parked) = {
+            let mut state = self.mailbox.lock();
+            let handled = state.exchanges.handle_frame(&frame, now_ms)?;
+            if handled.displaced {
+                state.holds.wake(handled.channel);
+            }
+            let may_park = !state.is_draining && state.holds.len() < self.holds_max;
+            let parked = match handled.step {
+                Step::Hold(held) if may_park => {
+                    Some(Place::take(&self.mailbox, &mut state, held.channel))
+                }
+                Step::Hold(_) | Step::Answer(_) | Step::Limited(..) | Step::Post(_) => None,
+            };
+            (handled, parked)
+        };
+        drop(frame);
+        let Handled {
+            channel,
+            displaced,
+            step,
+            kind: _,
+        } = handled;
+        asker.channel = Some(channel);
+        if displaced {
+            self.mailbox.tell(Event::Displaced { channel });
+        }
+        match step {
+            Step::Answer(answer) => Ok(answer),
+            Step::Limited(answer, reject) => {
+                self.tell_reject(asker, reject);
+                Ok(answer)
+            }
+            Step::Hold(held) => {
+                let is_held = parked.is_some();
+                if let Some((place, woken)) = parked {
+                    self.wait(&held, place, woken).await;
+                }
+                self.release(&held, is_held)
+            }
+            Step::Post(post) => self.answer_post(asker, post).await,
+        }
+    }
+
+    async fn wait(&self, held: &Held, place: Place, woken: tokio::sync::oneshot::Receiver<()>) {
+        let until = self.mailbox.clock().instant(held.until_ms);
+        // Both outcomes mean the same: find out what is newer now.
+        let _ = tokio::time::timeout_at(until, woken).await;
+        drop(place);
+    }
+
+    fn release(&self, held: &Held, is_held: bool) -> Result<Vec<u8>, Reject> {
+        let now_ms = self.mailbox.clock().now_ms();
+        let mut state = self.mailbox.lock();
+        let retry_ms = if state.is_draining {
+            Some(random::retry_ms(DRAIN_RETRY_MS_BASE))
+        } else if is_held {
+            None
+        } else {
+            Some(random::retry_ms(RETRY_MS_BASE))
+        };
+        state.exchanges.release(held, now_ms, retry_ms)
+    }
+
+    async fn answer_post(&self, asker: Asker, mut post: Post) -> Result<Vec<u8>, Reject> {
+        let mut refused = std::mem::take(&mut post.refused);
+        for item in std::mem::take(&mut post.items) {
+            let taken = self.host.posted(post.channel, item.plane, item.envelope);
+            if let Err(reject) = within_time(taken).await {
+                refused.push((item.index, reject));
+            }
+        }
+        refused.sort_unstable_by_key(|(index, _)| *index);
+        let mut retry_ms = None;
+        for (_, reject) in &refused {
+            self.tell_reject(asker, *reject);
+            if matches!(reject, Reject::Overloaded | Reject::Quota) {
+                retry_ms = Some(random::retry_ms(RETRY_MS_BASE));
+            }
+        }
+        let state = self.mailbox.lock();
+        state.exchanges.answer_post(&post, &refused, retry_ms)
+    }
+}
+
+/// Waits for the host, in a task of its own: a client that hangs up never cuts a commit in half.
+async fn within_time<T: Send + 'static>(work: super::host::HostAnswer<T>) -> Result<T, Reject> {
+    let task = tokio::spawn(work);
+    match tokio::time::timeout_at(after_ms(HOST_ANSWER_MS_MAX), task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the host did not answer");
+            Err(Reject::Overloaded)
+        }
+        Err(_) => Err(Reject::Overloaded),
+    }
+}

@@ -1,0 +1,35 @@
+//! What the process that embeds the server must know and do: admit, enrol, take reports.
+//!
+//! The server never calls the host while it holds a lock, so the host may post to the mailbox
+//! from within. Calls may be dropped half-way only when the server is dropped. Refuses to answer
+//! a device before the host has answered.
+
+use crate::exchange::AdmittedDevice;
+use postern_protocol::Reject;
+use postern_protocol::id::{ChannelId, Plane};
+use std::future::Future;
+use std::pin::Pin;
+
+/// What the host is still working on.
+pub type HostAnswer<T> = Pin<Box<dyn Future<Output = Result<T, Reject>> + Send>>;
+
+/// The process that embeds the server: the controller, or a relay with its documents.
+pub trait Host: Send + Sync + 'static {
+    /// Returns the devices with this channel id that may open a session, at most 4. A key that
+    /// the bundle revokes is left out. Called for every hello that the limiter lets pass: it must be quick.
+    fn admitted(&self, channel: ChannelId) -> Vec<AdmittedDevice>;
+
+    /// Answers an enrol frame (type 16) with an enrolled frame (type 17), once the enrolment is durable.
+    ///
+    /// # Errors
+    /// The rejects of enrolment; they reach the device in a refused frame (type 22).
+    fn enrol(&self, frame: Vec<u8>) -> HostAnswer<Vec<u8>>;
+
+    /// Takes an envelope that the session of this channel posted: verifies it, makes it durable, then answers.
+    /// The same envelope may come again.
+    ///
+    /// # Errors
+    /// Any reject; it reaches the device as hint 4 of the answer.
+    fn posted(&self, channel: ChannelId, plane: Option<Plane>, envelope: Vec<u8>)
+    -> HostAnswer<()>;
+}

@@ -1,0 +1,215 @@
+//! The HTTP binding: one route, one frame in, one frame out, everything else an RFC 9457 problem.
+//!
+//! Refuses bodies without a length, beyond a frame, or slower than a trickle; looks at no header
+//! but Content-Length, because middleboxes rewrite the others.
+
+use super::answer::{Answerer, TooMany};
+use super::clock::{after_ms, now};
+use super::events::Event;
+use super::random;
+use super::settings::ServerLimits;
+use crate::limiter::Source;
+use crate::limits::RETRY_MS_BASE;
+use crate::metrics::HttpRefusal;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use postern_protocol::limits::FRAME_BYTES_MAX;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The connection has to end: its request cannot be answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body broke off or came too slowly")]
+pub(super) struct Broken;
+
+/// A refusal and when to try again.
+#[derive(Debug, Clone, Copy)]
+struct Problem {
+    reason: HttpRefusal,
+    retry_ms: Option<u64>,
+}
+
+impl From<HttpRefusal> for Problem {
+    fn from(reason: HttpRefusal) -> Self {
+        Self {
+            reason,
+            retry_ms: None,
+        }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(too_many: TooMany) -> Self {
+        Self {
+            reason: HttpRefusal::TooManyRequests,
+            retry_ms: Some(random::retry_ms(too_many.retry_ms.max(RETRY_MS_BASE))),
+        }
+    }
+}
+
+/// Serves the requests of all connections.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) answerer: Answerer,
+    pub(super) limits: ServerLimits,
+    /// The path of the one route.
+    pub(super) path: Arc<str>,
+    /// Bytes of bodies that may be read at once.
+    pub(super) bodies: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Answers one request. # Errors: [`Broken`], which ends the connection or stream.
+    pub(super) async fn serve(
+        &self,
+        source: Source,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Broken> {
+        match self.answer(source, request).await {
+            Ok(frame) => Ok(frame_response(frame)),
+            Err(problem) => {
+                self.answerer.mailbox.tell(Event::HttpRefused {
+                    reason: problem.reason,
+                    source,
+                });
+                problem_response(problem)
+            }
+        }
+    }
+
+    async fn answer(&self, source: Source, request: Request<Incoming>) -> Result<Vec<u8>, Problem> {
+        if request.uri().path() != &*self.path {
+            return Err(HttpRefusal::NotFound.into());
+        }
+        if request.method() != Method::POST {
+            return Err(HttpRefusal::MethodNotAllowed.into());
+        }
+        let length = content_length(request.headers()).ok_or(HttpRefusal::LengthRequired)?;
+        if length > FRAME_BYTES_MAX as u64 {
+            return Err(HttpRefusal::ContentTooLarge.into());
+        }
+        let (frame, room) = self.read_body(request.into_body(), length).await?;
+        drop(room);
+        Ok(self.answerer.answer(source, frame).await?)
+    }
+
+    /// Reads a whole body, as long as it keeps coming. The permit stands for its memory.
+    async fn read_body(
+        &self,
+        mut body: Incoming,
+        length: u64,
+    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+        let started = now();
+        let mut frame = Vec::new();
+        let mut room: Option<OwnedSemaphorePermit> = None;
+        loop {
+            let earned_ms = (frame.len() as u64)
+                .saturating_mul(1_000)
+                .checked_div(self.limits.body_bytes_per_s_min)
+                .unwrap_or_default();
+            let allowed = self.limits.body_grace_ms.saturating_add(earned_ms);
+            let deadline = started
+                .checked_add(Duration::from_millis(allowed))
+                .unwrap_or_else(|| after_ms(0));
+            let next = tokio::time::timeout_at(deadline, body.frame()).await;
+            let Some(part) = next.map_err(|_| HttpRefusal::BodyBroken)? else {
+                break;
+            };
+            let part = part.map_err(|_| HttpRefusal::BodyBroken)?;
+            let Ok(data) = part.into_data() else {
+                continue;
+            };
+            if frame.len().saturating_add(data.len()) as u64 > length {
+                return Err(HttpRefusal::ContentTooLarge.into());
+            }
+            self.take_room(data.len(), &mut room)?;
+            frame.extend_from_slice(&data);
+        }
+        if frame.len() as u64 == length {
+            Ok((frame, room))
+        } else {
+            Err(HttpRefusal::BodyBroken.into())
+        }
+    }
+
+    fn take_room(
+        &self,
+        bytes: usize,
+        room: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Problem> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.bodies).try_acquire_many_owned(bytes);
+        let more = taken.map_err(|_| Problem {
+            reason: HttpRefusal::Unavailable,
+            retry_ms: Some(random::retry_ms(RETRY_MS_BASE)),
+        })?;
+        match room {
+            Some(room) => room.merge(more),
+            None => *room = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Reads Content-Length; `None` when it is absent, doubled or no number, or the body is chunked.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let value = values.next()?.to_str().ok()?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    if values.next().is_some() || !is_number {
+        return None;
+    }
+    value.parse().ok()
+}
+
+fn frame_response(frame: Vec<u8>) -> Response<Full<Bytes>> {
+    respond(StatusCode::OK, "application/octet-stream", frame)
+}
+
+fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
+    let (status, title) = match problem.reason {
+        HttpRefusal::NotFound => (StatusCode::NOT_FOUND, "no such resource"),
+        HttpRefusal::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only POST is served"),
+        HttpRefusal::LengthRequired => (StatusCode::LENGTH_REQUIRED, "Content-Length is required"),
+        HttpRefusal::ContentTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a frame has at most 49152 bytes",
+        ),
+        HttpRefusal::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
+        HttpRefusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "no capacity now"),
+        HttpRefusal::BodyBroken => return Err(Broken),
+    };
+    let name = problem.reason.as_str();
+    let text = format!(
+        "{{\"type\":\"urn:postern:problem:{name}\",\"title\":\"{title}\",\"status\":{}}}",
+        status.as_u16()
+    );
+    let mut response = respond(status, "application/problem+json", text.into_bytes());
+    let headers = response.headers_mut();
+    if let Some(retry_ms) = problem.retry_ms {
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(retry_ms.div_ceil(1_000)),
+        );
+    }
+    if problem.reason == HttpRefusal::MethodNotAllowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    Ok(response)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

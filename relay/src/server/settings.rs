@@ -1,0 +1,73 @@
+//! What an operator may change about the server; the defaults stand in [`crate::limits`].
+
+use crate::limiter::Rate;
+use crate::limits as default;
+
+/// Bounds of the HTTPS server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections at once from one source (IPv4 address or IPv6 /64).
+    pub source_connections_max: usize,
+    /// Polls held at once.
+    pub holds_max: usize,
+    /// Exchanges of any kind from one source.
+    pub source_exchanges: Rate,
+    /// Asks, hellos and enrolments from one source.
+    pub source_handshakes: Rate,
+    /// Asks, hellos and enrolments from all sources.
+    pub handshakes: Rate,
+    /// Milliseconds for the TLS handshake.
+    pub tls_handshake_ms_max: u64,
+    /// Milliseconds for a request head, and between two requests of HTTP/1.1.
+    pub header_ms_max: u64,
+    /// Milliseconds of silence allowed at the begin of a body.
+    pub body_grace_ms: u64,
+    /// Least bytes per second of a body after the grace.
+    pub body_bytes_per_s_min: u64,
+    /// Milliseconds for which a connection without a request is kept.
+    pub idle_ms_max: u64,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: default::CONNECTIONS_MAX,
+            source_connections_max: default::SOURCE_CONNECTIONS_MAX,
+            holds_max: default::HOLDS_MAX,
+            source_exchanges: Rate {
+                burst: default::SOURCE_EXCHANGES_BURST,
+                per_s: default::SOURCE_EXCHANGES_PER_S,
+            },
+            source_handshakes: Rate {
+                burst: default::SOURCE_HANDSHAKES_BURST,
+                per_s: default::SOURCE_HANDSHAKES_PER_S,
+            },
+            handshakes: Rate {
+                burst: default::HANDSHAKES_BURST,
+                per_s: default::HANDSHAKES_PER_S,
+            },
+            tls_handshake_ms_max: default::TLS_HANDSHAKE_MS_MAX,
+            header_ms_max: default::HEADER_MS_MAX,
+            body_grace_ms: default::BODY_GRACE_MS,
+            body_bytes_per_s_min: default::BODY_BYTES_PER_S_MIN,
+            idle_ms_max: default::IDLE_MS_MAX,
+        }
+    }
+}
+
+/// What the server needs to start.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where to listen; port 0 takes any.
+    pub listen: std::net::SocketAddr,
+    /// Path before `/postern/1`: empty, or `/` and more without a final `/`.
+    pub prefix: String,
+    /// Certificate chain, PEM.
+    pub certificate_pem: Vec<u8>,
+    /// Private key, PEM.
+    pub key_pem: Vec<u8>,
+    /// Bounds.
+    pub limits: ServerLimits,
+}
