@@ -1,4 +1,7 @@
 //! The names of the ways to a mailbox, as they stand in status and metrics.
+//!
+//! A closed set: a metric label may come from here. Says nothing about which proxy or address; that
+//! stands in the link report.
 
 /// One way to a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,7 @@
 //! How a CONNECT fails: one variant, one code, one next step each.
+//!
+//! Two failures that an operator would treat differently are two variants. The proxy's own words
+//! are kept, escaped and cut; credentials never appear.
 
 use crate::foreign::Foreign;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! How TLS fails, with the certificate's issuer where it matters.
+//!
+//! Two failures that an operator would treat differently are two variants. Names from certificates
+//! are unverified text: escaped and cut.
 
 use super::certificate::LeafReport;
 use crate::foreign::Foreign;

@@ -1,8 +1,8 @@
 //! TLS for the hop: whom to trust, and what the other side showed.
 //!
 //! Trust = the system's roots + the site's CA files (a file or a folder, read again whenever their
-//! content changes, so that adding an inspector's CA needs no restart) + CA certificates given
-//! inline, as a join line carries them. There is no switch that skips verification. A system
+//! content changes, so that adding an inspector's CA needs no restart; the system's roots are read
+//! anew at that moment too) + CA certificates given inline, as a join line carries them. There is no switch that skips verification. A system
 //! without any roots is fine as long as another CA exists. TLS here protects the hop only: messages
 //! are signed, so an inspecting proxy sees but cannot change them.
 
@@ -135,9 +135,14 @@ impl Trust {
     ) -> Result<Arc<TrustState>, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let plain = self.verifier(self.inline.clone(), &provider);
-        let mut all = self.inline.clone();
-        all.extend(site);
-        let full = self.verifier(all, &provider).ok_or(TrustError::NoRoots)?;
+        // The system's roots are large: without site CAs one copy serves for both.
+        let full = match &plain {
+            Some(plain) if site.is_empty() => Arc::clone(plain),
+            Some(_) | None => {
+                let all = self.inline.iter().cloned().chain(site).collect();
+                self.verifier(all, &provider).ok_or(TrustError::NoRoots)?
+            }
+        };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|_impossible| TrustError::NoRoots)?

@@ -1,3 +1,8 @@
+//! Answers that are no mailbox's, and what the hold ladder is told about them.
+//!
+//! A body with status 200 is handed to the caller, who verifies it; everything else is an error.
+//! Scenarios A11 (transport part) and A16.
+
 use crate::origin::{Act, Origin, answer};
 use crate::site::{Site, exchange};
 use bytes::Bytes;
@@ -28,92 +33,52 @@ async fn check(act: Act, code: &str, status: Option<u16>, retry_after_s: Option<
     );
 }
 
+fn plain(status: &str, headers: &str, body: &str) -> Act {
+    Act::Answer(answer(status, headers, body))
+}
+
+fn raw(text: &str) -> Act {
+    Act::AnswerAndClose(text.as_bytes().to_vec())
+}
+
 #[tokio::test]
-async fn a11_answers_that_are_no_mailbox_are_typed_errors() {
-    let plain =
-        |status: &str, headers: &str, body: &str| Act::Answer(answer(status, headers, body));
-    let raw = |text: &str| Act::AnswerAndClose(text.as_bytes().to_vec());
-    check(plain("204 No Content", "", ""), "PST-H01", Some(204), None).await;
-    check(
-        raw("HTTP/1.1 304 Not Modified\r\n\r\n"),
-        "PST-H01",
-        Some(304),
-        None,
-    )
-    .await;
-    check(
-        plain("302 Found", "Location: http://x/\r\n", ""),
-        "PST-H01",
-        Some(302),
-        None,
-    )
-    .await;
-    check(plain("413 Too Large", "", "x"), "PST-H01", Some(413), None).await;
-    check(
-        plain("429 x", "Retry-After: 30\r\n", ""),
-        "PST-H01",
-        Some(429),
-        Some(30),
-    )
-    .await;
-    check(
-        plain("503 x", "Retry-After: 999999999\r\n", ""),
-        "PST-H01",
-        Some(503),
-        Some(3600),
-    )
-    .await;
-    check(
-        plain("503 x", "Retry-After: -5\r\n", ""),
-        "PST-H01",
-        Some(503),
-        None,
-    )
-    .await;
-    check(
-        plain(
-            "503 x",
-            "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
-            "",
+async fn a11_status_other_than_200_is_a_typed_error() {
+    let date = "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let not_modified = raw("HTTP/1.1 304 Not Modified\r\n\r\n");
+    let rows = [
+        (plain("204 No Content", "", ""), 204, None),
+        (not_modified, 304, None),
+        (plain("302 Found", "Location: http://x/\r\n", ""), 302, None),
+        (plain("413 Too Large", "", "x"), 413, None),
+        (plain("429 x", "Retry-After: 30\r\n", ""), 429, Some(30)),
+        (
+            plain("503 x", "Retry-After: 999999999\r\n", ""),
+            503,
+            Some(3600),
         ),
-        "PST-H01",
-        Some(503),
-        None,
-    )
-    .await;
-    check(
-        plain("200 OK", "", &"x".repeat(1025)),
-        "PST-H02",
-        Some(200),
-        None,
-    )
-    .await;
-    check(
-        plain("403 x", "", &"x".repeat(9999)),
-        "PST-H02",
-        Some(403),
-        None,
-    )
-    .await;
-    check(
-        raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
-        "PST-H05",
-        None,
-        None,
-    )
-    .await;
-    check(Act::Close, "PST-H05", None, None).await;
-    check(raw("SSH-2.0-OpenSSH\r\n\r\n"), "PST-H06", None, None).await;
-    check(
-        raw(&format!(
-            "HTTP/1.1 200 OK\r\nX: {}\r\n\r\n",
-            "x".repeat(70_000)
-        )),
-        "PST-H06",
-        None,
-        None,
-    )
-    .await;
+        (plain("503 x", "Retry-After: -5\r\n", ""), 503, None),
+        (plain("503 x", date, ""), 503, None),
+    ];
+    for (act, status, retry_after_s) in rows {
+        check(act, "PST-H01", Some(status), retry_after_s).await;
+    }
+}
+
+#[tokio::test]
+async fn a11_broken_or_oversized_answer_is_a_typed_error() {
+    let endless_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort";
+    let rows = [
+        (plain("200 OK", "", &"x".repeat(1025)), "PST-H02", Some(200)),
+        (plain("403 x", "", &"x".repeat(9999)), "PST-H02", Some(403)),
+        (raw(cut), "PST-H05", None),
+        (Act::Close, "PST-H05", None),
+        (raw("SSH-2.0-OpenSSH\r\n\r\n"), "PST-H06", None),
+        (raw(&endless_head), "PST-H06", None),
+    ];
+    for (act, code, status) in rows {
+        check(act, code, status, None).await;
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
+//! The direct route: HTTP/1.1 and HTTP/2, kept connections, unreachable targets.
+//!
+//! The origin's record is the witness: nothing is ever sent twice.
+//! Scenarios A01 and A31.
+
 use crate::origin::{Act, Origin, answer};
-use crate::site::{LIMITS, Site, exchange, outcome};
-use bytes::Bytes;
-use postern_egress::{HttpVersion, Route};
+use crate::site::{Site, exchange, outcome};
+use postern_egress::{HttpVersion, MailboxUrl, ProxySettings, Route};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a01_direct_https_carries_one_post_with_content_length() {
@@ -114,15 +119,30 @@ async fn a31_request_lost_on_a_kept_connection_is_an_error_and_not_sent_again() 
 
 #[tokio::test]
 async fn unreachable_targets_have_their_own_codes() {
-    let site = Site::new();
+    let mut site = Site::new();
+    site.budgets.dns = Duration::from_millis(50);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     assert_eq!(outcome(&site.direct(port)).await, Err("PST-T01"));
 
-    let dialer = site.dialer(postern_egress::ProxySettings::Off);
-    let unknown = postern_egress::MailboxUrl::parse("https://unknown.test/m").unwrap();
-    let client = dialer.client(&unknown, Route::Direct).unwrap();
-    let error = client.exchange(Bytes::new(), LIMITS).await.unwrap_err();
-    assert_eq!((error.code(), error.sent_for), ("PST-D01", None));
+    assert_eq!(named(&site, "unknown.test", port).await, Err("PST-D01"));
+    assert_eq!(named(&site, "slow.test", port).await, Err("PST-D02"));
+}
+
+async fn named(site: &Site, name: &str, port: u16) -> Result<String, &'static str> {
+    let dialer = site.dialer(ProxySettings::Off);
+    let target = MailboxUrl::parse(&format!("https://{name}:{port}/m")).unwrap();
+    let client = dialer.client(&target, Route::Direct).unwrap();
+    outcome(&client).await
+}
+
+#[tokio::test]
+async fn second_address_is_tried_when_the_first_refuses() {
+    let site = Site::new();
+    let config = site.ca.serve(&["two.test"], &[]);
+    let pong = Act::Answer(answer("200 OK", "", "pong"));
+    let origin = Origin::http1(config, vec![pong]).await;
+    let port = origin.address.port();
+    assert_eq!(named(&site, "two.test", port).await, Ok("pong".to_owned()));
 }

@@ -1,3 +1,8 @@
+//! TLS: inspecting proxies, wrong certificates, anchors that change while running.
+//!
+//! Nothing of a request may be sent before the certificate is trusted.
+//! Scenario A13.
+
 use crate::origin::{Act, Origin, answer};
 use crate::pki::Ca;
 use crate::proxy::{self, OK, Proxy};

@@ -1,4 +1,7 @@
 //! A TLS server that does what a script says.
+//!
+//! Plays the mailbox, or the inspector in front of it. Remembers every request and connection, so
+//! that a test can say what was *not* sent.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};

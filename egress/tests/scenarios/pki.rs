@@ -1,4 +1,7 @@
 //! Throw-away certificate authorities.
+//!
+//! Each issues server certificates for the names and ALPN protocols a test asks for. Nothing is
+//! written to disk.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,

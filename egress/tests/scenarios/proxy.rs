@@ -1,4 +1,7 @@
 //! A proxy on loopback that does what a script says.
+//!
+//! Plain or behind TLS. Remembers every CONNECT, so that a test can count how often credentials
+//! were shown.
 
 use crate::origin::read_request;
 use rustls::ServerConfig;

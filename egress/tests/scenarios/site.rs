@@ -1,4 +1,7 @@
 //! One network: names, certificate authorities, and a dialer for each test.
+//!
+//! Trusts only the controller's CA, given inline as a join line does, and whatever lies in the
+//! site's CA folder. The machine's own roots, resolver and environment play no part.
 
 use crate::pki::Ca;
 use bytes::Bytes;
@@ -25,6 +28,12 @@ impl Resolve for Names {
                 "controller.test" | "proxy.test" => {
                     Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
                 }
+                // The first address refuses: nothing listens there.
+                "two.test" => Ok(vec![
+                    SocketAddr::from(([127, 0, 0, 2], port)),
+                    SocketAddr::from(([127, 0, 0, 1], port)),
+                ]),
+                "slow.test" => std::future::pending().await,
                 _unknown => Err(std::io::ErrorKind::NotFound.into()),
             }
         })
