@@ -140,7 +140,7 @@ impl Controller {
                 let post = Post::Delta {
                     envelope: sealed.into_bytes(),
                 };
-                self.outputs.push_back(Output::Post { channel, post });
+                self.post(channel, post);
             }
             Ok(None) => {}
             // A change too large for one envelope travels as a snapshot, whose bodies are fetched in chunks.
@@ -180,7 +180,7 @@ impl Controller {
                     envelope: sealed.into_bytes(),
                     bodies,
                 };
-                self.outputs.push_back(Output::Post { channel, post });
+                self.post(channel, post);
             }
             Ok(None) => {}
             Err(reject) => self.event(Event::Rejected { channel, reject }),

@@ -6,7 +6,7 @@ use crate::key::PublicKey;
 use crate::message::Report;
 use crate::record::Write;
 use crate::reject::Reject;
-use crate::revision::{Epoch, Revision, Seq};
+use crate::revision::{Epoch, Generation, Revision, Seq};
 use crate::state::Change;
 use alloc::vec::Vec;
 
@@ -82,6 +82,8 @@ pub enum Output {
     Post {
         /// The channel.
         channel: ChannelId,
+        /// Generation of the key that signed it.
+        generation: Generation,
         /// What is posted.
         post: Post,
     },

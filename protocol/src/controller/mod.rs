@@ -105,6 +105,12 @@ impl Controller {
         self.members.get(&self.channel(tenant, device).id())
     }
 
+    /// Looks at the member of a channel.
+    #[must_use]
+    pub fn member_of(&self, channel: ChannelId) -> Option<&Member> {
+        self.members.get(&channel)
+    }
+
     /// Looks at every member, in the order of their channel ids.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
@@ -136,6 +142,18 @@ impl Controller {
 
     fn persist(&mut self, writes: Vec<Write>) {
         self.outputs.push_back(Output::Persist(writes));
+    }
+
+    fn post(&mut self, channel: ChannelId, post: Post) {
+        let Some(member) = self.members.get(&channel) else {
+            return;
+        };
+        let generation = member.head.generation;
+        self.outputs.push_back(Output::Post {
+            channel,
+            generation,
+            post,
+        });
     }
 
     fn event(&mut self, event: Event) {

@@ -104,7 +104,7 @@ impl Controller {
                 let post = Post::ReportAck {
                     envelope: sealed.into_bytes(),
                 };
-                self.outputs.push_back(Output::Post { channel, post });
+                self.post(channel, post);
             }
             Ok(None) => {}
             Err(reject) => self.event(Event::Rejected { channel, reject }),
