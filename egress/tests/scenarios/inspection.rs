@@ -7,7 +7,7 @@ use crate::origin::{Act, Origin, answer};
 use crate::pki::Ca;
 use crate::proxy::{self, OK, Proxy};
 use crate::site::{Site, exchange, outcome, url};
-use postern_egress::{HttpVersion, Route, Trust, TrustError};
+use postern_egress::{Dialer, HttpVersion, MailboxUrl, ProxySettings, Route, Trust, TrustError};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -119,4 +119,18 @@ async fn damaged_anchors_are_refused_at_start_and_outlived_later() {
     fresh.check().await.unwrap();
     let none = Arc::new(Trust::new(Vec::new(), None).unwrap().without_system_roots());
     assert_eq!(none.check().await, Err(TrustError::NoRoots));
+}
+
+/// Whatever the machine has: a configured CA alone must be enough.
+#[tokio::test]
+async fn system_roots_are_used_but_not_needed() {
+    let site = Site::new();
+    let trust = Arc::new(Trust::new(Vec::new(), Some(&site.ca.pem())).unwrap());
+    trust.check().await.unwrap();
+    let config = site.ca.serve(&["127.0.0.1"], &[]);
+    let origin = Origin::http1(config, vec![Act::Answer(answer("200 OK", "", "pong"))]).await;
+    let dialer = Dialer::new(ProxySettings::Off, trust, "postern-test").unwrap();
+    let target = MailboxUrl::parse(&format!("https://{}/", origin.address)).unwrap();
+    let client = dialer.client(&target, Route::Direct).unwrap();
+    assert_eq!(outcome(&client).await, Ok("pong".to_owned()));
 }
