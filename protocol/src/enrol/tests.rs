@@ -1,1 +1,184 @@
+use super::*;
+use crate::key::MemorySigner;
+use crate::revision::Generation;
+use crate::trust::{BundleContent, Writership};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 
+const SECRET: [u8; 32] = [42; 32];
+
+fn signer(number: u8) -> MemorySigner {
+    MemorySigner::from_seed(&[number; 32])
+}
+
+fn channel() -> Channel {
+    Channel {
+        root: signer(1).public_key().thumbprint(),
+        tenant: Tenant::parse("acme").unwrap(),
+        device: DeviceName::parse("press-7").unwrap(),
+    }
+}
+
+fn request() -> EnrolRequest {
+    EnrolRequest {
+        token: TokenId::from_bytes([8; 8]),
+        device: channel().device,
+        incarnation: Incarnation::from_bytes([5; 16]),
+        nonce: [6; 16],
+    }
+}
+
+fn sealed() -> SealedEnrolRequest {
+    let channel = channel();
+    let secret = JoinSecret::from_bytes(SECRET);
+    request()
+        .seal(channel.root, &channel.tenant, &secret, &signer(5))
+        .unwrap()
+}
+
+fn verify(frame: &[u8], secret: [u8; 32], tenant: &str) -> Result<VerifiedEnrolRequest, Reject> {
+    let secret = JoinSecret::from_bytes(secret);
+    let tenant = Tenant::parse(tenant)?;
+    ReceivedEnrolRequest::open(frame)?.verify(&secret, channel().root, &tenant)
+}
+
+#[test]
+fn request_is_verified_with_its_secret() {
+    let sealed = sealed();
+    let verified = verify(&sealed.frame, SECRET, "acme").unwrap();
+    assert_eq!(verified.request, request());
+    assert_eq!(&verified.key, signer(5).public_key());
+    assert_eq!(verified.message_id, sealed.message_id);
+}
+
+#[test]
+fn request_without_the_secret_is_refused() {
+    let frame = sealed().frame;
+    let cases = [([0; 32], "acme"), ([43; 32], "acme"), (SECRET, "other")];
+    for (secret, tenant) in cases {
+        assert_eq!(verify(&frame, secret, tenant), Err(Reject::EnrolMac));
+    }
+}
+
+#[test]
+fn request_with_the_mac_of_another_is_refused() {
+    let channel = channel();
+    let secret = JoinSecret::from_bytes([0; 32]);
+    let stolen = request()
+        .seal(channel.root, &channel.tenant, &secret, &signer(66))
+        .unwrap();
+    let mut frame = stolen.frame;
+    // Type, token and mac are the first 44 bytes: an inspector keeps them and puts its own key behind.
+    frame[..44].copy_from_slice(&sealed().frame[..44]);
+    assert_eq!(verify(&frame, SECRET, "acme"), Err(Reject::EnrolMac));
+}
+
+#[test]
+fn request_with_another_token_in_the_frame_is_refused() {
+    let mut frame = sealed().frame;
+    frame[2] ^= 1;
+    assert_eq!(verify(&frame, SECRET, "acme"), Err(Reject::TokenUnknown));
+}
+
+#[test]
+fn request_with_any_flipped_bit_is_refused() {
+    let good = sealed().frame;
+    for place in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[place] ^= 1 << bit;
+            assert!(
+                verify(&bad, SECRET, "acme").is_err(),
+                "byte {place} bit {bit}"
+            );
+        }
+    }
+}
+
+fn trust() -> Trust {
+    let content = BundleContent {
+        root: signer(1).public_key().clone(),
+        recovery: signer(2).public_key().clone(),
+        writers: BTreeMap::from([(
+            channel().tenant,
+            Writership {
+                generation: Generation::new(1),
+                key: signer(3).public_key().clone(),
+            },
+        )]),
+        mailboxes: vec![],
+        revoked: BTreeSet::new(),
+    };
+    let recovery = signer(2).public_key().thumbprint();
+    let sealed = content.seal(None, channel().root, &signer(1)).unwrap();
+    let pinned = Trust::new(channel().root, recovery);
+    pinned.offer(sealed.as_bytes()).unwrap()
+}
+
+fn answer() -> EnrolAnswer {
+    EnrolAnswer {
+        revision: Revision::new(Epoch::new(7), Seq::new(1)),
+        request: sealed().message_id,
+        bundle: BundleNumber::new(1),
+        device_key: signer(5).public_key().thumbprint(),
+    }
+}
+
+fn accept(answer: &EnrolAnswer, by: u8, incarnation: u8) -> Result<EnrolAnswer, Reject> {
+    let channel = channel();
+    let incarnation = Incarnation::from_bytes([incarnation; 16]);
+    let envelope = answer.seal(&channel, incarnation, &signer(by))?;
+    let trust = trust();
+    let bundles = vec![trust.held().unwrap().as_bytes()];
+    let frame = PlainFrame::Enrolled {
+        bundles,
+        answer: envelope.as_bytes(),
+    };
+    let enrolling = Enrolling {
+        channel: &channel,
+        incarnation: request().incarnation,
+        device_key: signer(5).public_key().thumbprint(),
+        request: sealed().message_id,
+    };
+    let recovery = signer(2).public_key().thumbprint();
+    accept_enrolled(&frame.encode()?, recovery, &enrolling).map(|(_, answer)| answer)
+}
+
+#[test]
+fn answer_of_the_writer_is_accepted() {
+    assert_eq!(accept(&answer(), 3, 5), Ok(answer()));
+}
+
+#[test]
+fn answer_for_another_request_key_or_bundle_is_refused() {
+    let base = answer();
+    let cases = [
+        EnrolAnswer {
+            request: MessageId::from_bytes([0; 32]),
+            ..base
+        },
+        EnrolAnswer {
+            device_key: signer(66).public_key().thumbprint(),
+            ..base
+        },
+        EnrolAnswer {
+            bundle: BundleNumber::new(2),
+            ..base
+        },
+    ];
+    for case in cases {
+        assert_eq!(accept(&case, 3, 5), Err(Reject::EnrolAnswerMismatch));
+    }
+}
+
+#[test]
+fn answer_signed_by_another_or_for_another_life_is_refused() {
+    assert_eq!(accept(&answer(), 1, 5), Err(Reject::KeyUnknown));
+    assert_eq!(accept(&answer(), 5, 5), Err(Reject::KeyUnknown));
+    assert_eq!(accept(&answer(), 3, 6), Err(Reject::SignatureInvalid));
+    let zero = EnrolAnswer {
+        revision: Revision::NONE,
+        ..answer()
+    };
+    assert_eq!(accept(&zero, 3, 5), Err(Reject::EpochZero));
+}

@@ -9,12 +9,14 @@
 //! allocates only for items that were really read. Refuses frames that travel the wrong way.
 
 mod body;
+mod exchange;
 mod plain;
 mod tagged;
 #[cfg(test)]
 mod tests;
 
 pub use body::{Answer, BodyChunk, DownFrame, Hints, Item, Poll, Refusal, UpFrame, Wanted};
+pub use exchange::check_exchange;
 pub use plain::PlainFrame;
 pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};
 

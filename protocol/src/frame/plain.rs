@@ -247,7 +247,10 @@ fn read_posted(body: &[u8]) -> Result<PlainFrame<'_>, Reject> {
     let head = reader
         .bytes_of()
         .and_then(|channel| Ok((ChannelId::from_bytes(channel), read_plane(&mut reader)?)));
-    let (channel, plane) = head.map_err(|reject| first_cbor_reject(body).unwrap_or(reject))?;
+    let (channel, plane) = head.map_err(|reject| {
+        let mut strict = Reader::new(body);
+        (0..2).find_map(|_| strict.item().err()).unwrap_or(reject)
+    })?;
     let rest = body.get(reader.position()..).unwrap_or_default();
     let untagged = match rest.split_first() {
         Some((&TAG_SIGN1, untagged)) => untagged,

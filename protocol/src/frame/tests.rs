@@ -1,1 +1,302 @@
+use super::*;
+use crate::id::{Challenge, ChannelId, Digest, Plane, SessionId, Thumbprint};
+use crate::revision::{BundleNumber, Epoch, Revision, Seq};
+use alloc::vec;
 
+const SESSION: SessionId = SessionId::from_bytes([9, 8, 7, 6]);
+const ENVELOPE: &[u8] = &[0x84, 0x40, 0xa0, 0x40, 0x40];
+
+fn key() -> FrameKey {
+    FrameKey::from_bytes([7; 32])
+}
+
+/// The conditions under which the byte figures are stated.
+fn head() -> Revision {
+    Revision::new(Epoch::new((1_780_000_000 << 20) | 1), Seq::new(1 << 20))
+}
+
+fn poll(actual: Option<Revision>) -> UpFrame<'static> {
+    UpFrame::Poll(Poll {
+        hold_s: 25,
+        bundle: BundleNumber::new(1),
+        acked: None,
+        desired: head(),
+        actual,
+    })
+}
+
+fn open_up(bytes: &[u8]) -> Result<u16, Reject> {
+    let body = SessionFrame::split(bytes, Direction::Up)?.verify(&key())?;
+    body.decode_up().map(|_| body.counter())
+}
+
+fn open_down(bytes: &[u8]) -> Result<u16, Reject> {
+    let body = SessionFrame::split(bytes, Direction::Down)?.verify(&key())?;
+    body.decode_down().map(|_| body.counter())
+}
+
+/// Seals a body that no encoder of ours would write.
+fn forge(number: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number, 9, 8, 7, 6];
+    bytes.extend_from_slice(body);
+    let tag = key().tag(&bytes);
+    bytes.extend_from_slice(&tag);
+    bytes
+}
+
+#[test]
+fn session_frames_have_the_stated_sizes() {
+    let one = seal_up(&key(), SESSION, 300, &poll(None)).unwrap();
+    let two = seal_up(&key(), SESSION, 300, &poll(Some(head()))).unwrap();
+    let idle = DownFrame::Answer(Answer::default());
+    let idle = seal_down(&key(), SESSION, 300, &idle).unwrap();
+    assert_eq!((one.len(), two.len(), idle.len()), (34, 48, 16));
+}
+
+#[test]
+fn session_frames_survive_encoding() {
+    let wanted = Wanted {
+        digest: Digest::of(b"x"),
+        offset: 3,
+    };
+    let item = Item {
+        plane: Some(Plane::Actual),
+        envelope: ENVELOPE,
+    };
+    let frames = [
+        poll(Some(Revision::NONE)),
+        UpFrame::Post(vec![
+            item,
+            Item {
+                plane: None,
+                ..item
+            },
+        ]),
+        UpFrame::Need {
+            plane: Plane::Desired,
+            held: head(),
+        },
+        UpFrame::Fetch {
+            plane: Plane::Desired,
+            wanted: vec![wanted; 16],
+        },
+    ];
+    for frame in frames {
+        let bytes = seal_up(&key(), SESSION, 65_535, &frame).unwrap();
+        let split = SessionFrame::split(&bytes, Direction::Up).unwrap();
+        assert_eq!(split.verify(&key()).unwrap().decode_up(), Ok(frame));
+    }
+}
+
+#[test]
+fn poll_with_any_flipped_bit_is_refused_by_name() {
+    let good = seal_up(&key(), SESSION, 300, &poll(Some(head()))).unwrap();
+    for place in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[place] ^= 1 << bit;
+            let reject = open_up(&bad).unwrap_err();
+            let allowed: &[Reject] = match place {
+                0 => &[
+                    Reject::SessionMac,
+                    Reject::FrameUnknown,
+                    Reject::Shape,
+                    Reject::FrameDirection,
+                ],
+                _ => &[Reject::SessionMac],
+            };
+            assert!(
+                allowed.contains(&reject),
+                "byte {place} bit {bit}: {reject}"
+            );
+        }
+    }
+}
+
+#[test]
+fn frame_cut_anywhere_is_refused() {
+    let good = seal_up(&key(), SESSION, 300, &poll(None)).unwrap();
+    for length in 0..good.len() {
+        let reject = open_up(&good[..length]).unwrap_err();
+        let wanted = if length < 13 {
+            Reject::Shape
+        } else {
+            Reject::SessionMac
+        };
+        assert_eq!(reject, wanted, "{length} bytes");
+    }
+}
+
+#[test]
+fn request_bodies_outside_their_form_are_refused() {
+    let cases: &[(u8, &[u8], Reject)] = &[
+        (0, &[0x00], Reject::CounterExhausted),
+        (0, &[0x1a, 0, 1, 0, 0], Reject::CounterExhausted),
+        (0, &[0x18, 0x01], Reject::CborNotShortest),
+        (0, &[0x01], Reject::CborTruncated),
+        (
+            0,
+            &[0x01, 0x19, 0x01, 0x2d, 0, 0xf6, 0, 0],
+            Reject::HoldRange,
+        ),
+        (0, &[0x01, 0, 0, 0xf6, 1, 0], Reject::Shape),
+        (0, &[0x01, 0, 0, 0xf6, 0, 1], Reject::Shape),
+        (0, &[0x01, 0, 0, 0xf6, 0, 0, 1], Reject::CborTruncated),
+        (0, &[0x01, 0, 0, 0xf6, 0, 0, 1, 1, 1], Reject::CborTrailing),
+        (2, &[0x01], Reject::Shape),
+        (2, &[0x01, 0x82, 0x02, 0x80], Reject::Shape),
+        (2, &[0x01, 0x82, 0xf6, 0xd2, 0x80], Reject::CborTag),
+        (3, &[0x01, 0x02, 0, 0], Reject::Shape),
+        (4, &[0x01, 0x00], Reject::Shape),
+        (4, &[0x01, 0x00, 0x82, 0x41, 0, 0], Reject::Shape),
+    ];
+    for (number, body, reject) in cases {
+        assert_eq!(
+            open_up(&forge(*number, body)),
+            Err(*reject),
+            "{number} {body:x?}"
+        );
+    }
+}
+
+#[test]
+fn answer_bodies_outside_their_form_are_refused() {
+    let cases: &[(u8, &[u8], Reject)] = &[
+        (1, &[0x01, 0xa0], Reject::Shape),
+        (1, &[0x01, 0xa1, 0x05, 0x01], Reject::Shape),
+        (
+            1,
+            &[0x01, 0xa2, 0x02, 0x01, 0x01, 0x01],
+            Reject::CborUnsortedKey,
+        ),
+        (1, &[0x01, 0xa1, 0x04, 0x80], Reject::Shape),
+        (
+            1,
+            &[0x01, 0xa1, 0x04, 0x81, 0x82, 0x00, 0x00],
+            Reject::Shape,
+        ),
+        (1, &[0x01, 0xa1, 0x03, 0x60], Reject::Shape),
+        (1, &[0x01, 0x00], Reject::Shape),
+        (5, &[0x01, 0x84], Reject::CborTruncated),
+        (5, &[0x01, 0x80], Reject::Shape),
+    ];
+    for (number, body, reject) in cases {
+        assert_eq!(
+            open_down(&forge(*number, body)),
+            Err(*reject),
+            "{number} {body:x?}"
+        );
+    }
+}
+
+#[test]
+fn hints_beyond_the_limits_are_clamped() {
+    let body = [
+        0x01, 0xa2, 0x01, 0x1b, 255, 255, 255, 255, 255, 255, 255, 255, 0x02, 0x19, 255, 255,
+    ];
+    let bytes = forge(1, &body);
+    let split = SessionFrame::split(&bytes, Direction::Down).unwrap();
+    let Ok(DownFrame::Answer(answer)) = split.verify(&key()).unwrap().decode_down() else {
+        panic!("an answer");
+    };
+    assert_eq!(answer.hints.retry_ms, Some(3_600_000));
+    assert_eq!(answer.hints.hold_s_max, Some(300));
+}
+
+#[test]
+fn frame_sent_the_wrong_way_is_refused() {
+    for frame_type in FrameType::ALL {
+        for direction in [Direction::Up, Direction::Down, Direction::File] {
+            if frame_type.direction() == direction {
+                continue;
+            }
+            let bytes = forge(frame_type.number(), &[1]);
+            let refused = if frame_type.is_in_session() {
+                SessionFrame::split(&bytes, direction).map(|_| ())
+            } else {
+                PlainFrame::decode(&bytes, direction).map(|_| ())
+            };
+            assert_eq!(refused, Err(Reject::FrameDirection), "{frame_type:?}");
+        }
+    }
+}
+
+#[test]
+fn frame_of_a_wrong_size_or_type_is_refused() {
+    assert_eq!(frame_type(&[]), Err(Reject::Shape));
+    assert_eq!(
+        frame_type(&vec![0; FRAME_BYTES_MAX + 1]),
+        Err(Reject::Oversize)
+    );
+    for number in [6, 15, 24, 128, 255] {
+        assert_eq!(frame_type(&[number]), Err(Reject::FrameUnknown));
+    }
+    let ask = PlainFrame::Ask.encode().unwrap();
+    let split = SessionFrame::split(&ask, Direction::Up).map(|_| ());
+    assert_eq!(split, Err(Reject::Shape));
+    let poll = seal_up(&key(), SESSION, 1, &poll(None)).unwrap();
+    assert_eq!(PlainFrame::decode(&poll, Direction::Up), Err(Reject::Shape));
+}
+
+#[test]
+fn plain_frames_survive_encoding() {
+    let channel = ChannelId::from_bytes([1; 16]);
+    let frames = [
+        (Direction::Up, PlainFrame::Ask),
+        (
+            Direction::Down,
+            PlainFrame::Challenge {
+                challenge: Challenge::from_bytes([1; 16]),
+                ephemeral: [2; 32],
+                mailbox: Thumbprint::from_bytes([3; 32]),
+            },
+        ),
+        (
+            Direction::Down,
+            PlainFrame::Enrolled {
+                bundles: vec![ENVELOPE, ENVELOPE],
+                answer: ENVELOPE,
+            },
+        ),
+        (
+            Direction::Down,
+            PlainFrame::Refused {
+                code: 114,
+                retry_ms: Some(5),
+            },
+        ),
+        (
+            Direction::File,
+            PlainFrame::Posted {
+                channel,
+                plane: None,
+                envelope: ENVELOPE,
+            },
+        ),
+    ];
+    for (direction, frame) in frames {
+        let bytes = frame.encode().unwrap();
+        assert_eq!(PlainFrame::decode(&bytes, direction), Ok(frame));
+    }
+}
+
+#[test]
+fn body_that_no_peer_takes_is_not_sealed() {
+    let UpFrame::Poll(mut body) = poll(None) else {
+        panic!("a poll");
+    };
+    body.hold_s = 301;
+    let long = seal_up(&key(), SESSION, 1, &UpFrame::Poll(body));
+    assert_eq!(long, Err(Reject::HoldRange));
+    assert_eq!(
+        seal_up(&key(), SESSION, 0, &poll(None)),
+        Err(Reject::CounterExhausted)
+    );
+    let large = vec![0x40; FRAME_BYTES_MAX];
+    let item = Item {
+        plane: None,
+        envelope: &large,
+    };
+    let post = seal_up(&key(), SESSION, 1, &UpFrame::Post(vec![item]));
+    assert_eq!(post, Err(Reject::Oversize));
+}

@@ -16,6 +16,7 @@
 mod device;
 mod keys;
 mod mailbox;
+mod need;
 mod replay;
 mod table;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use keys::{SessionKeys, Transcript, ephemeral_public};
 pub use mailbox::{
     Admitted, AgreedHello, MailboxHandshake, PendingSession, ReceivedHello, ServerSession, Welcomed,
 };
+pub use need::NeedLimiter;
 pub use replay::ReplayWindow;
 pub use table::{Opened, Sessions};
 pub use window::{EphemeralWindow, EphemeralWindows};

@@ -1,1 +1,208 @@
+use super::*;
+use crate::key::MemorySigner;
+use alloc::vec;
 
+fn signer(number: u8) -> MemorySigner {
+    MemorySigner::from_seed(&[number; 32])
+}
+
+fn key(number: u8) -> PublicKey {
+    signer(number).public_key().clone()
+}
+
+fn tenant(name: &str) -> Tenant {
+    Tenant::parse(name).unwrap()
+}
+
+fn written_by(generation: u64, number: u8) -> Writership {
+    Writership {
+        generation: Generation::new(generation),
+        key: key(number),
+    }
+}
+
+/// Root 1, recovery 2, writer 3, mailbox 4.
+fn content() -> BundleContent {
+    BundleContent {
+        root: key(1),
+        recovery: key(2),
+        writers: BTreeMap::from([(tenant("acme"), written_by(1, 3))]),
+        mailboxes: vec![Mailbox {
+            key: key(4),
+            urls: vec!["https://box.example/".into()],
+        }],
+        revoked: BTreeSet::new(),
+    }
+}
+
+fn pinned() -> Trust {
+    Trust::new(key(1).thumbprint(), key(2).thumbprint())
+}
+
+fn first() -> Trust {
+    offer(&pinned(), &content(), 1).unwrap()
+}
+
+/// Seals contents as the successor of what `trust` holds and offers them to it.
+fn offer(trust: &Trust, content: &BundleContent, by: u8) -> Result<Trust, Reject> {
+    let genesis = key(1).thumbprint();
+    let sealed = content.seal(trust.held(), genesis, &signer(by))?;
+    trust.offer(sealed.as_bytes())
+}
+
+fn changed(change: impl FnOnce(&mut BundleContent)) -> BundleContent {
+    let mut content = content();
+    change(&mut content);
+    content
+}
+
+fn revoking(numbers: &[u8]) -> BTreeSet<Thumbprint> {
+    numbers
+        .iter()
+        .map(|number| key(*number).thumbprint())
+        .collect()
+}
+
+#[test]
+fn first_bundle_is_held_and_answers_questions() {
+    let trust = first();
+    assert_eq!(trust.number(), BundleNumber::new(1));
+    let (generation, writer) = trust.writer(&tenant("acme")).unwrap();
+    assert_eq!((generation, writer), (Generation::new(1), &key(3)));
+    assert_eq!(trust.writer(&tenant("other")), None);
+    assert_eq!(trust.mailboxes().len(), 1);
+    assert!(!trust.is_revoked(&key(3).thumbprint()));
+}
+
+#[test]
+fn chain_from_disk_is_verified_again() {
+    let one = first();
+    let rotated = changed(|content| {
+        content.root = key(7);
+        content.writers.insert(tenant("acme"), written_by(2, 8));
+        content
+            .writers
+            .insert(tenant("a-much-longer-tenant-name"), written_by(5, 9));
+        content.revoked = revoking(&[3]);
+    });
+    let two = offer(&one, &rotated, 2).unwrap();
+    let three = offer(&two, &rotated, 7).unwrap();
+    let chain: Vec<&[u8]> = [&one, &two, &three]
+        .into_iter()
+        .map(|trust| trust.held().unwrap().as_bytes())
+        .collect();
+    let (root, recovery) = (key(1).thumbprint(), key(2).thumbprint());
+    let again = Trust::from_chain(root, recovery, chain.iter().copied());
+    assert_eq!(again.as_ref(), Ok(&three));
+    let holed = Trust::from_chain(root, recovery, [chain[0], chain[2]]);
+    assert_eq!(holed, Err(Reject::BundleGap));
+    assert!(two.is_revoked(&key(3).thumbprint()));
+}
+
+#[test]
+fn second_bundle_is_refused_by_its_first_broken_rule() {
+    let one = first();
+    let acme = |generation, number| {
+        changed(|content| {
+            content
+                .writers
+                .insert(tenant("acme"), written_by(generation, number));
+        })
+    };
+    let cases = [
+        (content(), 3, Reject::BundleRoot),
+        (content(), 9, Reject::BundleRoot),
+        (acme(1, 8), 1, Reject::BundleGeneration),
+        (acme(3, 8), 1, Reject::BundleGeneration),
+        (acme(2, 3), 1, Reject::BundleGeneration),
+    ];
+    for (content, by, reject) in cases {
+        assert_eq!(offer(&one, &content, by), Err(reject), "by {by}");
+    }
+    assert_eq!(one.number(), BundleNumber::new(1));
+}
+
+#[test]
+fn bundle_of_another_domain_is_refused() {
+    let foreign = changed(|content| content.root = key(9));
+    let sealed = foreign.seal(None, key(9).thumbprint(), &signer(9)).unwrap();
+    assert_eq!(pinned().offer(sealed.as_bytes()), Err(Reject::BundleRoot));
+    let sealed = content()
+        .seal(None, key(9).thumbprint(), &signer(1))
+        .unwrap();
+    assert_eq!(
+        pinned().offer(sealed.as_bytes()),
+        Err(Reject::SignatureInvalid)
+    );
+    let recovery = changed(|content| content.recovery = key(9));
+    assert_eq!(offer(&pinned(), &recovery, 1), Err(Reject::BundleRoot));
+    assert_eq!(offer(&pinned(), &content(), 2), Err(Reject::BundleRoot));
+}
+
+#[test]
+fn bundle_out_of_order_is_refused() {
+    let one = first();
+    let two = offer(&one, &content(), 1).unwrap();
+    let three = offer(&two, &content(), 1).unwrap();
+    let bytes = |trust: &Trust| trust.held().unwrap().as_bytes().to_vec();
+    let cases = [
+        (&one, bytes(&one), Reject::BundleStale),
+        (&three, bytes(&one), Reject::BundleStale),
+        (&one, bytes(&three), Reject::BundleGap),
+        (&pinned(), bytes(&two), Reject::BundleGap),
+    ];
+    for (trust, envelope, reject) in cases {
+        assert_eq!(trust.offer(&envelope), Err(reject));
+    }
+    let fork = offer(&one, &content(), 2).unwrap();
+    let after_fork = content()
+        .seal(fork.held(), key(1).thumbprint(), &signer(1))
+        .unwrap();
+    let other = changed(|content| content.revoked = revoking(&[55]));
+    let two = offer(&one, &other, 1).unwrap();
+    assert_eq!(two.offer(after_fork.as_bytes()), Err(Reject::BundleChain));
+}
+
+#[test]
+fn revocation_is_for_ever() {
+    let one = first();
+    let two = offer(
+        &one,
+        &changed(|content| content.revoked = revoking(&[50, 51])),
+        1,
+    )
+    .unwrap();
+    for left in [&[][..], &[50], &[51, 52]] {
+        let withdrawn = changed(|content| content.revoked = revoking(left));
+        assert_eq!(offer(&two, &withdrawn, 1), Err(Reject::BundleRevocation));
+    }
+    for listed in 1..=4 {
+        let revoked = changed(|content| content.revoked = revoking(&[listed]));
+        assert_eq!(
+            BundleContent::decode(&revoked.encode()),
+            Err(Reject::KeyRevoked)
+        );
+    }
+}
+
+#[test]
+fn payload_outside_its_form_is_refused() {
+    let urls = |urls: Vec<String>| changed(|content| content.mailboxes[0].urls = urls);
+    let cases = [
+        (changed(|content| content.writers.clear()), Reject::Shape),
+        (urls(vec![]), Reject::Shape),
+        (urls(vec![String::new()]), Reject::Shape),
+        (urls(vec!["x".into(); 9]), Reject::Oversize),
+        (urls(vec!["x".repeat(513)]), Reject::Oversize),
+    ];
+    for (content, reject) in cases {
+        assert_eq!(BundleContent::decode(&content.encode()), Err(reject));
+    }
+    let good = content().encode();
+    for length in 0..good.len() {
+        assert_eq!(
+            BundleContent::decode(&good[..length]),
+            Err(Reject::CborTruncated)
+        );
+    }
+}
