@@ -169,6 +169,20 @@ impl<'a> UpFrame<'a> {
         }
     }
 
+    /// Refuses what no peer would take. # Errors: `shape`, `hold-range`.
+    pub(super) fn check(&self) -> Result<(), Reject> {
+        let (is_right, reject) = match self {
+            Self::Poll(poll) => (u64::from(poll.hold_s) <= HOLD_S_MAX, Reject::HoldRange),
+            Self::Post(items) => (!items.is_empty(), Reject::Shape),
+            Self::Need { .. } => (true, Reject::Shape),
+            Self::Fetch { wanted, .. } => {
+                let is_right = (1..=FETCH_DIGESTS_MAX).contains(&wanted.len());
+                (is_right, Reject::Shape)
+            }
+        };
+        if is_right { Ok(()) } else { Err(reject) }
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         match self {
             Self::Poll(poll) => write_poll(writer, poll),

@@ -189,15 +189,10 @@ pub fn seal_up(
     counter: u16,
     body: &UpFrame<'_>,
 ) -> Result<Vec<u8>, Reject> {
-    let sealed = seal(key, session, counter, body.frame_type(), |writer| {
+    body.check()?;
+    seal(key, session, counter, body.frame_type(), |writer| {
         body.write(writer);
-    })?;
-    if let UpFrame::Poll(poll) = body
-        && u64::from(poll.hold_s) > crate::limits::HOLD_S_MAX
-    {
-        return Err(Reject::HoldRange);
-    }
-    Ok(sealed)
+    })
 }
 
 /// Writes an answer of a session. # Errors: `oversize`, `counter-exhausted` for 0.

@@ -288,6 +288,8 @@ fn body_that_no_peer_takes_is_not_sealed() {
     body.hold_s = 301;
     let long = seal_up(&key(), SESSION, 1, &UpFrame::Poll(body));
     assert_eq!(long, Err(Reject::HoldRange));
+    let nothing = seal_up(&key(), SESSION, 1, &UpFrame::Post(vec![]));
+    assert_eq!(nothing, Err(Reject::Shape));
     assert_eq!(
         seal_up(&key(), SESSION, 0, &poll(None)),
         Err(Reject::CounterExhausted)
