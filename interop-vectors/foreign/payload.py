@@ -131,7 +131,8 @@ def bundle(_, value):
     for tenant, row in value[3].items():
         ensure(isinstance(tenant, str), "shape")
         check_name(tenant)
-        ensure(tuple_of(row, 2) and uints(row[0]) and row[0] > 0, "shape")
+        ensure(tuple_of(row, 2) and uints(row[0]), "shape")
+        ensure(row[0] > 0, "bundle-generation")
         keys.append(cose_key(row[1]))
     for row in value[4]:
         ensure(tuple_of(row, 2) and isinstance(row[1], list) and row[1] and all(isinstance(url, str) for url in row[1]), "shape")

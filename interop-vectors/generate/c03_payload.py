@@ -176,7 +176,7 @@ def bundles(add):
         ("recovery-small-order", {2: small}, "key-refused"), ("writer-revoked", {5: [writer.thumbprint]}, "key-revoked"),
         ("mailbox-revoked", {5: [mailbox.thumbprint]}, "key-revoked"), ("root-revoked", {5: [SIGNERS["root"].thumbprint]}, "key-revoked"),
         ("recovery-revoked", {5: [SIGNERS["recovery"].thumbprint]}, "key-revoked"), ("revoked-twice", {5: [bytes(32)] * 2}, "shape"),
-        ("revoked-descending", {5: [b"\2" * 32, b"\1" * 32]}, "shape"), ("generation-0", {3: {e.TENANT: [0, writer.cose]}}, "shape"),
+        ("revoked-descending", {5: [b"\2" * 32, b"\1" * 32]}, "shape"), ("generation-0", {3: {e.TENANT: [0, writer.cose]}}, "bundle-generation"),
         ("257-revoked", {5: [number.to_bytes(32, "big") for number in range(257)]}, "oversize"),
         ("9-urls", {4: [[mailbox.cose, ["https://box.example/"] * 9]]}, "oversize"), ("long-url", {4: [[mailbox.cose, ["https://" + "b" * 505]]]}, "oversize"),
         ("tenant-no-key", {3: {e.TENANT: [1]}}, "shape"), ("root-bytes", {1: SIGNERS["root"].public}, "shape"),
