@@ -145,7 +145,8 @@ impl<'a> Reader<'a> {
 
     /// Reads an integer in -2^63..2^64. # Errors: `shape`, `cbor-integer-range`, or the CBOR reject.
     pub fn int(&mut self) -> Result<i128, Reject> {
-        if self.peek()? != Kind::Nint {
+        let first = *self.input.get(self.position).ok_or(Reject::CborTruncated)?;
+        if first >> 5 != 1 {
             return self.uint().map(i128::from);
         }
         let argument = self.head_of(1)?;

@@ -1,1 +1,395 @@
+//! Envelopes: every step of the order of verification, and coset as a second reader.
 
+use super::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope, TAG_SIGN1};
+use crate::cbor::Writer;
+use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint};
+use crate::key::{MemorySigner, PublicKey, Signer};
+use crate::kind::{MessageKind, Role, Scope};
+use crate::reject::Reject;
+use crate::revision::{Epoch, Seq};
+use alloc::vec;
+use alloc::vec::Vec;
+use coset::CborSerializable;
+
+const WRITER: Expected = Expected {
+    role: Role::Writer,
+    plane: Some(Plane::Desired),
+};
+
+fn signer() -> MemorySigner {
+    MemorySigner::from_seed(&[1; 32])
+}
+
+fn channel() -> Channel {
+    Channel {
+        root: Thumbprint::from_bytes([3; 32]),
+        tenant: Tenant::parse("acme").unwrap(),
+        device: DeviceName::parse("press-7").unwrap(),
+    }
+}
+
+fn binding(channel: &Channel) -> Binding<'_> {
+    Binding::Device {
+        channel,
+        incarnation: Incarnation::from_bytes([4; 16]),
+    }
+}
+
+fn header(kind: MessageKind) -> Header {
+    let (epoch, seq, base) = match kind {
+        MessageKind::Delta => (1 << 50, 1 << 20, (1 << 20) - 1),
+        MessageKind::Snapshot
+        | MessageKind::Report
+        | MessageKind::ReportAck
+        | MessageKind::EnrolAnswer => (7, 1, 0),
+        MessageKind::Bundle => (0, 2, 1),
+        MessageKind::EnrolRequest | MessageKind::SessionHello | MessageKind::SessionWelcome => {
+            (0, 0, 0)
+        }
+    };
+    let has_digest = kind != MessageKind::ReportAck;
+    Header {
+        kind,
+        epoch: Epoch::new(epoch),
+        seq: Seq::new(seq),
+        base: Seq::new(base),
+        digest: has_digest.then_some(Digest::from_bytes([5; 32])),
+    }
+}
+
+fn seal(kind: MessageKind) -> SealedEnvelope {
+    let draft = Draft {
+        header: header(kind),
+        payload: vec![0x81, 0xa1, 0x61, 0x6b, 0x01],
+    };
+    draft.seal(binding(&channel()), &signer()).unwrap()
+}
+
+fn verify(bytes: &[u8], expected: Expected) -> Result<MessageId, Reject> {
+    let channel = channel();
+    let keys = [signer().public_key().clone()];
+    ReceivedEnvelope::parse(bytes)?
+        .verify(expected, binding(&channel), &keys, |_| false)
+        .map(|verified| verified.message_id())
+}
+
+#[test]
+fn envelope_of_every_kind_verifies_for_its_role_and_plane_only() {
+    let roles = [
+        Role::Writer,
+        Role::Device,
+        Role::Enrolling,
+        Role::Root,
+        Role::Mailbox,
+    ];
+    for kind in MessageKind::ALL {
+        let sealed = seal(kind);
+        for role in roles {
+            for plane in [None, Some(Plane::Desired), Some(Plane::Actual)] {
+                let expected = if role != kind.signer() {
+                    Err(Reject::SignerRole)
+                } else if plane != kind.plane() {
+                    Err(Reject::PlaneMismatch)
+                } else {
+                    Ok(sealed.message_id())
+                };
+                let verified = verify(sealed.as_bytes(), Expected { role, plane });
+                assert_eq!(verified, expected, "{kind:?} {role:?} {plane:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn envelope_verified_for_another_place_is_invalid() {
+    let sealed = seal(MessageKind::Delta);
+    let received = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+    let keys = [signer().public_key().clone()];
+    let right = channel();
+    let others = [
+        (
+            Channel {
+                root: Thumbprint::from_bytes([9; 32]),
+                ..right.clone()
+            },
+            4,
+        ),
+        (
+            Channel {
+                tenant: Tenant::parse("other").unwrap(),
+                ..right.clone()
+            },
+            4,
+        ),
+        (
+            Channel {
+                device: DeviceName::parse("press-8").unwrap(),
+                ..right.clone()
+            },
+            4,
+        ),
+        (right.clone(), 5),
+    ];
+    for (channel, incarnation) in &others {
+        let incarnation = Incarnation::from_bytes([*incarnation; 16]);
+        let binding = Binding::Device {
+            channel,
+            incarnation,
+        };
+        let verified = received.verify(WRITER, binding, &keys, |_| false);
+        assert_eq!(verified.err(), Some(Reject::SignatureInvalid));
+    }
+    for binding in [
+        Binding::Trust { root: right.root },
+        Binding::Tenant {
+            root: right.root,
+            tenant: &right.tenant,
+        },
+    ] {
+        let verified = received.verify(WRITER, binding, &keys, |_| false);
+        assert_eq!(verified.err(), Some(Reject::SignatureInvalid));
+    }
+}
+
+#[test]
+fn envelope_without_a_usable_key_is_refused() {
+    let sealed = seal(MessageKind::Delta);
+    let received = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+    let channel = channel();
+    let other = MemorySigner::from_seed(&[2; 32]).public_key().clone();
+    let own = signer().public_key().clone();
+    let run = |keys: &[PublicKey], is_revoked: bool| {
+        let verified = received.verify(WRITER, binding(&channel), keys, |_| is_revoked);
+        verified.map(|verified| verified.signer()).err()
+    };
+    assert_eq!(run(&[], false), Some(Reject::KeyUnknown));
+    assert_eq!(
+        run(core::slice::from_ref(&other), false),
+        Some(Reject::KeyUnknown)
+    );
+    assert_eq!(
+        run(core::slice::from_ref(&own), true),
+        Some(Reject::KeyRevoked)
+    );
+    assert_eq!(run(&[other, own], false), None);
+}
+
+#[test]
+fn envelope_with_one_bit_changed_is_refused() {
+    let sealed = seal(MessageKind::Delta);
+    for at in 0..sealed.as_bytes().len() {
+        for bit in 0..8 {
+            let mut changed = sealed.as_bytes().to_vec();
+            changed[at] ^= 1 << bit;
+            assert!(verify(&changed, WRITER).is_err(), "byte {at} bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn envelope_cut_anywhere_is_truncated_and_longer_is_trailing() {
+    let sealed = seal(MessageKind::Delta);
+    for length in 0..sealed.as_bytes().len() {
+        let cut = &sealed.as_bytes()[..length];
+        assert_eq!(verify(cut, WRITER), Err(Reject::CborTruncated), "{length}");
+    }
+    let mut longer = sealed.into_bytes();
+    longer.push(0);
+    assert_eq!(verify(&longer, WRITER), Err(Reject::CborTrailing));
+}
+
+/// Builds an outer array around a protected header that the writer closure makes.
+fn outer(protected: &[u8], signature: usize) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.array(4).bytes(protected).map(0).bytes(&[0x80]);
+    writer.bytes(&vec![0; signature]);
+    writer.into_bytes()
+}
+
+/// Builds a protected header: algorithm, an extra label, key id, kind, digest, a last label.
+struct Protected {
+    algorithm: i64,
+    extra_label: Option<u64>,
+    key_id: usize,
+    kind: Option<u64>,
+    digest: usize,
+    has_text_label: bool,
+}
+
+const HONEST: Protected = Protected {
+    algorithm: -19,
+    extra_label: None,
+    key_id: 8,
+    kind: Some(0),
+    digest: 32,
+    has_text_label: false,
+};
+
+impl Protected {
+    fn encode(&self) -> Vec<u8> {
+        let labels = [
+            self.extra_label.is_some(),
+            self.kind.is_some(),
+            self.has_text_label,
+        ];
+        let mut writer = Writer::new();
+        writer.map(2 + labels.iter().filter(|is_there| **is_there).count());
+        writer.uint(1).int(self.algorithm);
+        if let Some(label) = self.extra_label {
+            writer.uint(label).array(0);
+        }
+        writer.uint(4).bytes(&vec![0; self.key_id]);
+        if let Some(kind) = self.kind {
+            writer.int(-65_537).array(5).uint(kind);
+            writer.uint(1).uint(2).uint(1).bytes(&vec![0; self.digest]);
+        }
+        if self.has_text_label {
+            writer.text("x").uint(0);
+        }
+        writer.into_bytes()
+    }
+}
+
+#[test]
+fn protected_header_that_breaks_a_rule_is_refused_by_name() {
+    type Change = fn(&mut Protected);
+    let cases: [(Change, Reject); 9] = [
+        (|header| header.kind = None, Reject::Shape),
+        (|header| header.algorithm = -8, Reject::AlgorithmUnknown),
+        (|header| header.key_id = 7, Reject::Shape),
+        (|header| header.kind = Some(4), Reject::KindUnknown),
+        (|header| header.digest = 31, Reject::DigestLength),
+        (|header| header.digest = 0, Reject::DigestLength),
+        (|header| header.extra_label = Some(2), Reject::CritUnknown),
+        (
+            |header| header.extra_label = Some(3),
+            Reject::HeaderLabelUnknown,
+        ),
+        (
+            |header| header.has_text_label = true,
+            Reject::HeaderLabelUnknown,
+        ),
+    ];
+    for (index, (change, reject)) in cases.into_iter().enumerate() {
+        let mut protected = HONEST;
+        change(&mut protected);
+        let bytes = outer(&protected.encode(), 64);
+        let parsed = ReceivedEnvelope::parse(&bytes);
+        assert_eq!(parsed.err(), Some(reject), "case {index}");
+    }
+    assert!(ReceivedEnvelope::parse(&outer(&HONEST.encode(), 64)).is_ok());
+    assert_eq!(
+        ReceivedEnvelope::parse(&outer(&[0xa0], 64)).err(),
+        Some(Reject::Shape)
+    );
+}
+
+#[test]
+fn outer_array_that_breaks_a_rule_is_refused_by_name() {
+    let sealed = seal(MessageKind::Delta);
+    let mut tagged = vec![TAG_SIGN1];
+    tagged.extend_from_slice(sealed.as_bytes());
+    assert_eq!(verify(&tagged, WRITER), Err(Reject::CborTag));
+    assert!(ReceivedEnvelope::parse_tagged(&tagged).is_ok());
+    let twice = [&[TAG_SIGN1], &tagged[..]].concat();
+    assert_eq!(
+        ReceivedEnvelope::parse_tagged(&twice).err(),
+        Some(Reject::CborTag)
+    );
+    let protected = &sealed.as_bytes()[3..3 + usize::from(sealed.as_bytes()[2])];
+    for length in [0, 63, 65] {
+        let bytes = outer(protected, length);
+        assert_eq!(
+            verify(&bytes, WRITER),
+            Err(Reject::SignatureLength),
+            "{length}"
+        );
+    }
+    let mut unprotected = Writer::new();
+    unprotected
+        .array(4)
+        .bytes(protected)
+        .map(1)
+        .uint(4)
+        .bytes(&[0]);
+    unprotected.bytes(&[]).bytes(&[0; 64]);
+    let bytes = unprotected.into_bytes();
+    assert_eq!(verify(&bytes, WRITER), Err(Reject::UnprotectedNotEmpty));
+    let mut detached = Writer::new();
+    detached
+        .array(4)
+        .bytes(protected)
+        .map(0)
+        .null()
+        .bytes(&[0; 64]);
+    assert_eq!(verify(detached.as_bytes(), WRITER), Err(Reject::Shape));
+}
+
+#[test]
+fn envelope_above_48128_bytes_is_neither_sealed_nor_read() {
+    let channel = channel();
+    let seal = |size: usize| {
+        let payload = vec![0; size];
+        let draft = Draft {
+            header: header(MessageKind::Delta),
+            payload,
+        };
+        draft.seal(binding(&channel), &signer())
+    };
+    let overhead = seal(40_000).unwrap().as_bytes().len() - 40_000;
+    let largest = seal(48_128 - overhead).unwrap();
+    assert_eq!(largest.as_bytes().len(), 48_128);
+    assert!(verify(largest.as_bytes(), WRITER).is_ok());
+    assert_eq!(seal(48_129 - overhead), Err(Reject::Oversize));
+    assert_eq!(verify(&[0; 48_129], WRITER), Err(Reject::Oversize));
+}
+
+#[test]
+fn draft_with_a_binding_that_names_too_little_is_not_sealed() {
+    let channel = channel();
+    let bindings = [
+        (Binding::Trust { root: channel.root }, Scope::Trust),
+        (
+            Binding::Tenant {
+                root: channel.root,
+                tenant: &channel.tenant,
+            },
+            Scope::Tenant,
+        ),
+    ];
+    for (binding, scope) in bindings {
+        for kind in MessageKind::ALL {
+            let draft = Draft {
+                header: header(kind),
+                payload: vec![0x80],
+            };
+            let is_sealed = draft.seal(binding, &signer()).is_ok();
+            assert_eq!(is_sealed, kind.scope() <= scope, "{kind:?} {scope:?}");
+        }
+    }
+}
+
+#[test]
+fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
+    let channel = channel();
+    for kind in MessageKind::ALL {
+        let sealed = seal(kind);
+        let sign1 = coset::CoseSign1::from_slice(sealed.as_bytes()).unwrap();
+        let aad = binding(&channel).aad(kind, kind.plane()).unwrap();
+        let to_be_signed = sign1.tbs_data(&aad);
+        assert_eq!(
+            Digest::of(&to_be_signed).as_bytes(),
+            sealed.message_id().as_bytes()
+        );
+        let checked = signer()
+            .public_key()
+            .verify(&to_be_signed, &sign1.signature);
+        assert_eq!(checked, Ok(()), "{kind:?}");
+        let key_id = signer().public_key().key_id();
+        assert_eq!(sign1.protected.header.key_id, key_id.as_bytes());
+        assert!(sign1.unprotected.is_empty());
+        let parsed = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+        assert_eq!(parsed.unverified_header(), &header(kind));
+        assert_eq!(parsed.unverified_payload(), sign1.payload.unwrap());
+    }
+}

@@ -7,12 +7,14 @@
 //! The only way in is a verified envelope. The kinds of enrolment, trust and sessions have codecs of
 //! their own beside what they are about. Refuses to decide whether a message is the next one.
 
+mod payload;
 mod report;
 mod report_order;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use payload::check_payload;
 pub use report::{
     ListNumber, LostCounts, RejectNote, Report, ReportLists, ResultNote, SupersededNote,
 };

@@ -14,12 +14,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../interop-vectors/v1")
 }
 
-/// Returns every vector file with its name below the root, sorted.
+/// Returns every vector file with its name below the root, sorted. Numbered folders hold vectors.
 pub(crate) fn files() -> Vec<(String, Json)> {
     let mut found = Vec::new();
     for folder in fs::read_dir(root()).expect("the folder of vectors") {
         let folder = folder.expect("an entry").path();
-        if !folder.is_dir() {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        let is_numbered = name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_digit()));
+        if !is_numbered {
             continue;
         }
         for file in fs::read_dir(&folder).expect("a folder") {

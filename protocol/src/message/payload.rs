@@ -1,0 +1,70 @@
+//! The check of a payload alone: what an envelope of any kind must hold, whatever is done with it.
+//!
+//! For inspection, relays of files and conformance. Engines decode instead, in the context that
+//! they hold. Refuses to return anything: nothing here may be acted on.
+
+use super::PlaneMessage;
+use crate::cbor::{Reader, decode_all};
+use crate::envelope::Verified;
+use crate::id::{DeviceName, Digest};
+use crate::key::PublicKey;
+use crate::kind::MessageKind;
+use crate::reject::Reject;
+use crate::trust::BundleContent;
+
+/// Checks the payload of a verified envelope of any kind (spec: #verification, last step).
+///
+/// # Errors
+/// The CBOR reject, `shape`, or the kind's own reject; `digest-mismatch` for a header digest that
+/// the payload itself contradicts.
+pub fn check_payload(verified: &Verified<'_>) -> Result<(), Reject> {
+    let payload = verified.payload();
+    match verified.header().kind {
+        MessageKind::Delta
+        | MessageKind::Snapshot
+        | MessageKind::Report
+        | MessageKind::ReportAck => PlaneMessage::decode(verified).map(|_| ()),
+        MessageKind::EnrolRequest => {
+            decode_all(payload, read_enrol_request)?;
+            if verified.header().digest == Some(Digest::of(payload)) {
+                Ok(())
+            } else {
+                Err(Reject::DigestMismatch)
+            }
+        }
+        MessageKind::EnrolAnswer => decode_all(payload, read_enrol_answer),
+        MessageKind::Bundle => BundleContent::decode(payload).map(|_| ()),
+        MessageKind::SessionHello => decode_all(payload, read_hello),
+        MessageKind::SessionWelcome => decode_all(payload, read_welcome),
+    }
+}
+
+fn read_enrol_request(reader: &mut Reader<'_>) -> Result<(), Reject> {
+    reader.array_of(5)?;
+    reader.bytes_of::<8>()?;
+    DeviceName::parse(reader.text()?)?;
+    PublicKey::decode(reader)?;
+    reader.bytes_of::<16>()?;
+    reader.bytes_of::<16>().map(|_| ())
+}
+
+fn read_enrol_answer(reader: &mut Reader<'_>) -> Result<(), Reject> {
+    reader.array_of(2)?;
+    if reader.uint()? == 0 {
+        return Err(Reject::Shape);
+    }
+    reader.bytes_of::<32>().map(|_| ())
+}
+
+fn read_hello(reader: &mut Reader<'_>) -> Result<(), Reject> {
+    reader.array_of(2)?;
+    reader.bytes_of::<16>()?;
+    reader.bytes_of::<32>().map(|_| ())
+}
+
+fn read_welcome(reader: &mut Reader<'_>) -> Result<(), Reject> {
+    reader.array_of(3)?;
+    reader.bytes_of::<4>()?;
+    reader.uint()?;
+    reader.uint().map(|_| ())
+}
