@@ -8,6 +8,8 @@
 //! answer), [`limiter`], [`metrics`], then [`server`], the only part that waits.
 
 pub mod exchange;
+#[cfg(test)]
+mod fixtures;
 pub mod limiter;
 pub mod limits;
 pub mod mailbox;

@@ -231,16 +231,16 @@ async fn serve(stream: TlsStream<TcpStream>, counted: &Counted) {
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let mut draining = counted.shared.draining.clone();
-    let reason = tokio::select! {
+    let close_ms = tokio::select! {
         _ = connection.as_mut() => return,
-        () = idle(&activity, limits.idle_ms_max) => fixed::CLOSE_MS_MAX,
+        () = idle(&activity, limits.idle_ms_max) => limits.close_ms_max,
         grace = draining.wait_for(Option::is_some) => {
             grace.ok().and_then(|grace| *grace).unwrap_or_default()
         }
     };
     connection.as_mut().graceful_shutdown();
     // What has not ended by then is cut: the client polls again.
-    let _ = tokio::time::timeout_at(after_ms(reason), connection).await;
+    let _ = tokio::time::timeout_at(after_ms(close_ms), connection).await;
 }
 
 /// Ends when no request was under way for `idle_ms`.

@@ -28,6 +28,8 @@ pub struct ServerLimits {
     pub body_bytes_per_s_min: u64,
     /// Milliseconds for which a connection without a request is kept.
     pub idle_ms_max: u64,
+    /// Milliseconds that a closing connection has to take its last answer.
+    pub close_ms_max: u64,
 }
 
 impl Default for ServerLimits {
@@ -53,6 +55,7 @@ impl Default for ServerLimits {
             body_grace_ms: default::BODY_GRACE_MS,
             body_bytes_per_s_min: default::BODY_BYTES_PER_S_MIN,
             idle_ms_max: default::IDLE_MS_MAX,
+            close_ms_max: default::CLOSE_MS_MAX,
         }
     }
 }

@@ -1,0 +1,108 @@
+//! The server over real TLS on loopback.
+
+mod client;
+mod holds;
+mod limits;
+mod posts;
+mod wire;
+
+use super::{Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits};
+use crate::exchange::{AdmittedDevice, ExchangeLimits};
+use crate::fixtures::{admitted, channel_id, mailbox_signer};
+use client::Site;
+use postern_protocol::Reject;
+use postern_protocol::id::{ChannelId, Plane};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+
+/// A host that takes reports when told to.
+struct TestHost {
+    /// Each permit lets one post be answered.
+    durable: Arc<Semaphore>,
+    /// Told of every post before it is durable.
+    seen: mpsc::UnboundedSender<Vec<u8>>,
+    /// What posts and enrolments are refused with.
+    refusal: Option<Reject>,
+}
+
+impl Host for TestHost {
+    fn admitted(&self, channel: ChannelId) -> Vec<AdmittedDevice> {
+        if channel == channel_id() {
+            vec![admitted()]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn enrol(&self, frame: Vec<u8>) -> HostAnswer<Vec<u8>> {
+        let refusal = self.refusal;
+        Box::pin(async move { refusal.map_or(Ok(frame), Err) })
+    }
+
+    fn posted(&self, _: ChannelId, _: Option<Plane>, envelope: Vec<u8>) -> HostAnswer<()> {
+        let (durable, refusal) = (Arc::clone(&self.durable), self.refusal);
+        self.seen.send(envelope).unwrap();
+        Box::pin(async move {
+            durable.acquire().await.unwrap().forget();
+            refusal.map_or(Ok(()), Err)
+        })
+    }
+}
+
+/// A server, its mailbox, and what its host sees.
+struct Running {
+    server: Server,
+    mailbox: Mailbox,
+    site: Site,
+    durable: Arc<Semaphore>,
+    seen: mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+struct Certificate {
+    certificate_pem: String,
+    key_pem: String,
+}
+
+fn certificate() -> Certificate {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    Certificate {
+        certificate_pem: made.cert.pem(),
+        key_pem: made.signing_key.serialize_pem(),
+    }
+}
+
+fn config(certificate: &Certificate, limits: ServerLimits) -> ServerConfig {
+    ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        prefix: "/gate".to_owned(),
+        certificate_pem: certificate.certificate_pem.clone().into_bytes(),
+        key_pem: certificate.key_pem.clone().into_bytes(),
+        limits,
+    }
+}
+
+fn start_with(limits: ServerLimits, refusal: Option<Reject>) -> Running {
+    let certificate = certificate();
+    let mailbox = Mailbox::new(mailbox_signer(), ExchangeLimits::default()).unwrap();
+    let durable = Arc::new(Semaphore::new(0));
+    let (seen_sender, seen) = mpsc::unbounded_channel();
+    let host = TestHost {
+        durable: Arc::clone(&durable),
+        seen: seen_sender,
+        refusal,
+    };
+    let config = config(&certificate, limits);
+    let server = Server::start(&config, mailbox.clone(), Arc::new(host)).unwrap();
+    let site = Site::new(server.local_address(), &certificate.certificate_pem);
+    Running {
+        server,
+        mailbox,
+        site,
+        durable,
+        seen,
+    }
+}
+
+fn start() -> Running {
+    start_with(ServerLimits::default(), None)
+}

@@ -1,0 +1,93 @@
+use super::{start, start_with};
+use crate::fixtures::{answer, post, report, report_ack};
+use crate::server::ServerLimits;
+use crate::server::tests::client::refusal;
+use postern_protocol::Reject;
+use postern_protocol::cbor::Writer;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// An enrol frame whose request is any envelope.
+fn enrol() -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.raw(&[16]).bytes(&[1; 8]).bytes(&[2; 32]);
+    writer.raw(&report(1, 1));
+    writer.into_bytes()
+}
+
+#[tokio::test]
+async fn report_is_answered_only_after_the_host_is_durable() {
+    let mut running = start();
+    let mut client = running.site.h1().await;
+    let mut session = client.open(1).await;
+    let request = post(&mut session, &[report(1, 1)]);
+    let mut exchange = pin!(client.exchange(request.bytes));
+    let seen = tokio::select! {
+        _ = &mut exchange => panic!("answered before it was durable"),
+        seen = running.seen.recv() => seen.unwrap(),
+    };
+    assert_eq!(seen, report(1, 1));
+    poll_fn(|context| {
+        assert!(exchange.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    running.durable.add_permits(1);
+    let frame = exchange.await;
+    let hints = answer(&session, request.counter, &frame).hints;
+    assert!(hints.refused.is_empty());
+}
+
+#[tokio::test]
+async fn report_of_a_client_that_hangs_up_is_still_taken() {
+    let mut running = start();
+    let mut client = running.site.h1().await;
+    let mut session = client.open(1).await;
+    let request = post(&mut session, &[report(1, 1)]);
+    let task = tokio::spawn(async move { client.exchange(request.bytes).await });
+    assert!(running.seen.recv().await.is_some());
+    task.abort();
+    running.durable.add_permits(1);
+    while running.durable.available_permits() != 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn report_that_the_host_refuses_is_named_by_its_index() {
+    let running = start_with(ServerLimits::default(), Some(Reject::Quota));
+    running.durable.add_permits(9);
+    let mut client = running.site.h2().await;
+    let mut session = client.open(1).await;
+    let request = post(&mut session, &[report_ack(1, 1), report(1, 1)]);
+    let frame = client.exchange(request.bytes).await;
+    let hints = answer(&session, request.counter, &frame).hints;
+    let codes: Vec<_> = hints
+        .refused
+        .iter()
+        .map(|refusal| (refusal.index, refusal.code))
+        .collect();
+    let expected = [(0, Reject::SignerRole.code()), (1, Reject::Quota.code())];
+    assert_eq!(codes, expected);
+    assert!(hints.retry_ms.is_some());
+    let metrics = running.mailbox.metrics();
+    assert_eq!(metrics.rejects(Reject::Quota), 1);
+    assert_eq!(metrics.rejects(Reject::SignerRole), 1);
+}
+
+#[tokio::test]
+async fn enrolment_is_answered_by_the_host() {
+    let running = start();
+    let mut client = running.site.h1().await;
+    assert_eq!(client.exchange(enrol()).await, enrol());
+}
+
+#[tokio::test]
+async fn enrolment_that_the_host_refuses_is_refused_by_name() {
+    let running = start_with(ServerLimits::default(), Some(Reject::TokenUsed));
+    let mut client = running.site.h1().await;
+    let frame = client.exchange(enrol()).await;
+    assert_eq!(refusal(&frame), Reject::TokenUsed.code());
+    assert_eq!(running.mailbox.metrics().rejects(Reject::TokenUsed), 1);
+}
