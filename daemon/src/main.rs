@@ -14,10 +14,14 @@ mod controller;
 mod demo;
 mod device;
 mod exit;
+mod folder;
 mod inspect;
 mod keys;
 mod operator;
 mod random;
+mod records;
+mod signals;
+mod tasks;
 mod telemetry;
 
 fn main() -> std::process::ExitCode {

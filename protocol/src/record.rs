@@ -78,7 +78,11 @@ pub struct RecordError {
 
 impl core::fmt::Display for RecordError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "record {:?} of table {} cannot be read ({})", self.key, self.table, self.reject)
+        write!(
+            f,
+            "record {:?} of table {} cannot be read ({})",
+            self.key, self.table, self.reject
+        )
     }
 }
 
@@ -100,5 +104,9 @@ pub fn read<'a, T>(
 /// Names a record that cannot be read.
 #[must_use]
 pub fn damaged(table: Table, key: &[u8], reject: Reject) -> RecordError {
-    RecordError { table: table.as_str(), key: String::from_utf8_lossy(key).into_owned(), reject }
+    RecordError {
+        table: table.as_str(),
+        key: String::from_utf8_lossy(key).into_owned(),
+        reject,
+    }
 }

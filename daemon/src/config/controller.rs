@@ -1,10 +1,22 @@
 //! `controller.toml`: what a controller may be told, with every default.
+//!
+//! Holds no secret: keys stand in files of their own, and the trust anchors are thumbprints.
 
-use super::LogConfig;
+use super::reader::{Placed, Section, read_file};
+use super::{ConfigError, LogConfig, path_in, read_log, resolve};
+use postern_egress::MailboxUrl;
 use postern_protocol::id::{Tenant, Thumbprint};
+use postern_protocol::limits::{HOLD_S_MAX, URL_BYTES_MAX, URLS_MAX};
+use postern_relay::limits::{
+    CONNECTIONS_MAX, MAILBOX_BYTES_MAX, MAILBOXES_BYTES_MAX, SOURCE_CONNECTIONS_MAX,
+};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Name of the file in the controller's folder.
+const FILE: &str = "controller.toml";
 
 /// All that a running controller needs to know; nothing is optional but what may be absent.
 #[derive(Debug, Clone)]
@@ -25,7 +37,7 @@ pub struct ControllerConfig {
     pub writers: BTreeMap<Tenant, PathBuf>,
     /// Key file of the embedded mailbox.
     pub mailbox_key: PathBuf,
-    /// Folder with the chain of bundles, `1.cbor`, `2.cbor`, …
+    /// Folder with the chain of bundles, `1.cbor`, `2.cbor`, …, each an untagged envelope.
     pub bundles: PathBuf,
     /// The store.
     pub store: PathBuf,
@@ -62,3 +74,334 @@ pub struct ControllerLimits {
     /// Connections at once from one source address.
     pub source_connections_max: usize,
 }
+
+impl Default for ControllerLimits {
+    fn default() -> Self {
+        Self {
+            mailbox_bytes_max: MAILBOX_BYTES_MAX,
+            mailboxes_bytes_max: MAILBOXES_BYTES_MAX,
+            hold_s_max: HOLD_S_MAX,
+            connections_max: CONNECTIONS_MAX,
+            source_connections_max: SOURCE_CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// What a new `controller.toml` says.
+#[derive(Debug, Clone)]
+pub struct NewController<'a> {
+    /// Where devices connect.
+    pub listen: SocketAddr,
+    /// URLs for join lines.
+    pub urls: &'a [String],
+    /// Certificate file, as written into the file.
+    pub cert: &'a str,
+    /// Key file, as written into the file.
+    pub key: &'a str,
+    /// CA file, as written into the file.
+    pub ca: Option<&'a str>,
+    /// Thumbprint of the genesis root key.
+    pub root: Thumbprint,
+    /// Thumbprint of the first recovery key.
+    pub recovery: Thumbprint,
+    /// Tenants and their key files, as written into the file.
+    pub writers: &'a [(Tenant, String)],
+}
+
+impl ControllerConfig {
+    /// Returns the configuration file of a controller's folder.
+    #[must_use]
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join(FILE)
+    }
+
+    /// Returns the operator socket of a controller's folder.
+    #[must_use]
+    pub fn socket_in(dir: &Path) -> PathBuf {
+        dir.join("controller.sock")
+    }
+
+    /// Reads `controller.toml` of a folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line, key and remedy of everything that is wrong.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let file = Self::file(dir);
+        let missing = format!(
+            "make a controller with `postern controller init --dir {}`, or name its folder with --dir",
+            dir.display()
+        );
+        let text = read_file(&file, &missing)?;
+        Self::parse(dir, &file, &text)
+    }
+
+    /// Reads the text of `controller.toml`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(dir: &Path, file: &Path, text: &str) -> Result<Self, ConfigError> {
+        resolve(file, text, |root| {
+            let listen = read_listen(root);
+            let urls = read_urls(root);
+            let tls = read_tls(dir, root);
+            let trust = read_trust(root);
+            let writers = read_tenants(dir, root);
+            let (mailbox_key, limits) = read_bounds(dir, root);
+            let log = read_log(root);
+            let (root, recovery) = trust?;
+            Some(Self {
+                dir: dir.into(),
+                listen: listen?,
+                urls: urls?,
+                tls: tls?,
+                root,
+                recovery,
+                writers: writers?,
+                mailbox_key: mailbox_key?,
+                bundles: dir.join("bundles"),
+                store: dir.join("controller.redb"),
+                socket: Self::socket_in(dir),
+                limits,
+                log,
+            })
+        })
+    }
+
+    /// Returns the text of a new `controller.toml`, with every key and its meaning.
+    #[must_use]
+    pub fn template(new: &NewController<'_>) -> String {
+        let limits = ControllerLimits::default();
+        let mut text = String::from(HEAD);
+        let urls: Vec<_> = new.urls.iter().map(|url| quoted(url)).collect();
+        let ca = match new.ca {
+            Some(ca) => format!("ca_file = {}", quoted(ca)),
+            None => "# ca_file = \"tls/ca.crt\"".into(),
+        };
+        let _ = write!(
+            text,
+            "{LISTEN}listen = \"{}\"\n{URLS}urls = [{}]\n{TLS}cert_file = {}\nkey_file = {}\n{CA}{ca}\n",
+            new.listen,
+            urls.join(", "),
+            quoted(new.cert),
+            quoted(new.key),
+        );
+        let _ = write!(
+            text,
+            "{TRUST}root = \"{}\"\nrecovery = \"{}\"\n{TENANTS}",
+            new.root, new.recovery
+        );
+        for (tenant, key_file) in new.writers {
+            let _ = write!(
+                text,
+                "[tenants.{}]\nwriter_key_file = {}\n",
+                quoted(tenant.as_str()),
+                quoted(key_file)
+            );
+        }
+        let _ = write!(
+            text,
+            "{MAILBOX}# bytes_max = {}\n{TOTAL}# total_bytes_max = {}\n{SERVER}# connections_max = {}\n\
+             {SOURCE}# source_connections_max = {}\n{HOLD}# hold_s_max = {}\n{LOG}",
+            limits.mailbox_bytes_max,
+            limits.mailboxes_bytes_max,
+            limits.connections_max,
+            limits.source_connections_max,
+            limits.hold_s_max,
+        );
+        text
+    }
+}
+
+/// Writes a text as a TOML basic string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+fn read_listen(root: &mut Section<'_, '_>) -> Option<SocketAddr> {
+    let Some(text) = root.text("listen") else {
+        root.missing("listen", "write an address and a port, such as listen = \"0.0.0.0:8443\"");
+        return None;
+    };
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        let what = format!(
+            "must be an address and a port such as \"0.0.0.0:8443\" or \"[::]:8443\", not \"{}\"",
+            text.value
+        );
+        root.refuse(text.line, "listen", what);
+    }
+    parsed
+}
+
+fn read_urls(root: &mut Section<'_, '_>) -> Option<Vec<String>> {
+    let Some(Placed { value: urls, line }) = root.texts("urls") else {
+        root.missing("urls", "write urls = [\"https://host:port\"] as devices reach this controller");
+        return None;
+    };
+    if !(1..=URLS_MAX).contains(&urls.len()) {
+        root.refuse(line, "urls", format!("must hold 1 to {URLS_MAX} URLs, not {}", urls.len()));
+        return None;
+    }
+    for url in &urls {
+        if let Err(reason) = check_url(&url.value) {
+            root.refuse(url.line, "urls", format!("\"{}\" is refused: {reason}", url.value));
+        }
+    }
+    Some(urls.into_iter().map(|url| url.value).collect())
+}
+
+/// Checks a URL for join lines.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn check_url(url: &str) -> Result<(), String> {
+    if url.len() > URL_BYTES_MAX {
+        return Err(format!("it is longer than {URL_BYTES_MAX} bytes"));
+    }
+    MailboxUrl::parse(url).map(|_| ()).map_err(|error| error.to_string())
+}
+
+fn read_tls(dir: &Path, root: &mut Section<'_, '_>) -> Option<ServerTls> {
+    let mut section = root.section("tls");
+    let cert = path_in(dir, &mut section, "cert_file");
+    let key = path_in(dir, &mut section, "key_file");
+    let ca = path_in(dir, &mut section, "ca_file");
+    for (found, name) in [(&cert, "cert_file"), (&key, "key_file")] {
+        if found.is_none() {
+            section.missing(name, "name a PEM file, relative to this folder");
+        }
+    }
+    section.finish();
+    Some(ServerTls { cert: cert?, key: key?, ca })
+}
+
+fn read_trust(root: &mut Section<'_, '_>) -> Option<(Thumbprint, Thumbprint)> {
+    let mut section = root.section("trust");
+    let mut thumbprint = |key: &str| {
+        let Some(text) = section.text(key) else {
+            section.missing(key, "copy it from the output of `controller init` or from a backup");
+            return None;
+        };
+        let parsed = parse_thumbprint(&text.value);
+        if parsed.is_none() {
+            section.refuse(text.line, key, "must be 64 hexadecimal digits, as `controller init` wrote them");
+        }
+        parsed
+    };
+    let root_key = thumbprint("root");
+    let recovery = thumbprint("recovery");
+    section.finish();
+    Some((root_key?, recovery?))
+}
+
+fn parse_thumbprint(text: &str) -> Option<Thumbprint> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        if digits.starts_with('+') {
+            return None;
+        }
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(Thumbprint::from_bytes(bytes))
+}
+
+fn read_tenants(dir: &Path, root: &mut Section<'_, '_>) -> Option<BTreeMap<Tenant, PathBuf>> {
+    let mut section = root.section("tenants");
+    let mut writers = BTreeMap::new();
+    for name in section.names() {
+        let mut entry = section.section(&name.value);
+        let key_file = path_in(dir, &mut entry, "writer_key_file");
+        if key_file.is_none() {
+            entry.missing("writer_key_file", "name the tenant's writer key file");
+        }
+        entry.finish();
+        match Tenant::parse(&name.value) {
+            Ok(tenant) => writers.extend(key_file.map(|file| (tenant, file))),
+            Err(reject) => section.refuse(name.line, &name.value, reject.sentence()),
+        }
+    }
+    if !section.is_present() {
+        root.missing("tenants", "add [tenants.default] with its writer_key_file");
+        return None;
+    }
+    Some(writers)
+}
+
+fn read_bounds(dir: &Path, root: &mut Section<'_, '_>) -> (Option<PathBuf>, ControllerLimits) {
+    let default = ControllerLimits::default();
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let mut mailbox = root.section("mailbox");
+    let key = path_in(dir, &mut mailbox, "key_file");
+    if key.is_none() {
+        mailbox.missing("key_file", "name the mailbox key file, such as \"mailbox.key\"");
+    }
+    let least = wide(MAILBOX_BYTES_MAX);
+    let bytes = mailbox.uint("bytes_max", least..=1 << 30, wide(default.mailbox_bytes_max));
+    let total =
+        mailbox.uint("total_bytes_max", least..=1 << 40, wide(default.mailboxes_bytes_max));
+    mailbox.finish();
+    let mut server = root.section("server");
+    let connections =
+        server.uint("connections_max", 1..=1_000_000, wide(default.connections_max));
+    let source =
+        server.uint("source_connections_max", 1..=1_000_000, wide(default.source_connections_max));
+    let hold_s_max = server.uint("hold_s_max", 5..=HOLD_S_MAX, default.hold_s_max);
+    server.finish();
+    let limits = ControllerLimits {
+        mailbox_bytes_max: size(bytes),
+        mailboxes_bytes_max: size(total),
+        hold_s_max,
+        connections_max: size(connections),
+        source_connections_max: size(source),
+    };
+    (key, limits)
+}
+
+const HEAD: &str = "\
+# Postern controller. Read once at start; an unknown or misspelt key is refused.
+# A line that begins with `# key =` shows a default. Paths are relative to this folder.
+
+";
+const LISTEN: &str = "# Address and port on which devices reach this machine.\n";
+const URLS: &str = "
+# URLs under which devices reach this controller, 1 to 8. They go into join lines.
+";
+const TLS: &str = "
+[tls]
+# Certificate chain (leaf first) and private key of the HTTPS server, PEM.
+";
+const CA: &str = "# CA certificate that join lines carry. Leave it out when devices trust the issuer anyway.\n";
+const TRUST: &str = "
+[trust]
+# Thumbprints of the first root key and of the first recovery key: the identity of this trust
+# domain. Every device pinned them when it joined; never change them.
+";
+const TENANTS: &str = "
+# One table a tenant. `writer_key_file` signs the desired state of the tenant's devices.
+";
+const MAILBOX: &str = "
+[mailbox]
+# Private key with which the mailbox proves itself to devices.
+key_file = \"mailbox.key\"
+# Bytes of one device's mailbox.
+";
+const TOTAL: &str = "# Bytes of all mailboxes together.\n";
+const SERVER: &str = "
+[server]
+# Connections at once.
+";
+const SOURCE: &str = "# Connections at once from one address (devices behind one NAT share one).\n";
+const HOLD: &str = "# Seconds that a device's request is held open at most, 5 to 300.\n";
+/// Explains the `[log]` table; the same in both roles.
+pub(super) const LOG: &str = "
+[log]
+# error, warn, info, debug, trace, or a filter such as \"info,postern_egress=debug\".
+# level = \"info\"
+# One JSON object a line instead of text.
+# json = false
+";

@@ -1,8 +1,23 @@
 //! `device.toml`: what a device may be told, with every default.
+//!
+//! Names, keys and URLs of the controller come from the join record, not from here. Credentials
+//! stand in a file of their own.
 
-use super::LogConfig;
-use postern_egress::ProxySettings;
-use std::path::PathBuf;
+use super::controller::LOG;
+use super::reader::{Section, read_file};
+use super::{ConfigError, LogConfig, path_in, read_log, resolve};
+use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
+use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
+use std::path::{Path, PathBuf};
+
+/// Name of the file in the device's folder.
+const FILE: &str = "device.toml";
+/// Seconds of the shortest rung of the hold ladder.
+const HOLD_S_MIN: u64 = 5;
+/// Seconds for which `on_change` may run unless the file says otherwise. Arbitrary.
+const TIME_LIMIT_S: u64 = 60;
+/// Seconds for which `on_change` may run at most: longer work belongs into a service.
+const TIME_LIMIT_S_MAX: u64 = 3_600;
 
 /// All that a device needs to know beside its join record; nothing is optional but what may be absent.
 #[derive(Debug, Clone)]
@@ -13,6 +28,8 @@ pub struct DeviceConfig {
     pub key: PathBuf,
     /// The store.
     pub store: PathBuf,
+    /// What the running device writes about itself.
+    pub status: PathBuf,
     /// The proxy that applies, file first, environment second.
     pub proxy: ProxySettings,
     /// CA files or folders to trust beside the system's and the join line's.
@@ -30,8 +47,246 @@ pub struct DeviceConfig {
 /// A command that brings the application to the rendered state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnChange {
-    /// Program and arguments; no shell.
+    /// Program and arguments, at least the program; no shell.
     pub command: Vec<String>,
     /// Seconds after which it is ended, 1..=3600.
     pub time_limit_s: u64,
 }
+
+impl DeviceConfig {
+    /// Returns the configuration file of a device's folder.
+    #[must_use]
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join(FILE)
+    }
+
+    /// Reads `device.toml` of a folder, and the proxy variables of the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line, key and remedy of everything that is wrong.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let file = Self::file(dir);
+        let missing = format!(
+            "join first with `postern device join --dir {}`, or name the device's folder with --dir",
+            dir.display()
+        );
+        let text = read_file(&file, &missing)?;
+        let variables = Variables::of_process().map_err(|error| ConfigError::Unreadable {
+            file: "environment".into(),
+            reason: error.to_string(),
+            next: "correct or unset the variable".into(),
+        })?;
+        Self::parse(dir, &file, &text, &variables)
+    }
+
+    /// Writes the default `device.toml` unless one stands there, then reads it.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; a folder that cannot be written.
+    pub fn load_or_create(dir: &Path) -> Result<Self, ConfigError> {
+        let file = Self::file(dir);
+        if !file.exists() {
+            let unwritable = |error: std::io::Error| ConfigError::Unreadable {
+                file: file.clone(),
+                reason: error.to_string(),
+                next: "choose a folder that you may write to".into(),
+            };
+            crate::folder::create_private(dir).map_err(unwritable)?;
+            crate::keys::write_private(&file, Self::template().as_bytes()).map_err(unwritable)?;
+        }
+        Self::load(dir)
+    }
+
+    /// Reads the text of `device.toml`; `variables` are the environment's.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(
+        dir: &Path,
+        file: &Path,
+        text: &str,
+        variables: &Variables,
+    ) -> Result<Self, ConfigError> {
+        resolve(file, text, |root| {
+            let proxy = read_proxy(dir, file, root, variables);
+            let extra_ca_files = read_ca_files(dir, root);
+            let longest = HOLD_RUNGS_S.iter().copied().max().unwrap_or(HOLD_S_MIN);
+            let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
+            let render_folder =
+                path_in(dir, root, "render_folder").unwrap_or_else(|| dir.join("desired"));
+            let on_change = read_on_change(root);
+            let log = read_log(root);
+            Some(Self {
+                dir: dir.into(),
+                key: dir.join("device.key"),
+                store: dir.join("device.redb"),
+                status: dir.join("status.json"),
+                proxy: proxy?,
+                extra_ca_files,
+                hold_s_max,
+                render_folder,
+                on_change,
+                log,
+            })
+        })
+    }
+
+    /// Returns the text of a new `device.toml`, with every key and its meaning.
+    #[must_use]
+    pub fn template() -> String {
+        format!(
+            "{HEAD}{HOLD}# hold_s_max = {}\n{REST}# time_limit_s = {TIME_LIMIT_S}\n{LOG}",
+            default_hold_s()
+        )
+    }
+}
+
+fn default_hold_s() -> u64 {
+    HOLD_RUNGS_S.get(HOLD_CEILING_RUNG).copied().unwrap_or(HOLD_S_MIN)
+}
+
+fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
+    let Some(files) = root.texts("extra_ca_files") else {
+        return Vec::new();
+    };
+    let mut paths = Vec::new();
+    for file in files.value {
+        let path = dir.join(&file.value);
+        if file.value.is_empty() || !path.exists() {
+            let what = format!(
+                "names {}, which does not exist; relative paths begin at the folder of this file",
+                path.display()
+            );
+            root.refuse(file.line, "extra_ca_files", what);
+        }
+        paths.push(path);
+    }
+    paths
+}
+
+fn read_proxy(
+    dir: &Path,
+    file: &Path,
+    root: &mut Section<'_, '_>,
+    variables: &Variables,
+) -> Option<ProxySettings> {
+    let modes = [
+        ("off", ProxyPolicy::Off),
+        ("prefer", ProxyPolicy::Prefer),
+        ("require", ProxyPolicy::Require),
+    ];
+    let mut section = root.section("proxy");
+    let url = section.text("url");
+    let mode = section.choice("mode", &modes);
+    let secret_file = path_in(dir, &mut section, "secret_file");
+    let no_proxy = section.text("no_proxy");
+    let url_line = url.as_ref().map_or(section.line(), |url| url.line);
+    let list_line = no_proxy.as_ref().map_or(section.line(), |list| list.line);
+    let settings = FileSettings {
+        file: file.into(),
+        url: url.map(|url| url.value),
+        no_proxy: no_proxy.map(|list| list.value),
+        secret_file,
+        mode,
+    };
+    let resolved = match ProxySettings::resolve(&settings, variables) {
+        Ok(resolved) => Some(resolved),
+        Err(error) => {
+            let (line, key, what) = place(&error, url_line, list_line, section.line());
+            section.refuse(line, key, what);
+            None
+        }
+    };
+    section.finish();
+    resolved
+}
+
+/// Returns line, key and sentence of a refused proxy setting.
+fn place(
+    error: &ProxyConfigError,
+    url_line: usize,
+    list_line: usize,
+    section_line: usize,
+) -> (usize, &'static str, String) {
+    match error {
+        ProxyConfigError::Url { setting, reason } if setting.ends_with("proxy.url") => {
+            (url_line, "url", format!("is refused (PST-C01): {reason}"))
+        }
+        ProxyConfigError::NoProxy { setting, reason } if setting.ends_with("proxy.no_proxy") => {
+            (list_line, "no_proxy", format!("is refused (PST-C01): {reason}"))
+        }
+        ProxyConfigError::TwoSecrets { .. } => (
+            url_line,
+            "url",
+            "holds credentials, and so does secret_file; keep one (PST-C01)".into(),
+        ),
+        ProxyConfigError::ModeWithoutUrl { .. } => (
+            section_line,
+            "mode",
+            "asks for a proxy, but there is no url; set it or remove the mode (PST-C01)".into(),
+        ),
+        ProxyConfigError::SecretWithoutUrl { .. } => (
+            section_line,
+            "secret_file",
+            "is set, but no proxy is; set url or remove it (PST-C01)".into(),
+        ),
+        ProxyConfigError::Url { .. }
+        | ProxyConfigError::NoProxy { .. }
+        | ProxyConfigError::NotUtf8 { .. } => (section_line, "url", error.to_string()),
+    }
+}
+
+fn read_on_change(root: &mut Section<'_, '_>) -> Option<OnChange> {
+    let mut section = root.section("on_change");
+    let command = section.texts("command");
+    let time_limit_s = section.uint("time_limit_s", 1..=TIME_LIMIT_S_MAX, TIME_LIMIT_S);
+    if section.is_present() && command.is_none() {
+        section.missing("command", "write command = [\"/path/to/program\", \"argument\"]");
+    }
+    let command = command.and_then(|command| {
+        let words: Vec<_> = command.value.into_iter().map(|word| word.value).collect();
+        if words.first().is_none_or(String::is_empty) {
+            section.refuse(command.line, "command", "must begin with a program, such as [\"/usr/bin/true\"]");
+            return None;
+        }
+        Some(words)
+    });
+    section.finish();
+    Some(OnChange {
+        command: command?,
+        time_limit_s,
+    })
+}
+
+const HEAD: &str = "\
+# Postern device. Read once at start; an unknown or misspelt key is refused.
+# A line that begins with `# key =` shows a default or an example. Paths are relative to this folder.
+
+# CA certificates (PEM files or folders of them) to trust beside the system's: a TLS-inspecting
+# proxy's, for example. Read again whenever they change.
+# extra_ca_files = []
+
+# Folder in which the desired state appears as files. It belongs to Postern: do not keep files there.
+# render_folder = \"desired\"
+
+";
+const HOLD: &str = "# Longest time in seconds for which a request is left open, 5 to 285.\n";
+const REST: &str = "
+[proxy]
+# URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
+# Without it, https_proxy or all_proxy of the environment is tried first, then a direct connection.
+# url = \"http://proxy.example:3128\"
+# off, prefer or require. Unset: require where url is set, prefer for one of the environment.
+# mode = \"require\"
+# File with one line, user:password, readable by the owner only. Read at each connect.
+# secret_file = \"proxy.secret\"
+# Hosts reached without the proxy: names, .domains, addresses, networks, with commas.
+# no_proxy = \"localhost,.internal.example,10.0.0.0/8\"
+
+# To run a program after each change, take the # from [on_change] and command. It gets JSON on
+# standard input; its exit status and output travel to the controller in the device's report.
+# [on_change]
+# Program and arguments; no shell.
+# command = [\"/usr/local/bin/apply-desired\"]
+# Seconds after which it is ended, 1 to 3600.
+";

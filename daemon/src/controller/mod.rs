@@ -2,5 +2,8 @@
 //!
 //! Root keys are used once, by `init`; a running controller holds writer and mailbox keys only.
 
+pub mod driver;
+mod host;
 pub mod init;
 pub mod run;
+pub mod waiting;

@@ -1,17 +1,203 @@
-//! Runs a controller: store, engine, mailbox server, operator socket.
+//! `postern controller run`: store, engine, embedded mailbox, operator socket.
+//!
+//! Everything that an operator could have got wrong is checked before the first port is opened.
+//! The root keys are not needed and not looked for.
 
+use super::driver::{Driver, Work};
+use super::host::{ControllerHost, Directory};
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
+use crate::{keys, records};
+use postern_protocol::context::Keyring;
+use postern_protocol::controller::Controller;
+use postern_protocol::id::{Tenant, Thumbprint};
+use postern_protocol::key::{MemorySigner, Signer};
+use postern_protocol::trust::Trust;
+use postern_relay::exchange::ExchangeLimits;
+use postern_relay::mailbox::MailboxLimits;
+use postern_relay::server::{Mailbox, Server, ServerConfig, ServerLimits};
+use postern_relay::store::{DiskStore, Profile, Store};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of work that may wait for the engine's thread. Arbitrary; a full queue slows callers down.
+const WORK_MAX: usize = 1_024;
+/// Milliseconds that exchanges under way get when the controller stops.
+const DRAIN_MS: u64 = 1_000;
+
+/// The writer keys of this controller, by tenant.
+struct Writers(BTreeMap<Tenant, MemorySigner>);
+
+impl Keyring for Writers {
+    fn writer(&self, tenant: &Tenant) -> Option<&dyn Signer> {
+        self.0.get(tenant).map(|signer| -> &dyn Signer { signer })
+    }
+}
 
 /// Runs the controller until it is told to stop.
 ///
 /// # Errors
-/// A store, key or configuration that is refused, an address that is taken.
+/// A store, key or configuration that is refused, an address that is taken, a store that fails.
 pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
-    let _ = config;
-    Err(CommandError::failure(
-        "not-built",
-        "this build cannot run a controller",
-        "use a complete build",
+    let (trust, bundles) = read_bundles(&config)?;
+    let writers = read_writers(&config, &trust)?;
+    let mailbox = make_mailbox(&config, &trust, &bundles)?;
+    let store = open_store(&config.store)?;
+    let loaded = records::load(store.as_ref())?;
+    let engine = Controller::restore(trust, bundles, records::lend(&loaded))
+        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    drop(loaded);
+    let directory = Directory::default();
+    let mut driver =
+        Driver::new(engine, Box::new(writers), store, mailbox.clone(), directory.clone());
+    driver.open()?;
+    let (work, queue) = mpsc::channel(WORK_MAX);
+    let host = ControllerHost { directory, work: work.clone() };
+    let server = start_server(&config, mailbox.clone(), host)?;
+    let listening = server.local_address();
+    let (ended, mut end) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("engine".into());
+    let engine_thread = thread.spawn(move || drop(ended.send(driver.run(queue)))).map_err(|error| {
+        CommandError::failure("engine-thread", format!("the engine's thread cannot start: {error}"), "start again")
+    })?;
+    tracing::info!(listen = %listening, socket = %config.socket.display(), "controller started");
+    eprint_ready(&config, listening);
+    let result = tokio::select! {
+        () = crate::signals::stop() => {
+            server.shutdown(DRAIN_MS).await;
+            let _full = work.send(Work::Stop).await;
+            (&mut end).await.unwrap_or(Ok(()))
+        }
+        result = &mut end => result.unwrap_or_else(|_| Err(engine_gone())),
+    };
+    drop(engine_thread);
+    tracing::info!("controller stopped");
+    result
+}
+
+#[expect(clippy::print_stderr, reason = "a person who starts the controller wants to see that it is ready")]
+fn eprint_ready(config: &ControllerConfig, listening: std::net::SocketAddr) {
+    eprintln!(
+        "controller ready: devices connect to {} (listening on {listening}); operators use {}",
+        config.urls.join(", "),
+        config.dir.display()
+    );
+}
+
+fn engine_gone() -> CommandError {
+    CommandError::failure("engine-gone", "the engine's thread ended unexpectedly", "start again")
+}
+
+/// Checks the whole file first: a server's own profile trusts the structure that it finds.
+fn open_store(path: &Path) -> Result<Arc<dyn Store>, CommandError> {
+    if path.exists() {
+        DiskStore::open(path, Profile::Device)?.close()?;
+    }
+    Ok(Arc::new(DiskStore::open(path, Profile::Server)?))
+}
+
+fn read_bundles(config: &ControllerConfig) -> Result<(Trust, Vec<Vec<u8>>), CommandError> {
+    let mut bundles = Vec::new();
+    loop {
+        let file = config.bundles.join(format!("{}.cbor", bundles.len() + 1));
+        match std::fs::read(&file) {
+            Ok(bytes) => bundles.push(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !bundles.is_empty() => break,
+            Err(error) => {
+                return Err(CommandError::configuration(
+                    "bundle-unreadable",
+                    format!("{} cannot be read: {error}", file.display()),
+                    "restore the bundles folder from a backup; it is public, any copy will do",
+                ));
+            }
+        }
+    }
+    let chain = bundles.iter().map(Vec::as_slice);
+    let trust = Trust::from_chain(config.root, config.recovery, chain).map_err(|reject| {
+        CommandError::configuration(
+            reject.as_str(),
+            format!("the bundles in {} do not verify: {}", config.bundles.display(), reject.sentence()),
+            "restore the bundles folder, or correct root and recovery in controller.toml",
+        )
+    })?;
+    Ok((trust, bundles))
+}
+
+fn read_writers(config: &ControllerConfig, trust: &Trust) -> Result<Writers, CommandError> {
+    let mut writers = BTreeMap::new();
+    for (tenant, file) in &config.writers {
+        let signer = keys::read(file, keys::KeyRole::Writer)?;
+        let named = trust.writer(tenant).map(|(_, key)| key.thumbprint());
+        check_named(file, tenant.as_str(), named, signer.public_key().thumbprint())?;
+        writers.insert(tenant.clone(), signer);
+    }
+    Ok(Writers(writers))
+}
+
+fn check_named(file: &Path, who: &str, named: Option<Thumbprint>, held: Thumbprint) -> Result<(), CommandError> {
+    if named == Some(held) {
+        return Ok(());
+    }
+    Err(CommandError::configuration(
+        "key-not-in-bundle",
+        format!("{} holds a key that the newest bundle does not name for {who}", file.display()),
+        "put back the key file that belongs to this bundle, or add the bundle that names this key",
     ))
+}
+
+fn make_mailbox(config: &ControllerConfig, trust: &Trust, bundles: &[Vec<u8>]) -> Result<Mailbox, CommandError> {
+    let signer = keys::read(&config.mailbox_key, keys::KeyRole::Mailbox)?;
+    let held = signer.public_key().thumbprint();
+    let named = trust.mailboxes().iter().map(|mailbox| mailbox.key.thumbprint()).find(|named| *named == held);
+    check_named(&config.mailbox_key, "a mailbox", named, held)?;
+    let limits = ExchangeLimits {
+        mailbox: MailboxLimits {
+            bytes_max: config.limits.mailbox_bytes_max,
+            total_bytes_max: config.limits.mailboxes_bytes_max,
+            ..MailboxLimits::default()
+        },
+        hold_s_max: config.limits.hold_s_max,
+        ..ExchangeLimits::default()
+    };
+    let failed = |reject: postern_protocol::Reject| {
+        CommandError::configuration(reject.as_str(), format!("the mailbox cannot start: {}", reject.sentence()), "start again")
+    };
+    let mailbox = Mailbox::new(Arc::new(signer), limits).map_err(failed)?;
+    for bundle in bundles {
+        mailbox.post_bundle(bundle).map_err(failed)?;
+    }
+    Ok(mailbox)
+}
+
+fn start_server(config: &ControllerConfig, mailbox: Mailbox, host: ControllerHost) -> Result<Server, CommandError> {
+    let read = |file: &Path| {
+        std::fs::read(file).map_err(|error| {
+            CommandError::configuration(
+                "tls-file-unreadable",
+                format!("{} cannot be read: {error}", file.display()),
+                "correct tls.cert and tls.key in controller.toml",
+            )
+        })
+    };
+    let server = ServerConfig {
+        listen: config.listen,
+        prefix: String::new(),
+        certificate_pem: read(&config.tls.cert)?,
+        key_pem: read(&config.tls.key)?,
+        limits: ServerLimits {
+            connections_max: config.limits.connections_max,
+            source_connections_max: config.limits.source_connections_max,
+            ..ServerLimits::default()
+        },
+    };
+    Server::start(&server, mailbox, Arc::new(host)).map_err(|error| {
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        CommandError::configuration(
+            "server-start",
+            format!("{error}{}", source.unwrap_or_default()),
+            "correct listen, tls.cert or tls.key in controller.toml, or end the process that holds the address",
+        )
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::decide::seal;
 use super::member::ReportHeld;
-use super::{Ack, Context, Controller, Event, Output, Post, records};
+use super::{Ack, Context, Controller, Event, Post, records};
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
 use crate::id::{ChannelId, Plane};
 use crate::kind::{MessageKind, Role};

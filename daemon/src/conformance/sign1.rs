@@ -1,0 +1,107 @@
+//! The operation `sign1.verify`: from a raw aad back to the channel that it binds.
+//!
+//! The protocol never takes an aad from outside; it builds its own from a channel. So the aad of
+//! the request is read into a channel and must be, byte for byte, what the protocol builds from it.
+//! Refuses every other aad as a signature that does not verify.
+
+use super::operation::{Fault, Outputs, bytes, member, put, text};
+use crate::inspect::hex::from_hex;
+use postern_protocol::Reject;
+use postern_protocol::cbor::Reader;
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
+use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
+use postern_protocol::key::PublicKey;
+use postern_protocol::kind::Role;
+use postern_protocol::message::check_payload;
+use serde_json::Value as Json;
+
+/// Verifies one envelope with one key.
+///
+/// # Errors
+/// [`Fault`]: the reject of the envelope, or what is wrong with the request.
+pub(super) fn verify(request: &Json) -> Result<Outputs, Fault> {
+    let cose = bytes(request, "cose")?;
+    let key = bytes(request, "public_key")?;
+    let aad = bytes(request, "aad")?;
+    let expected = Expected {
+        role: role(text(request, "role")?)?,
+        plane: plane(member(request, "plane")?)?,
+    };
+    let revoked = revoked(request)?;
+    let is_revoked = |thumbprint: &Thumbprint| revoked.iter().any(|row| row == thumbprint.as_bytes());
+    let envelope = ReceivedEnvelope::parse_tagged(&cose)?;
+    let key = PublicKey::from_bytes(&key)?;
+    let (channel, incarnation) = place_of(&aad)?;
+    let binding = Binding::Device {
+        channel: &channel,
+        incarnation,
+    };
+    let verified = envelope.verify(expected, binding, [&key], is_revoked)?;
+    if binding.aad(verified.header().kind, expected.plane) != Some(aad) {
+        return Err(Reject::SignatureInvalid.into());
+    }
+    check_payload(&verified)?;
+    let mut outputs = Outputs::new();
+    put(&mut outputs, "message_id", verified.message_id().as_bytes());
+    Ok(outputs)
+}
+
+fn role(word: &str) -> Result<Role, Fault> {
+    match word {
+        "writer" => Ok(Role::Writer),
+        "device" => Ok(Role::Device),
+        "enrolling" => Ok(Role::Enrolling),
+        "root" => Ok(Role::Root),
+        "mailbox" => Ok(Role::Mailbox),
+        _ => Err(Fault::Unsupported("the role is not known".into())),
+    }
+}
+
+fn plane(json: &Json) -> Result<Option<Plane>, Fault> {
+    if json.is_null() {
+        return Ok(None);
+    }
+    let plane = json.as_u64().map(Plane::from_number);
+    match plane {
+        Some(Ok(plane)) => Ok(Some(plane)),
+        Some(Err(_)) | None => Err(Fault::Unsupported("plane is not 0, 1 or null".into())),
+    }
+}
+
+fn revoked(request: &Json) -> Result<Vec<Vec<u8>>, Fault> {
+    let unsupported = || Fault::Unsupported("revoked is no array of hexadecimal".into());
+    let Some(rows) = request.get("revoked").filter(|rows| !rows.is_null()) else {
+        return Ok(Vec::new());
+    };
+    rows.as_array()
+        .ok_or_else(unsupported)?
+        .iter()
+        .map(|row| row.as_str().and_then(from_hex).ok_or_else(unsupported))
+        .collect()
+}
+
+/// Reads what an aad names. What it does not name is filled in: the aad that the protocol builds
+/// then differs from the request's, unless the kind does not bind that either.
+fn place_of(aad: &[u8]) -> Result<(Channel, Incarnation), Reject> {
+    let mut root = Thumbprint::from_bytes([0; 32]);
+    let mut tenant = Tenant::parse("none")?;
+    let mut device = DeviceName::parse("none")?;
+    let mut incarnation = Incarnation::from_bytes([0; 16]);
+    // The names read before the first that is wrong are kept; the rest decides nothing.
+    let _ = (|reader: &mut Reader<'_>| -> Result<(), Reject> {
+        reader.array()?;
+        reader.text()?;
+        reader.uint()?;
+        root = Thumbprint::from_bytes(reader.bytes_of()?);
+        tenant = Tenant::parse(reader.text()?)?;
+        device = DeviceName::parse(reader.text()?)?;
+        incarnation = Incarnation::from_bytes(reader.bytes_of()?);
+        Ok(())
+    })(&mut Reader::new(aad));
+    let channel = Channel {
+        root,
+        tenant,
+        device,
+    };
+    Ok((channel, incarnation))
+}

@@ -1,0 +1,215 @@
+//! `postern device join`: one signed request, one signed answer, and the trust that it pins.
+//!
+//! The key, the incarnation and the request are durable before the request is sent, so that the
+//! same device may ask again after a crash. The secret of the join line proves itself in a MAC; it
+//! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
+
+use super::identity::{Stage, StoredIdentity};
+use super::routes::Routes;
+use crate::config::DeviceConfig;
+use crate::exit::CommandError;
+use crate::random::OsRandom;
+use crate::{keys, records};
+use base64ct::{Base64, Encoding as _};
+use postern_egress::{Dialer, Trust as TlsTrust};
+use postern_protocol::context::draw;
+use postern_protocol::device::Identity;
+use postern_protocol::enrol::{EnrolRequest, Enrolling, SealedEnrolRequest, accept_enrolled};
+use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
+use postern_protocol::id::{Channel, Incarnation};
+use postern_protocol::join_line::JoinLine;
+use postern_protocol::key::{MemorySigner, Signer as _};
+use postern_protocol::record::{Table, Write};
+use postern_protocol::reject::Reject;
+use postern_relay::store::{DiskStore, Profile, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the device calls itself in HTTP.
+const USER_AGENT: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
+
+/// What a join ended in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinReport {
+    /// The device's name.
+    pub device: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// The route that worked.
+    pub route: &'static str,
+    /// The number of the bundle that it holds.
+    pub bundle: u64,
+}
+
+/// Makes the routes to mailboxes: `urls`, trusted through the system, the configuration and the join line.
+///
+/// # Errors
+/// A CA file, proxy setting or URL that cannot be used.
+pub fn routes(
+    config: &DeviceConfig,
+    urls: &[String],
+    tls_ca: Option<&[u8]>,
+) -> Result<Routes, CommandError> {
+    let pem = tls_ca.map(pem_of);
+    let trust = TlsTrust::new(config.extra_ca_files.clone(), pem.as_deref()).map_err(|error| {
+        CommandError::configuration("tls-trust", error.to_string(), "ask for a new join line")
+    })?;
+    let dialer = Dialer::new(config.proxy.clone(), Arc::new(trust), USER_AGENT)
+        .map_err(|error| CommandError::configuration("user-agent", error.to_string(), "report this"))?;
+    Routes::new(&dialer, urls, Duration::from_secs(config.hold_s_max))
+}
+
+/// Wraps a DER certificate as PEM (RFC 7468).
+fn pem_of(der: &[u8]) -> String {
+    let text = Base64::encode_string(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+/// Enrols this device by its join line.
+///
+/// # Errors
+/// A folder that belongs to another device, a way that fails, a refusal of the controller, an
+/// answer that does not verify.
+pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, CommandError> {
+    let store = DiskStore::open(&config.store, Profile::Device)?;
+    let stored = prepare(config, line, &store)?;
+    let signer = keys::read(&config.key, keys::KeyRole::Device)?;
+    let request = EnrolRequest {
+        token: line.token,
+        device: line.device.clone(),
+        incarnation: stored.identity.incarnation,
+        nonce: draw(&mut OsRandom),
+    };
+    let sealed = request
+        .seal(line.root, &line.tenant, &line.secret, &signer)
+        .map_err(|reject| refused(reject, "ask for a new join line"))?;
+    let mut routes = routes(config, &stored.urls, stored.tls_ca.as_deref())?;
+    let frame = ask(&mut routes, &sealed).await?;
+    let report = confirm(&store, &stored, &signer, &sealed, &frame, routes.current_name())?;
+    store.close()?;
+    Ok(report)
+}
+
+/// Makes key and incarnation durable, or finds those of an earlier attempt with the same line.
+fn prepare(
+    config: &DeviceConfig,
+    line: &JoinLine,
+    store: &dyn Store,
+) -> Result<StoredIdentity, CommandError> {
+    let records = records::load(store)?;
+    let find = |stage| {
+        StoredIdentity::find(records::lend(&records), stage)
+            .map_err(|error| CommandError::from_record(&config.store, &error))
+    };
+    if let Some(joined) = find(Stage::Confirmed)? {
+        let channel = &joined.identity.channel;
+        return Err(CommandError::configuration(
+            "device-joined",
+            format!("{} is joined as {}/{}", config.dir.display(), channel.tenant, channel.device),
+            format!("postern device run --dir {}, or join in another folder", config.dir.display()),
+        ));
+    }
+    if !config.key.exists() {
+        let _signer = keys::create(&config.key, keys::KeyRole::Device, &mut OsRandom)?;
+    }
+    let channel =
+        Channel { root: line.root, tenant: line.tenant.clone(), device: line.device.clone() };
+    let pending = find(Stage::Pending)?.filter(|pending| pending.identity.channel == channel);
+    let incarnation = pending.map_or_else(
+        || Incarnation::from_bytes(draw(&mut OsRandom)),
+        |pending| pending.identity.incarnation,
+    );
+    let stored = StoredIdentity {
+        identity: Identity { channel, incarnation },
+        recovery: line.recovery,
+        urls: line.urls.clone(),
+        tls_ca: line.tls_ca.clone(),
+    };
+    let _durable = records::commit(store, vec![stored.to_write(Stage::Pending)])?;
+    Ok(stored)
+}
+
+/// Tries every way once; the first Postern answer counts.
+async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>, CommandError> {
+    let mut failures = Vec::new();
+    for _ in 0..routes.len() {
+        let Some(carrier) = routes.carrier(None) else { break };
+        match carrier.carry(sealed.frame.clone()).await {
+            Ok((frame, _)) => match frame_type(&frame) {
+                Ok(FrameType::Enrolled) => return Ok(frame),
+                Ok(FrameType::Refused) => return Err(refusal(&frame)),
+                Ok(_) | Err(_) => failures.push(format!(
+                    "{}: an answer of {} bytes that is no Postern frame ({})",
+                    routes.current_name(),
+                    frame.len(),
+                    Reject::NotPostern
+                )),
+            },
+            Err(error) => failures.push(error.to_string()),
+        }
+        routes.advance_from(carrier.way);
+    }
+    Err(CommandError::unreachable(
+        "mailbox-unreachable",
+        format!("no route reached the mailbox:\n  {}", failures.join("\n  ")),
+        "fix the hop that is named first, then join again with the same line",
+    ))
+}
+
+fn refusal(frame: &[u8]) -> CommandError {
+    let code = match PlainFrame::decode(frame, Direction::Down) {
+        Ok(PlainFrame::Refused { code, .. }) => Reject::from_code(code.into()),
+        Ok(_) | Err(_) => None,
+    };
+    refused(code.unwrap_or(Reject::NotPostern), "ask the controller's operator for a new join line")
+}
+
+fn refused(reject: Reject, next: &str) -> CommandError {
+    let message = format!("the enrolment was refused: {} ({reject})", reject.sentence());
+    CommandError::new(crate::exit::Exit::Refused, reject.as_str(), message, next)
+}
+
+/// Verifies the answer and makes identity and bundles durable in one commit.
+fn confirm(
+    store: &dyn Store,
+    stored: &StoredIdentity,
+    signer: &MemorySigner,
+    sealed: &SealedEnrolRequest,
+    frame: &[u8],
+    route: &'static str,
+) -> Result<JoinReport, CommandError> {
+    let channel = &stored.identity.channel;
+    let enrolling = Enrolling {
+        channel,
+        incarnation: stored.identity.incarnation,
+        device_key: signer.public_key().thumbprint(),
+        request: sealed.message_id,
+    };
+    let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
+    let (trust, _answer) =
+        accept_enrolled(frame, stored.recovery, &enrolling).map_err(|reject| refused(reject, next))?;
+    let Ok(PlainFrame::Enrolled { bundles, .. }) = PlainFrame::decode(frame, Direction::Down) else {
+        return Err(refused(Reject::Shape, next));
+    };
+    let mut writes = vec![stored.to_write(Stage::Confirmed)];
+    for (number, bundle) in (1_u64..).zip(bundles) {
+        let key = number.to_be_bytes().to_vec();
+        writes.push(Write { table: Table::Bundles, key, value: Some(bundle.to_vec()) });
+    }
+    let _durable = records::commit(store, writes)?;
+    Ok(JoinReport {
+        device: channel.device.as_str().to_owned(),
+        tenant: channel.tenant.as_str().to_owned(),
+        route,
+        bundle: trust.number().number(),
+    })
+}

@@ -1,0 +1,19 @@
+//! The device's process: joins once, then carries the engine's frames and applies its state.
+//!
+//! ```text
+//!   join line --join--> device.key, store (identity, bundles)
+//!   run: engine <--answers-- routes (egress) <--frames-- engine
+//!        engine --Apply--> applier (files, on_change) --Applied--> engine
+//! ```
+//!
+//! The device never listens for the network. Refuses to run with a store or key that is not its own.
+
+mod identity;
+mod join;
+mod routes;
+mod run;
+mod status;
+
+pub use identity::StoredIdentity;
+pub use join::{JoinReport, join};
+pub use run::run;
