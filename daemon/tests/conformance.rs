@@ -114,7 +114,12 @@ fn child_agrees_with_every_published_vector() {
     let mut complaints = Vec::new();
     for (_, document) in vectors() {
         let operation = document["operation"].as_str().expect("an operation");
-        for (id, test) in document["tests"].as_array().expect("tests").iter().enumerate() {
+        for (id, test) in document["tests"]
+            .as_array()
+            .expect("tests")
+            .iter()
+            .enumerate()
+        {
             if NOT_ASKED.contains(&operation) {
                 not_asked += 1;
                 continue;
@@ -136,10 +141,19 @@ fn child_agrees_with_every_published_vector() {
 #[test]
 fn child_survives_what_is_no_request() {
     let mut runner = Runner::start();
-    for nonsense in [json!(3), json!([]), json!({}), json!({"op": "x"}), json!({"op": "cbor.check"})] {
+    for nonsense in [
+        json!(3),
+        json!([]),
+        json!({}),
+        json!({"op": "x"}),
+        json!({"op": "cbor.check"}),
+    ] {
         assert_eq!(runner.ask(&nonsense)["result"], "unsupported");
     }
     let request = json!({"op": "cbor.check", "id": "last", "input": "00"});
-    assert_eq!(runner.ask(&request), json!({"id": "last", "result": "valid"}));
+    assert_eq!(
+        runner.ask(&request),
+        json!({"id": "last", "result": "valid"})
+    );
     runner.end();
 }

@@ -80,7 +80,11 @@ fn parse(request: &Json) -> Result<Outputs, Fault> {
         "up" => Direction::Up,
         "down" => Direction::Down,
         "file" => Direction::File,
-        _ => return Err(Fault::Unsupported("direction is not up, down or file".into())),
+        _ => {
+            return Err(Fault::Unsupported(
+                "direction is not up, down or file".into(),
+            ));
+        }
     };
     if !frame_type(&input)?.is_in_session() {
         PlainFrame::decode(&input, direction)?;

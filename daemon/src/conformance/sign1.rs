@@ -28,7 +28,8 @@ pub(super) fn verify(request: &Json) -> Result<Outputs, Fault> {
         plane: plane(member(request, "plane")?)?,
     };
     let revoked = revoked(request)?;
-    let is_revoked = |thumbprint: &Thumbprint| revoked.iter().any(|row| row == thumbprint.as_bytes());
+    let is_revoked =
+        |thumbprint: &Thumbprint| revoked.iter().any(|row| row == thumbprint.as_bytes());
     let envelope = ReceivedEnvelope::parse_tagged(&cose)?;
     let key = PublicKey::from_bytes(&key)?;
     let (channel, incarnation) = place_of(&aad)?;

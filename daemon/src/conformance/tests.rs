@@ -34,25 +34,71 @@ fn request_of_known_operation_is_valid() {
 
 #[test]
 fn id_of_any_type_comes_back() {
-    for id in [json!(7), json!("seven"), json!(null), json!([1, {"a": 2}]), json!(1.5)] {
-        check(&json!({"op": "cbor.check", "id": id, "input": "00"}), &id, "valid", None);
+    for id in [
+        json!(7),
+        json!("seven"),
+        json!(null),
+        json!([1, {"a": 2}]),
+        json!(1.5),
+    ] {
+        check(
+            &json!({"op": "cbor.check", "id": id, "input": "00"}),
+            &id,
+            "valid",
+            None,
+        );
     }
-    check(&json!({"op": "cbor.check", "input": "00"}), &Json::Null, "valid", None);
+    check(
+        &json!({"op": "cbor.check", "input": "00"}),
+        &Json::Null,
+        "valid",
+        None,
+    );
 }
 
 #[test]
 fn input_that_breaks_a_rule_is_invalid_by_name() {
     let cases = [
-        (json!({"op": "cbor.check", "id": 1, "input": "1817"}), "cbor-not-shortest"),
-        (json!({"op": "ed25519.verify", "id": 1, "public_key": "00", "message": "", "signature": ""}), "key-refused"),
-        (json!({"op": "state.digest", "id": 1, "state": {"/": 1}}), "path-invalid"),
-        (json!({"op": "state.digest", "id": 1, "state": {"a": [1]}}), "value-invalid"),
-        (json!({"op": "state.digest", "id": 1, "state": {"a": {"set": 1}}}), "value-invalid"),
-        (json!({"op": "state.digest", "id": 1, "state": {"a": {"float": "7ff8000000000000"}}}), "value-invalid"),
-        (json!({"op": "state.digest", "id": 1, "state": {"a": {"int": "18446744073709551616"}}}), "value-invalid"),
-        (json!({"op": "frame.parse", "id": 1, "input": "63", "direction": "up"}), "frame-unknown"),
-        (json!({"op": "frame.parse", "id": 1, "input": "1201", "direction": "down"}), "frame-direction"),
-        (json!({"op": "sign1.verify", "id": 1, "cose": "", "public_key": "", "aad": "", "role": "root", "plane": null}), "cbor-truncated"),
+        (
+            json!({"op": "cbor.check", "id": 1, "input": "1817"}),
+            "cbor-not-shortest",
+        ),
+        (
+            json!({"op": "ed25519.verify", "id": 1, "public_key": "00", "message": "", "signature": ""}),
+            "key-refused",
+        ),
+        (
+            json!({"op": "state.digest", "id": 1, "state": {"/": 1}}),
+            "path-invalid",
+        ),
+        (
+            json!({"op": "state.digest", "id": 1, "state": {"a": [1]}}),
+            "value-invalid",
+        ),
+        (
+            json!({"op": "state.digest", "id": 1, "state": {"a": {"set": 1}}}),
+            "value-invalid",
+        ),
+        (
+            json!({"op": "state.digest", "id": 1, "state": {"a": {"float": "7ff8000000000000"}}}),
+            "value-invalid",
+        ),
+        (
+            json!({"op": "state.digest", "id": 1, "state": {"a": {"int": "18446744073709551616"}}}),
+            "value-invalid",
+        ),
+        (
+            json!({"op": "frame.parse", "id": 1, "input": "63", "direction": "up"}),
+            "frame-unknown",
+        ),
+        (
+            json!({"op": "frame.parse", "id": 1, "input": "1201", "direction": "down"}),
+            "frame-direction",
+        ),
+        (
+            json!({"op": "sign1.verify", "id": 1, "cose": "", "public_key": "", "aad": "", "role": "root", "plane": null}),
+            "cbor-truncated",
+        ),
     ];
     for (request, error) in cases {
         check(&request, &json!(1), "invalid", Some(error));
@@ -86,7 +132,14 @@ fn request_that_is_wrong_itself_is_unsupported() {
 #[test]
 fn broken_line_is_answered_and_the_next_one_too() {
     let good = r#"{"op":"cbor.check","id":2,"input":"00"}"#;
-    for broken in ["{", "nonsense", "{\"op\":\"cbor.check\",\"id\":1", "\u{0}", "[]", "3"] {
+    for broken in [
+        "{",
+        "nonsense",
+        "{\"op\":\"cbor.check\",\"id\":1",
+        "\u{0}",
+        "[]",
+        "3",
+    ] {
         let answers = ask(format!("{broken}\n\n{good}\n").as_bytes());
         assert_eq!(answers.len(), 2, "{broken}");
         assert_eq!(answers[0]["result"], "unsupported");

@@ -46,8 +46,8 @@ fn typed(form: &str, json: &Json, inner: &Json) -> Result<Value, Fault> {
             Ok(Value::Float(Finite::new(f64::from_be_bytes(bits))?))
         }
         "reference" => {
-            let digest = <[u8; 32]>::try_from(bytes(inner, "digest")?)
-                .map_err(|_| Reject::ValueInvalid)?;
+            let digest =
+                <[u8; 32]>::try_from(bytes(inner, "digest")?).map_err(|_| Reject::ValueInvalid)?;
             Ok(Value::Reference(Reference {
                 digest: Digest::from_bytes(digest),
                 size_bytes: u64::try_from(size(inner)?.number())

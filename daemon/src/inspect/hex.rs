@@ -19,7 +19,11 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
+    let nibble = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|n| u8::try_from(n).ok())
+    };
     pairs
         .iter()
         .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
