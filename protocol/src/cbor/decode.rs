@@ -65,6 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Tells what the next item is. # Errors: `cbor-truncated` at the end of the input.
+    #[inline]
     pub fn peek(&self) -> Result<Kind, Reject> {
         let first = *self.input.get(self.position).ok_or(Reject::CborTruncated)?;
         Ok(match first {
@@ -81,6 +82,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8], Reject> {
         let end = self
             .position
@@ -94,6 +96,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn take_array<const N: usize>(&mut self) -> Result<[u8; N], Reject> {
         let taken = self.take(N)?;
         <[u8; N]>::try_from(taken).map_err(|_| Reject::CborTruncated)
@@ -132,6 +135,7 @@ impl<'a> Reader<'a> {
         self.head().map(|(_, argument)| argument)
     }
 
+    #[inline]
     fn length_of(&mut self, major: u8) -> Result<usize, Reject> {
         let length = self.head_of(major)?;
         usize::try_from(length).map_err(|_| Reject::CborTruncated)
@@ -310,6 +314,17 @@ impl<'a> Reader<'a> {
             _ => return Err(Reject::CborMapKey),
         }
         Ok(self.input.get(start..self.position).unwrap_or_default())
+    }
+
+    /// Reads a text key under `order` as bytes that may not be UTF-8: for callers whose own grammar
+    /// is ASCII. # Errors: `shape` for another type, key order, or the CBOR reject.
+    #[inline]
+    pub(crate) fn text_key_bytes(&mut self, order: &mut KeyOrder<'a>) -> Result<&'a [u8], Reject> {
+        let start = self.position;
+        let length = self.length_of(3)?;
+        let bytes = self.take(length)?;
+        order.check(self.input.get(start..self.position).unwrap_or_default())?;
+        Ok(bytes)
     }
 
     /// Reads a text key under `order`. # Errors: `shape` for another type, key order, or the CBOR reject.

@@ -19,11 +19,11 @@ pub struct Expected {
 }
 
 /// A message whose signature, signer, kind, plane and channel are right.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Verified<'a> {
     header: Header,
     payload: &'a [u8],
-    message_id: MessageId,
+    to_be_signed: Vec<u8>,
     signer: Thumbprint,
     bytes: &'a [u8],
 }
@@ -41,10 +41,11 @@ impl<'a> Verified<'a> {
         self.payload
     }
 
-    /// The message's identity.
+    /// Computes the message's identity: one hash over what is signed. Most deltas never need it,
+    /// and in software the hash costs as much as the signature.
     #[must_use]
-    pub const fn message_id(&self) -> MessageId {
-        self.message_id
+    pub fn message_id(&self) -> MessageId {
+        message_id(&self.to_be_signed)
     }
 
     /// The key that signed.
@@ -95,7 +96,7 @@ impl<'a> ReceivedEnvelope<'a> {
                 continue;
             }
             match key.verify(&to_be_signed, self.signature) {
-                Ok(()) => return Ok(self.verified(key.thumbprint(), &to_be_signed)),
+                Ok(()) => return Ok(self.verified(key.thumbprint(), to_be_signed)),
                 Err(reject) => refusal = reject,
             }
         }
@@ -111,11 +112,11 @@ impl<'a> ReceivedEnvelope<'a> {
         Some(message_id(&to_be_signed))
     }
 
-    fn verified(&self, signer: Thumbprint, to_be_signed: &[u8]) -> Verified<'a> {
+    fn verified(&self, signer: Thumbprint, to_be_signed: Vec<u8>) -> Verified<'a> {
         Verified {
             header: self.header,
             payload: self.payload,
-            message_id: message_id(to_be_signed),
+            to_be_signed,
             signer,
             bytes: self.bytes,
         }

@@ -3,7 +3,7 @@
 //! [`DeltaView`] is a delta that was checked but not copied: the receiving side reads paths and
 //! values out of the message itself. [`Delta`] is the owned form that the writer makes.
 
-use super::path::{Path, check_path, encoded_order};
+use super::path::{Path, check_path, check_path_bytes, encoded_order};
 use super::value::{Value, ValueView};
 use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
 use crate::reject::Reject;
@@ -38,7 +38,7 @@ impl<'a> DeltaView<'a> {
         let set_start = reader.position();
         let mut order = KeyOrder::new();
         for _ in 0..set_length {
-            check_path(reader.text_key(&mut order)?)?;
+            check_path_bytes(reader.text_key_bytes(&mut order)?)?;
             ValueView::decode(reader)?;
         }
         let mut view = Self {

@@ -54,33 +54,66 @@ impl fmt::Display for Path {
 
 /// Checks a path without keeping it (spec: #paths). # Errors: `path-invalid`.
 pub fn check_path(text: &str) -> Result<(), Reject> {
-    if text.len() > PATH_BYTES_MAX {
+    check_path_bytes(text.as_bytes())
+}
+
+/// Checks the bytes of a path; bytes that pass are ASCII. # Errors: `path-invalid`.
+///
+/// A segment that holds a letter is told apart from `.`, `..` and the empty one by counting:
+/// this runs for every key of every delta.
+pub(super) fn check_path_bytes(path: &[u8]) -> Result<(), Reject> {
+    if path.len() > PATH_BYTES_MAX {
         return Err(Reject::PathInvalid);
     }
-    let mut segment = Segment::Empty;
-    for byte in text.bytes() {
-        segment = match (byte, segment) {
-            (b'/', Segment::Named) => Segment::Empty,
-            (b'.', Segment::Empty) => Segment::Dot,
-            (b'.', Segment::Dot) => Segment::DotDot,
-            (b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-', _) => Segment::Named,
-            _ => return Err(Reject::PathInvalid),
-        };
+    // Bytes of the current segment, and how many of them are dots.
+    let (mut length, mut dots) = (0_u16, 0_u16);
+    for &byte in path {
+        match CLASSES.get(usize::from(byte)) {
+            Some(Class::Letter) => length += 1,
+            Some(Class::Dot) => (length, dots) = (length + 1, dots + 1),
+            Some(Class::Slash) if is_segment(length, dots) => (length, dots) = (0, 0),
+            Some(Class::Slash | Class::Other) | None => return Err(Reject::PathInvalid),
+        }
     }
-    match segment {
-        Segment::Named => Ok(()),
-        Segment::Empty | Segment::Dot | Segment::DotDot => Err(Reject::PathInvalid),
+    if is_segment(length, dots) {
+        Ok(())
+    } else {
+        Err(Reject::PathInvalid)
     }
 }
 
-/// What the bytes since the last `/` are so far.
-#[derive(Clone, Copy)]
-enum Segment {
-    Empty,
-    Dot,
-    DotDot,
-    Named,
+const fn is_segment(length: u16, dots: u16) -> bool {
+    length > 2 || length > dots
 }
+
+/// What a byte is to a path.
+#[derive(Clone, Copy)]
+enum Class {
+    Letter,
+    Dot,
+    Slash,
+    Other,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a u8 is always inside, and this is evaluated by the compiler"
+        )]
+        let class = &mut classes[byte as usize];
+        *class = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => Class::Letter,
+            b'.' => Class::Dot,
+            b'/' => Class::Slash,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
 
 /// Returns the text before the first `/` of a valid path, or the empty text.
 pub(super) fn section_of(path: &str) -> &str {
