@@ -3,6 +3,7 @@
 //! A script decides by the code, a person reads `error:` and `next:`, a program reads the same as
 //! JSON. Refuses errors without a next step.
 
+use postern_protocol::Reject;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -140,6 +141,13 @@ impl CommandError {
         next: impl Into<String>,
     ) -> Self {
         Self::new(Exit::Store, name, message, next)
+    }
+
+    /// Wraps a named refusal.
+    #[must_use]
+    pub fn refused(reject: Reject, next: &str) -> Self {
+        let message = format!("refused: {} ({reject})", reject.sentence());
+        Self::new(Exit::Refused, reject.as_str(), message, next)
     }
 
     /// Returns the error as one JSON object: `{"error":{"name","message","next"}}`.

@@ -16,12 +16,18 @@ pub fn check_level(level: &str) -> Result<(), String> {
 
 fn parse(level: &str) -> Result<EnvFilter, String> {
     let refused = |reason: String| {
-        format!("must be error, warn, info, debug, trace or a filter such as \"info,postern_egress=debug\", not \"{level}\"{reason}")
+        format!(
+            "must be error, warn, info, debug, trace or a filter such as \"info,postern_egress=debug\", not \"{level}\"{reason}"
+        )
     };
     // A single misspelt word would otherwise be taken for the name of a module.
     let is_target = |part: &str| part.contains('=') || part.contains("::");
     let is_level = |part: &str| part.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    if level.is_empty() || !level.split(',').all(|part| is_target(part) || is_level(part)) {
+    if level.is_empty()
+        || !level
+            .split(',')
+            .all(|part| is_target(part) || is_level(part))
+    {
         return Err(refused(String::new()));
     }
     EnvFilter::builder()

@@ -219,7 +219,10 @@ fn quoted(text: &str) -> String {
 
 fn read_listen(root: &mut Section<'_, '_>) -> Option<SocketAddr> {
     let Some(text) = root.text("listen") else {
-        root.missing("listen", "write an address and a port, such as listen = \"0.0.0.0:8443\"");
+        root.missing(
+            "listen",
+            "write an address and a port, such as listen = \"0.0.0.0:8443\"",
+        );
         return None;
     };
     let parsed = text.value.parse().ok();
@@ -235,16 +238,27 @@ fn read_listen(root: &mut Section<'_, '_>) -> Option<SocketAddr> {
 
 fn read_urls(root: &mut Section<'_, '_>) -> Option<Vec<String>> {
     let Some(Placed { value: urls, line }) = root.texts("urls") else {
-        root.missing("urls", "write urls = [\"https://host:port\"] as devices reach this controller");
+        root.missing(
+            "urls",
+            "write urls = [\"https://host:port\"] as devices reach this controller",
+        );
         return None;
     };
     if !(1..=URLS_MAX).contains(&urls.len()) {
-        root.refuse(line, "urls", format!("must hold 1 to {URLS_MAX} URLs, not {}", urls.len()));
+        root.refuse(
+            line,
+            "urls",
+            format!("must hold 1 to {URLS_MAX} URLs, not {}", urls.len()),
+        );
         return None;
     }
     for url in &urls {
         if let Err(reason) = check_url(&url.value) {
-            root.refuse(url.line, "urls", format!("\"{}\" is refused: {reason}", url.value));
+            root.refuse(
+                url.line,
+                "urls",
+                format!("\"{}\" is refused: {reason}", url.value),
+            );
         }
     }
     Some(urls.into_iter().map(|url| url.value).collect())
@@ -258,7 +272,9 @@ pub fn check_url(url: &str) -> Result<(), String> {
     if url.len() > URL_BYTES_MAX {
         return Err(format!("it is longer than {URL_BYTES_MAX} bytes"));
     }
-    MailboxUrl::parse(url).map(|_| ()).map_err(|error| error.to_string())
+    MailboxUrl::parse(url)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 fn read_tls(dir: &Path, root: &mut Section<'_, '_>) -> Option<ServerTls> {
@@ -272,19 +288,30 @@ fn read_tls(dir: &Path, root: &mut Section<'_, '_>) -> Option<ServerTls> {
         }
     }
     section.finish();
-    Some(ServerTls { cert: cert?, key: key?, ca })
+    Some(ServerTls {
+        cert: cert?,
+        key: key?,
+        ca,
+    })
 }
 
 fn read_trust(root: &mut Section<'_, '_>) -> Option<(Thumbprint, Thumbprint)> {
     let mut section = root.section("trust");
     let mut thumbprint = |key: &str| {
         let Some(text) = section.text(key) else {
-            section.missing(key, "copy it from the output of `controller init` or from a backup");
+            section.missing(
+                key,
+                "copy it from the output of `controller init` or from a backup",
+            );
             return None;
         };
         let parsed = parse_thumbprint(&text.value);
         if parsed.is_none() {
-            section.refuse(text.line, key, "must be 64 hexadecimal digits, as `controller init` wrote them");
+            section.refuse(
+                text.line,
+                key,
+                "must be 64 hexadecimal digits, as `controller init` wrote them",
+            );
         }
         parsed
     };
@@ -338,18 +365,34 @@ fn read_bounds(dir: &Path, root: &mut Section<'_, '_>) -> (Option<PathBuf>, Cont
     let mut mailbox = root.section("mailbox");
     let key = path_in(dir, &mut mailbox, "key_file");
     if key.is_none() {
-        mailbox.missing("key_file", "name the mailbox key file, such as \"mailbox.key\"");
+        mailbox.missing(
+            "key_file",
+            "name the mailbox key file, such as \"mailbox.key\"",
+        );
     }
     let least = wide(MAILBOX_BYTES_MAX);
-    let bytes = mailbox.uint("bytes_max", least..=1 << 30, wide(default.mailbox_bytes_max));
-    let total =
-        mailbox.uint("total_bytes_max", least..=1 << 40, wide(default.mailboxes_bytes_max));
+    let bytes = mailbox.uint(
+        "bytes_max",
+        least..=1 << 30,
+        wide(default.mailbox_bytes_max),
+    );
+    let total = mailbox.uint(
+        "total_bytes_max",
+        least..=1 << 40,
+        wide(default.mailboxes_bytes_max),
+    );
     mailbox.finish();
     let mut server = root.section("server");
-    let connections =
-        server.uint("connections_max", 1..=1_000_000, wide(default.connections_max));
-    let source =
-        server.uint("source_connections_max", 1..=1_000_000, wide(default.source_connections_max));
+    let connections = server.uint(
+        "connections_max",
+        1..=1_000_000,
+        wide(default.connections_max),
+    );
+    let source = server.uint(
+        "source_connections_max",
+        1..=1_000_000,
+        wide(default.source_connections_max),
+    );
     let hold_s_max = server.uint("hold_s_max", 5..=HOLD_S_MAX, default.hold_s_max);
     server.finish();
     let limits = ControllerLimits {
@@ -375,7 +418,8 @@ const TLS: &str = "
 [tls]
 # Certificate chain (leaf first) and private key of the HTTPS server, PEM.
 ";
-const CA: &str = "# CA certificate that join lines carry. Leave it out when devices trust the issuer anyway.\n";
+const CA: &str =
+    "# CA certificate that join lines carry. Leave it out when devices trust the issuer anyway.\n";
 const TRUST: &str = "
 [trust]
 # Thumbprints of the first root key and of the first recovery key: the identity of this trust

@@ -142,7 +142,10 @@ impl DeviceConfig {
 }
 
 fn default_hold_s() -> u64 {
-    HOLD_RUNGS_S.get(HOLD_CEILING_RUNG).copied().unwrap_or(HOLD_S_MIN)
+    HOLD_RUNGS_S
+        .get(HOLD_CEILING_RUNG)
+        .copied()
+        .unwrap_or(HOLD_S_MIN)
 }
 
 fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
@@ -212,9 +215,11 @@ fn place(
         ProxyConfigError::Url { setting, reason } if setting.ends_with("proxy.url") => {
             (url_line, "url", format!("is refused (PST-C01): {reason}"))
         }
-        ProxyConfigError::NoProxy { setting, reason } if setting.ends_with("proxy.no_proxy") => {
-            (list_line, "no_proxy", format!("is refused (PST-C01): {reason}"))
-        }
+        ProxyConfigError::NoProxy { setting, reason } if setting.ends_with("proxy.no_proxy") => (
+            list_line,
+            "no_proxy",
+            format!("is refused (PST-C01): {reason}"),
+        ),
         ProxyConfigError::TwoSecrets { .. } => (
             url_line,
             "url",
@@ -241,12 +246,19 @@ fn read_on_change(root: &mut Section<'_, '_>) -> Option<OnChange> {
     let command = section.texts("command");
     let time_limit_s = section.uint("time_limit_s", 1..=TIME_LIMIT_S_MAX, TIME_LIMIT_S);
     if section.is_present() && command.is_none() {
-        section.missing("command", "write command = [\"/path/to/program\", \"argument\"]");
+        section.missing(
+            "command",
+            "write command = [\"/path/to/program\", \"argument\"]",
+        );
     }
     let command = command.and_then(|command| {
         let words: Vec<_> = command.value.into_iter().map(|word| word.value).collect();
         if words.first().is_none_or(String::is_empty) {
-            section.refuse(command.line, "command", "must begin with a program, such as [\"/usr/bin/true\"]");
+            section.refuse(
+                command.line,
+                "command",
+                "must begin with a program, such as [\"/usr/bin/true\"]",
+            );
             return None;
         }
         Some(words)

@@ -15,7 +15,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-pub use controller::{ControllerConfig, ControllerLimits, NewController, ServerTls};
+pub use controller::{ControllerConfig, ControllerLimits, NewController, ServerTls, check_url};
 pub use device::{DeviceConfig, OnChange};
 pub use reader::ConfigError;
 

@@ -155,8 +155,15 @@ impl<'d, 'a> Section<'d, 'a> {
         let text = self.text(key)?;
         let found = choices.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let what = format!("must be one of {}, not \"{}\"", words.join(", "), text.value);
+            let words: Vec<_> = choices
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            let what = format!(
+                "must be one of {}, not \"{}\"",
+                words.join(", "),
+                text.value
+            );
             self.refuse(text.line, key, what);
         }
         found.map(|(_, choice)| *choice)
@@ -361,7 +368,10 @@ pub fn read_file(file: &Path, missing: &str) -> Result<String, ConfigError> {
     })?;
     if metadata.len() > CONFIG_BYTES_MAX {
         let reason = format!("larger than {CONFIG_BYTES_MAX} bytes");
-        return Err(unreadable(reason, "this is no configuration file of Postern"));
+        return Err(unreadable(
+            reason,
+            "this is no configuration file of Postern",
+        ));
     }
     let bytes = std::fs::read(file)
         .map_err(|error| unreadable(error.to_string(), "make the file readable"))?;

@@ -25,10 +25,8 @@ fn distance(left: &str, right: &str) -> usize {
         for (j, r) in right.iter().enumerate() {
             let replaced = at(&last, j) + usize::from(l != r);
             let mut best = replaced.min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let is_swap = i > 0
-                && j > 0
-                && left.get(i - 1) == Some(r)
-                && right.get(j - 1) == Some(l);
+            let is_swap =
+                i > 0 && j > 0 && left.get(i - 1) == Some(r) && right.get(j - 1) == Some(l);
             if is_swap {
                 best = best.min(at(&before_last, j - 1) + 1);
             }

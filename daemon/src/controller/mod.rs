@@ -3,6 +3,7 @@
 //! Root keys are used once, by `init`; a running controller holds writer and mailbox keys only.
 
 pub mod driver;
+mod certificate;
 mod host;
 pub mod init;
 pub mod run;

@@ -202,18 +202,14 @@ pub fn read(path: &Path, role: KeyRole) -> Result<MemorySigner, KeyFileError> {
     if words.next() != Some(KEY_FILE_PREFIX) {
         return Err(shape("it does not begin with postern-key-1"));
     }
-    let found = words
-        .next()
-        .ok_or_else(|| shape("the role is missing"))?;
+    let found = words.next().ok_or_else(|| shape("the role is missing"))?;
     if found != role.as_str() {
         return Err(KeyFileError::Role {
             path: path.into(),
             role,
         });
     }
-    let encoded = words
-        .next()
-        .ok_or_else(|| shape("the seed is missing"))?;
+    let encoded = words.next().ok_or_else(|| shape("the seed is missing"))?;
     if words.next().is_some() {
         return Err(shape("something follows the seed"));
     }
