@@ -131,12 +131,10 @@ pub(crate) fn collect_errors(json: &Json, seen: &mut BTreeSet<String>) {
         Json::Array(items) => items.iter().for_each(|item| collect_errors(item, seen)),
         Json::Object(members) => {
             for (name, item) in members {
-                match item {
-                    Json::String(error) if name == "error" => {
-                        seen.insert(error.clone());
-                    }
-                    _ => collect_errors(item, seen),
+                if let Some(error) = item.as_str().filter(|_| name == "error") {
+                    seen.insert(error.to_owned());
                 }
+                collect_errors(item, seen);
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
