@@ -44,6 +44,8 @@ pub const SESSIONS_MAX: usize = 2 * HOLDS_MAX;
 /// Milliseconds that the host may take to make a post durable before the device is told to try
 /// again. Arbitrary: far above a commit on a bad disk, below the shortest proxy timeout (30 s).
 pub const HOST_ANSWER_MS_MAX: u64 = 20_000;
+/// Calls to the host at once. A host that hangs must not gather tasks without bound.
+pub const HOST_CALLS_MAX: usize = 1_024;
 /// Least milliseconds of a randomised retry hint; the most is three times that, so that
 /// even clients without jitter of their own spread out.
 pub const RETRY_MS_BASE: u64 = 2_000;

@@ -6,7 +6,7 @@
 
 use super::clock::after_ms;
 use super::events::Event;
-use super::host::Host;
+use super::host::{Host, HostAnswer};
 use super::mailbox::{Mailbox, Place};
 use super::random;
 use crate::exchange::{Handled, Held, Post, Step};
@@ -17,6 +17,8 @@ use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
 use postern_protocol::id::ChannelId;
 use postern_protocol::session::ReceivedHello;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Limits that stand before any key operation.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub(super) struct Answerer {
     pub(super) host: Arc<dyn Host>,
     pub(super) gates: Arc<Mutex<Gates>>,
     pub(super) holds_max: usize,
+    /// Calls to the host under way.
+    pub(super) host_calls: Arc<Semaphore>,
 }
 
 /// Who is asking, as far as it is known.
@@ -165,7 +169,32 @@ impl Answerer {
     }
 
     async fn answer_enrol(&self, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
-        within_time(self.host.enrol(frame)).await
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
+        self.ask_host(deadline, |host| host.enrol(frame)).await
+    }
+
+    /// Asks the host, in a task of its own: a client that hangs up never cuts a commit in half.
+    pub(super) async fn ask_host<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
+    ) -> Result<T, Reject> {
+        let calls = Arc::clone(&self.host_calls);
+        let place = calls.try_acquire_owned().map_err(|_| Reject::Overloaded)?;
+        let work = call(self.host.as_ref());
+        let task = tokio::spawn(async move {
+            let answer = work.await;
+            drop(place);
+            answer
+        });
+        match tokio::time::timeout_at(deadline, task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the host did not answer");
+                Err(Reject::Overloaded)
+            }
+            Err(_) => Err(Reject::Overloaded),
+        }
     }
 
     async fn answer_in_session(&self, mut asker: Asker, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
@@ -235,9 +264,15 @@ impl Answerer {
 
     async fn answer_post(&self, asker: Asker, mut post: Post) -> Result<Vec<u8>, Reject> {
         let mut refused = std::mem::take(&mut post.refused);
+        // One deadline for the whole post: a slow host costs the device one wait, not one per item.
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
         for item in std::mem::take(&mut post.items) {
-            let taken = self.host.posted(post.channel, item.plane, item.envelope);
-            if let Err(reject) = within_time(taken).await {
+            let taken = self
+                .ask_host(deadline, |host| {
+                    host.posted(post.channel, item.plane, item.envelope)
+                })
+                .await;
+            if let Err(reject) = taken {
                 refused.push((item.index, reject));
             }
         }
@@ -251,18 +286,5 @@ impl Answerer {
         }
         let state = self.mailbox.lock();
         state.exchanges.answer_post(&post, &refused, retry_ms)
-    }
-}
-
-/// Waits for the host, in a task of its own: a client that hangs up never cuts a commit in half.
-async fn within_time<T: Send + 'static>(work: super::host::HostAnswer<T>) -> Result<T, Reject> {
-    let task = tokio::spawn(work);
-    match tokio::time::timeout_at(after_ms(HOST_ANSWER_MS_MAX), task).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the host did not answer");
-            Err(Reject::Overloaded)
-        }
-        Err(_) => Err(Reject::Overloaded),
     }
 }

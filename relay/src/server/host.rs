@@ -1,7 +1,8 @@
 //! What the process that embeds the server must know and do: admit, enrol, take reports.
 //!
 //! The server never calls the host while it holds a lock, so the host may post to the mailbox
-//! from within. Calls may be dropped half-way only when the server is dropped. Refuses to answer
+//! from within. Each call runs in a task of its own and is never
+//! dropped half-way, except with the runtime. Refuses to answer
 //! a device before the host has answered.
 
 use crate::exchange::AdmittedDevice;
@@ -14,6 +15,10 @@ use std::pin::Pin;
 pub type HostAnswer<T> = Pin<Box<dyn Future<Output = Result<T, Reject>> + Send>>;
 
 /// The process that embeds the server: the controller, or a relay with its documents.
+///
+/// When a device is enrolled again, removed or revoked, the host also calls
+/// [`Mailbox::remove`](super::Mailbox::remove) or [`Mailbox::close_sessions`](super::Mailbox::close_sessions):
+/// admission is asked for at the hello only.
 pub trait Host: Send + Sync + 'static {
     /// Returns the devices with this channel id that may open a session, at most 4. A key that
     /// the bundle revokes is left out. Called for every hello that the limiter lets pass: it must be quick.

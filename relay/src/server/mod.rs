@@ -29,7 +29,7 @@ pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;
 
 use crate::limiter::{Gate, Limiter};
-use crate::limits::{BACKLOG, BODIES_BYTES_MAX, SWEEP_MS};
+use crate::limits::{BACKLOG, HOST_CALLS_MAX, SWEEP_MS};
 use answer::{Answerer, Gates};
 use clock::after_ms;
 use connection::{Counts, Shared};
@@ -114,10 +114,11 @@ impl Server {
                     host,
                     gates: Arc::new(Mutex::new(gates)),
                     holds_max: config.limits.holds_max,
+                    host_calls: Arc::new(Semaphore::new(HOST_CALLS_MAX)),
                 },
                 limits: config.limits,
                 path,
-                bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+                bodies: Arc::new(Semaphore::new(config.limits.bodies_bytes_max)),
             },
             tls: Mutex::new(tls),
             counts: Mutex::new(Counts::default()),

@@ -26,6 +26,8 @@ pub struct ServerLimits {
     pub body_grace_ms: u64,
     /// Least bytes per second of a body after the grace.
     pub body_bytes_per_s_min: u64,
+    /// Bytes of all bodies being read at once.
+    pub bodies_bytes_max: usize,
     /// Milliseconds for which a connection without a request is kept.
     pub idle_ms_max: u64,
     /// Milliseconds that a closing connection has to take its last answer.
@@ -54,6 +56,7 @@ impl Default for ServerLimits {
             header_ms_max: default::HEADER_MS_MAX,
             body_grace_ms: default::BODY_GRACE_MS,
             body_bytes_per_s_min: default::BODY_BYTES_PER_S_MIN,
+            bodies_bytes_max: default::BODIES_BYTES_MAX,
             idle_ms_max: default::IDLE_MS_MAX,
             close_ms_max: default::CLOSE_MS_MAX,
         }

@@ -67,6 +67,24 @@ async fn garbage_beyond_the_source_rate_is_told_to_come_later() {
 }
 
 #[tokio::test]
+async fn bodies_beyond_the_memory_are_told_to_come_later() {
+    let limits = ServerLimits {
+        bodies_bytes_max: 1,
+        ..ServerLimits::default()
+    };
+    let running = start_with(limits, None);
+    for _ in 0..2 {
+        let mut client = running.site.h2().await;
+        let answered = client.try_post(ROUTE, ask()).await.unwrap();
+        assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answered.retry_after.is_some_and(|seconds| seconds >= 1));
+    }
+    let mut client = running.site.h1().await;
+    let answered = client.try_post(ROUTE, vec![18]).await.unwrap();
+    assert_eq!(answered.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn connections_beyond_the_cap_are_closed_and_counted() {
     let check = async |limits: ServerLimits, expected: ConnectionRefusal| {
         let running = start_with(limits, None);

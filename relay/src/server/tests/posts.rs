@@ -1,11 +1,14 @@
 use super::{start, start_with};
-use crate::fixtures::{answer, post, report, report_ack};
-use crate::server::ServerLimits;
+use crate::fixtures::{answer, channel_id, post, report, report_ack};
+use crate::limits::HOST_ANSWER_MS_MAX;
+use crate::server::answer::Answerer;
 use crate::server::tests::client::refusal;
+use crate::server::{Host, ServerLimits};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// An enrol frame whose request is any envelope.
@@ -52,6 +55,33 @@ async fn report_of_a_client_that_hangs_up_is_still_taken() {
     while running.durable.available_permits() != 0 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
+    let running = start();
+    let (seen, _kept) = tokio::sync::mpsc::unbounded_channel();
+    let host = super::TestHost {
+        durable: running.durable.clone(),
+        seen,
+        refusal: None,
+    };
+    let answerer = running.server.shared.service.answerer.clone();
+    let deadline = crate::server::clock::after_ms(HOST_ANSWER_MS_MAX);
+    let host: Arc<dyn Host> = Arc::new(host);
+    let answerer = Answerer { host, ..answerer };
+    let taken = answerer
+        .ask_host(deadline, |host| {
+            host.posted(channel_id(), None, report(1, 1))
+        })
+        .await;
+    assert_eq!(taken, Err(Reject::Overloaded));
+    let full = Answerer {
+        host_calls: Arc::new(tokio::sync::Semaphore::new(0)),
+        ..answerer
+    };
+    let taken = full.ask_host(deadline, |host| host.enrol(Vec::new())).await;
+    assert_eq!(taken, Err(Reject::Overloaded));
 }
 
 #[tokio::test]

@@ -2,6 +2,9 @@
 //!
 //! Refuses to name devices, sources or channels: those are for events and logs.
 
+#[cfg(test)]
+mod tests;
+
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
 use std::sync::atomic::{AtomicU64, Ordering};
