@@ -95,6 +95,7 @@ fn spawn(on_change: &OnChange, request: &Request<'_>) -> std::io::Result<Child> 
         .args(arguments)
         .env("POSTERN_EPOCH", request.revision.epoch.to_string())
         .env("POSTERN_SEQ", request.revision.seq.to_string())
+        .env("POSTERN_FOLDER", request.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -112,7 +112,7 @@ impl Folder {
         self.check_current()?;
         self.remove_unfinished()?;
         let current = self.linked(&self.outer, CURRENT);
-        let settled = self.linked(&self.inner, SETTLED).or(current.clone());
+        let settled = self.linked(&self.inner, SETTLED);
         let previous = current.as_ref().and_then(|name| self.generation(name));
         let base = settled.as_ref().and_then(|name| self.generation(name));
         let changes = Changes::between(base.as_ref(), files);
