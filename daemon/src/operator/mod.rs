@@ -1,1 +1,23 @@
 //! How operator commands reach a running controller: JSON lines over a Unix socket in its folder.
+//!
+//! ```text
+//!  postern desired set … --client--> controller.sock --server--> OperatorRequest --Desk--> engine
+//!                        <-- one JSON line -----------------------------'
+//! ```
+//!
+//! Whoever may open the socket is the operator: folder 0700, socket 0600. One request a line, one
+//! answer a line, in order. Refuses long lines, many connections and unknown members.
+
+pub mod client;
+mod desk;
+mod request;
+mod response;
+mod server;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+pub use desk::Desk;
+pub use request::{OperatorRequest, Request};
+pub use response::{DeviceStatus, Response, RevisionJson};
+pub use server::{bind, serve};
