@@ -103,7 +103,7 @@ fn complaint(id: usize, test: &Json, reply: &Json) -> Option<String> {
     let agrees = reply["id"] == id
         && reply["result"] == test["result"]
         && reply.get("error") == test.get("error")
-        && (test["result"] != "valid" || outputs.iter().all(|name| is_same(&name)));
+        && (test["result"] != "valid" || outputs.iter().all(is_same));
     (!agrees).then(|| format!("{}: {reply}, expected {}", test["name"], test["error"]))
 }
 

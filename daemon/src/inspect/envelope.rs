@@ -1,0 +1,132 @@
+//! One envelope, explained; verified when a key and the channel are given.
+//!
+//! Refuses to call anything valid that was not verified: without a key the tree says so.
+
+use super::diagnostic;
+use super::show::Show;
+use postern_protocol::Reject;
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
+use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
+use postern_protocol::key::PublicKey;
+use postern_protocol::kind::{Role, Scope};
+use postern_protocol::message::check_payload;
+
+/// What the caller believes about the signer.
+#[derive(Debug, Clone)]
+pub(super) struct Belief {
+    pub(super) key: PublicKey,
+    pub(super) root: Thumbprint,
+    pub(super) tenant: Option<Tenant>,
+    pub(super) device: Option<(DeviceName, Incarnation)>,
+    pub(super) plane: Option<Plane>,
+}
+
+/// How the signature was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// No key was given.
+    NotChecked,
+    /// The signature, header and payload are right for the given channel.
+    Valid,
+    /// They are not.
+    Refused(Reject),
+    /// The kind binds more than was given.
+    ChannelIncomplete,
+}
+
+/// Explains an envelope without its tag. # Errors: the reject of its shape.
+pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<(Show, Judgement), Reject> {
+    let envelope = ReceivedEnvelope::parse(bytes)?;
+    let header = envelope.unverified_header();
+    let payload = envelope.unverified_payload();
+    let kind = header.kind;
+    let (judgement, message_id) = judge(&envelope, belief);
+    let plane = kind.plane().map_or("none", Plane::as_str);
+    let digest = header
+        .digest
+        .map_or("none".to_owned(), |digest| digest.to_string());
+    let shown_payload = diagnostic::item(payload)
+        .unwrap_or_else(|reject| format!("refused: {reject} ({})", reject.sentence()));
+    let mut rows = vec![
+        (
+            "kind",
+            Show::Text(format!("{} ({})", kind.as_str(), kind.number())),
+        ),
+        ("signed_by", Show::text(role_name(kind.signer()))),
+        ("plane", Show::text(plane)),
+        ("epoch", Show::Number(header.epoch.number())),
+        ("seq", Show::Number(header.seq.number())),
+        ("base", Show::Number(header.base.number())),
+        ("digest", Show::Text(digest)),
+        ("key_id", Show::text(envelope.unverified_key_id())),
+        ("algorithm", Show::text("Ed25519 (-19)")),
+        ("envelope_bytes", Show::count(bytes.len())),
+        ("payload_bytes", Show::count(payload.len())),
+        ("payload", Show::Text(shown_payload)),
+        ("signature", Show::Text(describe(judgement, kind.scope()))),
+    ];
+    if let Some(message_id) = message_id {
+        rows.push(("message_id", Show::Text(message_id)));
+    }
+    Ok((Show::Rows(rows), judgement))
+}
+
+fn judge(envelope: &ReceivedEnvelope<'_>, belief: Option<&Belief>) -> (Judgement, Option<String>) {
+    let Some(belief) = belief else {
+        return (Judgement::NotChecked, None);
+    };
+    let kind = envelope.unverified_header().kind;
+    let expected = Expected {
+        role: kind.signer(),
+        plane: belief.plane.or(kind.plane()),
+    };
+    let root = belief.root;
+    let channel;
+    let binding = match (&belief.tenant, &belief.device) {
+        (Some(tenant), Some((device, incarnation))) => {
+            channel = Channel {
+                root,
+                tenant: tenant.clone(),
+                device: device.clone(),
+            };
+            Binding::Device {
+                channel: &channel,
+                incarnation: *incarnation,
+            }
+        }
+        (Some(tenant), None) => Binding::Tenant { root, tenant },
+        (None, _) => Binding::Trust { root },
+    };
+    let Some(message_id) = envelope.unverified_message_id(binding) else {
+        return (Judgement::ChannelIncomplete, None);
+    };
+    let verified = envelope.verify(expected, binding, [&belief.key], |_| false);
+    match verified.and_then(|verified| check_payload(&verified)) {
+        Ok(()) => (Judgement::Valid, Some(message_id.to_string())),
+        Err(reject) => (Judgement::Refused(reject), None),
+    }
+}
+
+fn describe(judgement: Judgement, scope: Scope) -> String {
+    let needed = match scope {
+        Scope::Trust => "--root",
+        Scope::Tenant => "--root --tenant",
+        Scope::Device | Scope::Plane => "--root --tenant --device --incarnation",
+    };
+    match judgement {
+        Judgement::NotChecked => format!("not checked (give --key and {needed})"),
+        Judgement::ChannelIncomplete => format!("not checked (this kind needs {needed})"),
+        Judgement::Valid => "valid".into(),
+        Judgement::Refused(reject) => format!("refused: {reject} ({})", reject.sentence()),
+    }
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Writer => "writer",
+        Role::Device => "device",
+        Role::Enrolling => "the key that asks to be enrolled",
+        Role::Root => "root or recovery",
+        Role::Mailbox => "mailbox",
+    }
+}
