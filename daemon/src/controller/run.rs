@@ -7,6 +7,7 @@ use super::driver::{Driver, Work};
 use super::host::{ControllerHost, Directory};
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
+use crate::operator::{self, Desk};
 use crate::{keys, records};
 use postern_protocol::context::Keyring;
 use postern_protocol::controller::Controller;
@@ -17,6 +18,8 @@ use postern_relay::exchange::ExchangeLimits;
 use postern_relay::mailbox::MailboxLimits;
 use postern_relay::server::{Mailbox, Server, ServerConfig, ServerLimits};
 use postern_relay::store::{DiskStore, Profile, Store};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Pieces of work that may wait for the engine's thread. Arbitrary; a full queue slows callers down.
 const WORK_MAX: usize = 1_024;
+/// Operator requests that may wait to be looked at. Arbitrary.
+const OPERATOR_REQUESTS_MAX: usize = 64;
 /// Milliseconds that exchanges under way get when the controller stops.
 const DRAIN_MS: u64 = 1_000;
 
@@ -55,8 +60,10 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     driver.open()?;
     let (work, queue) = mpsc::channel(WORK_MAX);
     let host = ControllerHost { directory, work: work.clone() };
-    let server = start_server(&config, mailbox.clone(), host)?;
+    let mailbox_thumbprint = mailbox.thumbprint();
+    let server = start_server(&config, mailbox, host)?;
     let listening = server.local_address();
+    let operators = start_operators(&config, &mailbox_thumbprint, work.clone())?;
     let (ended, mut end) = oneshot::channel();
     let thread = std::thread::Builder::new().name("engine".into());
     let engine_thread = thread.spawn(move || drop(ended.send(driver.run(queue)))).map_err(|error| {
@@ -72,6 +79,7 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         }
         result = &mut end => result.unwrap_or_else(|_| Err(engine_gone())),
     };
+    operators.abort();
     drop(engine_thread);
     tracing::info!("controller stopped");
     result
@@ -84,6 +92,38 @@ fn eprint_ready(config: &ControllerConfig, listening: std::net::SocketAddr) {
         config.urls.join(", "),
         config.dir.display()
     );
+}
+
+/// Opens the operator socket and answers in tasks.
+fn start_operators(
+    config: &ControllerConfig,
+    mailbox: &Thumbprint,
+    work: mpsc::Sender<Work>,
+) -> Result<tokio::task::AbortHandle, CommandError> {
+    let desk = Desk {
+        work,
+        urls: config.urls.clone(),
+        root: config.root,
+        recovery: config.recovery,
+        tls_ca: config.tls.ca.as_deref().map(read_certificate).transpose()?,
+        mailbox: *mailbox,
+    };
+    let (requests, queue) = mpsc::channel(OPERATOR_REQUESTS_MAX);
+    let listener = operator::bind(&config.socket)?;
+    let serving = crate::tasks::spawn(operator::serve(listener, requests));
+    let _desk = crate::tasks::spawn(desk.run(queue));
+    Ok(serving.abort_handle())
+}
+
+fn read_certificate(file: &Path) -> Result<Vec<u8>, CommandError> {
+    let certificate = CertificateDer::from_pem_file(file).map_err(|error| {
+        CommandError::configuration(
+            "tls-file-unreadable",
+            format!("{} holds no PEM certificate: {error}", file.display()),
+            "correct tls.ca in controller.toml, or leave it out when devices trust the issuer anyway",
+        )
+    })?;
+    Ok(certificate.to_vec())
 }
 
 fn engine_gone() -> CommandError {
