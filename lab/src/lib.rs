@@ -12,7 +12,9 @@
 
 pub mod config;
 mod error;
+mod fleet;
 mod folder;
+mod inspector;
 mod origin;
 mod pki;
 mod port;
@@ -21,7 +23,9 @@ mod squid;
 pub mod wait;
 
 pub use error::LabError;
+pub use fleet::{Daemon, Device, DeviceFolder, DeviceSettings, Fleet, Revision};
 pub use folder::Folder;
+pub use inspector::{Inspector, Trick};
 pub use origin::Origin;
 pub use pki::Pki;
 pub use port::free_address;

@@ -121,10 +121,7 @@ fn answer(stream: TcpStream, tls: &Arc<ServerConfig>, shared: &Shared) -> std::i
     let connection = ServerConnection::new(Arc::clone(tls)).map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     let head = read_head(&mut stream)?;
-    std::io::copy(
-        &mut (&mut stream).take(body_length(&head).min(BODY_BYTES_MAX)),
-        &mut std::io::sink(),
-    )?;
+    drop(read_body(&mut stream, &head)?);
     shared
         .heads
         .lock()
@@ -145,6 +142,20 @@ pub(crate) fn read_head(stream: &mut impl Read) -> std::io::Result<String> {
         if head.ends_with(b"\r\n\r\n") {
             return Ok(String::from_utf8_lossy(&head).into_owned());
         }
+    }
+    Err(std::io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Reads the body that a head announces by its Content-Length.
+pub(crate) fn read_body(stream: &mut impl Read, head: &str) -> std::io::Result<Vec<u8>> {
+    let length = body_length(head);
+    if length > BODY_BYTES_MAX {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    let mut body = Vec::new();
+    let read = stream.take(length).read_to_end(&mut body)?;
+    if u64::try_from(read).is_ok_and(|read| read == length) {
+        return Ok(body);
     }
     Err(std::io::ErrorKind::UnexpectedEof.into())
 }

@@ -87,6 +87,27 @@ impl Pki {
         Ok(server)
     }
 
+    /// Returns a TLS server configuration for `host` with a new certificate of the corporate authority, offering
+    /// HTTP/1.1: what an inspecting proxy shows to its clients.
+    ///
+    /// # Errors
+    /// [`LabError::Certificate`] when `host` is no name, [`LabError::Tls`] when the certificate cannot be used.
+    pub fn inspecting_server(&self, host: &str) -> Result<rustls::ServerConfig, LabError> {
+        let issuer = Issuer::new(
+            authority_of(Self::CORP_AUTHORITY)?,
+            KeyPair::from_pem(&self.corp_key_pem)?,
+        );
+        let key = KeyPair::generate()?;
+        let leaf = leaf_of(&[host])?.signed_by(&key, &issuer)?;
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())
+            .map_err(|error| LabError::Pem(error.to_string()))?;
+        let mut server = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(server)
+    }
+
     /// Returns a TLS client configuration that trusts exactly `ca_pem`, offering HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
@@ -111,6 +132,13 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, LabError> {
 }
 
 fn authority(name: &str) -> Result<(Certificate, Issuer<'static, KeyPair>), LabError> {
+    let params = authority_of(name)?;
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate, Issuer::new(params, key)))
+}
+
+fn authority_of(name: &str) -> Result<CertificateParams, LabError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -120,9 +148,7 @@ fn authority(name: &str) -> Result<(Certificate, Issuer<'static, KeyPair>), LabE
         KeyUsagePurpose::DigitalSignature,
     ];
     set_validity(&mut params);
-    let key = KeyPair::generate()?;
-    let certificate = params.self_signed(&key)?;
-    Ok((certificate, Issuer::new(params, key)))
+    Ok(params)
 }
 
 fn leaf_of(names: &[&str]) -> Result<CertificateParams, LabError> {

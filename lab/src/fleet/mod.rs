@@ -1,0 +1,217 @@
+//! A controller and its devices as real processes of the release binary, in one temporary folder.
+//!
+//! ```text
+//!  Fleet ── init, run ──▶ controller (a Daemon, its folder, one port for its whole life)
+//!    ├── operate(["desired", "set", …]) ──▶ operator command, run to its end
+//!    └── device(name, settings) ── invite, join ──▶ Device (a Daemon, its folder, status.json)
+//! ```
+//!
+//! Everything is observed from outside: exit codes, printed JSON, `status.json`, rendered files and logs. It refuses
+//! to look into a store and to wait without a condition.
+
+mod daemon;
+mod device;
+mod settings;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+pub use daemon::Daemon;
+pub use device::{Device, DeviceFolder, Revision};
+pub use settings::DeviceSettings;
+
+use crate::{Binary, Finished, Folder, LabError, Process, free_address};
+
+/// What the controller prints once devices and operators can reach it.
+const READY: &str = "controller ready:";
+
+/// One controller and the folder in which it and its devices live; everything ends when it is dropped.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The controller's process.
+    pub controller: Daemon,
+    postern: Binary,
+    address: SocketAddr,
+    host: String,
+    commands: AtomicU64,
+    /// Declared last: removed after the controller ended.
+    folder: Folder,
+}
+
+impl Fleet {
+    /// Makes and starts a controller that devices reach as `host` (`localhost`, or a name only a proxy resolves), or
+    /// says loudly that `scenario` is skipped without the release binary.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] when a command fails or the controller refuses to start.
+    pub fn start_or_skip(scenario: &str, host: &str) -> Result<Option<Self>, LabError> {
+        let Some(postern) = Binary::postern_or_skip(scenario)? else {
+            return Ok(None);
+        };
+        let folder = Folder::new()?;
+        let dir = folder.path().join("controller").display().to_string();
+        let run = ["controller", "run", "--dir", &dir];
+        let mut fleet = Self {
+            controller: Daemon::new(&postern, "controller", &run, READY, folder.path()),
+            postern,
+            address: free_address()?,
+            host: host.to_owned(),
+            commands: AtomicU64::new(0),
+            folder,
+        };
+        let (listen, url) = (fleet.address.to_string(), fleet.url());
+        let init = ["controller", "init", "--listen", &listen, "--url", &url];
+        fleet.must(&init)?;
+        fleet.controller.start()?;
+        Ok(Some(fleet))
+    }
+
+    /// Returns where the controller listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the URL in its join lines.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}:{}", self.host, self.address.port())
+    }
+
+    /// Returns the folder in which it and its devices live.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the controller's folder.
+    #[must_use]
+    pub fn controller_dir(&self) -> PathBuf {
+        self.path().join("controller")
+    }
+
+    /// Returns the certificate of the controller's TLS authority: what a proxy needs on its far side.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when it cannot be read.
+    pub fn ca_pem(&self) -> Result<String, LabError> {
+        let file = self.controller_dir().join("tls/ca.crt");
+        std::fs::read_to_string(&file).map_err(LabError::io(format!("read {}", file.display())))
+    }
+
+    /// Runs a command on the controller's folder to its end, with nothing on standard input.
+    ///
+    /// # Errors
+    /// [`LabError::GaveUp`] when it does not end. A refusal is data: see [`Finished::status`].
+    pub fn operate(&self, arguments: &[&str]) -> Result<Finished, LabError> {
+        self.run(arguments, &self.controller_dir(), b"")
+    }
+
+    /// As [`Fleet::operate`], and the command must succeed; returns its standard output.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] with its standard error when it fails.
+    pub fn must(&self, arguments: &[&str]) -> Result<String, LabError> {
+        succeeded(arguments, self.operate(arguments)?)
+    }
+
+    /// Decides a value (JSON, or plain text for the program to judge) and returns the revision.
+    ///
+    /// # Errors
+    /// As [`Fleet::must`]; [`LabError::Io`] when no revision is printed.
+    pub fn set(&self, device: &str, path: &str, value: &str) -> Result<Revision, LabError> {
+        self.decide(&["desired", "set", device, path, value])
+    }
+
+    /// Runs a command that decides, with `--json`, and returns the revision that it prints.
+    ///
+    /// # Errors
+    /// As [`Fleet::set`].
+    pub fn decide(&self, arguments: &[&str]) -> Result<Revision, LabError> {
+        let printed = self.must(&[arguments, &["--json"]].concat())?;
+        Revision::of(&parse(&printed)?).ok_or_else(|| invalid("find a revision", &printed))
+    }
+
+    /// Returns what `postern status --json` prints.
+    ///
+    /// # Errors
+    /// As [`Fleet::must`]; [`LabError::Io`] when it is no JSON.
+    pub fn status(&self) -> Result<Value, LabError> {
+        parse(&self.must(&["status", "--json"])?)
+    }
+
+    /// Invites a device and returns its join line.
+    ///
+    /// # Errors
+    /// As [`Fleet::must`].
+    pub fn invite(&self, device: &str) -> Result<String, LabError> {
+        self.must(&["controller", "invite", device])
+    }
+
+    /// Invites a device and joins it; it does not run yet.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] with its standard error when joining fails.
+    pub fn device(&self, name: &str, settings: &DeviceSettings) -> Result<Device, LabError> {
+        let (device, joined) = self.try_join(name, settings, |_folder| Ok(()))?;
+        succeeded(&["device", "join"], joined)?;
+        Ok(device)
+    }
+
+    /// Invites a device, lets `prepare` write files into its folder, and tries to join it.
+    ///
+    /// # Errors
+    /// As [`Fleet::must`]. A join that is refused is data: see [`Finished::status`].
+    pub fn try_join(
+        &self,
+        name: &str,
+        settings: &DeviceSettings,
+        prepare: impl FnOnce(&DeviceFolder) -> Result<(), LabError>,
+    ) -> Result<(Device, Finished), LabError> {
+        let line = self.invite(name)?;
+        let device = Device::prepare(&self.postern, name, self.path(), settings)?;
+        prepare(&device.folder)?;
+        let joined = self.join(&device, &line)?;
+        Ok((device, joined))
+    }
+
+    /// Tries to join a device by a line.
+    ///
+    /// # Errors
+    /// [`LabError::GaveUp`] when the command does not end.
+    pub fn join(&self, device: &Device, line: &str) -> Result<Finished, LabError> {
+        self.run(&["device", "join"], device.folder.path(), line.as_bytes())
+    }
+
+    fn run(&self, arguments: &[&str], dir: &Path, input: &[u8]) -> Result<Finished, LabError> {
+        let dir = dir.to_string_lossy();
+        let number = self.commands.fetch_add(1, Ordering::Relaxed);
+        let command = self
+            .postern
+            .command(&[arguments, &["--dir", &*dir]].concat());
+        Process::run(&format!("command-{number}"), command, self.path(), input)
+    }
+}
+
+fn succeeded(arguments: &[&str], finished: Finished) -> Result<String, LabError> {
+    if finished.status.success() {
+        return Ok(finished.stdout);
+    }
+    Err(LabError::Ended {
+        name: arguments.join(" "),
+        status: finished.status.to_string(),
+        what: "success".to_owned(),
+        evidence: format!("{}{}", finished.stdout, finished.stderr),
+    })
+}
+
+fn parse(text: &str) -> Result<Value, LabError> {
+    serde_json::from_str(text).map_err(|error| invalid(&format!("read JSON ({error})"), text))
+}
+
+fn invalid(what: &str, text: &str) -> LabError {
+    LabError::io(format!("{what} in {text:?}"))(std::io::ErrorKind::InvalidData.into())
+}
