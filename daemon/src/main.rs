@@ -5,6 +5,11 @@
 //! reach a running controller), [`applier`] (how state reaches the application).
 //! Time is read in [`clock`] only, random bytes in [`random`], private keys in [`keys`].
 
+#![expect(
+    unreachable_pub,
+    reason = "a program has no outside: pub says here what other modules may use"
+)]
+
 mod applier;
 mod cli;
 mod clock;
@@ -23,6 +28,8 @@ mod records;
 mod signals;
 mod tasks;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 fn main() -> std::process::ExitCode {
     cli::main()
