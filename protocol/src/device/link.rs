@@ -139,8 +139,9 @@ impl Device {
         let Link::Open(open) = &mut self.link else {
             return;
         };
-        if open.session.is_over(now_ms) {
-            return self.give_up(Reject::CounterExhausted);
+        let is_idle = open.poll.is_none() && open.work.is_none();
+        if open.session.is_over(now_ms) || (is_idle && open.session.is_renewal_due(now_ms)) {
+            return self.disconnect();
         }
         if open.work.is_none() && !self.pump_work(now_ms) {
             return;
