@@ -1,8 +1,229 @@
-//! What may be typed.
+//! What may be typed: the command line, its help, and how every command ends.
+//!
+//! Results go to standard output, everything else to standard error; an error has a name, the
+//! file or key that it is about, and a next step. Refuses secrets as arguments: those of other
+//! processes can be read by anybody on the machine.
 
+mod apply;
+mod controller;
+mod desired;
+mod device;
+mod output;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use crate::exit::{CommandError, Exit};
+use crate::{conformance, demo, inspect};
+use clap::{Args, Parser, Subcommand};
+use postern_protocol::id::{DeviceName, Tenant};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed at run time · 2 wrong command line · 3 configuration, key or
+input refused · 4 not running or not reachable · 5 refused by the controller · 6 wait timed
+out · 7 store damaged or newer";
+
+/// Brings a signed desired state to devices behind strict networks, and their answer back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postern",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    after_help = EXIT_CODES,
+    long_about = "Brings a signed desired state to devices behind strict networks, and their answer back.\n\n\
+        Try it:   postern demo\n\
+        For real: postern controller init --dir c && postern controller run --dir c\n          \
+        postern controller invite hall-1 --dir c | postern device join --dir d\n          \
+        postern device run --dir d\n          \
+        postern desired set hall-1 fan/speed 3 --dir c --wait"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make, run or extend a controller
+    #[command(subcommand)]
+    Controller(controller::ControllerCommand),
+    /// Join or run a device
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
+    /// Decide what devices should be
+    #[command(subcommand)]
+    Desired(desired::DesiredCommand),
+    /// Show how far devices are
+    Status(status::StatusArgs),
+    /// Show what a file of Postern's holds
+    Inspect(inspect::InspectArgs),
+    /// Show the whole system on this machine, in seconds and without set-up
+    Demo(DemoArgs),
+    /// Answer single protocol operations as JSON lines
+    #[command(
+        long_about = "Answers single protocol operations from standard input as JSON lines, for conformance tests.\n\n\
+            Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"bytes\":\"00\"}' | postern conformance-child"
+    )]
+    ConformanceChild,
+    /// Ties a process of the demo to the demo
+    #[command(name = "demo-child", hide = true)]
+    DemoChild(LeashArgs),
+}
+
+/// What a process of the demo is started with.
+#[derive(Debug, Args)]
+struct LeashArgs {
+    /// The demo's process
+    parent: u32,
+    /// What to run
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Which controller, and whose devices.
+#[derive(Debug, Clone, Args)]
+struct OperatorArgs {
+    /// The controller's folder [default: $POSTERN_DIR, else ./controller]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The tenant
+    #[arg(long, value_name = "TENANT", default_value = "default", value_parser = parse_tenant)]
+    tenant: Tenant,
+    /// Print results and errors as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl OperatorArgs {
+    fn dir(&self) -> PathBuf {
+        controller_dir(self.dir.as_ref())
+    }
+}
+
+/// Returns the controller's folder: the option, the variable, or the usual place.
+fn controller_dir(option: Option<&PathBuf>) -> PathBuf {
+    option
+        .cloned()
+        .or_else(|| crate::config::variable("POSTERN_DIR").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("controller"))
+}
+
+/// What is logged; wins over the configuration file.
+#[derive(Debug, Clone, Args)]
+struct LogArgs {
+    /// error, warn, info, debug, trace or a filter [default: the configuration file's]
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    log_level: Option<String>,
+    /// Log one JSON object a line
+    #[arg(long)]
+    log_json: bool,
+}
+
+impl LogArgs {
+    fn start(&self, configured: &crate::config::LogConfig) {
+        let mut log = configured.clone();
+        if let Some(level) = &self.log_level {
+            log.level.clone_from(level);
+        }
+        log.is_json |= self.log_json;
+        crate::telemetry::start(&log);
+    }
+}
+
+/// A controller, an inspecting proxy and three devices on loopback, with throw-away keys.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Runs a controller, an inspecting proxy and three devices on loopback, with throw-away keys:\n\
+        deployments are changed, an envelope is tampered with and refused, a device is killed and\n\
+        started again, and every digest is equal at the end.\n\n\
+        Example: postern demo --keep --dir ./demo"
+)]
+struct DemoArgs {
+    /// Keep the folder, and keep running
+    #[arg(long)]
+    keep: bool,
+    /// The folder to use [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_tenant(text: &str) -> Result<Tenant, &'static str> {
+    Tenant::parse(text).map_err(postern_protocol::Reject::sentence)
+}
+
+fn parse_device(text: &str) -> Result<DeviceName, &'static str> {
+    DeviceName::parse(text).map_err(postern_protocol::Reject::sentence)
+}
+
+fn parse_path(text: &str) -> Result<postern_protocol::state::Path, &'static str> {
+    postern_protocol::state::Path::parse(text).map_err(postern_protocol::Reject::sentence)
+}
+
+fn parse_level(text: &str) -> Result<String, String> {
+    crate::telemetry::check_level(text).map(|()| text.to_owned())
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let is_json = cli.command.is_json();
+    match run(cli.command) {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            output::report(&error, is_json);
+            error.exit.into()
+        }
+    }
+}
+
+impl Command {
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Controller(command) => command.is_json(),
+            Self::Device(command) => command.is_json(),
+            Self::Desired(command) => command.is_json(),
+            Self::Status(args) => args.is_json(),
+            Self::Inspect(args) => args.json,
+            Self::Demo(args) => args.json,
+            Self::ConformanceChild | Self::DemoChild(_) => false,
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Controller(command) => controller::run(command),
+        Command::Device(command) => device::run(command),
+        Command::Desired(command) => desired::run(command),
+        Command::Status(args) => status::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Demo(args) => block_on(demo::run(demo::DemoOptions {
+            keep: args.keep,
+            dir: args.dir,
+            json: args.json,
+        })),
+        Command::ConformanceChild => conformance::run(),
+        Command::DemoChild(args) => Err(demo::leash(args.parent, &args.arguments)),
+    }
+}
+
+/// Runs a future on all cores.
+fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CommandError::failure(
+                "runtime-failed",
+                format!("the runtime cannot start: {error}"),
+                "raise the limits on threads and open files",
+            )
+        })?;
+    runtime.block_on(future)
 }

@@ -15,8 +15,8 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-pub use controller::{ControllerConfig, ControllerLimits, NewController, ServerTls, check_url};
-pub use device::{DeviceConfig, OnChange};
+pub use controller::{ControllerConfig, NewController, check_url};
+pub use device::DeviceConfig;
 pub use reader::ConfigError;
 
 use crate::exit::CommandError;

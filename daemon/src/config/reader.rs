@@ -362,9 +362,12 @@ pub fn read_file(file: &Path, missing: &str) -> Result<String, ConfigError> {
         reason,
         next: next.into(),
     };
-    let metadata = std::fs::metadata(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => unreadable("there is no such file".into(), missing),
-        _ => unreadable(error.to_string(), "make the file readable"),
+    let metadata = std::fs::metadata(file).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            unreadable("there is no such file".into(), missing)
+        } else {
+            unreadable(error.to_string(), "make the file readable")
+        }
     })?;
     if metadata.len() > CONFIG_BYTES_MAX {
         let reason = format!("larger than {CONFIG_BYTES_MAX} bytes");

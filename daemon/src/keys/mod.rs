@@ -162,9 +162,12 @@ pub fn create(
     for part in [KEY_FILE_PREFIX, " ", role.as_str(), " ", &encoded, "\n"] {
         line.push_str(part);
     }
-    write_private(path, line.as_bytes()).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.into() },
-        _ => io_error(path, source),
+    write_private(path, line.as_bytes()).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            KeyFileError::Exists { path: path.into() }
+        } else {
+            io_error(path, source)
+        }
     })?;
     Ok(MemorySigner::from_seed(&seed))
 }
@@ -222,12 +225,15 @@ pub fn read(path: &Path, role: KeyRole) -> Result<MemorySigner, KeyFileError> {
 
 /// Reads a small text file whose mode lets nobody but its owner in.
 fn read_private(path: &Path, role: KeyRole) -> Result<Zeroizing<String>, KeyFileError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => KeyFileError::Missing {
-            path: path.into(),
-            role,
-        },
-        _ => io_error(path, source),
+    let file = File::open(path).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            KeyFileError::Missing {
+                path: path.into(),
+                role,
+            }
+        } else {
+            io_error(path, source)
+        }
     })?;
     let metadata = file.metadata().map_err(|source| io_error(path, source))?;
     let shape = |reason| KeyFileError::Shape {
@@ -250,9 +256,12 @@ fn read_private(path: &Path, role: KeyRole) -> Result<Zeroizing<String>, KeyFile
     let mut line = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX));
     file.take(KEY_FILE_BYTES_MAX as u64)
         .read_to_string(&mut line)
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::InvalidData => shape("it is not text"),
-            _ => io_error(path, source),
+        .map_err(|source| {
+            if source.kind() == io::ErrorKind::InvalidData {
+                shape("it is not text")
+            } else {
+                io_error(path, source)
+            }
         })?;
     Ok(line)
 }

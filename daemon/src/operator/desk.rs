@@ -280,13 +280,14 @@ fn device_unknown(tenant: &Tenant, device: &DeviceName) -> CommandError {
 }
 
 fn refused(reject: Reject, tenant: &Tenant) -> CommandError {
-    let next = match reject {
-        Reject::KeyUnknown => {
-            format!("check --tenant; controller.toml must have [tenants.\"{tenant}\"]")
-        }
-        Reject::DeltaRemoveAbsent => "look at the paths with `postern desired get`".into(),
-        Reject::NotAdmitted => "invite the device first with `postern controller invite`".into(),
-        _ => "correct the request; nothing was changed".into(),
+    let next = if reject == Reject::KeyUnknown {
+        format!("check --tenant; controller.toml must have [tenants.\"{tenant}\"]")
+    } else if reject == Reject::DeltaRemoveAbsent {
+        "look at the paths with `postern desired get`".into()
+    } else if reject == Reject::NotAdmitted {
+        "invite the device first with `postern controller invite`".into()
+    } else {
+        "correct the request; nothing was changed".to_owned()
     };
     CommandError::refused(reject, &next)
 }

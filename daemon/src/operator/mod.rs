@@ -18,6 +18,6 @@ mod tests;
 pub mod value;
 
 pub use desk::Desk;
-pub use request::{OperatorRequest, Request};
-pub use response::{DeviceStatus, Response, RevisionJson};
+pub use request::Request;
+pub use response::{DeviceStatus, Response};
 pub use server::{bind, serve};

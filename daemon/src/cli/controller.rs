@@ -1,0 +1,185 @@
+//! `postern controller`: init, run, invite.
+
+use super::{LogArgs, OperatorArgs, block_on, output, parse_device, parse_tenant};
+use crate::config::ControllerConfig;
+use crate::controller::init::{self, Created, InitOptions, OwnCertificate};
+use crate::exit::CommandError;
+use crate::operator::client::{Client, unexpected};
+use crate::operator::{Request, Response};
+use crate::random::OsRandom;
+use clap::{Args, Subcommand};
+use postern_protocol::id::{DeviceName, Tenant};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ControllerCommand {
+    /// Make a controller: keys, TLS certificate, first bundle, configuration
+    #[command(
+        long_about = "Makes a controller's folder: root and recovery keys (to be taken offline), writer and mailbox\n\
+            keys, a TLS certificate (or takes yours), the first bundle, and controller.toml.\n\n\
+            Example: postern controller init --dir controller --listen 0.0.0.0:8443 --url https://controller.example:8443"
+    )]
+    Init(InitArgs),
+    /// Run the controller of a folder
+    #[command(
+        long_about = "Runs the controller of a folder until it gets SIGTERM or SIGINT. Root and recovery keys are not\n\
+            needed.\n\n\
+            Example: postern controller run --dir controller"
+    )]
+    Run(RunArgs),
+    /// Invite a device and print its join line
+    #[command(
+        long_about = "Invites a device and prints its join line, alone, on standard output. The line holds a secret:\n\
+            carry it where only the device's owner sees it. The controller must be running.\n\n\
+            Example: postern controller invite hall-1 --dir controller > hall-1.join"
+    )]
+    Invite(InviteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The folder to make [default: $POSTERN_DIR, else ./controller]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// URL under which devices reach it; repeat for several [default: the address of --listen]
+    #[arg(long = "url", value_name = "URL")]
+    urls: Vec<String>,
+    /// A tenant; repeat for several
+    #[arg(long = "tenant", value_name = "TENANT", default_value = "default", value_parser = parse_tenant)]
+    tenants: Vec<Tenant>,
+    /// Your certificate chain, PEM, leaf first
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Print results and errors as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The controller's folder [default: $POSTERN_DIR, else ./controller]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InviteArgs {
+    /// The device's name: 1 to 63 of a-z 0-9 . _ -
+    #[arg(value_name = "NAME", value_parser = parse_device)]
+    device: DeviceName,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+impl ControllerCommand {
+    pub(super) const fn is_json(&self) -> bool {
+        match self {
+            Self::Init(args) => args.json,
+            Self::Run(_) => false,
+            Self::Invite(args) => args.operator.json,
+        }
+    }
+}
+
+pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
+    match command {
+        ControllerCommand::Init(args) => make(args),
+        ControllerCommand::Run(args) => {
+            let config = ControllerConfig::load(&super::controller_dir(args.dir.as_ref()))?;
+            args.log.start(&config.log);
+            block_on(crate::controller::run::run(config))
+        }
+        ControllerCommand::Invite(args) => invite(args),
+    }
+}
+
+fn make(args: InitArgs) -> Result<(), CommandError> {
+    let options = InitOptions {
+        dir: super::controller_dir(args.dir.as_ref()),
+        listen: args.listen,
+        urls: args.urls,
+        tenants: args.tenants,
+        certificate: args
+            .cert
+            .zip(args.key)
+            .map(|(cert, key)| OwnCertificate { cert, key }),
+    };
+    let created = init::create(&options, &mut OsRandom)?;
+    if args.json {
+        output::json(&json!({
+            "dir": created.dir,
+            "root": created.root.to_string(),
+            "recovery": created.recovery.to_string(),
+            "root_key": created.root_key,
+            "recovery_key": created.recovery_key,
+            "ca": created.ca,
+            "urls": created.urls,
+            "tenants": created.tenants.iter().map(Tenant::as_str).collect::<Vec<_>>(),
+        }));
+    } else {
+        describe(&created);
+    }
+    Ok(())
+}
+
+fn describe(created: &Created) {
+    let dir = created.dir.display();
+    let tenants: Vec<_> = created.tenants.iter().map(Tenant::as_str).collect();
+    let mut lines = vec![
+        format!("controller made in {dir}"),
+        format!("  trust domain  {}", created.root),
+        format!("  urls          {}", created.urls.join(" ")),
+        format!("  tenants       {}", tenants.join(" ")),
+        format!("  root key      {}", created.root_key.display()),
+        format!("  recovery key  {}", created.recovery_key.display()),
+        "Move root.key and recovery.key to two offline places now: the controller runs without them,".into(),
+        "and whoever has one of them owns every device.".into(),
+    ];
+    if let Some(ca) = &created.ca {
+        lines.insert(
+            4,
+            format!("  TLS CA        {} (travels in join lines)", ca.display()),
+        );
+    }
+    lines.extend([
+        "Next:".into(),
+        format!("  postern controller run --dir {dir}"),
+        format!("  postern controller invite NAME --dir {dir}"),
+    ]);
+    output::line(lines.join("\n"));
+}
+
+fn invite(args: InviteArgs) -> Result<(), CommandError> {
+    let dir = args.operator.dir();
+    let request = Request::Invite {
+        tenant: args.operator.tenant.clone(),
+        device: args.device.clone(),
+    };
+    let Response::Invited { join_line } = Client::connect(&dir)?.ask(&request)? else {
+        return Err(unexpected());
+    };
+    let join_line = zeroize::Zeroizing::new(join_line);
+    if args.operator.json {
+        output::json(&json!({
+            "device": args.device.as_str(),
+            "tenant": args.operator.tenant.as_str(),
+            "join_line": join_line.as_str(),
+        }));
+    } else {
+        output::line(join_line.as_str());
+        output::hint("The line above holds a secret and works once. On the device:");
+        output::hint("  postern device join --dir DIR   (paste the line, or pipe it in)");
+        output::hint("  postern device run --dir DIR");
+    }
+    Ok(())
+}

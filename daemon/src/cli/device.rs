@@ -1,0 +1,145 @@
+//! `postern device`: join, run.
+
+use super::{LogArgs, block_on, output};
+use crate::config::DeviceConfig;
+use crate::device as driver;
+use crate::exit::CommandError;
+use clap::{Args, Subcommand};
+use postern_protocol::join_line::JoinLine;
+use postern_protocol::limits::JOIN_LINE_CHARS_MAX;
+use serde_json::json;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceCommand {
+    /// Join a controller with a join line from standard input
+    #[command(
+        long_about = "Joins a controller with a join line, read from standard input or a file: as an argument, every\n\
+            user of this machine could read its secret. Makes the device's key, device.toml and store.\n\
+            Behind a proxy, set https_proxy, or write device.toml into the folder first.\n\n\
+            Example: postern device join --dir device < hall-1.join"
+    )]
+    Join(JoinArgs),
+    /// Run the device of a folder
+    #[command(
+        long_about = "Runs the device of a folder until it gets SIGTERM or SIGINT: follows the desired state, brings\n\
+            it to the application as device.toml says, and reports.\n\n\
+            Example: postern device run --dir device"
+    )]
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JoinArgs {
+    /// The device's folder
+    #[arg(long, value_name = "DIR", default_value = "device")]
+    dir: PathBuf,
+    /// Read the join line from this file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print results and errors as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The device's folder
+    #[arg(long, value_name = "DIR", default_value = "device")]
+    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl DeviceCommand {
+    pub(super) const fn is_json(&self) -> bool {
+        match self {
+            Self::Join(args) => args.json,
+            Self::Run(_) => false,
+        }
+    }
+}
+
+pub(super) fn run(command: DeviceCommand) -> Result<(), CommandError> {
+    match command {
+        DeviceCommand::Join(args) => join(&args),
+        DeviceCommand::Run(args) => {
+            let config = DeviceConfig::load(&args.dir)?;
+            args.log.start(&config.log);
+            block_on(driver::run(&config))
+        }
+    }
+}
+
+fn join(args: &JoinArgs) -> Result<(), CommandError> {
+    let line = read_line(args.file.as_deref())?;
+    let line = JoinLine::parse(&line).map_err(|error| {
+        CommandError::configuration(
+            "join-line-refused",
+            error.to_string(),
+            "copy the whole line that `postern controller invite` printed, or ask for a new one",
+        )
+    })?;
+    let config = DeviceConfig::load_or_create(&args.dir)?;
+    args.log.start(&config.log);
+    let report = block_on(driver::join(&config, &line))?;
+    if args.json {
+        output::json(&json!({
+            "device": report.device,
+            "tenant": report.tenant,
+            "route": report.route,
+            "bundle": report.bundle,
+        }));
+    } else {
+        let dir = args.dir.display();
+        output::line(format!(
+            "joined as {} of tenant {}, route {}\nNext:\n  postern device run --dir {dir}",
+            report.device, report.tenant, report.route
+        ));
+    }
+    Ok(())
+}
+
+/// Reads one line that holds a secret.
+fn read_line(file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
+    match file {
+        Some(path) => {
+            let unreadable = |error: io::Error| {
+                let message = format!("{}: {error}", path.display());
+                CommandError::configuration(
+                    "join-line-unreadable",
+                    message,
+                    "name the join line's file with --file",
+                )
+            };
+            let opened = File::open(path).map_err(unreadable)?;
+            read_from(opened).map_err(unreadable)
+        }
+        None => {
+            if io::stdin().is_terminal() {
+                output::hint("Paste the join line and press Enter:");
+            }
+            read_from(io::stdin()).map_err(|error| {
+                let message = format!("standard input: {error}");
+                CommandError::configuration(
+                    "join-line-unreadable",
+                    message,
+                    "pipe the join line in, or use --file",
+                )
+            })
+        }
+    }
+}
+
+fn read_from(source: impl Read) -> io::Result<Zeroizing<String>> {
+    let most = JOIN_LINE_CHARS_MAX + 2;
+    let mut line = Zeroizing::new(String::with_capacity(most));
+    let bound = u64::try_from(most).unwrap_or(u64::MAX);
+    BufReader::new(source.take(bound)).read_line(&mut line)?;
+    Ok(line)
+}
