@@ -23,7 +23,7 @@ pub use daemon::Daemon;
 pub use device::{Device, DeviceFolder, Revision};
 pub use settings::DeviceSettings;
 
-use crate::{Binary, Finished, Folder, LabError, Process, free_address};
+use crate::{Binary, Finished, Folder, LabError, Process, free_address, wait};
 
 /// What the controller prints once devices and operators can reach it.
 const READY: &str = "controller ready:";
@@ -132,15 +132,29 @@ impl Fleet {
     /// As [`Fleet::set`].
     pub fn decide(&self, arguments: &[&str]) -> Result<Revision, LabError> {
         let printed = self.must(&[arguments, &["--json"]].concat())?;
-        Revision::of(&parse(&printed)?).ok_or_else(|| invalid("find a revision", &printed))
+        let desired = parse(&printed)?.get("desired").and_then(Revision::of);
+        desired.ok_or_else(|| invalid("find a revision", &printed))
     }
 
-    /// Returns what `postern status --json` prints.
+    /// Returns what the controller knows of a device: its object in `postern status --json`.
     ///
     /// # Errors
-    /// As [`Fleet::must`]; [`LabError::Io`] when it is no JSON.
-    pub fn status(&self) -> Result<Value, LabError> {
-        parse(&self.must(&["status", "--json"])?)
+    /// As [`Fleet::must`]; [`LabError::Io`] when no such object is printed.
+    pub fn status(&self, device: &str) -> Result<Value, LabError> {
+        let printed = self.must(&["status", device, "--json"])?;
+        let found = parse(&printed)?.pointer("/devices/0").cloned();
+        found.ok_or_else(|| invalid("find a device", &printed))
+    }
+
+    /// Waits until the controller's status of a device says that it converged, and returns that status.
+    ///
+    /// # Errors
+    /// [`LabError::GaveUp`] when it never does; as [`Fleet::status`].
+    pub fn wait_converged(&self, device: &str) -> Result<Value, LabError> {
+        let converged = |status: &Value| status.get("converged") == Some(&Value::Bool(true));
+        wait::until(&format!("{device} to converge"), || {
+            Ok(Some(self.status(device)?).filter(converged))
+        })
     }
 
     /// Invites a device and returns its join line.
