@@ -57,10 +57,22 @@ enum Command {
     #[command(subcommand)]
     Desired(desired::DesiredCommand),
     /// Show how far devices are
+    #[command(
+        long_about = "Shows how far devices are: what they should be, what they applied, what they refused.\n\n\
+        STATE  invited: has not joined · silent: has not reported · behind: has not applied all\n       \
+        failing: its application refused · converged: is what it should be\n\n\
+        Example: postern status --watch"
+    )]
     Status(status::StatusArgs),
     /// Show what a file of Postern's holds
     Inspect(inspect::InspectArgs),
     /// Show the whole system on this machine, in seconds and without set-up
+    #[command(
+        long_about = "Runs a controller, an inspecting proxy and three devices on loopback, with throw-away keys:\n\
+        deployments are changed, an envelope is tampered with and refused, a device is killed and\n\
+        started again, and every digest is equal at the end.\n\n\
+        Example: postern demo --keep --dir ./demo"
+    )]
     Demo(DemoArgs),
     /// Answer single protocol operations as JSON lines
     #[command(
@@ -135,12 +147,6 @@ impl LogArgs {
 
 /// A controller, an inspecting proxy and three devices on loopback, with throw-away keys.
 #[derive(Debug, Args)]
-#[command(
-    long_about = "Runs a controller, an inspecting proxy and three devices on loopback, with throw-away keys:\n\
-        deployments are changed, an envelope is tampered with and refused, a device is killed and\n\
-        started again, and every digest is equal at the end.\n\n\
-        Example: postern demo --keep --dir ./demo"
-)]
 struct DemoArgs {
     /// Keep the folder, and keep running
     #[arg(long)]

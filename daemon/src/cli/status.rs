@@ -19,12 +19,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const DIGEST_CHARS: usize = 8;
 
 #[derive(Debug, Args)]
-#[command(
-    long_about = "Shows how far devices are: what they should be, what they applied, what they refused.\n\n\
-        STATE  invited: has not joined · silent: has not reported · behind: has not applied all\n       \
-        failing: its application refused · converged: is what it should be\n\n\
-        Example: postern status --watch"
-)]
 pub(super) struct StatusArgs {
     /// Only the device of this name
     #[arg(value_name = "NAME", value_parser = parse_device)]

@@ -1,1 +1,144 @@
+use super::Cli;
+use super::apply;
+use super::status::table;
+use crate::operator::DeviceStatus;
+use clap::{CommandFactory as _, Parser as _};
+use postern_protocol::state::Value;
+use serde_json::json;
+use std::fs;
 
+#[test]
+fn command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn command_line_that_is_wrong_is_refused() {
+    let cases: [&[&str]; 14] = [
+        &[],
+        &["controler"],
+        &["controller"],
+        &["controller", "invite"],
+        &["controller", "invite", "Hall 1"],
+        &["controller", "invite", "hall-1", "--tenant", "T"],
+        &["controller", "init", "--listen", "8443"],
+        &["controller", "init", "--cert", "a.pem"],
+        &["device", "join", "postern1:secret"],
+        &["desired", "set", "hall-1", "/a", "1"],
+        &["desired", "set", "hall-1", "a", "1", "--string", "--file"],
+        &["desired", "set", "hall-1", "a", "1", "--wait", "0"],
+        &["desired", "rm", "hall-1"],
+        &["desired", "apply", "hall-1"],
+    ];
+    for arguments in cases {
+        let line = std::iter::once(&"postern").chain(arguments);
+        assert!(Cli::try_parse_from(line).is_err(), "{arguments:?}");
+    }
+}
+
+fn device(name: &str, enrolled: bool, converged: bool, status: i64) -> DeviceStatus {
+    serde_json::from_value(json!({
+        "name": name, "tenant": "default", "enrolled": enrolled,
+        "desired": { "epoch": 9, "seq": 3, "digest": "ab".repeat(32) },
+        "received": { "epoch": 9, "seq": 3 }, "accepted": { "epoch": 9, "seq": 3 },
+        "applied": { "epoch": 9, "seq": 2 }, "applied_digest": "cd".repeat(32),
+        "converged": converged, "rejects": [],
+        "results": [{ "epoch": 9, "seq": 3, "status": status, "output": "bad \u{1b}[31mvalue\nmore" }],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn table_has_aligned_columns_and_no_control_characters() {
+    let devices = [
+        device("a", false, false, 0),
+        device("hall-2-with-a-long-name", true, true, 0),
+        device("c", true, false, 1),
+        device("d", true, false, 0),
+    ];
+    let text = table(&devices, false);
+    let lines: Vec<_> = text.lines().collect();
+    let column = lines[0].find("STATE").unwrap();
+    for (line, phase) in lines[1..]
+        .iter()
+        .zip(["invited", "converged", "failing", "behind"])
+    {
+        assert!(line[column..].starts_with(phase), "{text}");
+    }
+    assert!(!text.contains('\u{1b}'));
+    assert!(!text.contains("more"));
+}
+
+#[test]
+fn table_without_devices_names_the_next_step() {
+    assert!(table(&[], true).contains("postern controller invite"));
+}
+
+#[test]
+fn folder_gives_a_value_for_each_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    fs::write(folder.path().join("a/b/text"), "hi\n").unwrap();
+    fs::write(folder.path().join("bytes"), b"\xff").unwrap();
+    let named = apply::read(folder.path()).unwrap();
+    let found: Vec<_> = named
+        .iter()
+        .map(|(path, value)| (path.as_str(), value.clone()))
+        .collect();
+    let text = Value::Text("hi\n".into());
+    assert_eq!(
+        found,
+        [("a/b/text", text), ("bytes", Value::Bytes(vec![255]))]
+    );
+}
+
+#[test]
+fn folder_with_a_file_that_is_no_value_is_refused_with_its_name() {
+    let oversize = "x".repeat(32_769);
+    for (name, content) in [
+        ("Upper", "x"),
+        ("with space", "x"),
+        ("large", oversize.as_str()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("good"), "x").unwrap();
+        fs::write(folder.path().join(name), content).unwrap();
+        let error = apply::read(folder.path()).unwrap_err();
+        assert!(error.message.contains(name), "{}", error.message);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+    assert!(apply::read(folder.path()).is_err());
+    assert!(apply::read(&folder.path().join("absent")).is_err());
+}
+
+#[test]
+fn json_file_gives_a_value_for_each_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.json");
+    fs::write(&file, r#"{"a/b": 3, "c": "text", "d": {"bytes": "/w=="}}"#).unwrap();
+    assert_eq!(apply::read(&file).unwrap().len(), 3);
+}
+
+#[test]
+fn json_file_of_another_form_is_refused() {
+    let cases = [
+        "",
+        "[]",
+        "{",
+        "{} {}",
+        r#"{"a": [1]}"#,
+        r#"{"a": {"b": 1}}"#,
+        r#"{"A": 1}"#,
+        r#"{"a": 1, "a": 2}"#,
+        r#"{"a": 18446744073709551616}"#,
+        r#"{"a": 1,}"#,
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.json");
+    for content in cases {
+        fs::write(&file, content).unwrap();
+        let error = apply::read(&file).unwrap_err();
+        assert!(error.message.contains("values.json"), "{content}");
+    }
+}

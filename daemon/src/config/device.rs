@@ -28,8 +28,6 @@ pub struct DeviceConfig {
     pub key: PathBuf,
     /// The store.
     pub store: PathBuf,
-    /// What the running device writes about itself.
-    pub status: PathBuf,
     /// The proxy that applies, file first, environment second.
     pub proxy: ProxySettings,
     /// CA files or folders to trust beside the system's and the join line's.
@@ -120,7 +118,6 @@ impl DeviceConfig {
                 dir: dir.into(),
                 key: dir.join("device.key"),
                 store: dir.join("device.redb"),
-                status: dir.join("status.json"),
                 proxy: proxy?,
                 extra_ca_files,
                 hold_s_max,

@@ -270,8 +270,11 @@ impl<'d, 'a> Section<'d, 'a> {
         names.collect()
     }
 
-    /// Records a required key that is absent.
+    /// Records a required key that is absent; one that stands there was refused already.
     pub fn missing(&self, key: &str, remedy: &str) {
+        if self.table.is_some_and(|table| table.contains_key(key)) {
+            return;
+        }
         self.refuse(self.line, key, format!("is missing: {remedy}"));
     }
 

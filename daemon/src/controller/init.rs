@@ -83,8 +83,9 @@ pub fn create(options: &InitOptions, random: &mut dyn Random) -> Result<Created,
     refuse_existing(dir, &options.tenants)?;
     let urls = check_urls(options)?;
     check_tenants(&options.tenants)?;
+    let (pem, ca) = prepare_tls(options.certificate.as_ref(), &urls)?;
     make_folders(dir)?;
-    let tls = write_tls(dir, options.certificate.as_ref(), &urls)?;
+    let tls = write_tls(dir, &pem, ca.as_deref())?;
     let root = keys::create(&dir.join("root.key"), KeyRole::Root, random)?;
     let recovery = keys::create(&dir.join("recovery.key"), KeyRole::Recovery, random)?;
     let mailbox = keys::create(&dir.join("mailbox.key"), KeyRole::Mailbox, random)?;
@@ -225,45 +226,42 @@ struct TlsNames {
     ca: Option<String>,
 }
 
-fn write_tls(
-    dir: &Path,
+/// Reads the operator's chain and key, or makes a chain and key and their CA.
+fn prepare_tls(
     own: Option<&OwnCertificate>,
     urls: &[String],
-) -> Result<TlsNames, CommandError> {
-    let (pem, ca) = match own {
-        Some(own) => {
-            let pem = certificate::Pem {
-                chain: read_pem(&own.cert)?,
-                key: read_pem(&own.key)?.into(),
-            };
-            certificate::check(&pem).map_err(|reason| {
-                CommandError::configuration(
-                    "certificate-refused",
-                    format!("{} and {}: {reason}", own.cert.display(), own.key.display()),
-                    "give --cert a PEM chain (leaf first) and --key its private key in PEM",
-                )
-            })?;
-            (pem, None)
-        }
-        None => {
-            let hosts: Vec<String> = urls
-                .iter()
-                .filter_map(|url| MailboxUrl::parse(url).ok())
-                .map(|url| url.authority().host.bare())
-                .collect();
-            let made = certificate::make(&hosts).map_err(|reason| {
-                CommandError::failure(
-                    "certificate-failed",
-                    reason,
-                    "give your own with --cert and --key",
-                )
-            })?;
-            (made.server, Some(made.ca))
-        }
+) -> Result<(certificate::Pem, Option<String>), CommandError> {
+    let Some(own) = own else {
+        let parsed = urls.iter().filter_map(|url| MailboxUrl::parse(url).ok());
+        let hosts: Vec<String> = parsed.map(|url| url.authority().host.bare()).collect();
+        let made = certificate::make(&hosts).map_err(|reason| {
+            let next = "give your own with --cert and --key";
+            CommandError::failure("certificate-failed", reason, next)
+        })?;
+        return Ok((made.server, Some(made.ca)));
     };
+    let pem = certificate::Pem {
+        chain: read_pem(&own.cert)?,
+        key: read_pem(&own.key)?.into(),
+    };
+    certificate::check(&pem).map_err(|reason| {
+        CommandError::configuration(
+            "certificate-refused",
+            format!("{} and {}: {reason}", own.cert.display(), own.key.display()),
+            "give --cert a PEM chain (leaf first) and --key its private key in PEM",
+        )
+    })?;
+    Ok((pem, None))
+}
+
+fn write_tls(
+    dir: &Path,
+    pem: &certificate::Pem,
+    ca: Option<&str>,
+) -> Result<TlsNames, CommandError> {
     write_new(&dir.join("tls/server.crt"), pem.chain.as_bytes())?;
     write_new(&dir.join("tls/server.key"), pem.key.as_bytes())?;
-    if let Some(ca) = &ca {
+    if let Some(ca) = ca {
         write_new(&dir.join("tls/ca.crt"), ca.as_bytes())?;
     }
     Ok(TlsNames {

@@ -141,7 +141,7 @@ impl Desk {
         device: DeviceName,
         changes: Vec<Change>,
     ) -> Result<Response, CommandError> {
-        let who = tenant.clone();
+        let (who, named) = (tenant.clone(), device.clone());
         let decided = self
             .send(|reply| Work::Decide {
                 tenant: who,
@@ -150,7 +150,13 @@ impl Desk {
                 reply,
             })
             .await?
-            .map_err(|reject| refused(reject, &tenant))?;
+            .map_err(|reject| {
+                if reject == Reject::NotAdmitted {
+                    device_unknown(&tenant, &named)
+                } else {
+                    refused(reject, &tenant)
+                }
+            })?;
         Ok(Response::Decided {
             desired: HeadJson::new(decided.revision, decided.digest),
             changed: decided.is_change,
@@ -284,8 +290,6 @@ fn refused(reject: Reject, tenant: &Tenant) -> CommandError {
         format!("check --tenant; controller.toml must have [tenants.\"{tenant}\"]")
     } else if reject == Reject::DeltaRemoveAbsent {
         "look at the paths with `postern desired get`".into()
-    } else if reject == Reject::NotAdmitted {
-        "invite the device first with `postern controller invite`".into()
     } else {
         "correct the request; nothing was changed".to_owned()
     };
