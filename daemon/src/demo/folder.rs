@@ -8,6 +8,12 @@ use postern_protocol::context::draw;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Attempts to remove the folder. Arbitrary.
+const REMOVE_ATTEMPTS: u32 = 50;
+/// Pause between two attempts to remove the folder. Arbitrary.
+const REMOVE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A folder of our own.
 #[derive(Debug)]
@@ -35,8 +41,14 @@ impl DemoFolder {
         &self.0
     }
 
-    /// Removes it with everything in it.
-    pub(super) fn remove(self) {
+    /// Removes it with everything in it. A process that was just killed may still write; it gets time to end.
+    pub(super) async fn remove(self) {
+        for _ in 1..REMOVE_ATTEMPTS {
+            if std::fs::remove_dir_all(&self.0).is_ok() {
+                return;
+            }
+            tokio::time::sleep(REMOVE_PAUSE).await;
+        }
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "demo folder not removed");
         }
@@ -54,14 +66,14 @@ mod tests {
     use super::DemoFolder;
     use std::os::unix::fs::PermissionsExt as _;
 
-    #[test]
-    fn folder_is_private_and_goes_away() {
+    #[tokio::test]
+    async fn folder_is_private_and_goes_away() {
         let folder = DemoFolder::create(None).unwrap();
         let path = folder.path().to_owned();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         std::fs::write(path.join("file"), "x").unwrap();
-        folder.remove();
+        folder.remove().await;
         assert!(!path.exists());
     }
 

@@ -57,8 +57,8 @@ pub async fn run(options: DemoOptions) -> Result<(), CommandError> {
     let is_stopped = matches!(&ended, Err(error) if error.name == STOPPED);
     match (&ended, options.keep) {
         (Ok(_), true) => screen.say(&format!("kept: {}", folder.path().display())),
-        (Ok(_), false) => folder.remove(),
-        (Err(_), false) if is_stopped => folder.remove(),
+        (Ok(_), false) => folder.remove().await,
+        (Err(_), false) if is_stopped => folder.remove().await,
         (Err(_), _) => screen.say(&format!(
             "kept for a look at the logs: {}",
             folder.path().display()

@@ -115,6 +115,8 @@ impl Program {
             .arg(std::process::id().to_string())
             .args(arguments)
             .env_clear()
+            // Ctrl-C is for the demo, which ends its children itself.
+            .process_group(0)
             .kill_on_drop(true);
         command
     }

@@ -67,7 +67,7 @@ impl Screen {
         match self.audience {
             Audience::Terminal => {
                 let lines = table::render(rows);
-                let text = format!("{}{}\n", erase(self.drawn), lines.join("\n"));
+                let text = format!("{}{}", erase(self.drawn), unwrapped(&lines));
                 self.drawn = lines.len();
                 print(&text);
             }
@@ -98,6 +98,11 @@ fn erase(lines: usize) -> String {
         0 => String::new(),
         1.. => format!("\x1b[{lines}F\x1b[J"),
     }
+}
+
+/// Lets a narrow terminal cut lines off instead of wrapping them (DECAWM), so that they stay countable.
+fn unwrapped(lines: &[String]) -> String {
+    format!("\x1b[?7l{}\n\x1b[?7h", lines.join("\n"))
 }
 
 fn print(text: &str) {

@@ -1,7 +1,7 @@
 //! The demo's table, as lines of text: one row a device. Pure.
 //!
-//! Columns are as wide as their widest cell, so that a redrawn table does not jump while digits
-//! grow. Refuses to know the terminal.
+//! Columns are as wide as usual cells need, so that a redrawn table does not jump while digits
+//! grow, and fits 80 characters. Refuses to know the terminal.
 
 #[cfg(test)]
 mod tests;
@@ -9,17 +9,10 @@ mod tests;
 /// What stands in place of a value that is not known yet.
 const UNKNOWN: &str = "-";
 const HEADS: [&str; 8] = [
-    "device",
-    "deployments",
-    "desired",
-    "applied",
-    "route",
-    "up",
-    "down",
-    "push",
+    "device", "apps", "desired", "applied", "route", "up", "down", "push",
 ];
 /// Least width of each column, in characters.
-const WIDTHS_MIN: [usize; 8] = [6, 11, 7, 7, 6, 9, 9, 8];
+const WIDTHS_MIN: [usize; 8] = [6, 4, 7, 7, 6, 8, 8, 9];
 
 /// One device as the table shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +58,7 @@ pub(super) fn render(rows: &[Row]) -> Vec<String> {
 /// Says in a word or two how a device stands.
 fn word_of(row: &Row) -> &'static str {
     match (row.is_running, row.desired_seq, row.applied_seq) {
-        (false, _, _) => "not running",
+        (false, _, _) => "killed",
         (true, None, _) => "waiting",
         (true, Some(desired), Some(applied)) if applied >= desired => "in step",
         (true, Some(_), Some(_) | None) => "behind",
@@ -92,7 +85,7 @@ fn cells_of(row: &Row) -> [String; 8] {
 }
 
 fn line(cells: &[String; 8], widths: [usize; 8], end: &str) -> String {
-    let mut text = String::from("  ");
+    let mut text = String::from(" ");
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
         // Words stand left, numbers right.

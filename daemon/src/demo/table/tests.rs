@@ -37,7 +37,7 @@ fn table_keeps_its_columns_in_line() {
     assert!(
         lines
             .iter()
-            .all(|line| line.starts_with("  ") && line.trim_end() == line)
+            .all(|line| line.starts_with(' ') && line.trim_end() == line)
     );
 }
 
@@ -73,8 +73,8 @@ fn row_ends_with_how_the_device_stands() {
     check(Some(4), Some(3), true, "behind");
     check(Some(4), None, true, "behind");
     check(None, None, true, "waiting");
-    check(Some(4), Some(4), false, "not running");
-    check(None, None, false, "not running");
+    check(Some(4), Some(4), false, "killed");
+    check(None, None, false, "killed");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn unknown_values_are_dashes() {
         .split_whitespace()
         .map(Into::into)
         .collect();
-    assert_eq!(words.join(" "), "0 - - - 0 B 0 B - not running");
+    assert_eq!(words.join(" "), "0 - - - 0 B 0 B - killed");
 }
 
 #[test]
@@ -106,5 +106,20 @@ fn bytes_and_times_round_down() {
         (2_000_000, "2000.0 ms"),
     ] {
         assert_eq!(millis(micros), expected);
+    }
+}
+
+#[test]
+fn table_of_usual_rows_fits_80_characters() {
+    let slow = Row {
+        deployments: 100,
+        desired_seq: Some(10_000),
+        bytes_up: 999_999,
+        push_us: Some(1_445_900),
+        applied_seq: None,
+        ..row()
+    };
+    for line in render(&[slow, row(), Row::default()]) {
+        assert!(line.chars().count() < 80, "{line}");
     }
 }
