@@ -69,7 +69,9 @@ pub fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<Durable, StoreErr
 
 /// Lends records to an engine.
 pub fn lend(records: &[Loaded]) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
-    records.iter().map(|record| (record.table, record.key.as_slice(), record.value.as_slice()))
+    records
+        .iter()
+        .map(|record| (record.table, record.key.as_slice(), record.value.as_slice()))
 }
 
 impl From<StoreError> for CommandError {
@@ -79,12 +81,23 @@ impl From<StoreError> for CommandError {
             StoreError::NotAStore { .. } => "store-not-a-store",
             StoreError::DamagedFile { .. } | StoreError::Damaged { .. } => "store-damaged",
             StoreError::Locked { .. } => "store-locked",
-            _ => "store-failed",
+            StoreError::Io { .. } => "store-io",
+            StoreError::Poisoned { .. }
+            | StoreError::Panicked
+            | StoreError::Closed
+            | StoreError::TooLarge { .. }
+            | StoreError::QueueFull { .. } => "store-failed",
         };
         let text = error.to_string();
-        let (message, next) = text.split_once(": ").unwrap_or((&text, "look at the disk, then start again"));
+        let (message, next) = text
+            .split_once(": ")
+            .unwrap_or((&text, "look at the disk, then start again"));
         let source = std::error::Error::source(&error).map(|source| format!(" ({source})"));
-        Self::store(name, format!("{message}{}", source.unwrap_or_default()), next)
+        Self::store(
+            name,
+            format!("{message}{}", source.unwrap_or_default()),
+            next,
+        )
     }
 }
 

@@ -9,115 +9,41 @@
 //! Nothing leaves before the commit. A store that fails ends the process.
 
 use super::host::Directory;
+use super::replies::{Replies, Reply};
 use super::waiting::{WaitEnd, Waiters};
+use super::work::{Decided, Work};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
 use crate::{clock, records};
 use postern_protocol::Reject;
 use postern_protocol::context::Keyring;
-use postern_protocol::controller::{Context, Controller, Event, Input, Output, Post, Ticket};
-use postern_protocol::enrol::JoinSecret;
-use postern_protocol::id::{ChannelId, DeviceName, Digest, Tenant, TokenId};
+use postern_protocol::controller::{Context, Controller, Event, Input, Output, Post};
+use postern_protocol::id::ChannelId;
 use postern_protocol::record::Write;
 use postern_protocol::revision::{Generation, Revision};
-use postern_protocol::state::Change;
 use postern_relay::exchange::AdmittedDevice;
 use postern_relay::server::Mailbox;
 use postern_relay::store::Store;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Pieces of work in one commit at most. Arbitrary; bounds what one failure takes along.
 const BATCH_MAX: usize = 256;
 
-/// A decision that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided {
-    /// The revision after it.
-    pub revision: Revision,
-    /// The digest there.
-    pub digest: Digest,
-    /// False when nothing changed.
-    pub is_change: bool,
-}
-
-/// What others ask of the engine.
-pub enum Work {
-    /// Opens an invitation.
-    Invite {
-        /// The tenant.
-        tenant: Tenant,
-        /// The device.
-        device: DeviceName,
-        /// The public id to use.
-        token: TokenId,
-        /// The secret to use.
-        secret: JoinSecret,
-        /// Answered when durable.
-        reply: oneshot::Sender<Result<(), Reject>>,
-    },
-    /// Takes changes as one decision.
-    Decide {
-        /// The tenant.
-        tenant: Tenant,
-        /// The device.
-        device: DeviceName,
-        /// The changes.
-        changes: Vec<Change>,
-        /// Answered when durable.
-        reply: oneshot::Sender<Result<Decided, Reject>>,
-    },
-    /// Takes an envelope from a device.
-    Posted {
-        /// Its channel.
-        channel: ChannelId,
-        /// The bytes.
-        envelope: Vec<u8>,
-        /// Answered when durable.
-        reply: oneshot::Sender<Result<(), Reject>>,
-    },
-    /// Takes an enrol frame.
-    Enrol {
-        /// The frame.
-        frame: Vec<u8>,
-        /// Answered when durable.
-        reply: oneshot::Sender<Result<Vec<u8>, Reject>>,
-    },
-    /// Waits until a device applied a revision, or failed to.
-    Wait {
-        /// The device's channel.
-        channel: ChannelId,
-        /// The revision.
-        revision: Revision,
-        /// Answered once.
-        reply: oneshot::Sender<WaitEnd>,
-    },
-    /// Looks at what is durable.
-    Read(Box<dyn FnOnce(&Controller) + Send>),
-    /// Ends the loop.
-    Stop,
-}
-
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Work")
-    }
-}
-
-/// Who waits for the engine's answer to a ticket.
-enum Reply {
-    Invite(oneshot::Sender<Result<(), Reject>>),
-    Decide(oneshot::Sender<Result<Decided, Reject>>),
-    Enrol(oneshot::Sender<Result<Vec<u8>, Reject>>),
-}
-
 /// What happens after the commit.
 enum Deferred {
-    Output(Output),
+    Output(Box<Output>),
     Posted(oneshot::Sender<Result<(), Reject>>, Result<(), Reject>),
     Wait(ChannelId, Revision, oneshot::Sender<WaitEnd>),
     Read(Box<dyn FnOnce(&Controller) + Send>),
+}
+
+/// What one commit holds, and what waits for it.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    deferred: Vec<Deferred>,
 }
 
 /// The engine and everything that it needs.
@@ -132,8 +58,7 @@ pub struct Driver {
     pub mailbox: Mailbox,
     /// Who is admitted.
     pub directory: Directory,
-    tickets: u64,
-    replies: BTreeMap<Ticket, Reply>,
+    replies: Replies,
     waiters: Waiters,
     wants_snapshot: BTreeSet<ChannelId>,
 }
@@ -154,8 +79,7 @@ impl Driver {
             store,
             mailbox,
             directory,
-            tickets: 0,
-            replies: BTreeMap::new(),
+            replies: Replies::default(),
             waiters: Waiters::default(),
             wants_snapshot: BTreeSet::new(),
         }
@@ -166,9 +90,9 @@ impl Driver {
     /// # Errors
     /// The store failed.
     pub fn open(&mut self) -> Result<(), CommandError> {
-        let (mut writes, mut deferred) = (Vec::new(), Vec::new());
-        self.feed(Input::Start, &mut writes, &mut deferred);
-        self.finish(writes, deferred)
+        let mut batch = Batch::default();
+        self.feed(Input::Start, &mut batch);
+        self.finish(batch)
     }
 
     /// Works until it is told to stop or nobody can ask any more.
@@ -177,16 +101,16 @@ impl Driver {
     /// The store failed; nothing of the failed batch left the process.
     pub fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), CommandError> {
         while let Some(first) = work.blocking_recv() {
-            let (mut writes, mut deferred) = (Vec::new(), Vec::new());
-            let mut is_last = self.take(first, &mut writes, &mut deferred);
+            let mut batch = Batch::default();
+            let mut is_last = self.take(first, &mut batch);
             for _ in 1..BATCH_MAX {
                 if is_last {
                     break;
                 }
                 let Ok(next) = work.try_recv() else { break };
-                is_last = self.take(next, &mut writes, &mut deferred);
+                is_last = self.take(next, &mut batch);
             }
-            self.finish(writes, deferred)?;
+            self.finish(batch)?;
             if is_last {
                 break;
             }
@@ -195,25 +119,25 @@ impl Driver {
     }
 
     /// Commits, then lets everything else happen, until no mailbox wants a snapshot.
-    fn finish(&mut self, writes: Vec<Write>, deferred: Vec<Deferred>) -> Result<(), CommandError> {
-        self.release(writes, deferred)?;
+    fn finish(&mut self, batch: Batch) -> Result<(), CommandError> {
+        self.release(batch)?;
         let wanting = std::mem::take(&mut self.wants_snapshot);
-        let (mut writes, mut deferred) = (Vec::new(), Vec::new());
+        let mut batch = Batch::default();
         for channel in wanting {
-            self.feed(Input::SnapshotWanted { channel }, &mut writes, &mut deferred);
+            self.feed(Input::SnapshotWanted { channel }, &mut batch);
         }
-        self.release(writes, deferred)?;
+        self.release(batch)?;
         self.wants_snapshot.clear();
         Ok(())
     }
 
-    fn release(&mut self, writes: Vec<Write>, deferred: Vec<Deferred>) -> Result<(), CommandError> {
-        if !writes.is_empty() {
-            let _durable = records::commit(self.store.as_ref(), writes)?;
+    fn release(&mut self, batch: Batch) -> Result<(), CommandError> {
+        if !batch.writes.is_empty() {
+            let _durable = records::commit(self.store.as_ref(), batch.writes)?;
         }
-        for one in deferred {
+        for one in batch.deferred {
             match one {
-                Deferred::Output(output) => self.execute(output),
+                Deferred::Output(output) => self.execute(*output),
                 Deferred::Posted(reply, result) => drop(reply.send(result)),
                 Deferred::Wait(channel, revision, reply) => {
                     self.waiters.add(&self.engine, channel, revision, reply);
@@ -225,63 +149,102 @@ impl Driver {
     }
 
     /// Gives one piece of work to the engine. Returns true when it was the last.
-    fn take(&mut self, work: Work, writes: &mut Vec<Write>, deferred: &mut Vec<Deferred>) -> bool {
+    fn take(&mut self, work: Work, batch: &mut Batch) -> bool {
         match work {
-            Work::Invite { tenant, device, token, secret, reply } => {
-                let ticket = self.ticket(Reply::Invite(reply));
-                let input = Input::Invite { ticket, tenant, device, token, secret };
-                self.feed(input, writes, deferred);
+            Work::Invite {
+                tenant,
+                device,
+                token,
+                secret,
+                reply,
+            } => {
+                let ticket = self.replies.ticket(Reply::Invite(reply));
+                let input = Input::Invite {
+                    ticket,
+                    tenant,
+                    device,
+                    token,
+                    secret,
+                };
+                self.feed(input, batch);
             }
-            Work::Decide { tenant, device, changes, reply } => {
-                let ticket = self.ticket(Reply::Decide(reply));
-                self.feed(Input::Decide { ticket, tenant, device, changes }, writes, deferred);
+            Work::Decide {
+                tenant,
+                device,
+                changes,
+                reply,
+            } => {
+                let ticket = self.replies.ticket(Reply::Decide(reply));
+                let input = Input::Decide {
+                    ticket,
+                    tenant,
+                    device,
+                    changes,
+                };
+                self.feed(input, batch);
             }
             Work::Enrol { frame, reply } => {
-                let ticket = self.ticket(Reply::Enrol(reply));
-                self.feed(Input::Enrol { ticket, frame: &frame }, writes, deferred);
+                let ticket = self.replies.ticket(Reply::Enrol(reply));
+                let frame = frame.as_slice();
+                self.feed(Input::Enrol { ticket, frame }, batch);
             }
-            Work::Posted { channel, envelope, reply } => {
-                let input = Input::Received { channel, envelope: &envelope };
-                let result = self.feed(input, writes, deferred);
-                deferred.push(Deferred::Posted(reply, result));
+            Work::Posted {
+                channel,
+                envelope,
+                reply,
+            } => {
+                self.take_posted(channel, &envelope, reply, batch);
             }
-            Work::Wait { channel, revision, reply } => {
-                deferred.push(Deferred::Wait(channel, revision, reply));
+            Work::Wait {
+                channel,
+                revision,
+                reply,
+            } => {
+                batch
+                    .deferred
+                    .push(Deferred::Wait(channel, revision, reply));
             }
-            Work::Read(read) => deferred.push(Deferred::Read(read)),
+            Work::Read(read) => batch.deferred.push(Deferred::Read(read)),
             Work::Stop => return true,
         }
         false
     }
 
-    fn ticket(&mut self, reply: Reply) -> Ticket {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.replies.insert(ticket, reply);
-        ticket
+    fn take_posted(
+        &mut self,
+        channel: ChannelId,
+        envelope: &[u8],
+        reply: oneshot::Sender<Result<(), Reject>>,
+        batch: &mut Batch,
+    ) {
+        let result = self.feed_posted(Input::Received { channel, envelope }, batch);
+        batch.deferred.push(Deferred::Posted(reply, result));
     }
 
-    /// Feeds the engine and sorts its outputs. Tells whether a peer's bytes were refused.
-    fn feed(
-        &mut self,
-        input: Input<'_>,
-        writes: &mut Vec<Write>,
-        deferred: &mut Vec<Deferred>,
-    ) -> Result<(), Reject> {
+    /// Feeds the engine and sorts its outputs.
+    fn feed(&mut self, input: Input<'_>, batch: &mut Batch) {
+        let _refused = self.feed_posted(input, batch);
+    }
+
+    /// Feeds the engine what a peer sent and sorts its outputs. Tells whether it was refused.
+    fn feed_posted(&mut self, input: Input<'_>, batch: &mut Batch) -> Result<(), Reject> {
         let mut random = OsRandom;
-        let mut context =
-            Context { now: clock::now(), random: &mut random, keys: self.keys.as_ref() };
+        let mut context = Context {
+            now: clock::now(),
+            random: &mut random,
+            keys: self.keys.as_ref(),
+        };
         self.engine.handle_input(&mut context, input);
         let mut result = Ok(());
         while let Some(output) = self.engine.poll_output() {
-            match output {
-                Output::Persist(more) => writes.extend(more),
-                Output::Event(Event::Rejected { channel, reject }) => {
-                    result = Err(reject);
-                    deferred.push(Deferred::Output(Output::Event(Event::Rejected { channel, reject })));
-                }
-                other => deferred.push(Deferred::Output(other)),
+            if let Output::Persist(more) = output {
+                batch.writes.extend(more);
+                continue;
             }
+            if let Output::Event(Event::Rejected { reject, .. }) = &output {
+                result = Err(*reject);
+            }
+            batch.deferred.push(Deferred::Output(Box::new(output)));
         }
         result
     }
@@ -289,18 +252,28 @@ impl Driver {
     fn execute(&mut self, output: Output) {
         match output {
             Output::Persist(_) => unreachable!("writes were taken out and committed before"),
-            Output::Admit { channel, incarnation, key } => {
+            Output::Admit {
+                channel,
+                incarnation,
+                key,
+            } => {
                 let id = channel.id();
-                let before = self.directory.admit(AdmittedDevice { channel, incarnation, key });
+                let before = self.directory.admit(AdmittedDevice {
+                    channel,
+                    incarnation,
+                    key,
+                });
                 if before.is_some_and(|before| before.incarnation != incarnation) {
                     self.mailbox.remove(id);
                 }
             }
-            Output::Post { channel, generation, post } => self.post(channel, generation, post),
+            Output::Post {
+                channel,
+                generation,
+                post,
+            } => self.post(channel, generation, post),
             Output::Answer { ticket, frame } => {
-                if let Some(Reply::Enrol(reply)) = self.replies.remove(&ticket) {
-                    drop(reply.send(Ok(frame)));
-                }
+                self.replies.settle_enrol(ticket, frame);
             }
             Output::Event(event) => self.note(event),
         }
@@ -311,7 +284,8 @@ impl Driver {
             Post::Delta { envelope } => self.mailbox.post_delta(channel, generation, &envelope),
             Post::Snapshot { envelope, bodies } => {
                 let bodies = bodies.into_iter().map(|(_, body)| body);
-                self.mailbox.post_snapshot(channel, generation, &envelope, bodies)
+                self.mailbox
+                    .post_snapshot(channel, generation, &envelope, bodies)
             }
             Post::ReportAck { envelope } => self.mailbox.post_report_ack(channel, &envelope),
         };
@@ -329,20 +303,34 @@ impl Driver {
                 tracing::info!(epoch = epoch.number(), members, "epoch opened");
             }
             Event::Invited { ticket } => {
-                if let Some(Reply::Invite(reply)) = self.replies.remove(&ticket) {
-                    drop(reply.send(Ok(())));
-                }
+                self.replies.settle_invite(ticket);
             }
-            Event::Decided { ticket, channel, revision, digest, is_change } => {
+            Event::Decided {
+                ticket,
+                channel,
+                revision,
+                digest,
+                is_change,
+            } => {
                 let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
                 tracing::info!(device = %channel, epoch, seq, is_change, "decided");
-                if let Some(Reply::Decide(reply)) = self.replies.remove(&ticket) {
-                    drop(reply.send(Ok(Decided { revision, digest, is_change })));
-                }
+                let decided = Decided {
+                    revision,
+                    digest,
+                    is_change,
+                };
+                self.replies.settle_decide(ticket, decided);
             }
-            Event::Refused { ticket, reject } => self.refuse(ticket, reject),
+            Event::Refused { ticket, reject } => {
+                tracing::warn!(reason = reject.as_str(), "request refused");
+                self.replies.refuse(ticket, reject);
+            }
             Event::Enrolled { channel } => tracing::info!(device = %channel, "enrolled"),
-            Event::Reported { channel, ack, report } => {
+            Event::Reported {
+                channel,
+                ack,
+                report,
+            } => {
                 let (epoch, seq) = (report.applied.epoch.number(), report.applied.seq.number());
                 tracing::info!(device = %channel, epoch, seq, rseq = ack.rseq.number(), "reported applied");
                 self.waiters.handle_report(&self.engine, channel);
@@ -350,16 +338,6 @@ impl Driver {
             Event::Rejected { channel, reject } => {
                 tracing::warn!(device = %channel, reason = reject.as_str(), "rejected");
             }
-        }
-    }
-
-    fn refuse(&mut self, ticket: Ticket, reject: Reject) {
-        tracing::warn!(reason = reject.as_str(), "request refused");
-        match self.replies.remove(&ticket) {
-            Some(Reply::Invite(reply)) => drop(reply.send(Err(reject))),
-            Some(Reply::Decide(reply)) => drop(reply.send(Err(reject))),
-            Some(Reply::Enrol(reply)) => drop(reply.send(Err(reject))),
-            None => {}
         }
     }
 }

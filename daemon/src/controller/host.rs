@@ -3,7 +3,7 @@
 //! Every call becomes a piece of work for the one thread that owns the engine, and is answered
 //! only after that thread's commit. Admission is answered from a directory that the thread keeps.
 
-use super::driver::Work;
+use super::work::Work;
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane};
 use postern_relay::exchange::AdmittedDevice;
@@ -53,11 +53,22 @@ impl Host for ControllerHost {
         })
     }
 
-    fn posted(&self, channel: ChannelId, _plane: Option<Plane>, envelope: Vec<u8>) -> HostAnswer<()> {
+    fn posted(
+        &self,
+        channel: ChannelId,
+        _plane: Option<Plane>,
+        envelope: Vec<u8>,
+    ) -> HostAnswer<()> {
         let work = self.work.clone();
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let sent = work.send(Work::Posted { channel, envelope, reply }).await;
+            let sent = work
+                .send(Work::Posted {
+                    channel,
+                    envelope,
+                    reply,
+                })
+                .await;
             sent.map_err(|_| Reject::Overloaded)?;
             answer.await.unwrap_or(Err(Reject::Overloaded))
         })

@@ -7,4 +7,6 @@ mod certificate;
 mod host;
 pub mod init;
 pub mod run;
+mod replies;
 pub mod waiting;
+pub mod work;

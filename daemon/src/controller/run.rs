@@ -3,8 +3,9 @@
 //! Everything that an operator could have got wrong is checked before the first port is opened.
 //! The root keys are not needed and not looked for.
 
-use super::driver::{Driver, Work};
+use super::driver::Driver;
 use super::host::{ControllerHost, Directory};
+use super::work::Work;
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
 use crate::operator::{self, Desk};
@@ -55,20 +56,34 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     drop(loaded);
     let directory = Directory::default();
-    let mut driver =
-        Driver::new(engine, Box::new(writers), store, mailbox.clone(), directory.clone());
+    let mut driver = Driver::new(
+        engine,
+        Box::new(writers),
+        store,
+        mailbox.clone(),
+        directory.clone(),
+    );
     driver.open()?;
     let (work, queue) = mpsc::channel(WORK_MAX);
-    let host = ControllerHost { directory, work: work.clone() };
+    let host = ControllerHost {
+        directory,
+        work: work.clone(),
+    };
     let mailbox_thumbprint = mailbox.thumbprint();
     let server = start_server(&config, mailbox, host)?;
     let listening = server.local_address();
     let operators = start_operators(&config, &mailbox_thumbprint, work.clone())?;
     let (ended, mut end) = oneshot::channel();
     let thread = std::thread::Builder::new().name("engine".into());
-    let engine_thread = thread.spawn(move || drop(ended.send(driver.run(queue)))).map_err(|error| {
-        CommandError::failure("engine-thread", format!("the engine's thread cannot start: {error}"), "start again")
-    })?;
+    let engine_thread = thread
+        .spawn(move || drop(ended.send(driver.run(queue))))
+        .map_err(|error| {
+            CommandError::failure(
+                "engine-thread",
+                format!("the engine's thread cannot start: {error}"),
+                "start again",
+            )
+        })?;
     tracing::info!(listen = %listening, socket = %config.socket.display(), "controller started");
     eprint_ready(&config, listening);
     let result = tokio::select! {
@@ -85,7 +100,10 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     result
 }
 
-#[expect(clippy::print_stderr, reason = "a person who starts the controller wants to see that it is ready")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a person who starts the controller wants to see that it is ready"
+)]
 fn eprint_ready(config: &ControllerConfig, listening: std::net::SocketAddr) {
     eprintln!(
         "controller ready: devices connect to {} (listening on {listening}); operators use {}",
@@ -127,7 +145,11 @@ fn read_certificate(file: &Path) -> Result<Vec<u8>, CommandError> {
 }
 
 fn engine_gone() -> CommandError {
-    CommandError::failure("engine-gone", "the engine's thread ended unexpectedly", "start again")
+    CommandError::failure(
+        "engine-gone",
+        "the engine's thread ended unexpectedly",
+        "start again",
+    )
 }
 
 /// Checks the whole file first: a server's own profile trusts the structure that it finds.
@@ -144,7 +166,9 @@ fn read_bundles(config: &ControllerConfig) -> Result<(Trust, Vec<Vec<u8>>), Comm
         let file = config.bundles.join(format!("{}.cbor", bundles.len() + 1));
         match std::fs::read(&file) {
             Ok(bytes) => bundles.push(bytes),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !bundles.is_empty() => break,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !bundles.is_empty() => {
+                break;
+            }
             Err(error) => {
                 return Err(CommandError::configuration(
                     "bundle-unreadable",
@@ -158,7 +182,11 @@ fn read_bundles(config: &ControllerConfig) -> Result<(Trust, Vec<Vec<u8>>), Comm
     let trust = Trust::from_chain(config.root, config.recovery, chain).map_err(|reject| {
         CommandError::configuration(
             reject.as_str(),
-            format!("the bundles in {} do not verify: {}", config.bundles.display(), reject.sentence()),
+            format!(
+                "the bundles in {} do not verify: {}",
+                config.bundles.display(),
+                reject.sentence()
+            ),
             "restore the bundles folder, or correct root and recovery in controller.toml",
         )
     })?;
@@ -170,27 +198,48 @@ fn read_writers(config: &ControllerConfig, trust: &Trust) -> Result<Writers, Com
     for (tenant, file) in &config.writers {
         let signer = keys::read(file, keys::KeyRole::Writer)?;
         let named = trust.writer(tenant).map(|(_, key)| key.thumbprint());
-        check_named(file, tenant.as_str(), named, signer.public_key().thumbprint())?;
+        check_named(
+            file,
+            tenant.as_str(),
+            named,
+            signer.public_key().thumbprint(),
+        )?;
         writers.insert(tenant.clone(), signer);
     }
     Ok(Writers(writers))
 }
 
-fn check_named(file: &Path, who: &str, named: Option<Thumbprint>, held: Thumbprint) -> Result<(), CommandError> {
+fn check_named(
+    file: &Path,
+    who: &str,
+    named: Option<Thumbprint>,
+    held: Thumbprint,
+) -> Result<(), CommandError> {
     if named == Some(held) {
         return Ok(());
     }
     Err(CommandError::configuration(
         "key-not-in-bundle",
-        format!("{} holds a key that the newest bundle does not name for {who}", file.display()),
+        format!(
+            "{} holds a key that the newest bundle does not name for {who}",
+            file.display()
+        ),
         "put back the key file that belongs to this bundle, or add the bundle that names this key",
     ))
 }
 
-fn make_mailbox(config: &ControllerConfig, trust: &Trust, bundles: &[Vec<u8>]) -> Result<Mailbox, CommandError> {
+fn make_mailbox(
+    config: &ControllerConfig,
+    trust: &Trust,
+    bundles: &[Vec<u8>],
+) -> Result<Mailbox, CommandError> {
     let signer = keys::read(&config.mailbox_key, keys::KeyRole::Mailbox)?;
     let held = signer.public_key().thumbprint();
-    let named = trust.mailboxes().iter().map(|mailbox| mailbox.key.thumbprint()).find(|named| *named == held);
+    let named = trust
+        .mailboxes()
+        .iter()
+        .map(|mailbox| mailbox.key.thumbprint())
+        .find(|named| *named == held);
     check_named(&config.mailbox_key, "a mailbox", named, held)?;
     let limits = ExchangeLimits {
         mailbox: MailboxLimits {
@@ -202,7 +251,11 @@ fn make_mailbox(config: &ControllerConfig, trust: &Trust, bundles: &[Vec<u8>]) -
         ..ExchangeLimits::default()
     };
     let failed = |reject: postern_protocol::Reject| {
-        CommandError::configuration(reject.as_str(), format!("the mailbox cannot start: {}", reject.sentence()), "start again")
+        CommandError::configuration(
+            reject.as_str(),
+            format!("the mailbox cannot start: {}", reject.sentence()),
+            "start again",
+        )
     };
     let mailbox = Mailbox::new(Arc::new(signer), limits).map_err(failed)?;
     for bundle in bundles {
@@ -211,7 +264,11 @@ fn make_mailbox(config: &ControllerConfig, trust: &Trust, bundles: &[Vec<u8>]) -
     Ok(mailbox)
 }
 
-fn start_server(config: &ControllerConfig, mailbox: Mailbox, host: ControllerHost) -> Result<Server, CommandError> {
+fn start_server(
+    config: &ControllerConfig,
+    mailbox: Mailbox,
+    host: ControllerHost,
+) -> Result<Server, CommandError> {
     let read = |file: &Path| {
         std::fs::read(file).map_err(|error| {
             CommandError::configuration(

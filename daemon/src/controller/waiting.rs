@@ -42,7 +42,11 @@ impl Waiters {
         if let Some(end) = end_of(engine, channel, revision) {
             drop(reply.send(end));
         } else if self.0.len() < WAITERS_MAX {
-            self.0.push(Waiter { channel, revision, reply });
+            self.0.push(Waiter {
+                channel,
+                revision,
+                reply,
+            });
         }
     }
 

@@ -46,9 +46,16 @@ impl StoredIdentity {
     pub fn to_write(&self, stage: Stage) -> Write {
         let channel = &self.identity.channel;
         let mut writer = Writer::new();
-        writer.array(7).bytes(channel.root.as_bytes()).bytes(self.recovery.as_bytes());
-        writer.text(channel.tenant.as_str()).text(channel.device.as_str());
-        writer.bytes(self.identity.incarnation.as_bytes()).array(self.urls.len());
+        writer
+            .array(7)
+            .bytes(channel.root.as_bytes())
+            .bytes(self.recovery.as_bytes());
+        writer
+            .text(channel.tenant.as_str())
+            .text(channel.device.as_str());
+        writer
+            .bytes(self.identity.incarnation.as_bytes())
+            .array(self.urls.len());
         for url in &self.urls {
             writer.text(url);
         }
@@ -56,7 +63,11 @@ impl StoredIdentity {
             Some(der) => writer.bytes(der),
             None => writer.null(),
         };
-        Write { table: Table::Identity, key: stage.key().into(), value: Some(writer.into_bytes()) }
+        Write {
+            table: Table::Identity,
+            key: stage.key().into(),
+            value: Some(writer.into_bytes()),
+        }
     }
 
     /// Finds and reads the record of a stage.
@@ -68,8 +79,11 @@ impl StoredIdentity {
         stage: Stage,
     ) -> Result<Option<Self>, RecordError> {
         let mut records = records.into_iter();
-        let found = records.find(|(table, key, _)| *table == Table::Identity && *key == stage.key());
-        found.map(|(table, key, value)| read(table, key, value, decode)).transpose()
+        let found =
+            records.find(|(table, key, _)| *table == Table::Identity && *key == stage.key());
+        found
+            .map(|(table, key, value)| read(table, key, value, decode))
+            .transpose()
     }
 }
 
@@ -81,8 +95,22 @@ fn decode(reader: &mut Reader<'_>) -> Result<StoredIdentity, Reject> {
     let device = DeviceName::parse(reader.text()?)?;
     let incarnation = Incarnation::from_bytes(reader.bytes_of()?);
     let count = reader.array()?;
-    let urls = (0..count).map(|_| reader.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+    let urls = (0..count)
+        .map(|_| reader.text().map(str::to_owned))
+        .collect::<Result<_, _>>()?;
     let tls_ca = reader.optional(|reader| reader.bytes().map(<[u8]>::to_vec))?;
-    let identity = Identity { channel: Channel { root, tenant, device }, incarnation };
-    Ok(StoredIdentity { identity, recovery, urls, tls_ca })
+    let identity = Identity {
+        channel: Channel {
+            root,
+            tenant,
+            device,
+        },
+        incarnation,
+    };
+    Ok(StoredIdentity {
+        identity,
+        recovery,
+        urls,
+        tls_ca,
+    })
 }

@@ -54,8 +54,10 @@ pub fn routes(
     let trust = TlsTrust::new(config.extra_ca_files.clone(), pem.as_deref()).map_err(|error| {
         CommandError::configuration("tls-trust", error.to_string(), "ask for a new join line")
     })?;
-    let dialer = Dialer::new(config.proxy.clone(), Arc::new(trust), USER_AGENT)
-        .map_err(|error| CommandError::configuration("user-agent", error.to_string(), "report this"))?;
+    let dialer =
+        Dialer::new(config.proxy.clone(), Arc::new(trust), USER_AGENT).map_err(|error| {
+            CommandError::configuration("user-agent", error.to_string(), "report this")
+        })?;
     Routes::new(&dialer, urls, Duration::from_secs(config.hold_s_max))
 }
 
@@ -94,7 +96,14 @@ pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, 
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
     let mut routes = routes(config, &stored.urls, stored.tls_ca.as_deref())?;
     let frame = ask(&mut routes, &sealed).await?;
-    let report = confirm(&store, &stored, &signer, &sealed, &frame, routes.current_name())?;
+    let report = confirm(
+        &store,
+        &stored,
+        &signer,
+        &sealed,
+        &frame,
+        routes.current_name(),
+    )?;
     store.close()?;
     Ok(report)
 }
@@ -114,22 +123,36 @@ fn prepare(
         let channel = &joined.identity.channel;
         return Err(CommandError::configuration(
             "device-joined",
-            format!("{} is joined as {}/{}", config.dir.display(), channel.tenant, channel.device),
-            format!("postern device run --dir {}, or join in another folder", config.dir.display()),
+            format!(
+                "{} is joined as {}/{}",
+                config.dir.display(),
+                channel.tenant,
+                channel.device
+            ),
+            format!(
+                "postern device run --dir {}, or join in another folder",
+                config.dir.display()
+            ),
         ));
     }
     if !config.key.exists() {
         let _signer = keys::create(&config.key, keys::KeyRole::Device, &mut OsRandom)?;
     }
-    let channel =
-        Channel { root: line.root, tenant: line.tenant.clone(), device: line.device.clone() };
+    let channel = Channel {
+        root: line.root,
+        tenant: line.tenant.clone(),
+        device: line.device.clone(),
+    };
     let pending = find(Stage::Pending)?.filter(|pending| pending.identity.channel == channel);
     let incarnation = pending.map_or_else(
         || Incarnation::from_bytes(draw(&mut OsRandom)),
         |pending| pending.identity.incarnation,
     );
     let stored = StoredIdentity {
-        identity: Identity { channel, incarnation },
+        identity: Identity {
+            channel,
+            incarnation,
+        },
         recovery: line.recovery,
         urls: line.urls.clone(),
         tls_ca: line.tls_ca.clone(),
@@ -142,7 +165,9 @@ fn prepare(
 async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>, CommandError> {
     let mut failures = Vec::new();
     for _ in 0..routes.len() {
-        let Some(carrier) = routes.carrier(None) else { break };
+        let Some(carrier) = routes.carrier(None) else {
+            break;
+        };
         match carrier.carry(sealed.frame.clone()).await {
             Ok((frame, _)) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
@@ -170,11 +195,17 @@ fn refusal(frame: &[u8]) -> CommandError {
         Ok(PlainFrame::Refused { code, .. }) => Reject::from_code(code.into()),
         Ok(_) | Err(_) => None,
     };
-    refused(code.unwrap_or(Reject::NotPostern), "ask the controller's operator for a new join line")
+    refused(
+        code.unwrap_or(Reject::NotPostern),
+        "ask the controller's operator for a new join line",
+    )
 }
 
 fn refused(reject: Reject, next: &str) -> CommandError {
-    let message = format!("the enrolment was refused: {} ({reject})", reject.sentence());
+    let message = format!(
+        "the enrolment was refused: {} ({reject})",
+        reject.sentence()
+    );
     CommandError::new(crate::exit::Exit::Refused, reject.as_str(), message, next)
 }
 
@@ -195,15 +226,20 @@ fn confirm(
         request: sealed.message_id,
     };
     let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
-    let (trust, _answer) =
-        accept_enrolled(frame, stored.recovery, &enrolling).map_err(|reject| refused(reject, next))?;
-    let Ok(PlainFrame::Enrolled { bundles, .. }) = PlainFrame::decode(frame, Direction::Down) else {
+    let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)
+        .map_err(|reject| refused(reject, next))?;
+    let Ok(PlainFrame::Enrolled { bundles, .. }) = PlainFrame::decode(frame, Direction::Down)
+    else {
         return Err(refused(Reject::Shape, next));
     };
     let mut writes = vec![stored.to_write(Stage::Confirmed)];
     for (number, bundle) in (1_u64..).zip(bundles) {
         let key = number.to_be_bytes().to_vec();
-        writes.push(Write { table: Table::Bundles, key, value: Some(bundle.to_vec()) });
+        writes.push(Write {
+            table: Table::Bundles,
+            key,
+            value: Some(bundle.to_vec()),
+        });
     }
     let _durable = records::commit(store, writes)?;
     Ok(JoinReport {

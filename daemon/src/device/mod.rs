@@ -14,6 +14,5 @@ mod routes;
 mod run;
 mod status;
 
-pub use identity::StoredIdentity;
-pub use join::{JoinReport, join};
+pub use join::join;
 pub use run::run;

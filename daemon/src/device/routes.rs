@@ -43,7 +43,11 @@ impl Routes {
     ///
     /// # Errors
     /// A URL that is no target.
-    pub fn new(dialer: &Dialer, urls: &[String], hold_ceiling: Duration) -> Result<Self, CommandError> {
+    pub fn new(
+        dialer: &Dialer,
+        urls: &[String],
+        hold_ceiling: Duration,
+    ) -> Result<Self, CommandError> {
         let mut ways = Vec::new();
         for url in urls {
             let full = format!("{}{BINDING_PATH}", url.trim_end_matches('/'));
@@ -74,14 +78,18 @@ impl Routes {
     /// The word for the way in use: direct or proxy.
     #[must_use]
     pub fn current_name(&self) -> &'static str {
-        self.ways.get(self.current).map_or("none", |way| way.client.route().as_str())
+        self.ways
+            .get(self.current)
+            .map_or("none", |way| way.client.route().as_str())
     }
 
     /// Bytes on the sockets of all ways, up and down, TLS and HTTP included.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         let each = self.ways.iter().map(|way| way.client.traffic());
-        each.fold((0, 0), |(up, down), traffic| (up + traffic.bytes_up(), down + traffic.bytes_down()))
+        each.fold((0, 0), |(up, down), traffic| {
+            (up + traffic.bytes_up(), down + traffic.bytes_down())
+        })
     }
 
     /// Asks the ladder of the way in use what to do next.
@@ -111,7 +119,10 @@ impl Routes {
         let deadline = hold.unwrap_or_default() + EXCHANGE_DEADLINE;
         Some(Carrier {
             client: Arc::clone(&way.client),
-            limits: ExchangeLimits { deadline, answer_bytes_max: FRAME_BYTES_MAX },
+            limits: ExchangeLimits {
+                deadline,
+                answer_bytes_max: FRAME_BYTES_MAX,
+            },
             way: self.current,
         })
     }

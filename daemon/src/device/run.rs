@@ -34,7 +34,11 @@ const HAPPENINGS_MAX: usize = 16;
 
 /// What comes back to the loop.
 enum Happening {
-    Carried { id: ExchangeId, way: usize, result: Result<(Vec<u8>, Duration), TransportError> },
+    Carried {
+        id: ExchangeId,
+        way: usize,
+        result: Result<(Vec<u8>, Duration), TransportError>,
+    },
     Applied(Applied),
     ConnectDue,
     FailureDue(ExchangeId),
@@ -129,14 +133,23 @@ fn applier_settings(config: &DeviceConfig) -> ApplierSettings {
         command: on_change.command.clone(),
         time_limit: Duration::from_secs(on_change.time_limit_s),
     });
-    ApplierSettings { render_dir: config.render_folder.clone(), on_change }
+    ApplierSettings {
+        render_dir: config.render_folder.clone(),
+        on_change,
+    }
 }
 
 fn not_joined(config: &DeviceConfig) -> CommandError {
     CommandError::configuration(
         "device-not-joined",
-        format!("the device in {} has not joined a controller", config.dir.display()),
-        format!("postern device join --dir {} < join-line.txt", config.dir.display()),
+        format!(
+            "the device in {} has not joined a controller",
+            config.dir.display()
+        ),
+        format!(
+            "postern device join --dir {} < join-line.txt",
+            config.dir.display()
+        ),
     )
 }
 
@@ -145,12 +158,17 @@ fn trust_of(
     stored: &StoredIdentity,
     records: &[Loaded],
 ) -> Result<Trust, CommandError> {
-    let bundles = records.iter().filter(|record| record.table == Table::Bundles);
+    let bundles = records
+        .iter()
+        .filter(|record| record.table == Table::Bundles);
     let chain = bundles.map(|record| record.value.as_slice());
     Trust::from_chain(stored.identity.channel.root, stored.recovery, chain).map_err(|reject| {
         CommandError::store(
             reject.as_str(),
-            format!("{}: the stored bundles do not verify: {reject}", config.store.display()),
+            format!(
+                "{}: the stored bundles do not verify: {reject}",
+                config.store.display()
+            ),
             "remove the folder and join again with a new join line",
         )
     })
@@ -165,8 +183,11 @@ impl Driver {
     /// Gives the engine one input and does everything that it asks for, in order.
     fn feed(&mut self, input: Input<'_>) -> Result<(), CommandError> {
         let mut random = OsRandom;
-        let mut context =
-            Context { now: clock::now(), random: &mut random, signer: &self.signer };
+        let mut context = Context {
+            now: clock::now(),
+            random: &mut random,
+            signer: &self.signer,
+        };
         self.engine.handle_input(&mut context, input);
         while let Some(output) = self.engine.poll_output() {
             match output {
@@ -190,11 +211,19 @@ impl Driver {
         }
         match self.routes.next_poll() {
             Some(Next::Hold(hold)) => {
-                self.grant = Some(Grant { hold: Some(hold), exchange: None });
-                self.feed(Input::Hold { seconds: hold.asked().as_secs() })
+                self.grant = Some(Grant {
+                    hold: Some(hold),
+                    exchange: None,
+                });
+                self.feed(Input::Hold {
+                    seconds: hold.asked().as_secs(),
+                })
             }
             Some(Next::Poll { pause }) => {
-                self.grant = Some(Grant { hold: None, exchange: None });
+                self.grant = Some(Grant {
+                    hold: None,
+                    exchange: None,
+                });
                 self.later(pause, Happening::PollDue);
                 Ok(())
             }
@@ -234,17 +263,28 @@ impl Driver {
         };
         if frame_type(&frame).is_err() {
             // A block page, a captive portal, an empty body: something else answers for the mailbox.
-            tracing::warn!(reason = Reject::NotPostern.as_str(), bytes = frame.len(), "answer is not from a mailbox");
+            tracing::warn!(
+                reason = Reject::NotPostern.as_str(),
+                bytes = frame.len(),
+                "answer is not from a mailbox"
+            );
             self.status.count_reject(Reject::NotPostern);
             self.fail(id, way, HoldEnd::Other, None);
             return Ok(());
         }
         self.answered = None;
-        self.feed(Input::Answer { exchange: id, frame: &frame })?;
+        self.feed(Input::Answer {
+            exchange: id,
+            frame: &frame,
+        })?;
         match self.answered.take() {
             Some((answered, is_empty)) if answered == id => {
                 self.backoff.reset();
-                let end = if is_empty { HoldEnd::Answered { age } } else { HoldEnd::Carried };
+                let end = if is_empty {
+                    HoldEnd::Answered { age }
+                } else {
+                    HoldEnd::Carried
+                };
                 self.end_grant(id, way, end);
             }
             Some(_) | None => self.end_grant(id, way, HoldEnd::Other),
@@ -261,7 +301,9 @@ impl Driver {
     }
 
     fn end_grant(&mut self, id: ExchangeId, way: usize, end: HoldEnd) {
-        let Some(grant) = self.grant.filter(|grant| grant.exchange == Some(id)) else { return };
+        let Some(grant) = self.grant.filter(|grant| grant.exchange == Some(id)) else {
+            return;
+        };
         self.grant = None;
         if let Some(hold) = grant.hold {
             self.routes.end_hold(way, hold, end);
@@ -270,7 +312,9 @@ impl Driver {
 
     fn carry(&mut self, exchange: Exchange) {
         let hold = exchange.hold_s.map(Duration::from_secs);
-        let Some(carrier) = self.routes.carrier(hold) else { return };
+        let Some(carrier) = self.routes.carrier(hold) else {
+            return;
+        };
         if exchange.hold_s.is_some()
             && let Some(grant) = &mut self.grant
         {
@@ -280,7 +324,13 @@ impl Driver {
         let _task = crate::tasks::spawn(async move {
             let Carrier { way, .. } = carrier;
             let result = carrier.carry(exchange.frame).await;
-            let _closed = sender.send(Happening::Carried { id: exchange.id, way, result }).await;
+            let _closed = sender
+                .send(Happening::Carried {
+                    id: exchange.id,
+                    way,
+                    result,
+                })
+                .await;
         });
     }
 
@@ -317,18 +367,29 @@ impl Driver {
         let device = self.engine.identity().channel.device.as_str().to_owned();
         match event {
             Event::Connected => {
-                tracing::info!(device, transport = self.routes.current_name(), "session open");
+                tracing::info!(
+                    device,
+                    transport = self.routes.current_name(),
+                    "session open"
+                );
             }
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(device, exchange = exchange.0, is_empty, "answer verified");
                 self.answered = Some((exchange, is_empty));
             }
-            Event::Accepted { revision, kind, bytes } => {
+            Event::Accepted {
+                revision,
+                kind,
+                bytes,
+            } => {
                 let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
                 tracing::info!(device, epoch, seq, kind = kind.as_str(), bytes, "accepted");
             }
             Event::Applied(applied) => {
-                let (epoch, seq) = (applied.revision.epoch.number(), applied.revision.seq.number());
+                let (epoch, seq) = (
+                    applied.revision.epoch.number(),
+                    applied.revision.seq.number(),
+                );
                 let (status, output) = (applied.status, applied.output);
                 if status == 0 {
                     tracing::info!(device, epoch, seq, "applied");
@@ -336,7 +397,9 @@ impl Driver {
                     tracing::warn!(device, epoch, seq, status, output, "applying failed");
                 }
             }
-            Event::ReportAcknowledged { rseq } => tracing::debug!(device, rseq, "report acknowledged"),
+            Event::ReportAcknowledged { rseq } => {
+                tracing::debug!(device, rseq, "report acknowledged")
+            }
             Event::BundleAccepted { number } => {
                 tracing::info!(device, bundle = number.number(), "bundle accepted");
             }
@@ -353,6 +416,10 @@ impl Driver {
     }
 
     fn write_status(&mut self) {
-        self.status.write(&self.engine, self.routes.current_name(), self.routes.bytes());
+        self.status.write(
+            &self.engine,
+            self.routes.current_name(),
+            self.routes.bytes(),
+        );
     }
 }

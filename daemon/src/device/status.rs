@@ -56,7 +56,12 @@ impl StatusFile {
     }
 
     /// Writes the file when it would differ. A file that cannot be written is logged, never fatal.
-    pub fn write(&mut self, engine: &Device, route: &'static str, (bytes_up, bytes_down): (u64, u64)) {
+    pub fn write(
+        &mut self,
+        engine: &Device,
+        route: &'static str,
+        (bytes_up, bytes_down): (u64, u64),
+    ) {
         let channel = &engine.identity().channel;
         let head = engine.head();
         let status = json!({

@@ -6,7 +6,7 @@
 use super::request::{OperatorRequest, Request};
 use super::response::{DeviceStatus, HeadJson, Response, ResultJson};
 use super::value;
-use crate::controller::driver::Work;
+use crate::controller::work::Work;
 use crate::controller::waiting::WaitEnd;
 use crate::exit::{CommandError, Exit};
 use crate::random::OsRandom;

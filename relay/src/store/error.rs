@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 /// Why the store refused or failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The file was written by a later version.
     #[error(
