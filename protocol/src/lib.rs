@@ -16,7 +16,7 @@ extern crate alloc;
 
 #[cfg(all(feature = "testing", not(debug_assertions)))]
 compile_error!(
-    "the feature `testing` holds a signer that is no cryptography: it cannot be part of a release build"
+    "the feature `testing` holds keys whose seeds are public: it cannot be part of a release build"
 );
 
 pub mod cbor;
@@ -37,6 +37,8 @@ pub mod reject;
 pub mod revision;
 pub mod session;
 pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod trust;
 
 pub use reject::Reject;

@@ -9,6 +9,7 @@ use crate::reject::Reject;
 use crate::revision::{Arrival, Epoch, Generation, Head, Outcome, Revision, Seq, accept};
 use crate::state::{DeltaView, SnapshotAssembly, State};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// What the device holds of the desired plane.
 #[derive(Debug, Default)]
@@ -32,6 +33,15 @@ impl Desired {
         let need = self.need.is_wanted.then_some(self.need.allowed_ms);
         let fetch = self.pending.as_ref().map(|pending| pending.retry_ms);
         [need, fetch].into_iter().flatten().min()
+    }
+
+    /// Tells whether a delta continues the snapshot that is being fetched: it will come again.
+    fn is_on_pending(&self, incoming: &Head, base: Seq) -> bool {
+        self.pending.as_ref().is_some_and(|pending| {
+            pending.head.generation == incoming.generation
+                && pending.head.revision.epoch == incoming.revision.epoch
+                && pending.head.revision.seq <= base
+        })
     }
 
     /// What polls say is held: a snapshot whose bodies are on their way counts as seen.
@@ -87,12 +97,10 @@ impl Device {
         let arrival = Arrival::Delta {
             base: verified.header().base,
         };
-        match accept(
-            self.desired.head.as_ref(),
-            self.desired.frozen,
-            incoming,
-            arrival,
-        ) {
+        if self.desired.is_on_pending(incoming, verified.header().base) {
+            return Ok(false);
+        }
+        match self.decide(incoming, arrival) {
             Outcome::Apply | Outcome::Accept => {
                 let state = self.desired.state.apply_view(delta, &incoming.digest)?;
                 let writes = records::values(&delta.to_delta()?);
@@ -114,12 +122,7 @@ impl Device {
         let arrival = Arrival::Snapshot {
             lineage: &snapshot.lineage,
         };
-        match accept(
-            self.desired.head.as_ref(),
-            self.desired.frozen,
-            incoming,
-            arrival,
-        ) {
+        match self.decide(incoming, arrival) {
             Outcome::Accept | Outcome::Apply => {
                 self.begin_snapshot(context, verified, incoming, snapshot);
                 Ok(true)
@@ -136,14 +139,6 @@ impl Device {
         incoming: &Head,
         snapshot: &Snapshot,
     ) {
-        if self
-            .desired
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.head == *incoming)
-        {
-            return;
-        }
         self.reporter.received = self.reporter.received.max(incoming.revision);
         let assembly = SnapshotAssembly::new(&snapshot.table, &self.desired.state);
         self.desired.pending = Some(Pending {
@@ -154,6 +149,33 @@ impl Device {
             failures: 0,
         });
         self.finish_snapshot_if_whole(context);
+    }
+
+    /// Asks the acceptance table, in which a snapshot that is being fetched counts like a stored one
+    /// for whatever is not above it.
+    fn decide(&self, incoming: &Head, arrival: Arrival<'_>) -> Outcome {
+        let desired = &self.desired;
+        let outcome = accept(desired.head.as_ref(), desired.frozen, incoming, arrival);
+        if outcome != Outcome::Accept {
+            return outcome;
+        }
+        if desired.frozen == Some(incoming.revision.epoch)
+            && desired
+                .head
+                .is_none_or(|head| head.generation == incoming.generation)
+        {
+            return Outcome::Refuse(Reject::EpochFrozen);
+        }
+        let Some(Pending { head, .. }) = &desired.pending else {
+            return outcome;
+        };
+        let place = (incoming.generation, incoming.revision);
+        match place.cmp(&(head.generation, head.revision)) {
+            Ordering::Greater => outcome,
+            Ordering::Less => Outcome::Older,
+            Ordering::Equal if incoming.digest == head.digest => Outcome::Duplicate,
+            Ordering::Equal => Outcome::Refuse(Reject::Equivocation),
+        }
     }
 
     /// Makes a delta's outcome durable and known.
@@ -187,13 +209,8 @@ impl Device {
         if kind == MessageKind::Snapshot {
             self.note_skipped(head.revision);
         }
-        if self
-            .desired
-            .frozen
-            .is_some_and(|epoch| epoch != head.revision.epoch)
-        {
-            self.desired.frozen = None;
-        }
+        // Nothing of a frozen epoch gets here: this is a higher epoch or generation.
+        self.desired.frozen = None;
         self.desired.head = Some(*head);
         self.desired.need.is_wanted = false;
         // A writer of a higher generation may open a lower epoch: the cursors follow it down.
@@ -201,6 +218,7 @@ impl Device {
         self.reporter.accepted = head.revision;
         if self.reporter.applied > head.revision {
             self.reporter.applied = Revision::NONE;
+            self.reporter.applied_digest = None;
         }
         writes.push(records::head(head, self.desired.frozen));
         writes.push(records::reporter(&self.reporter));
@@ -230,27 +248,45 @@ impl Device {
     /// Counts a refusal, asks for what is missing, and reports what contradicts.
     fn refuse_desired(&mut self, context: &mut Context<'_>, header: &Header, reject: Reject) {
         self.event(Event::Rejected { reject });
-        let note = RejectNote::new(header.kind, Revision::new(header.epoch, header.seq), reject);
         if is_need(reject) {
             return self.want_snapshot();
         }
-        let mut writes = Vec::new();
+        let note = RejectNote::new(header.kind, Revision::new(header.epoch, header.seq), reject);
+        self.note_reject(note);
         if reject == Reject::Equivocation {
-            self.desired.frozen = Some(header.epoch);
-            writes.extend(
-                self.desired
-                    .head
-                    .map(|head| records::head(&head, self.desired.frozen)),
-            );
-        } else if header.kind == MessageKind::Delta && reject != Reject::EpochStale {
+            self.freeze(context, header.epoch);
+        } else if header.kind == MessageKind::Delta && !is_contradiction(reject) {
             self.want_snapshot();
         }
-        self.report_reject(context, note, writes);
+    }
+
+    /// Believes nothing more of an epoch whose writer contradicted itself.
+    fn freeze(&mut self, context: &mut Context<'_>, epoch: Epoch) {
+        let desired = &mut self.desired;
+        desired.frozen = Some(epoch);
+        desired.need.is_wanted = false;
+        desired
+            .pending
+            .take_if(|pending| pending.head.revision.epoch == epoch);
+        let write = desired.head.map(|head| records::head(&head, Some(epoch)));
+        self.send_report(context, write.into_iter().collect());
     }
 
     pub(super) fn want_snapshot(&mut self) {
         self.desired.need.is_wanted = true;
     }
+}
+
+/// Tells whether the revision itself was refused: no other envelope of it could help.
+fn is_contradiction(reject: Reject) -> bool {
+    let refusals = [
+        Reject::GenerationStale,
+        Reject::EpochStale,
+        Reject::WriterBehind,
+        Reject::EpochFrozen,
+        Reject::Equivocation,
+    ];
+    refusals.contains(&reject)
 }
 
 /// Tells whether the table answers with a question instead of a refusal.

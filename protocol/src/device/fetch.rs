@@ -3,7 +3,7 @@
 use super::link::PACE_MS;
 use super::{Context, Device, Event, records};
 use crate::context::Now;
-use crate::id::Digest;
+use crate::frame::BodyChunk;
 use crate::kind::MessageKind;
 use crate::message::RejectNote;
 use crate::reject::Reject;
@@ -26,28 +26,47 @@ pub(super) struct Pending {
 }
 
 impl Device {
-    /// Takes one chunk of a body. Chunks are unsigned: only the finished body's hash is believed.
-    pub(super) fn handle_chunk(
-        &mut self,
-        digest: Digest,
-        size: u64,
-        offset: u64,
-        bytes: &[u8],
-    ) -> bool {
-        let Some(pending) = &mut self.desired.pending else {
-            return false;
-        };
-        match pending.assembly.put(&digest, size, offset, bytes) {
-            Ok(()) => {
-                pending.bytes += bytes.len();
-                pending.failures = 0;
-                true
-            }
-            Err(reject) => {
-                self.event(Event::Rejected { reject });
-                false
+    /// Takes what a fetch brought. Only bytes that were missing count as progress.
+    pub(super) fn handle_chunks(&mut self, context: &mut Context<'_>, chunks: &[BodyChunk<'_>]) {
+        let mut is_progress = false;
+        let mut refusal = None;
+        for chunk in chunks {
+            match self.handle_chunk(chunk) {
+                Ok(progressed) => is_progress |= progressed,
+                Err(reject) => {
+                    self.event(Event::Rejected { reject });
+                    refusal = Some(reject);
+                }
             }
         }
+        self.finish_snapshot_if_whole(context);
+        if refusal.is_some() || !is_progress {
+            self.abandon_snapshot(context.now);
+        }
+    }
+
+    /// Takes one chunk of a body. Chunks are unsigned: only the finished body's hash is believed.
+    fn handle_chunk(&mut self, chunk: &BodyChunk<'_>) -> Result<bool, Reject> {
+        let Some(pending) = &mut self.desired.pending else {
+            return Ok(false);
+        };
+        let next_byte = |pending: &Pending| {
+            let mut missing = pending.assembly.missing();
+            missing.find(|(digest, _)| *digest == chunk.digest)
+        };
+        let before = next_byte(pending);
+        pending
+            .assembly
+            .put(&chunk.digest, chunk.size, chunk.offset, chunk.bytes)?;
+        let after = next_byte(pending);
+        if before == after {
+            return Ok(false);
+        }
+        pending.bytes = pending.bytes.saturating_add(chunk.bytes.len());
+        if after.is_none() {
+            pending.failures = 0;
+        }
+        Ok(true)
     }
 
     /// Commits the snapshot once every body is here and right.
@@ -69,6 +88,11 @@ impl Device {
         else {
             return;
         };
+        let stored = self.desired.head.as_ref();
+        if stored.is_some_and(|stored| !is_above(&head, stored)) {
+            // Deltas overtook the snapshot while its bodies were on their way.
+            return;
+        }
         match assembly.finish() {
             Ok(state) => {
                 let writes = records::replacement(&self.desired.state, &state);
@@ -95,7 +119,16 @@ impl Device {
     fn refuse_snapshot(&mut self, context: &mut Context<'_>, head: &Head, reject: Reject) {
         self.event(Event::Rejected { reject });
         self.want_snapshot();
-        let note = RejectNote::new(MessageKind::Snapshot, head.revision, reject);
-        self.report_reject(context, note, alloc::vec::Vec::new());
+        self.note_reject(RejectNote::new(
+            MessageKind::Snapshot,
+            head.revision,
+            reject,
+        ));
+        self.report_notes(context);
     }
+}
+
+/// Compares as revisions compare: by generation, epoch, seq.
+fn is_above(head: &Head, stored: &Head) -> bool {
+    (head.generation, head.revision) > (stored.generation, stored.revision)
 }

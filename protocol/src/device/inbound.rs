@@ -8,6 +8,7 @@ use crate::id::Plane;
 use crate::kind::{MessageKind, Role};
 use crate::record::{Table, Write};
 use crate::reject::Reject;
+use crate::revision::Seq;
 use alloc::vec::Vec;
 
 impl Device {
@@ -86,21 +87,15 @@ impl Device {
         };
         match open.session.open_answer(in_flight.counter, frame) {
             Ok(DownFrame::Answer(answer)) => self.handle_items(context, exchange, work, &answer),
-            Ok(DownFrame::Bodies(chunks)) => {
-                let mut is_progress = false;
-                for chunk in &chunks {
-                    is_progress |=
-                        self.handle_chunk(chunk.digest, chunk.size, chunk.offset, chunk.bytes);
-                }
+            Ok(DownFrame::Bodies(chunks)) if work == Some(Work::Fetch) => {
                 self.event(Event::Answered {
                     exchange,
                     is_empty: chunks.is_empty(),
                 });
-                self.finish_snapshot_if_whole(context);
-                if !is_progress {
-                    self.abandon_snapshot(context.now);
-                }
+                self.handle_chunks(context, &chunks);
             }
+            // Bodies answer nothing but a fetch.
+            Ok(DownFrame::Bodies(_)) => self.give_up(Reject::AnswerMismatch),
             Err(reject) => self.give_up(reject),
         }
     }
@@ -117,8 +112,11 @@ impl Device {
             exchange,
             is_empty: answer.items.is_empty(),
         });
-        if work == Some(Work::Report) {
-            self.handle_post_answer(now_ms, answer);
+        match work {
+            Some(Work::Report(rseq)) => self.handle_post_answer(now_ms, rseq, answer),
+            // The mailbox had no bodies to give: as if it had given none.
+            Some(Work::Fetch) => self.abandon_snapshot(context.now),
+            Some(Work::Need) | None => {}
         }
         let mut is_progress = false;
         for item in &answer.items {
@@ -127,6 +125,7 @@ impl Device {
                 Err(reject) => self.event(Event::Rejected { reject }),
             }
         }
+        self.report_notes(context);
         let pace_ms = if is_progress || answer.items.is_empty() {
             0
         } else {
@@ -138,14 +137,16 @@ impl Device {
         }
     }
 
-    fn handle_post_answer(&mut self, now_ms: u64, answer: &Answer<'_>) {
+    fn handle_post_answer(&mut self, now_ms: u64, rseq: Seq, answer: &Answer<'_>) {
         for refusal in &answer.hints.refused {
             self.event(Event::RefusedByMailbox {
                 reject: Reject::from_code(refusal.code.into()),
             });
         }
-        self.reporter
-            .mark_posted(now_ms, answer.hints.retry_ms.map(|wait| wait.max(PACE_MS)));
+        let wait_ms = answer.hints.retry_ms.map(|wait| wait.max(PACE_MS));
+        if rseq == self.reporter.rseq {
+            self.reporter.mark_posted(now_ms, wait_ms);
+        }
     }
 
     /// Takes one envelope. Returns true when it brought the device forward.
@@ -179,6 +180,11 @@ impl Device {
     fn handle_bundle(&mut self, envelope: &[u8]) -> Result<bool, Reject> {
         let trust = self.trust.offer(envelope)?;
         let number = trust.number();
+        let tenant = &self.identity.channel.tenant;
+        if trust.writer(tenant) != self.trust.writer(tenant) {
+            // What the former writer signed counts no more unless it is complete.
+            self.desired.pending = None;
+        }
         self.trust = trust;
         let key = number.number().to_be_bytes().to_vec();
         self.persist(Vec::from([Write {

@@ -8,7 +8,7 @@ use crate::frame::{Item, Poll, UpFrame, Wanted};
 use crate::id::Plane;
 use crate::limits::{FETCH_DIGESTS_MAX, NEED_INTERVAL_MS};
 use crate::reject::Reject;
-use crate::revision::Revision;
+use crate::revision::{Revision, Seq};
 use crate::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -49,7 +49,8 @@ pub(super) struct InFlight {
 /// What the second exchange does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
-    Report,
+    /// Brings the report of this number: a newer one may be sealed before the answer comes.
+    Report(Seq),
     Fetch,
     Need,
 }
@@ -175,7 +176,9 @@ impl Device {
         let Link::Open(open) = &mut self.link else {
             return;
         };
-        if open.poll.is_some() || open.poll_after_ms > now_ms {
+        // While bodies are fetched, nothing newer could be used: its base is not here yet.
+        let is_fetching = self.desired.pending.is_some();
+        if is_fetching || open.poll.is_some() || open.poll_after_ms > now_ms {
             return;
         }
         let Some(hold_s) = self.hold_s.take() else {
@@ -211,8 +214,9 @@ impl Device {
                 if open.poll.is_some_and(|poll| poll.exchange == exchange) {
                     open.poll = None;
                 }
-                if open.work.is_some_and(|(work, _)| work.exchange == exchange) {
-                    open.work = None;
+                let is_of = |(work, _): &mut (InFlight, Work)| work.exchange == exchange;
+                if let Some((_, Work::Need)) = open.work.take_if(is_of) {
+                    self.desired.need.is_wanted = true;
                 }
             }
             Link::Down | Link::Asking(..) | Link::Greeting(..) => {}
@@ -231,7 +235,10 @@ fn next_work<'a>(
             plane: Some(Plane::Actual),
             envelope,
         };
-        return Some((Work::Report, UpFrame::Post(Vec::from([item]))));
+        return Some((
+            Work::Report(reporter.rseq),
+            UpFrame::Post(Vec::from([item])),
+        ));
     }
     if let Some(pending) = &desired.pending {
         let missing = pending.assembly.missing().take(FETCH_DIGESTS_MAX);

@@ -120,7 +120,8 @@ impl Device {
                     .into_iter()
                     .flatten()
                     .min();
-                let is_granted = open.poll.is_none() && self.hold_s.is_some();
+                let is_fetching = self.desired.pending.is_some();
+                let is_granted = open.poll.is_none() && self.hold_s.is_some() && !is_fetching;
                 (
                     is_granted.then_some(open.poll_after_ms),
                     work.filter(|_| open.work.is_none()),
@@ -150,6 +151,12 @@ impl Device {
     #[must_use]
     pub const fn applied(&self) -> Revision {
         self.reporter.applied
+    }
+
+    /// The epoch and number of the newest report.
+    #[must_use]
+    pub const fn report_number(&self) -> Revision {
+        Revision::new(self.reporter.epoch, self.reporter.rseq)
     }
 
     /// Who this device is.

@@ -127,7 +127,7 @@ pub(super) fn restore<'a>(
     let state =
         State::from_entries(values).map_err(|reject| damaged(Table::Values, b"", reject))?;
     let expected = restored.desired.head.map(|head| head.digest);
-    if expected.is_some_and(|digest| digest != *state.root()) {
+    if expected.unwrap_or(*State::empty().root()) != *state.root() {
         return Err(damaged(Table::Values, b"", Reject::DigestMismatch));
     }
     restored.desired.state = state;

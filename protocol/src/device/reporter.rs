@@ -32,6 +32,8 @@ pub(super) struct Reporter {
     /// The report number at which the lists last grew; an acknowledgement below keeps them.
     pub(super) lists_rseq: Seq,
     pub(super) outstanding: Option<Outstanding>,
+    /// True when a refusal was noted that no sealed report carries.
+    is_news: bool,
     applying: Option<(Revision, Option<Digest>)>,
     retry: Option<Retry>,
 }
@@ -77,6 +79,7 @@ impl Reporter {
     /// Seals the next report. The caller persists before it is sent.
     fn seal_next(&mut self, context: &Context<'_>, identity: &Identity) -> Result<(), Reject> {
         self.rseq = self.rseq.next().ok_or(Reject::HeaderNumbers)?;
+        self.is_news = false;
         let header = Header {
             kind: MessageKind::Report,
             epoch: self.epoch,
@@ -150,22 +153,21 @@ impl Device {
         self.persist(writes);
     }
 
-    /// Notes a refusal for the next reports; the same refusal twice in a row is one.
-    pub(super) fn report_reject(
-        &mut self,
-        context: &Context<'_>,
-        note: RejectNote,
-        writes: Vec<crate::record::Write>,
-    ) {
-        if self.reporter.lists.rejects().last() == Some(&note) {
-            if !writes.is_empty() {
-                self.persist(writes);
-            }
+    /// Notes a refusal for the next report; one that is listed already is not listed twice.
+    pub(super) fn note_reject(&mut self, note: RejectNote) {
+        if self.reporter.lists.rejects().contains(&note) {
             return;
         }
         self.reporter.lists.push_reject(note);
         self.mark_lists();
-        self.send_report(context, writes);
+        self.reporter.is_news = true;
+    }
+
+    /// Reports what was noted: one report for all that one answer brought.
+    pub(super) fn report_notes(&mut self, context: &Context<'_>) {
+        if self.reporter.is_news {
+            self.send_report(context, Vec::new());
+        }
     }
 
     /// Notes that decisions were skipped by a snapshot.
@@ -203,7 +205,9 @@ impl Device {
             return;
         }
         let is_success = applied.status == 0;
-        if is_success {
+        // A writer of a higher generation may have opened a lower epoch meanwhile.
+        let is_outranked = revision > self.reporter.accepted;
+        if is_success && !is_outranked {
             self.reporter.applied = revision;
             self.reporter.applied_digest = digest;
         }
@@ -250,7 +254,7 @@ impl Device {
         };
         self.apply_next();
         // Kept while the application runs, so that the next failure waits longer.
-        self.reporter.retry = Some(retry);
+        self.reporter.retry = self.reporter.applying.is_some().then_some(retry);
     }
 
     /// Takes the controller's signature that it holds a report and all before it.

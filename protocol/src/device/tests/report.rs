@@ -1,0 +1,253 @@
+//! Reports: numbered, cumulative, resent until a signature says that they are held.
+
+use crate::Reject;
+use crate::envelope::{Binding, Expected, ReceivedEnvelope};
+use crate::frame::FrameType;
+use crate::id::Plane;
+use crate::key::Signer as _;
+use crate::kind::Role;
+use crate::message::{PlaneMessage, Report};
+use crate::revision::Revision;
+use crate::state::State;
+use crate::testing::{Lone, at, numbers};
+use alloc::vec;
+use alloc::vec::Vec;
+
+const EPOCH: u64 = 100;
+
+fn state(value: u64) -> State {
+    numbers(&[("a/x", value)])
+}
+
+/// Verifies a report as the controller does.
+fn read(lone: &Lone, envelope: &[u8]) -> (Revision, Report) {
+    let expected = Expected {
+        role: Role::Device,
+        plane: Some(Plane::Actual),
+    };
+    let binding = Binding::Device {
+        channel: &lone.node.identity.channel,
+        incarnation: lone.node.identity.incarnation,
+    };
+    let received = ReceivedEnvelope::parse(envelope).unwrap();
+    let key = lone.node.signer.public_key();
+    let verified = received
+        .verify(expected, binding, [key], |_| false)
+        .unwrap();
+    let header = verified.header();
+    let Ok(PlaneMessage::Report(report)) = PlaneMessage::decode(&verified) else {
+        panic!("a report");
+    };
+    (Revision::new(header.epoch, header.seq), report)
+}
+
+fn newest(lone: &mut Lone) -> (Revision, Report) {
+    let reports = lone.take_reports();
+    read(lone, reports.last().expect("a report is due"))
+}
+
+#[test]
+fn start_is_reported_in_an_epoch_of_its_own() {
+    let mut lone = Lone::new();
+    lone.connect();
+    let (first, report) = newest(&mut lone);
+    assert_eq!(report, Report::default());
+    assert_eq!(first.seq.number(), 1);
+    lone.restart();
+    lone.connect();
+    let (second, _) = newest(&mut lone);
+    assert!(second.epoch > first.epoch);
+    assert_eq!(second.seq.number(), 1);
+}
+
+#[test]
+fn applied_revision_is_reported_with_its_digest() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    assert!(lone.take_reports().is_empty(), "not applied yet");
+    lone.apply(0, "");
+    let (_, report) = newest(&mut lone);
+    assert_eq!(report.applied, at(EPOCH, 6));
+    assert_eq!(report.received, report.applied);
+    assert!(report.lists.is_empty());
+}
+
+#[test]
+fn failure_is_reported_until_acknowledged() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(3, "no such unit");
+    let (_, failed) = newest(&mut lone);
+    assert_eq!(failed.applied, at(EPOCH, 5));
+    assert_eq!(failed.lists.results()[0].status, 3);
+    let delta = lone.seal_step(&state(2), &state(3), 6, at(EPOCH, 7));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    let (number, later) = newest(&mut lone);
+    assert_eq!(later.applied, at(EPOCH, 7));
+    assert_eq!(later.lists, failed.lists, "a later success hides nothing");
+    let ack = lone.seal_ack(number);
+    lone.serve(&[ack]);
+    let delta = lone.seal_step(&state(3), &state(4), 7, at(EPOCH, 8));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    assert!(newest(&mut lone).1.lists.is_empty());
+}
+
+#[test]
+fn acknowledgement_of_an_earlier_report_keeps_what_came_after() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let early = lone.node.engine.as_ref().unwrap().report_number();
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(3, "broken");
+    let ack = lone.seal_ack(early);
+    lone.serve(&[ack]);
+    assert_eq!(newest(&mut lone).1.lists.results().len(), 1);
+}
+
+#[test]
+fn unacknowledged_lists_survive_a_restart() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(3, "broken");
+    lone.restart();
+    lone.connect();
+    assert_eq!(newest(&mut lone).1.lists.results()[0].status, 3);
+}
+
+#[test]
+fn refusal_is_reported_once_however_often_it_comes() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let stale = lone.seal_snapshot(&state(9), at(EPOCH - 1, 9), vec![]);
+    let older = lone.seal_snapshot(&state(9), at(EPOCH - 1, 8), vec![]);
+    let before = lone.node.store.commits();
+    for _ in 0..5 {
+        lone.serve(&[stale.clone(), older.clone()]);
+    }
+    let (_, report) = newest(&mut lone);
+    let codes: Vec<_> = report
+        .lists
+        .rejects()
+        .iter()
+        .map(|it| it.reject())
+        .collect();
+    assert_eq!(codes, [Some(Reject::EpochStale), Some(Reject::EpochStale)]);
+    assert!(lone.node.store.commits() - before <= 2);
+}
+
+#[test]
+fn many_refusals_in_one_answer_are_one_report() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let many: Vec<_> = (1..=40)
+        .map(|seq| lone.seal_snapshot(&state(9), at(EPOCH - 1, seq), vec![]))
+        .collect();
+    let (before, number) = (lone.node.store.commits(), newest_number(&lone));
+    lone.serve(&many);
+    assert_eq!(lone.node.store.commits() - before, 1);
+    assert_eq!(newest_number(&lone), number + 1);
+    let (_, report) = newest(&mut lone);
+    assert_eq!(report.lists.rejects().len(), 16);
+    assert_eq!(report.lists.lost().rejects, 24);
+}
+
+fn newest_number(lone: &Lone) -> u64 {
+    lone.node
+        .engine
+        .as_ref()
+        .unwrap()
+        .report_number()
+        .seq
+        .number()
+}
+
+#[test]
+fn passed_over_decisions_are_reported() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    lone.bring(&state(2), at(EPOCH, 9));
+    lone.restart();
+    lone.connect();
+    let (_, report) = newest(&mut lone);
+    let range = report.lists.superseded()[0];
+    assert_eq!((range.first.number(), range.last.number()), (6, 8));
+}
+
+#[test]
+fn report_is_sent_again_until_it_is_held() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    assert!(lone.take_reports().is_empty());
+    lone.run(61_000);
+    assert_eq!(lone.take_reports().len(), 1);
+    let ack = lone.seal_ack_of_newest();
+    lone.serve(&[ack]);
+    lone.run(300_000);
+    assert!(lone.request(FrameType::Post).is_none());
+}
+
+#[test]
+fn report_sealed_while_another_is_under_way_is_sent_at_once() {
+    let mut lone = Lone::new();
+    lone.connect();
+    let under_way = lone.request(FrameType::Post).unwrap();
+    let snapshot = lone.seal_snapshot(&state(1), at(EPOCH, 5), vec![]);
+    lone.serve(&[snapshot]);
+    lone.answer(&under_way, &[]);
+    lone.serve_bodies(&state(1));
+    let again = lone.request(FrameType::Post);
+    assert!(again.is_none(), "nothing new to say yet");
+    lone.run(61_000);
+    let under_way = lone.request(FrameType::Post).unwrap();
+    lone.apply(0, "");
+    lone.answer(&under_way, &[]);
+    assert!(lone.request(FrameType::Post).is_some());
+}
+
+#[test]
+fn forged_and_foreign_acknowledgements_change_nothing() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let number = lone.node.engine.as_ref().unwrap().report_number();
+    let future = lone.seal_ack(Revision::new(number.epoch, number.seq.next().unwrap()));
+    let other_epoch = lone.seal_ack(at(number.epoch.number() - 1, number.seq.number()));
+    lone.serve(&[future]);
+    lone.serve(&[other_epoch]);
+    lone.run(61_000);
+    assert_eq!(lone.take_reports().len(), 1, "still unacknowledged");
+}
+
+#[test]
+fn failed_application_is_tried_again_later_and_later() {
+    let mut lone = Lone::new();
+    lone.connect();
+    let snapshot = lone.seal_snapshot(&state(1), at(EPOCH, 5), vec![]);
+    lone.serve(&[snapshot]);
+    lone.serve_bodies(&state(1));
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        lone.apply(1, "no");
+        let start = lone.now_ms;
+        while lone.applies.is_empty() {
+            lone.run(1_000);
+        }
+        waits.push((lone.now_ms - start) / 1_000);
+    }
+    assert_eq!(waits, [30, 60, 120, 240]);
+    lone.apply(0, "");
+    assert_eq!(lone.node.engine.as_ref().unwrap().applied(), at(EPOCH, 5));
+}
+
+#[test]
+fn report_sealed_while_another_was_under_way_follows_at_once() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    let under_way = lone.request(FrameType::Post).expect("a report is posted");
+    let delta = lone.seal_step(&state(2), &state(3), 6, at(EPOCH, 7));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    lone.answer(&under_way, &[]);
+    assert_eq!(newest(&mut lone).1.applied, at(EPOCH, 7));
+}

@@ -1,0 +1,187 @@
+//! Keys whose seeds everybody knows, and dice that fall the same way every time.
+
+use crate::context::{Keyring, Random};
+use crate::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
+use crate::key::{MemorySigner, Signer};
+use crate::revision::Generation;
+use crate::trust::{BundleContent, Mailbox, Trust, Writership};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+use sha2::{Digest as _, Sha256};
+
+/// Returns the published test key of a name: seed = SHA-256("postern test key " ‖ name).
+#[must_use]
+pub fn signer(name: &str) -> MemorySigner {
+    let seed = Sha256::digest(format!("postern test key {name}"));
+    MemorySigner::from_seed(&seed.into())
+}
+
+/// Random numbers that follow from a seed (a 64-bit linear congruential generator, mixed).
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Starts from a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Draws a number of all 64 bits.
+    pub const fn draw(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let mixed = (self.0 ^ (self.0 >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ (mixed >> 29)
+    }
+
+    /// Draws a number below `bound`; 0 for a bound of 0.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        match self.draw().checked_rem(bound) {
+            Some(number) => number,
+            None => 0,
+        }
+    }
+
+    /// Tells yes in `per_mille` of a thousand draws.
+    pub const fn chance(&mut self, per_mille: u64) -> bool {
+        self.below(1_000) < per_mille
+    }
+}
+
+impl Random for Dice {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            let [first, ..] = self.draw().to_be_bytes();
+            *byte = first;
+        }
+    }
+}
+
+/// The keys of one trust domain with one tenant and one mailbox, and the bundle that names them.
+#[derive(Debug)]
+pub struct TestKeys {
+    /// The genesis root.
+    pub root: MemorySigner,
+    /// The recovery root.
+    pub recovery: MemorySigner,
+    /// The tenant's writer now.
+    pub writer: MemorySigner,
+    /// The mailbox.
+    pub mailbox: MemorySigner,
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Bundle envelopes, from number 1.
+    pub bundles: Vec<Vec<u8>>,
+}
+
+impl Default for TestKeys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestKeys {
+    /// Makes the domain with bundle 1.
+    #[must_use]
+    pub fn new() -> Self {
+        let Ok(tenant) = Tenant::parse("acme") else {
+            unreachable!("the name is valid")
+        };
+        let mut keys = Self {
+            root: signer("root"),
+            recovery: signer("recovery"),
+            writer: signer("writer"),
+            mailbox: signer("mailbox"),
+            tenant,
+            bundles: Vec::new(),
+        };
+        keys.push_bundle(1, &[]);
+        keys
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn domain(&self) -> Thumbprint {
+        self.root.public_key().thumbprint()
+    }
+
+    /// The trust after the first `count` bundles.
+    #[must_use]
+    pub fn trust_after(&self, count: usize) -> Trust {
+        let envelopes = self.bundles.iter().take(count).map(Vec::as_slice);
+        let recovery = self.recovery.public_key().thumbprint();
+        let Ok(trust) = Trust::from_chain(self.domain(), recovery, envelopes) else {
+            unreachable!("the chain was sealed here")
+        };
+        trust
+    }
+
+    /// The trust after every bundle.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.trust_after(self.bundles.len())
+    }
+
+    /// Seals the next bundle with the writer as it is now, and what is revoked from now on.
+    pub fn push_bundle(&mut self, generation: u64, revoked: &[Thumbprint]) {
+        let trust = self.trust();
+        let mut all: BTreeSet<Thumbprint> = revoked.iter().copied().collect();
+        if let Some(held) = trust.held() {
+            all.extend(held.content().revoked.iter().copied());
+        }
+        let writership = Writership {
+            generation: Generation::new(generation),
+            key: self.writer.public_key().clone(),
+        };
+        let content = BundleContent {
+            root: self.root.public_key().clone(),
+            recovery: self.recovery.public_key().clone(),
+            writers: BTreeMap::from([(self.tenant.clone(), writership)]),
+            mailboxes: Vec::from([Mailbox {
+                key: self.mailbox.public_key().clone(),
+                urls: Vec::from(["https://mailbox.test".into()]),
+            }]),
+            revoked: all,
+        };
+        let Ok(sealed) = content.seal(trust.held(), self.domain(), &self.root) else {
+            unreachable!("the content is small and revokes nothing that it lists")
+        };
+        self.bundles.push(sealed.into_bytes());
+    }
+
+    /// Replaces the writer key: the next bundle, of this generation, names and revokes.
+    pub fn rotate_writer(&mut self, name: &str, generation: u64) {
+        let old = self.writer.public_key().thumbprint();
+        self.writer = signer(name);
+        self.push_bundle(generation, &[old]);
+    }
+
+    /// The channel of a device of the tenant.
+    #[must_use]
+    pub fn channel(&self, device: &str) -> Channel {
+        let Ok(device) = DeviceName::parse(device) else {
+            unreachable!("tests give valid names")
+        };
+        Channel {
+            root: self.domain(),
+            tenant: self.tenant.clone(),
+            device,
+        }
+    }
+
+    /// The incarnation that a device's tests use.
+    #[must_use]
+    pub const fn incarnation() -> Incarnation {
+        Incarnation::from_bytes([0x1c; 16])
+    }
+}
+
+impl Keyring for TestKeys {
+    fn writer(&self, tenant: &Tenant) -> Option<&dyn Signer> {
+        (*tenant == self.tenant).then_some(&self.writer as &dyn Signer)
+    }
+}

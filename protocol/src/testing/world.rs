@@ -1,0 +1,557 @@
+//! The simulator: a controller, a mailbox and devices under one virtual clock and one seed.
+//!
+//! The driver's part is kept as small as honesty allows: it makes durable, carries, applies,
+//! waits. After every input it drains and checks what must always hold.
+
+use super::keys::{Dice, TestKeys, signer};
+use super::mailbox::{Handled, HeldPoll, TestMailbox};
+use super::node::{ControllerNode, DeviceNode};
+use super::store::MemoryStore;
+use super::wire::{Faults, Wire};
+use crate::context::draw;
+use crate::controller::{self, Ticket};
+use crate::device::{Applied, Event, Exchange, ExchangeId, Identity, Input, Output};
+use crate::enrol::{EnrolRequest, Enrolling, JoinSecret, accept_enrolled};
+use crate::frame::PlainFrame;
+use crate::id::{ChannelId, Incarnation, TokenId};
+use crate::reject::Reject;
+use crate::state::{Change, Path, Value};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Seconds that every poll may be held.
+const HOLD_S: u64 = 55;
+/// Milliseconds that an application takes.
+const APPLY_MS: u64 = 20;
+
+/// Something that is going to happen to a life of a device.
+#[derive(Debug)]
+enum Step {
+    Request(ExchangeId, Vec<u8>),
+    Answer(ExchangeId, Vec<u8>),
+    Failed(ExchangeId),
+    Expire(ExchangeId),
+    Hold,
+    Connect,
+    Timer(u64),
+    Applied(Applied),
+    Restart,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    device: usize,
+    life: u64,
+    exchange: ExchangeId,
+    held: HeldPoll,
+}
+
+/// A fleet in memory.
+#[derive(Debug)]
+pub struct World {
+    /// Milliseconds since it began.
+    pub now_ms: u64,
+    /// The dice of everything.
+    pub dice: Dice,
+    /// What the network does from now on.
+    pub faults: Faults,
+    /// The keys of the trust domain.
+    pub keys: TestKeys,
+    /// The controller.
+    pub controller: ControllerNode,
+    /// The mailbox.
+    pub mailbox: TestMailbox,
+    /// The devices.
+    pub devices: Vec<DeviceNode>,
+    /// Answers of the controller to operators and enrolling devices.
+    pub answers: BTreeMap<Ticket, Vec<u8>>,
+    tickets: u64,
+    up: Wire,
+    down: Wire,
+    steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
+    order: u64,
+    waiting: Vec<Waiting>,
+}
+
+impl World {
+    /// Starts a controller and a mailbox.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let keys = TestKeys::new();
+        let mailbox_dice = Dice::new(dice.draw());
+        let mailbox = TestMailbox::new(signer("mailbox"), keys.bundles.clone(), mailbox_dice);
+        let mut world = Self {
+            now_ms: 1_000,
+            dice,
+            faults: Faults::default(),
+            controller: ControllerNode::restore(&keys, MemoryStore::default()),
+            mailbox,
+            keys,
+            devices: Vec::new(),
+            answers: BTreeMap::new(),
+            tickets: 0,
+            up: Wire::default(),
+            down: Wire::default(),
+            steps: BTreeMap::new(),
+            order: 0,
+            waiting: Vec::new(),
+        };
+        world.control(controller::Input::Start);
+        world
+    }
+
+    /// Starts a controller with `names` enrolled, started and connected.
+    #[must_use]
+    pub fn with_devices(seed: u64, names: &[&str]) -> Self {
+        let mut world = Self::new(seed);
+        for name in names {
+            world.enrol(name);
+        }
+        world
+    }
+
+    /// Gives the controller an input and carries out what it asks for.
+    pub fn control(&mut self, input: controller::Input<'_>) {
+        self.controller
+            .input(self.now_ms, &mut self.dice, &self.keys, input);
+        let mut wanted = Vec::new();
+        while let Some(output) = self.controller.engine.poll_output() {
+            match output {
+                controller::Output::Persist(writes) => self.controller.store.commit(&writes),
+                controller::Output::Admit {
+                    channel,
+                    incarnation,
+                    key,
+                } => self.mailbox.admit(channel, incarnation, key),
+                controller::Output::Post {
+                    channel,
+                    generation,
+                    post,
+                } => {
+                    if self.mailbox.take(channel, generation, post) {
+                        wanted.push(channel);
+                    }
+                }
+                controller::Output::Answer { ticket, frame } => {
+                    self.answers.insert(ticket, frame);
+                }
+                controller::Output::Event(event) => self.controller.events.push(event),
+            }
+        }
+        for channel in wanted {
+            self.control(controller::Input::SnapshotWanted { channel });
+        }
+    }
+
+    /// Draws a ticket.
+    pub const fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Invites, enrols and starts a device. Returns its place. # Panics: when that is refused.
+    pub fn enrol(&mut self, name: &str) -> usize {
+        let identity = Identity {
+            channel: self.keys.channel(name),
+            incarnation: Incarnation::from_bytes(draw(&mut self.dice)),
+        };
+        let key = signer(name);
+        let token = TokenId::from_bytes(draw(&mut self.dice));
+        let secret = JoinSecret::from_bytes(draw(&mut self.dice));
+        let ticket = self.ticket();
+        self.control(controller::Input::Invite {
+            ticket,
+            tenant: identity.channel.tenant.clone(),
+            device: identity.channel.device.clone(),
+            token,
+            secret: secret.clone(),
+        });
+        let trust = self.join(&identity, &key, token, &secret);
+        let Ok(trust) = trust else {
+            unreachable!("an open invitation admits: {trust:?}");
+        };
+        self.devices.push(DeviceNode::new(identity, key, trust));
+        let device = self.devices.len() - 1;
+        self.restart(device);
+        device
+    }
+
+    /// Runs the whole enrolment of a key. # Errors: what either end refuses.
+    pub fn join(
+        &mut self,
+        identity: &Identity,
+        key: &crate::key::MemorySigner,
+        token: TokenId,
+        secret: &JoinSecret,
+    ) -> Result<crate::trust::Trust, Reject> {
+        use crate::key::Signer as _;
+        let request = EnrolRequest {
+            token,
+            device: identity.channel.device.clone(),
+            incarnation: identity.incarnation,
+            nonce: draw(&mut self.dice),
+        };
+        let sealed = request.seal(self.keys.domain(), &self.keys.tenant, secret, key)?;
+        let Handled::Enrol(frame) = self.mailbox.handle(&sealed.frame, self.now_ms)? else {
+            return Err(Reject::Shape);
+        };
+        let ticket = self.ticket();
+        self.control(controller::Input::Enrol {
+            ticket,
+            frame: &frame,
+        });
+        let answer = self.answers.remove(&ticket).ok_or(Reject::NotAdmitted)?;
+        let recovery = self.keys.trust_after(1).recovery();
+        let enrolling = Enrolling {
+            channel: &identity.channel,
+            incarnation: identity.incarnation,
+            device_key: key.public_key().thumbprint(),
+            request: sealed.message_id,
+        };
+        accept_enrolled(&answer, recovery, &enrolling).map(|(trust, _)| trust)
+    }
+
+    /// Decides one value of a device. # Panics: for a path that is no path.
+    pub fn set(&mut self, device: usize, path: &str, value: u64) {
+        let Ok(path) = Path::parse(path) else {
+            unreachable!("tests give valid paths")
+        };
+        self.decide(
+            device,
+            Vec::from([Change::Set(path, Value::Int(value.into()))]),
+        );
+    }
+
+    /// Decides changes of a device.
+    pub fn decide(&mut self, device: usize, changes: Vec<Change>) {
+        let ticket = self.ticket();
+        let Some(node) = self.devices.get(device) else {
+            return;
+        };
+        let channel = node.identity.channel.clone();
+        self.control(controller::Input::Decide {
+            ticket,
+            tenant: channel.tenant,
+            device: channel.device,
+            changes,
+        });
+    }
+
+    /// Drops the controller and starts it again from `store`, or from its own.
+    pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
+        let store = store.unwrap_or_else(|| self.controller.store.clone());
+        self.controller = ControllerNode::restore(&self.keys, store);
+        self.mailbox.bundles.clone_from(&self.keys.bundles);
+        self.control(controller::Input::Start);
+    }
+
+    /// Kills a device, if it lives, and starts it from its store.
+    pub fn restart(&mut self, device: usize) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        node.restore();
+        let life = node.life;
+        self.waiting.retain(|one| one.device != device);
+        self.input(device, Input::Start);
+        self.schedule(1, device, life, Step::Connect);
+    }
+
+    /// Kills a device; `restart` brings it back.
+    pub fn kill(&mut self, device: usize) {
+        if let Some(node) = self.devices.get_mut(device) {
+            node.engine = None;
+        }
+    }
+
+    fn schedule(&mut self, in_ms: u64, device: usize, life: u64, step: Step) {
+        self.order += 1;
+        let at = (self.now_ms.saturating_add(in_ms), self.order);
+        self.steps.insert(at, (device, life, step));
+    }
+
+    /// Lets `ms` milliseconds pass.
+    pub fn run(&mut self, ms: u64) {
+        let end_ms = self.now_ms.saturating_add(ms);
+        loop {
+            self.release_polls();
+            let Some((&(at_ms, order), _)) = self.steps.first_key_value() else {
+                break;
+            };
+            if at_ms > end_ms {
+                break;
+            }
+            self.now_ms = at_ms;
+            if let Some((device, life, step)) = self.steps.remove(&(at_ms, order)) {
+                self.step(device, life, step);
+            }
+        }
+        self.now_ms = end_ms;
+    }
+
+    fn step(&mut self, device: usize, life: u64, step: Step) {
+        if let Step::Request(exchange, frame) = &step {
+            return self.serve(device, life, *exchange, frame);
+        }
+        if let Step::Restart = step {
+            return self.restart(device);
+        }
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        if node.life != life || node.engine.is_none() {
+            return;
+        }
+        match step {
+            Step::Request(..) | Step::Restart => {}
+            Step::Answer(exchange, frame) => self.input(
+                device,
+                Input::Answer {
+                    exchange,
+                    frame: &frame,
+                },
+            ),
+            Step::Failed(exchange) => {
+                if node.poll == Some(exchange) {
+                    node.poll = None;
+                    self.schedule(1_000, device, life, Step::Hold);
+                }
+                self.input(device, Input::Failed { exchange });
+            }
+            Step::Expire(exchange) => self.expire(device, life, exchange),
+            Step::Hold => self.input(device, Input::Hold { seconds: HOLD_S }),
+            Step::Connect => self.input(device, Input::Connect),
+            Step::Timer(at_ms) => {
+                if node.timer_ms == Some(at_ms) {
+                    node.timer_ms = None;
+                    self.input(device, Input::Timeout);
+                }
+            }
+            Step::Applied(applied) => {
+                if applied.status == 0 {
+                    node.applied.push(applied.revision);
+                }
+                self.input(device, Input::Applied(applied));
+            }
+        }
+    }
+
+    /// Gives a device one input and carries out what it asks for.
+    pub fn input(&mut self, device: usize, input: Input<'_>) {
+        let is_timeout = matches!(input, Input::Timeout);
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        node.input(self.now_ms, &mut self.dice, input);
+        let life = node.life;
+        while let Some(output) = self.next_output(device) {
+            if !self.perform(device, life, output) {
+                self.schedule(1_500, device, life, Step::Restart);
+                return;
+            }
+        }
+        self.arm_timer(device, life, is_timeout);
+    }
+
+    fn next_output(&mut self, device: usize) -> Option<Output> {
+        let engine = self.devices.get_mut(device)?.engine.as_mut()?;
+        engine.poll_output()
+    }
+
+    fn arm_timer(&mut self, device: usize, life: u64, is_timeout: bool) {
+        let now_ms = self.now_ms;
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        let due_ms = node
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.poll_timeout());
+        assert!(
+            !is_timeout || due_ms.is_none_or(|due_ms| due_ms > now_ms),
+            "a drained engine wants to be woken in the past: a busy loop"
+        );
+        node.timer_ms = due_ms;
+        if let Some(due_ms) = due_ms {
+            let in_ms = due_ms.saturating_sub(now_ms);
+            self.schedule(in_ms, device, life, Step::Timer(due_ms));
+        }
+    }
+
+    /// Returns false when the device died.
+    fn perform(&mut self, device: usize, life: u64, output: Output) -> bool {
+        let Some(node) = self.devices.get_mut(device) else {
+            return false;
+        };
+        match output {
+            Output::Persist(writes) => return node.commit(&writes),
+            Output::Exchange(exchange) => self.send(device, life, exchange),
+            Output::Apply { revision } => {
+                let status = i64::from(node.failures > 0);
+                node.failures = node.failures.saturating_sub(1);
+                let applied = Applied {
+                    revision,
+                    status,
+                    output: if status == 0 { "" } else { "failed" }.into(),
+                };
+                self.schedule(APPLY_MS, device, life, Step::Applied(applied));
+            }
+            Output::Reconnect => {
+                node.poll = None;
+                node.failed_connects = node.failed_connects.saturating_add(1);
+                let wait_ms = 500_u64 << node.failed_connects.min(5);
+                self.schedule(wait_ms, device, life, Step::Connect);
+            }
+            Output::Event(event) => self.note(device, life, event),
+        }
+        true
+    }
+
+    fn note(&mut self, device: usize, life: u64, event: Event) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        let hold_in_ms = match &event {
+            Event::Connected => {
+                node.failed_connects = 0;
+                Some(0)
+            }
+            Event::Answered { exchange, is_empty } if node.poll == Some(*exchange) => {
+                node.poll = None;
+                Some(if *is_empty { 1_000 } else { 0 })
+            }
+            Event::Answered { .. }
+            | Event::Accepted { .. }
+            | Event::Applied(_)
+            | Event::ReportAcknowledged { .. }
+            | Event::BundleAccepted { .. }
+            | Event::Rejected { .. }
+            | Event::RefusedByMailbox { .. } => None,
+        };
+        node.events.push(event);
+        if let Some(in_ms) = hold_in_ms {
+            self.schedule(in_ms, device, life, Step::Hold);
+        }
+    }
+
+    fn send(&mut self, device: usize, life: u64, exchange: Exchange) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        node.exchanges += 1;
+        if exchange.hold_s.is_some() {
+            node.poll = Some(exchange.id);
+        }
+        let limit_ms = (exchange.hold_s.unwrap_or(0) + 15) * 1_000;
+        self.schedule(limit_ms, device, life, Step::Failed(exchange.id));
+        let copies = self.up.carry(&self.faults, &mut self.dice, &exchange.frame);
+        for (in_ms, frame) in copies {
+            self.schedule(in_ms, device, life, Step::Request(exchange.id, frame));
+        }
+    }
+
+    fn answer(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
+        let copies = self.down.carry(&self.faults, &mut self.dice, frame);
+        for (in_ms, frame) in copies {
+            self.schedule(in_ms, device, life, Step::Answer(exchange, frame));
+        }
+    }
+
+    fn serve(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
+        match self.mailbox.handle(frame, self.now_ms) {
+            Ok(Handled::Answer(answer)) => self.answer(device, life, exchange, &answer),
+            Ok(Handled::Held(held)) => {
+                let hold_ms = u64::from(held.hold_s) * 1_000;
+                self.schedule(hold_ms, device, life, Step::Expire(exchange));
+                self.waiting.push(Waiting {
+                    device,
+                    life,
+                    exchange,
+                    held,
+                });
+            }
+            Ok(Handled::Posted(channel, envelopes, answer)) => {
+                self.hand_over(channel, &envelopes);
+                self.answer(device, life, exchange, &answer);
+            }
+            Ok(Handled::SnapshotWanted(channel, answer)) => {
+                self.control(controller::Input::SnapshotWanted { channel });
+                self.answer(device, life, exchange, &answer);
+            }
+            Ok(Handled::Enrol(_)) => {}
+            Err(reject) => {
+                let refused = PlainFrame::Refused {
+                    code: reject.code(),
+                    retry_ms: None,
+                };
+                if let Ok(refused) = refused.encode() {
+                    self.answer(device, life, exchange, &refused);
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) {
+        for envelope in envelopes {
+            self.control(controller::Input::Received { channel, envelope });
+        }
+    }
+
+    fn expire(&mut self, device: usize, life: u64, exchange: ExchangeId) {
+        let is_it =
+            |one: &Waiting| (one.device, one.life, one.exchange) == (device, life, exchange);
+        let Some(at) = self.waiting.iter().position(is_it) else {
+            return;
+        };
+        let waiting = self.waiting.remove(at);
+        if let Ok(Some(answer)) = self.mailbox.release(&waiting.held, true) {
+            self.answer(device, life, exchange, &answer);
+        }
+    }
+
+    /// Answers the held polls for which something is newer now.
+    fn release_polls(&mut self) {
+        let mut answers = Vec::new();
+        let mailbox = &self.mailbox;
+        self.waiting
+            .retain(|one| match mailbox.release(&one.held, false) {
+                Ok(None) => true,
+                Ok(Some(answer)) => {
+                    answers.push((one.device, one.life, one.exchange, answer));
+                    false
+                }
+                Err(_) => false,
+            });
+        for (device, life, exchange, answer) in answers {
+            self.answer(device, life, exchange, &answer);
+        }
+    }
+
+    /// The device's member at the controller. # Panics: when it was never invited.
+    #[must_use]
+    pub fn member(&self, device: usize) -> &controller::Member {
+        let channel = self
+            .devices
+            .get(device)
+            .map(|node| node.identity.channel.id());
+        let member = channel.and_then(|channel| self.controller.engine.member_of(channel));
+        let Some(member) = member else {
+            unreachable!("every device of the world was enrolled")
+        };
+        member
+    }
+
+    /// True when every device holds, applied and reported exactly what the controller decided.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        (0..self.devices.len()).all(|device| {
+            let held = self
+                .devices
+                .get(device)
+                .and_then(|node| node.engine.as_ref());
+            let member = self.member(device);
+            member.is_converged() && held.is_some_and(|held| held.state() == member.desired())
+        })
+    }
+}
