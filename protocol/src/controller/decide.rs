@@ -5,17 +5,24 @@ use super::{Context, Controller, Event, Output, Post, Ticket, records};
 use crate::envelope::{Binding, Draft, Header, SealedEnvelope};
 use crate::id::{ChannelId, DeviceName, Tenant};
 use crate::kind::MessageKind;
+use crate::limits::{ENVELOPE_BYTES_MAX, LINEAGE_MAX};
 use crate::message::Snapshot;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Head, Lineage, Revision, Seq};
 use crate::state::{Change, Delta, State};
 use alloc::vec::Vec;
 
+/// Bytes around a name in the section table: two heads and a digest.
+const ROW_BYTES_MAX: usize = 37;
+/// Bytes of the table that leave room for the longest lineage and the header in one envelope.
+const TABLE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - LINEAGE_MAX * 56 - 512;
+
 impl Controller {
     /// Opens an epoch above everything stored and offers every enrolled member a snapshot.
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
         let random = u32::from_be_bytes(crate::context::draw(context.random));
-        let Some(epoch) = Epoch::open(self.epoch, context.now.unix_s, random) else {
+        let Some(epoch) = Epoch::open(self.epoch.max(self.shown), context.now.unix_s, random)
+        else {
             unreachable!("epochs are 64 bits of which a start spends at most 2^20 above the clock");
         };
         self.epoch = epoch;
@@ -90,6 +97,9 @@ impl Controller {
         let Some(seq) = member.head.revision.seq.next() else {
             return self.refuse(ticket, Reject::HeaderNumbers);
         };
+        if table_bytes(&state) > TABLE_BYTES_MAX {
+            return self.refuse(ticket, Reject::StateOversize);
+        }
         let base = member.head.revision.seq;
         let revision = Revision::new(member.head.revision.epoch, seq);
         let digest = *state.root();
@@ -186,6 +196,12 @@ impl Controller {
             Err(reject) => self.event(Event::Rejected { channel, reject }),
         }
     }
+}
+
+/// Bytes that the section table of a state takes in a snapshot, at most.
+fn table_bytes(state: &State) -> usize {
+    let names = state.section_digests().map(|(name, _)| name.as_str().len());
+    names.map(|name_bytes| name_bytes + ROW_BYTES_MAX).sum()
 }
 
 fn bodies(state: &State) -> Vec<(crate::id::Digest, Vec<u8>)> {

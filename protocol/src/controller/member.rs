@@ -94,13 +94,15 @@ impl Member {
         };
     }
 
-    /// Forgets epochs older than the one that the device signed as its own, and the oldest above the limit.
+    /// Forgets epochs older than the one that the device signed as its own, and those after it above the limit.
     pub(super) fn prune_lineage(&mut self) {
         if let Some(held) = &self.report {
             let oldest = held.report.accepted.epoch;
             self.lineage.retain(|entry| entry.last.epoch >= oldest);
         }
-        let excess = self.lineage.len().saturating_sub(LINEAGE_MAX);
-        self.lineage.drain(..excess);
+        // The oldest entry is where the device was last seen: it goes last.
+        while self.lineage.len() > LINEAGE_MAX {
+            self.lineage.remove(1);
+        }
     }
 }

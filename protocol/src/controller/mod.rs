@@ -47,6 +47,8 @@ pub struct Controller {
     trust: Trust,
     bundles: Vec<Vec<u8>>,
     epoch: Epoch,
+    /// The highest epoch that any device showed; the next start opens one above it.
+    shown: Epoch,
     members: BTreeMap<ChannelId, Member>,
     invitations: BTreeMap<TokenId, Invitation>,
     outputs: VecDeque<Output>,

@@ -13,7 +13,7 @@ use crate::key::PublicKey;
 use crate::kind::Role;
 use crate::record::{RecordError, Table, Write, damaged, read};
 use crate::reject::Reject;
-use crate::revision::{Epoch, Generation, Head, LineageEntry, Revision, Seq};
+use crate::revision::{Epoch, Generation, Head, Lineage, LineageEntry, Revision, Seq};
 use crate::state::{Delta, Path, State, Value};
 use crate::trust::Trust;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 const EPOCH_KEY: &[u8] = b"controller-epoch";
 
-/// The highest epoch that was ever opened here.
+/// The highest epoch that was ever opened here or shown by a device.
 pub(super) fn epoch(epoch: Epoch) -> Write {
     let mut writer = Writer::new();
     writer.uint(epoch.number());
@@ -144,6 +144,7 @@ pub(super) fn restore<'a>(
         trust,
         bundles,
         epoch: Epoch::new(0),
+        shown: Epoch::new(0),
         members: BTreeMap::new(),
         invitations: BTreeMap::new(),
         outputs: VecDeque::new(),
@@ -243,6 +244,7 @@ fn read_member(root: Thumbprint, key: &[u8], value: &[u8]) -> Result<Member, Rec
         let lineage = (0..entries)
             .map(|_| read_lineage_entry(reader))
             .collect::<Result<_, _>>()?;
+        let lineage = Lineage::new(lineage, revision.epoch)?.entries().to_vec();
         let head = Head {
             generation,
             revision,

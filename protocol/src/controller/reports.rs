@@ -48,7 +48,12 @@ impl Controller {
                 let (ack, report) = (held.ack, held.report.clone());
                 member.report = Some(held);
                 member.prune_lineage();
-                let writes = records::report(member, envelope);
+                let mut writes = records::report(member, envelope);
+                // A device that is ahead proves that this store is not the newest.
+                if report.received.epoch > self.epoch.max(self.shown) {
+                    self.shown = report.received.epoch;
+                    writes.push(records::epoch(self.shown));
+                }
                 self.persist(writes);
                 self.event(Event::Reported {
                     channel,

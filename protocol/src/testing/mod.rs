@@ -13,6 +13,7 @@ mod keys;
 mod lone;
 mod mailbox;
 mod node;
+mod operate;
 mod slots;
 mod store;
 mod wire;

@@ -2,11 +2,13 @@
 
 use super::keys::{Dice, TestKeys};
 use super::store::MemoryStore;
+use crate::cbor::Reader;
 use crate::context::Now;
 use crate::controller::{self, Controller};
 use crate::device::{self, Device, Event, ExchangeId, Identity};
 use crate::key::MemorySigner;
-use crate::revision::{Generation, Revision};
+use crate::record::Table;
+use crate::revision::{Epoch, Generation, Revision, Seq};
 use crate::trust::Trust;
 use alloc::vec::Vec;
 
@@ -78,7 +80,7 @@ impl DeviceNode {
         let bundles: Vec<Vec<u8>> = self
             .store
             .rows()
-            .filter(|(table, _, _)| *table == crate::record::Table::Bundles)
+            .filter(|(table, _, _)| *table == Table::Bundles)
             .map(|(_, _, value)| value.to_vec())
             .collect();
         let trust = bundles.iter().fold(self.joined.clone(), |trust, bundle| {
@@ -133,10 +135,21 @@ impl DeviceNode {
 
     fn make_durable(&mut self, writes: &[crate::record::Write]) {
         self.store.commit(writes);
-        let head = self.engine.as_ref().and_then(Device::head);
-        let held = head.map(|head| (head.generation, head.revision));
+        let held = self.stored_head();
         assert!(held >= self.durable, "a head went backwards");
         self.durable = held;
+    }
+
+    /// The head as the store holds it: the engine may be ahead of what it asked to persist.
+    fn stored_head(&self) -> Option<(Generation, Revision)> {
+        let mut rows = self.store.rows();
+        let (_, _, value) = rows.find(|(table, _, _)| *table == Table::Heads)?;
+        let mut reader = Reader::new(value);
+        reader.array().ok()?;
+        let generation = Generation::new(reader.uint().ok()?);
+        let epoch = Epoch::new(reader.uint().ok()?);
+        let revision = Revision::new(epoch, Seq::new(reader.uint().ok()?));
+        Some((generation, revision))
     }
 
     /// What the engine accepted.

@@ -1,1 +1,5 @@
-//! placeholder
+//! The controller engine, by hand and with the devices of the simulator.
+
+mod decide;
+mod enrol;
+mod reports;

@@ -1,0 +1,203 @@
+//! Invitations: who becomes a member, who is refused, what a second try may do.
+
+use crate::Reject;
+use crate::controller::{Event, Input, Ticket};
+use crate::device::Identity;
+use crate::enrol::JoinSecret;
+use crate::id::{Incarnation, Tenant, TokenId};
+use crate::testing::{World, signer};
+
+const TOKEN: TokenId = TokenId::from_bytes([4; 8]);
+const SECRET: [u8; 32] = [5; 32];
+
+fn identity(world: &World, incarnation: u8) -> Identity {
+    Identity {
+        channel: world.keys.channel("press-7"),
+        incarnation: Incarnation::from_bytes([incarnation; 16]),
+    }
+}
+
+fn invite(world: &mut World, token: TokenId) -> Ticket {
+    let channel = world.keys.channel("press-7");
+    let ticket = world.ticket();
+    world.control(Input::Invite {
+        ticket,
+        tenant: channel.tenant,
+        device: channel.device,
+        token,
+        secret: JoinSecret::from_bytes(SECRET),
+    });
+    ticket
+}
+
+fn join(world: &mut World, key: &str, incarnation: u8) -> Result<(), Reject> {
+    let identity = identity(world, incarnation);
+    let secret = JoinSecret::from_bytes(SECRET);
+    let joined = world.join(&identity, &signer(key), TOKEN, &secret);
+    joined.map(|_| ())
+}
+
+/// The reject of the newest refusal.
+fn refused(world: &World) -> Option<Reject> {
+    let reject = |event: &Event| match event {
+        Event::Refused { reject, .. } => Some(*reject),
+        Event::Started { .. }
+        | Event::Invited { .. }
+        | Event::Decided { .. }
+        | Event::Enrolled { .. }
+        | Event::Reported { .. }
+        | Event::Rejected { .. } => None,
+    };
+    world.controller.events.iter().rev().find_map(reject)
+}
+
+#[test]
+fn invited_key_becomes_a_member() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    assert_eq!(join(&mut world, "device", 1), Ok(()));
+    let channel = world.keys.channel("press-7");
+    let member = world.controller.engine.member_of(channel.id()).unwrap();
+    assert!(member.is_enrolled());
+    assert!(!member.is_converged(), "it reported nothing yet");
+}
+
+#[test]
+fn uninvited_key_is_refused() {
+    let mut world = World::new(1);
+    assert!(join(&mut world, "device", 1).is_err());
+    assert_eq!(refused(&world), Some(Reject::TokenUnknown));
+}
+
+#[test]
+fn inspector_that_took_the_token_cannot_enrol() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    let identity = identity(&world, 1);
+    let guess = JoinSecret::from_bytes([6; 32]);
+    let stolen = world.join(&identity, &signer("thief"), TOKEN, &guess);
+    assert!(stolen.is_err());
+    assert_eq!(refused(&world), Some(Reject::EnrolMac));
+    assert_eq!(join(&mut world, "device", 1), Ok(()), "still open");
+}
+
+#[test]
+fn same_key_may_ask_until_it_is_answered() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    assert_eq!(join(&mut world, "device", 1), Ok(()));
+    assert_eq!(join(&mut world, "device", 1), Ok(()));
+    assert_eq!(
+        join(&mut world, "device", 2),
+        Ok(()),
+        "nothing was reported"
+    );
+}
+
+#[test]
+fn second_key_is_refused() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    assert_eq!(join(&mut world, "device", 1), Ok(()));
+    assert!(join(&mut world, "thief", 1).is_err());
+    assert_eq!(refused(&world), Some(Reject::TokenUsed));
+}
+
+#[test]
+fn token_is_not_invited_twice() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    invite(&mut world, TOKEN);
+    assert_eq!(refused(&world), Some(Reject::TokenUsed));
+}
+
+#[test]
+fn tenant_without_a_writer_is_not_invited() {
+    let mut world = World::new(1);
+    let channel = world.keys.channel("press-7");
+    let ticket = world.ticket();
+    world.control(Input::Invite {
+        ticket,
+        tenant: Tenant::parse("stranger").unwrap(),
+        device: channel.device,
+        token: TOKEN,
+        secret: JoinSecret::from_bytes(SECRET),
+    });
+    assert_eq!(refused(&world), Some(Reject::KeyUnknown));
+}
+
+#[test]
+fn token_of_another_name_is_refused() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    let other = Identity {
+        channel: world.keys.channel("press-8"),
+        incarnation: Incarnation::from_bytes([1; 16]),
+    };
+    let secret = JoinSecret::from_bytes(SECRET);
+    assert!(
+        world
+            .join(&other, &signer("device"), TOKEN, &secret)
+            .is_err()
+    );
+    assert_eq!(refused(&world), Some(Reject::TokenUnknown));
+}
+
+#[test]
+fn key_of_another_device_is_refused() {
+    let mut world = World::with_devices(1, &["press-8"]);
+    invite(&mut world, TOKEN);
+    assert!(join(&mut world, "press-8", 1).is_err());
+    assert_eq!(refused(&world), Some(Reject::KeyRefused));
+}
+
+#[test]
+fn invitation_survives_a_restart() {
+    let mut world = World::new(1);
+    invite(&mut world, TOKEN);
+    world.restart_controller(None);
+    assert_eq!(join(&mut world, "device", 1), Ok(()));
+    world.restart_controller(None);
+    assert!(join(&mut world, "thief", 1).is_err());
+    assert_eq!(refused(&world), Some(Reject::TokenUsed));
+}
+
+#[test]
+fn reset_device_starts_again_and_its_old_life_is_closed() {
+    let mut world = World::with_devices(1, &["press-7"]);
+    world.set(0, "a/x", 1);
+    world.run(5_000);
+    assert!(world.is_converged());
+    let old = world.devices.remove(0);
+    world.enrol("press-7");
+    world.run(30_000);
+    assert!(world.is_converged(), "the new life follows");
+    let report = crate::envelope::Draft {
+        header: crate::envelope::Header {
+            kind: crate::kind::MessageKind::Report,
+            epoch: crate::revision::Epoch::new(u64::MAX),
+            seq: crate::revision::Seq::new(1),
+            base: crate::revision::Seq::new(0),
+            digest: None,
+        },
+        payload: crate::message::Report::default().encode(),
+    };
+    let binding = crate::envelope::Binding::Device {
+        channel: &old.identity.channel,
+        incarnation: old.identity.incarnation,
+    };
+    let scrapped = report.seal(binding, &old.signer).unwrap();
+    world.control(Input::Received {
+        channel: old.identity.channel.id(),
+        envelope: scrapped.as_bytes(),
+    });
+    let last = world.controller.events.last();
+    let is_refused = matches!(
+        last,
+        Some(Event::Rejected {
+            reject: Reject::SignatureInvalid,
+            ..
+        })
+    );
+    assert!(is_refused, "{last:?}");
+}
