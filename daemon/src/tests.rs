@@ -20,7 +20,11 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let options = InitOptions {
             dir: folder.path().join("controller"),
             listen: format!("127.0.0.1:{port}").parse().unwrap(),
@@ -38,12 +42,17 @@ impl World {
 
     async fn ask(&self, request: Request) -> Response {
         let dir = self.controller();
-        tokio::task::spawn_blocking(move || Client::connect(&dir).unwrap().ask(&request).unwrap()).await.unwrap()
+        tokio::task::spawn_blocking(move || Client::connect(&dir).unwrap().ask(&request).unwrap())
+            .await
+            .unwrap()
     }
 
     /// Returns once the server accepts connections.
     async fn ready(&self) {
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .is_err()
+        {
             tokio::task::yield_now().await;
         }
         while Client::connect(&self.controller()).is_err() {
@@ -54,41 +63,70 @@ impl World {
     async fn set(&self, path: &str, value: &str) -> Revision {
         let change = Change::Set(Path::parse(path).unwrap(), Value::Text(value.into()));
         let (tenant, device) = names();
-        let decided = self.ask(Request::Decide { tenant, device, changes: vec![change] }).await;
-        let Response::Decided { desired, .. } = decided else { panic!("{decided:?}") };
+        let decided = self
+            .ask(Request::Decide {
+                tenant,
+                device,
+                changes: vec![change],
+            })
+            .await;
+        let Response::Decided { desired, .. } = decided else {
+            panic!("{decided:?}")
+        };
         Revision::new(Epoch::new(desired.epoch), Seq::new(desired.seq))
     }
 
     async fn wait(&self, revision: Revision) -> Response {
         let (tenant, device) = names();
-        self.ask(Request::Wait { tenant, device, revision, timeout_ms: 60_000 }).await
+        self.ask(Request::Wait {
+            tenant,
+            device,
+            revision,
+            timeout_ms: 60_000,
+        })
+        .await
     }
 }
 
 fn names() -> (Tenant, DeviceName) {
-    (Tenant::parse("default").unwrap(), DeviceName::parse("press-4").unwrap())
+    (
+        Tenant::parse("default").unwrap(),
+        DeviceName::parse("press-4").unwrap(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn device_joins_and_applies_what_the_controller_decides() {
-    let _log = tracing_subscriber::fmt().with_test_writer().with_env_filter("debug,hyper=info,h2=info,rustls=info").try_init();
+    let _log = tracing_subscriber::fmt()
+        .with_test_writer()
+        .with_env_filter("debug,hyper=info,h2=info,rustls=info")
+        .try_init();
     let world = World::new();
     let config = ControllerConfig::load(&world.controller()).unwrap();
     let controller = tokio::spawn(crate::controller::run::run(config));
     world.ready().await;
     let (tenant, device) = names();
     let invited = world.ask(Request::Invite { tenant, device }).await;
-    let Response::Invited { join_line } = invited else { panic!("{invited:?}") };
+    let Response::Invited { join_line } = invited else {
+        panic!("{invited:?}")
+    };
     let line = JoinLine::parse(&join_line).unwrap();
 
     let dir = world.folder.path().join("device");
     let config = DeviceConfig::load_or_create(&dir).unwrap();
     let report = crate::device::join(&config, &line).await.unwrap();
-    assert_eq!((report.device.as_str(), report.route), ("press-4", "direct"));
+    assert_eq!(
+        (report.device.as_str(), report.route),
+        ("press-4", "direct")
+    );
     let running = tokio::spawn(async move { crate::device::run(&config).await });
 
     let mut revisions = Vec::new();
-    for (path, value) in [("net/ssid", "hall-A"), ("net/ssid", "hall-B"), ("line/speed", "12")] {
+    for (path, value) in [
+        ("net/ssid", "hall-A"),
+        ("net/ssid", "hall-B"),
+        ("line/speed", "12"),
+    ] {
         let revision = world.set(path, value).await;
         let applied = world.wait(revision).await;
         assert!(matches!(applied, Response::Applied { .. }), "{applied:?}");

@@ -148,7 +148,7 @@ impl LogArgs {
 /// A controller, an inspecting proxy and three devices on loopback, with throw-away keys.
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// Keep the folder, and keep running
+    /// Keep the folder with everything in it, and say where it is
     #[arg(long)]
     keep: bool,
     /// The folder to use [default: a temporary one]

@@ -138,7 +138,7 @@ fn read_certificate(file: &Path) -> Result<Vec<u8>, CommandError> {
         CommandError::configuration(
             "tls-file-unreadable",
             format!("{} holds no PEM certificate: {error}", file.display()),
-            "correct tls.ca in controller.toml, or leave it out when devices trust the issuer anyway",
+            "correct tls.ca_file in controller.toml, or leave it out when devices trust the issuer anyway",
         )
     })?;
     Ok(certificate.to_vec())
@@ -274,7 +274,7 @@ fn start_server(
             CommandError::configuration(
                 "tls-file-unreadable",
                 format!("{} cannot be read: {error}", file.display()),
-                "correct tls.cert and tls.key in controller.toml",
+                "correct tls.cert_file and tls.key_file in controller.toml",
             )
         })
     };
@@ -294,7 +294,7 @@ fn start_server(
         CommandError::configuration(
             "server-start",
             format!("{error}{}", source.unwrap_or_default()),
-            "correct listen, tls.cert or tls.key in controller.toml, or end the process that holds the address",
+            "correct listen, tls.cert_file or tls.key_file in controller.toml, or end the process that holds the address",
         )
     })
 }
