@@ -6,6 +6,7 @@
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
 //! | `POSTERN_LAB_REQUIRED` | `1`: a missing part fails instead of being skipped | off |
+//! | `POSTERN_KILL_ROUNDS` | rounds of the kill loop, for a quick look | all of them |
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,13 @@ pub fn squid_root() -> PathBuf {
 #[must_use]
 pub fn lab_is_required() -> bool {
     variable("POSTERN_LAB_REQUIRED").is_some_and(|value| value == "1")
+}
+
+/// Returns how many rounds the kill loop makes: `most`, or fewer for a quick look.
+#[must_use]
+pub fn kill_rounds(most: u32) -> u32 {
+    let asked = variable("POSTERN_KILL_ROUNDS").and_then(|text| text.parse::<u32>().ok());
+    asked.map_or(most, |rounds| rounds.min(most))
 }
 
 /// Returns cargo's target folder: `CARGO_TARGET_DIR`, or `target` at the top of the repository.

@@ -193,7 +193,13 @@ fn tunnel(mut near: TcpStream, shared: &Shared) -> std::io::Result<()> {
         lock(&shared.sockets).push(socket.try_clone()?);
     }
     near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-    inspect(near, far, server, name, shared)
+    let ends = [near.try_clone()?, far.try_clone()?];
+    let result = inspect(near, far, server, name, shared);
+    for end in ends {
+        // Other handles on the sockets exist, so dropping one closes nothing.
+        drop(end.shutdown(Shutdown::Both));
+    }
+    result
 }
 
 fn inspect(

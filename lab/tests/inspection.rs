@@ -146,7 +146,7 @@ fn a12_replayed_answer_is_counted_and_changes_nothing() {
     };
     let mut device = scene.settled_device().unwrap();
     scene
-        .assert_harmless(&mut device, Trick::Replay, "rejected", "session-mac")
+        .assert_harmless(&mut device, Trick::Replay, "rejected", "answer-mismatch")
         .unwrap();
 }
 

@@ -38,6 +38,18 @@ impl Daemon {
         }
     }
 
+    /// Returns the same command, not running.
+    pub(super) fn idle_copy(&self) -> Self {
+        Self {
+            postern: self.postern.clone(),
+            name: self.name.clone(),
+            arguments: self.arguments.clone(),
+            marker: self.marker,
+            logs: self.logs.clone(),
+            process: None,
+        }
+    }
+
     /// Starts it and waits until it says that it is ready.
     ///
     /// # Errors

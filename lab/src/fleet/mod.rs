@@ -69,6 +69,13 @@ impl Fleet {
         Ok(Some(fleet))
     }
 
+    /// Hands the controller's process over, so that one thread can kill it while others operate; ends with it.
+    #[must_use]
+    pub fn take_controller(&mut self) -> Daemon {
+        let idle = self.controller.idle_copy();
+        std::mem::replace(&mut self.controller, idle)
+    }
+
     /// Returns where the controller listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
