@@ -1,0 +1,3 @@
+//! Bodies of the fuzz targets: plain functions over bytes, also called by ordinary tests.
+//!
+//! They refuse to return anything: a finding is a panic.
