@@ -108,7 +108,15 @@ impl Device {
     /// Takes the next output, in order. `None` when the input is fully drained.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front()?;
+        let Output::Apply { revision } = output else {
+            return Some(output);
+        };
+        // The state that the driver can read is the newest: that one is applied, and only after it is durable.
+        if self.skip_to_newest(revision) {
+            return self.poll_output();
+        }
+        Some(output)
     }
 
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.

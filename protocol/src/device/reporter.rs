@@ -195,6 +195,16 @@ impl Device {
         });
     }
 
+    /// Asks to apply the newest revision instead, behind everything else, when `revision` is not the newest.
+    pub(super) fn skip_to_newest(&mut self, revision: Revision) -> bool {
+        let newest = self.desired.head.filter(|head| head.revision != revision);
+        if newest.is_some() {
+            self.reporter.applying = None;
+            self.apply_next();
+        }
+        newest.is_some()
+    }
+
     /// Takes the outcome of an application.
     pub(super) fn handle_applied(&mut self, context: &Context<'_>, applied: Applied) {
         let Some((revision, digest)) = self.reporter.applying.take() else {

@@ -74,6 +74,17 @@ fn applied_revision_is_reported_with_its_digest() {
 }
 
 #[test]
+fn revisions_that_come_together_are_applied_as_the_newest() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let one = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    let two = lone.seal_step(&state(2), &state(3), 6, at(EPOCH, 7));
+    lone.serve(&[one, two]);
+    assert_eq!(lone.applies, [at(EPOCH, 7)]);
+    lone.apply(0, "");
+    assert_eq!(newest(&mut lone).1.applied, at(EPOCH, 7));
+}
+
+#[test]
 fn failure_is_reported_until_acknowledged() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
     let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
