@@ -79,16 +79,22 @@ impl Generation {
     /// # Errors: the system's refusals.
     pub(super) fn fill(&self, previous: Option<&Self>, files: &Files) -> Result<(), RenderError> {
         let mut folders = BTreeSet::from([String::new()]);
+        let flush = Flush::of(files.len());
         for (path, bytes) in files {
             self.make_folders(path, &mut folders)
                 .map_err(std::io::Error::from)
-                .and_then(|()| self.place(previous, path, bytes))
+                .and_then(|()| self.place(previous, path, bytes, flush))
                 .map_err(|error| RenderError::new("write", &self.path.join(path), error))?;
         }
         for folder in folders.iter().rev() {
-            self.finish_folder(previous, folder).map_err(|error| {
-                RenderError::new("finish folder", &self.path.join(folder), error)
-            })?;
+            self.finish_folder(previous, folder, flush)
+                .map_err(|error| {
+                    RenderError::new("finish folder", &self.path.join(folder), error)
+                })?;
+        }
+        if flush == Flush::Together {
+            rustix::fs::syncfs(&self.root)
+                .map_err(|error| RenderError::new("flush", &self.path, error))?;
         }
         Ok(())
     }
@@ -115,6 +121,7 @@ impl Generation {
         previous: Option<&Self>,
         path: &str,
         bytes: &[u8],
+        flush: Flush,
     ) -> Result<(), std::io::Error> {
         let (parent, name) = self.parent_of(path)?;
         let found = previous.and_then(|previous| previous.found(path, bytes));
@@ -140,7 +147,10 @@ impl Generation {
         }
         let mode = found.map_or(FILE_MODE, |found| found.stat.st_mode & 0o7777);
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-        file.sync_all()
+        match flush {
+            Flush::Each => file.sync_all(),
+            Flush::Together => Ok(()),
+        }
     }
 
     /// Links a file of this generation into a folder; false when it did not become that very file.
@@ -152,14 +162,22 @@ impl Generation {
         linked.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (expected.st_dev, expected.st_ino))
     }
 
-    fn finish_folder(&self, previous: Option<&Self>, folder: &str) -> Result<(), Errno> {
+    fn finish_folder(
+        &self,
+        previous: Option<&Self>,
+        folder: &str,
+        flush: Flush,
+    ) -> Result<(), Errno> {
         let before = previous
             .and_then(|previous| previous.folder(folder).ok())
             .and_then(|folder| rustix::fs::fstat(&folder).ok());
         let mode = before.map_or(FOLDER_MODE, |stat| stat.st_mode & 0o7777);
         let opened = self.folder(folder)?;
         rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode))?;
-        rustix::fs::fsync(&opened)
+        match flush {
+            Flush::Each => rustix::fs::fsync(&opened),
+            Flush::Together => Ok(()),
+        }
     }
 
     /// Opens a folder of this generation, segment by segment. # Errors: the system's refusals.
@@ -214,6 +232,28 @@ impl Generation {
         }
         paths.sort_unstable();
         paths
+    }
+}
+
+/// How a generation is made durable before it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// File by file and folder by folder: touches nothing else on a busy disk.
+    Each,
+    /// The whole file system once: a flush of each of a hundred folders would take a hundred times as long.
+    Together,
+}
+
+impl Flush {
+    /// Files above which one flush of everything is the cheaper way. Arbitrary.
+    const EACH_MAX: usize = 8;
+
+    const fn of(files: usize) -> Self {
+        if files > Self::EACH_MAX {
+            Self::Together
+        } else {
+            Self::Each
+        }
     }
 }
 
