@@ -3,6 +3,13 @@
 //! The world checks after every input that heads never go back, that nothing durable is lost and
 //! that no engine asks to be woken in the past. A failure prints the seed that repeats it.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests name what they expect and fail where it is not"
+)]
+
 use postern_protocol::Reject;
 use postern_protocol::device::Event;
 use postern_protocol::revision::Revision;

@@ -215,6 +215,12 @@ impl Lone {
         })
     }
 
+    /// Gives the mailbox a request once more. # Errors: what its session refuses.
+    pub fn open_again(&mut self, request: &Answering) -> Result<(), Reject> {
+        let opened = self.sessions.open(&request.frame, self.now_ms);
+        opened.map(|_| ())
+    }
+
     /// Grants a poll and takes it. `None` when the engine does not poll now.
     pub fn poll(&mut self) -> Option<Answering> {
         self.input(Input::Hold { seconds: 55 });
