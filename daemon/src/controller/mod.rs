@@ -2,11 +2,11 @@
 //!
 //! Root keys are used once, by `init`; a running controller holds writer and mailbox keys only.
 
-pub mod driver;
 mod certificate;
+pub mod driver;
 mod host;
 pub mod init;
-pub mod run;
 mod replies;
+pub mod run;
 pub mod waiting;
 pub mod work;

@@ -6,8 +6,8 @@
 use super::request::{OperatorRequest, Request};
 use super::response::{DeviceStatus, HeadJson, Response, ResultJson};
 use super::value;
-use crate::controller::work::Work;
 use crate::controller::waiting::WaitEnd;
+use crate::controller::work::Work;
 use crate::exit::{CommandError, Exit};
 use crate::random::OsRandom;
 use postern_protocol::Reject;
