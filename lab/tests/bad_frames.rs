@@ -57,7 +57,7 @@ fn bytes_that_are_no_frame_are_refused_and_the_controller_serves_on() {
         return;
     };
     let page = b"<html><body>hello</body></html>".as_slice();
-    let mut check = |what: &str, request: Vec<u8>| {
+    let check = |what: &str, request: Vec<u8>| {
         let answer = send(&fleet, &request).unwrap();
         let head = answer.lines().next().unwrap_or_default();
         assert!(!answer.contains("fan/speed"), "{what}: {answer}");

@@ -1,5 +1,7 @@
 //! A device that reaches its controller without a proxy: decisions arrive, on both sides survive restarts, and a
 //! device that was away catches up.
+//!
+//! Every test has a controller and devices of its own; they end with it.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,6 @@
 //! What an inspecting proxy can do to bytes, and that none of it changes a device's state.
+//!
+//! The inspector is the lab's own, because no real proxy flips single bits on demand.
 
 use std::path::Path;
 

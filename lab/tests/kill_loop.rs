@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use postern_lab::{Device, DeviceSettings, Fleet, LabError, Revision, config, wait};
+use postern_lab::{Daemon, Device, DeviceSettings, Fleet, LabError, Revision, config, wait};
 use serde_json::Value;
 
 const ROUNDS: u32 = 50;
@@ -59,13 +59,13 @@ fn operate(fleet: &Fleet, stop: &AtomicBool, acknowledged: &Mutex<Vec<Acknowledg
 /// Kills and starts both ends for all rounds.
 fn kill_all_rounds(
     fleet: &Fleet,
-    controller: &mut postern_lab::Daemon,
+    controller: &mut Daemon,
     device: &mut Device,
     rounds: u32,
 ) -> Result<(), LabError> {
     let mut dice = Dice(SEED);
     for _round in 0..rounds {
-        let grown = |controller: &postern_lab::Daemon, device: &Device| {
+        let grown = |controller: &Daemon, device: &Device| {
             controller.log().len() + device.daemon.log().len()
         };
         let wanted = usize::try_from(dice.below(PROGRESS_BYTES_MAX)).unwrap_or_default();
@@ -86,15 +86,27 @@ fn kill_all_rounds(
             device.daemon.kill_9()?;
         }
         if kill_controller {
-            controller.start()?;
+            restart(controller, &mut dice)?;
         }
         if kill_device {
-            device.daemon.start()?;
+            restart(&mut device.daemon, &mut dice)?;
         }
         // A store that was refused at open ends its process with the exit code for stores.
         fleet.status("hall-1")?;
     }
     Ok(())
+}
+
+/// Starts an end again; sometimes it is killed once more while it opens its store.
+fn restart(daemon: &mut Daemon, dice: &mut Dice) -> Result<(), LabError> {
+    if dice.below(4) == 0 {
+        daemon.launch()?;
+        let looks = u32::try_from(dice.below(4)).unwrap_or_default();
+        // No event to wait for: this instant is to lie anywhere in the start.
+        drop(wait::until_tries("nothing", looks, || Ok(None::<()>)));
+        daemon.kill_9()?;
+    }
+    daemon.start()
 }
 
 /// Reads every `accepted` line of the device's log.
@@ -154,6 +166,7 @@ fn killed_ends_lose_nothing_acknowledged_and_accept_nothing_twice() {
 
     // The device went forward only, and accepted each revision once.
     let accepted = acceptances(&device.daemon.log());
+    assert!(!accepted.is_empty(), "the log names what was accepted");
     assert!(accepted.is_sorted(), "{accepted:?}");
     let mut times = BTreeMap::new();
     for revision in &accepted {

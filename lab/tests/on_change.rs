@@ -1,4 +1,6 @@
 //! The application's side: the command after a change gets JSON, and its failure reaches the operator.
+//!
+//! The command here is a shell script that keeps what it gets and fails while a file says so.
 
 use postern_lab::{Device, DeviceSettings, Fleet, LabError, Revision};
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! The release binary behind a real Squid: port list, password, TLS inspection, and no packet past a required proxy.
+//!
+//! Without Squid or the release binary each test says that it is skipped.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,6 @@
-//! `device.toml` as scenarios need it. It refuses to know defaults: what is not set is left to the program.
+//! `device.toml` as scenarios need it.
+//!
+//! It refuses to know defaults: what is not set is left to the program.
 
 use std::fmt::Write as _;
 
