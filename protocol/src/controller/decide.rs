@@ -23,7 +23,7 @@ impl Controller {
         let random = u32::from_be_bytes(crate::context::draw(context.random));
         let Some(epoch) = Epoch::open(self.epoch.max(self.shown), context.now.unix_s, random)
         else {
-            unreachable!("epochs are 64 bits of which a start spends at most 2^20 above the clock");
+            unreachable!("readers lift epochs to EPOCH_SHOWN_MAX at most, and a start spends one");
         };
         self.epoch = epoch;
         let mut writes = Vec::from([records::epoch(epoch)]);

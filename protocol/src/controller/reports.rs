@@ -6,6 +6,7 @@ use super::{Ack, Context, Controller, Event, Post, records};
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
 use crate::id::{ChannelId, Plane};
 use crate::kind::{MessageKind, Role};
+use crate::limits::EPOCH_SHOWN_MAX;
 use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Seq};
@@ -50,8 +51,9 @@ impl Controller {
                 member.prune_lineage();
                 let mut writes = records::report(member, envelope);
                 // A device that is ahead proves that this store is not the newest.
-                if report.received.epoch > self.epoch.max(self.shown) {
-                    self.shown = report.received.epoch;
+                let shown = report.received.epoch.min(Epoch::new(EPOCH_SHOWN_MAX));
+                if shown > self.epoch.max(self.shown) {
+                    self.shown = shown;
                     writes.push(records::epoch(self.shown));
                 }
                 self.persist(writes);

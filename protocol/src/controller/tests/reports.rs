@@ -170,6 +170,24 @@ fn next_epoch_is_above_what_a_device_showed() {
 }
 
 #[test]
+fn device_that_shows_the_last_epochs_leaves_the_controller_room_to_start() {
+    for ahead in [u64::MAX, u64::MAX - 1] {
+        let mut world = silent();
+        let cursors = Report {
+            received: at(ahead, 3),
+            ..Report::default()
+        };
+        let envelope = report(&world, 50, 1, &cursors, "press-7");
+        assert_eq!(receive(&mut world, &envelope), None);
+        for _ in 0..3 {
+            let before = world.controller.engine.epoch();
+            world.restart_controller(None);
+            assert!(world.controller.engine.epoch() > before);
+        }
+    }
+}
+
+#[test]
 fn reports_survive_a_restart() {
     let mut world = World::with_devices(1, &["press-7"]);
     world.set(0, "a/x", 1);
