@@ -1,3 +1,233 @@
 //! Bodies of the fuzz targets: plain functions over bytes, also called by ordinary tests.
 //!
-//! They refuse to return anything: a finding is a panic.
+//! Each states what must hold for every input, most of all: what is accepted is written back as
+//! the very same bytes. They refuse to return anything: a finding is a panic.
+
+use super::{Lone, TestKeys, at, numbers};
+use crate::Reject;
+use crate::cbor::{self, Kind, Reader, Writer};
+use crate::envelope::{Draft, ReceivedEnvelope, TAG_SIGN1, skip_envelope};
+use crate::frame::{
+    Answer, Direction, DownFrame, FrameKey, FrameType, Item, PlainFrame, SessionFrame, seal_down,
+    seal_up,
+};
+use crate::id::{Digest, Plane};
+use crate::state::{Change, DeltaView, State};
+use crate::trust::BundleContent;
+use alloc::vec::Vec;
+
+/// Accepted CBOR is written back as the same bytes.
+pub fn cbor(input: &[u8]) {
+    if cbor::check(input).is_err() {
+        return;
+    }
+    let mut reader = Reader::new(input);
+    let mut writer = Writer::new();
+    let copied = copy(&mut reader, &mut writer);
+    assert_eq!(copied, Ok(()), "what was checked can be read");
+    assert_eq!(writer.as_bytes(), input, "one meaning, one encoding");
+}
+
+fn copy(reader: &mut Reader<'_>, writer: &mut Writer) -> Result<(), Reject> {
+    match reader.peek()? {
+        Kind::Uint => writer.uint(reader.uint()?),
+        Kind::Nint => {
+            let value = i64::try_from(reader.int()?).map_err(|_| Reject::CborIntegerRange)?;
+            writer.int(value)
+        }
+        Kind::Bytes => writer.bytes(reader.bytes()?),
+        Kind::Text => writer.text(reader.text()?),
+        Kind::Array => {
+            let length = reader.array()?;
+            writer.array(length);
+            return (0..length).try_for_each(|_| copy(reader, writer));
+        }
+        Kind::Map => {
+            let entries = reader.map()?;
+            writer.map(entries);
+            return (0..entries * 2).try_for_each(|_| copy(reader, writer));
+        }
+        Kind::Bool => writer.bool(reader.bool()?),
+        Kind::Null => {
+            reader.null()?;
+            writer.null()
+        }
+        Kind::Float => writer.float(reader.float()?),
+        Kind::Refused => return Err(Reject::CborSimple),
+    };
+    Ok(())
+}
+
+/// An envelope that is taken is strict CBOR, with or without its tag, and seals again.
+pub fn envelope(input: &[u8]) {
+    let Ok(received) = ReceivedEnvelope::parse(input) else {
+        return;
+    };
+    assert_eq!(cbor::check(input), Ok(()));
+    let mut reader = Reader::new(input);
+    assert_eq!(skip_envelope(&mut reader), Ok(input));
+    let mut tagged = Vec::from([TAG_SIGN1]);
+    tagged.extend_from_slice(input);
+    let again = ReceivedEnvelope::parse_tagged(&tagged).map(|again| *again.unverified_header());
+    assert_eq!(again, Ok(*received.unverified_header()));
+    let draft = Draft {
+        header: *received.unverified_header(),
+        payload: received.unverified_payload().to_vec(),
+    };
+    let keys = TestKeys::new();
+    let channel = keys.channel("press-7");
+    let binding = crate::envelope::Binding::Device {
+        channel: &channel,
+        incarnation: TestKeys::incarnation(),
+    };
+    if let Ok(sealed) = draft.seal(binding, &keys.writer) {
+        let header = ReceivedEnvelope::parse(sealed.as_bytes()).map(|it| *it.unverified_header());
+        assert_eq!(header, Ok(draft.header));
+    }
+}
+
+/// A frame that is read is written back so that it reads the same.
+pub fn frame(input: &[u8]) {
+    for direction in [Direction::Up, Direction::Down, Direction::File] {
+        if let Ok(frame) = PlainFrame::decode(input, direction) {
+            let bytes = frame.encode().unwrap_or_default();
+            assert_eq!(PlainFrame::decode(&bytes, direction), Ok(frame));
+        }
+        if let Ok(split) = SessionFrame::split(input, direction) {
+            session_frame(&split);
+        }
+    }
+}
+
+fn session_frame(split: &SessionFrame<'_>) {
+    let Ok(body) = split.danger_unverified_body() else {
+        return;
+    };
+    let key = FrameKey::from_bytes([7; 32]);
+    let reopen = |sealed: &[u8], direction| {
+        let counter = SessionFrame::split(sealed, direction)
+            .and_then(|again| again.verify(&key).map(|body| body.counter()));
+        assert_eq!(counter, Ok(body.counter()));
+    };
+    if let Ok(up) = body.decode_up()
+        && let Ok(sealed) = seal_up(&key, split.session(), body.counter(), &up)
+    {
+        reopen(&sealed, Direction::Up);
+    }
+    if let Ok(down) = body.decode_down()
+        && let Ok(sealed) = seal_down(&key, split.session(), body.counter(), &down)
+    {
+        reopen(&sealed, Direction::Down);
+    }
+}
+
+/// A delta is one encoding; applying it agrees with making the same changes by hand.
+pub fn delta_apply(input: &[u8]) {
+    let Ok(view) = DeltaView::decode(input) else {
+        return;
+    };
+    let Ok(delta) = view.to_delta() else {
+        unreachable!("a view was checked")
+    };
+    assert_eq!(delta.encode(), input);
+    let base = numbers(&[("a/x", 1), ("b/y/z", 2), ("c", 3), ("net/mtu", 1_500)]);
+    let removals = delta.remove().iter().cloned().map(Change::Remove);
+    let sets = delta.set().iter().cloned();
+    let changes: Vec<_> = removals
+        .chain(sets.map(|(path, value)| Change::Set(path, value)))
+        .collect();
+    let by_hand = base.change(&changes);
+    let root = match &by_hand {
+        Ok(Some((next, _))) => *next.root(),
+        Ok(None) => *base.root(),
+        Err(_) => Digest::from_bytes([0; 32]),
+    };
+    let applied = base.apply_view(&view, &root);
+    assert_eq!(applied.is_ok(), by_hand.is_ok());
+    if let Ok(applied) = applied {
+        let entries = applied
+            .iter()
+            .map(|(path, value)| (path.clone(), value.clone()));
+        let rebuilt = State::from_entries(entries);
+        assert_eq!(rebuilt.map(|state| *state.root()), Ok(*applied.root()));
+    }
+}
+
+/// A bundle that is read is one encoding; one that nobody signed is never taken.
+pub fn bundle(input: &[u8]) {
+    if let Ok(content) = BundleContent::decode(input) {
+        assert_eq!(content.encode(), input);
+    }
+    let trust = TestKeys::new().trust();
+    assert!(
+        trust.offer(input).is_err(),
+        "the test root signed no second"
+    );
+}
+
+/// Whatever a mailbox answers, a device keeps what it holds, and waits.
+pub fn device_engine(input: &[u8]) {
+    let mut lone = Lone::holding(&numbers(&[("a/x", 1)]), at(100, 5));
+    let mut rest = input;
+    while let Some(([selector, high, low], tail)) = rest.split_first_chunk::<3>() {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let (chunk, next) = tail.split_at(tail.len().min(length));
+        rest = next;
+        engine_step(&mut lone, *selector, chunk);
+    }
+    assert_eq!(lone.node.head(), Some(at(100, 5)), "nobody signed a change");
+    lone.run(60_000);
+}
+
+fn engine_step(lone: &mut Lone, selector: u8, chunk: &[u8]) {
+    if lone.reconnects > 0 {
+        lone.reconnects = 0;
+        lone.outbox.clear();
+        lone.connect();
+    }
+    match selector % 5 {
+        0 => lone.run(u64::from(selector) * 100),
+        1 => {
+            let exchange = lone.outbox.first().map(|exchange| exchange.id);
+            exchange.map_or(0, |exchange| {
+                lone.answer_raw(exchange, chunk);
+                1
+            })
+        }
+        2 => {
+            lone.restart();
+            lone.connect();
+            0
+        }
+        _ => {
+            answer_in_session(lone, selector, chunk);
+            0
+        }
+    };
+}
+
+/// Answers a poll with the chunk as an envelope: the mailbox is bad, not the network.
+fn answer_in_session(lone: &mut Lone, selector: u8, chunk: &[u8]) {
+    lone.run(6_000);
+    let Some(request) = lone.poll().or_else(|| lone.request(FrameType::Post)) else {
+        return;
+    };
+    if cbor::check(chunk).is_err() {
+        return lone.answer(&request, &[]);
+    }
+    let plane = match selector % 3 {
+        0 => None,
+        1 => Some(Plane::Desired),
+        _ => Some(Plane::Actual),
+    };
+    let item = Item {
+        plane,
+        envelope: chunk,
+    };
+    let answer = Answer {
+        items: Vec::from([item]),
+        ..Answer::default()
+    };
+    let frame = lone.seal(request.counter, &DownFrame::Answer(answer));
+    lone.answer_raw(request.exchange, &frame);
+}

@@ -1,0 +1,9 @@
+//! Feeds any bytes to `snapshot`, whose promise stands beside it in `protocol/src/testing/fuzz.rs`.
+//!
+//! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use postern_protocol::testing::fuzz;
+
+fuzz_target!(|input: &[u8]| fuzz::snapshot(input));

@@ -1,0 +1,62 @@
+//! Replays the corpora of the fuzz targets: what was found once stays found.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a corpus that cannot be read has to fail"
+)]
+
+use postern_protocol::testing::{Dice, fuzz};
+use std::fs;
+use std::path::PathBuf;
+
+/// Runs a target over its corpus, and over each file cut short and with one bit turned.
+fn replay(target: &str, run: impl Fn(&[u8])) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut dice = Dice::new(target.len() as u64);
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).expect("a corpus") {
+        let content = fs::read(entry.expect("an entry").path()).expect("a file");
+        run(&content);
+        let cut = usize::try_from(dice.below(content.len() as u64 + 1)).expect("small");
+        run(content.get(..cut).unwrap_or_default());
+        let mut turned = content.clone();
+        if let Some(byte) = turned.get_mut(cut) {
+            *byte ^= 1 << dice.below(8);
+        }
+        run(&turned);
+        count += 1;
+    }
+    assert!((1..=60).contains(&count), "{target} has {count} files");
+}
+
+#[test]
+fn cbor_corpus_holds() {
+    replay("cbor", fuzz::cbor);
+}
+
+#[test]
+fn envelope_corpus_holds() {
+    replay("envelope", fuzz::envelope);
+}
+
+#[test]
+fn frame_corpus_holds() {
+    replay("frame", fuzz::frame);
+}
+
+#[test]
+fn delta_corpus_holds() {
+    replay("delta_apply", fuzz::delta_apply);
+}
+
+#[test]
+fn bundle_corpus_holds() {
+    replay("bundle", fuzz::bundle);
+}
+
+#[test]
+fn device_corpus_holds() {
+    replay("device_engine", fuzz::device_engine);
+}
