@@ -1,19 +1,24 @@
 """Writes the seed corpora of the fuzz targets from the interoperability vectors.
 
-At most 40 files a target, chosen evenly, named after their vectors: the same vectors give the same files.
+At most 30 files a target and 4 KiB a file, chosen evenly, named after their vectors: the same vectors
+give the same files. Refuses to remove anything: what a run has found stays beside the seeds.
 """
 
+import base64
 import json
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "interop-vectors" / "v1"
-FILES_MAX = 40
+FILES_MAX = 30
+BYTES_MAX = 4096
 
 SOURCES = {
     "cbor": [("01-cbor/valid.json", "input"), ("01-cbor/invalid.json", "input")],
     "envelope": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-header.json", "cose")],
     "frame": [("05-frames/valid.json", "input"), ("05-frames/invalid.json", "input")],
+    "snapshot": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
+    "report": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
     "delta_apply": [("04-state/apply-valid.json", "delta"), ("04-state/apply-invalid.json", "delta")],
     "bundle": [("06-sessions/bundles.json", "incoming")],
     "device_engine": [("03-sign1/valid.json", "cose"), ("05-frames/valid.json", "input")],
@@ -24,6 +29,56 @@ def rows(file, member):
     """Returns the vectors of a file as (name, bytes)."""
     tests = json.loads((VECTORS / file).read_text())["tests"]
     return [(test["name"], bytes.fromhex(test[member])) for test in tests if test.get(member)]
+
+
+def byte_string(content, at):
+    """Reads the CBOR byte string at an offset; returns it with the offset behind it."""
+    info = content[at] & 0x1F
+    width = {24: 1, 25: 2, 26: 4}.get(info, 0)
+    length = int.from_bytes(content[at + 1 : at + 1 + width]) if width else info
+    start = at + 1 + width
+    return content[start : start + length], start + length
+
+
+def payload(content):
+    """Returns the payload of a tagged COSE_Sign1, whose unprotected header is one empty map."""
+    _, end = byte_string(content, 2)
+    return byte_string(content, end + 1)[0]
+
+
+def join_lines():
+    """Builds join lines by hand: the shortest one, and each way in which copying breaks it."""
+    text = lambda value: bytes([0x60 + len(value)]) + value
+    root, secret = b"\x58\x20" + bytes(range(32)), b"\x58\x20" + bytes(32)
+    token = b"\x48" + bytes(8)
+    head = b"\x01\x81" + text(b"https://a.example/") + b"\x02" + root + b"\x03" + root
+    tail = b"\x04" + text(b"acme") + b"\x05" + text(b"press-7") + b"\x06" + token + b"\x07" + secret
+    line = lambda content: b"postern1:" + base64.urlsafe_b64encode(content).rstrip(b"=")
+    least = b"\xa7" + head + tail
+    return [
+        ("line-least", line(least)),
+        ("line-with-anchor", line(b"\xa8" + head + tail + b"\x08\x44" + bytes(4))),
+        ("line-with-mailbox", line(b"\xa8" + head + tail + b"\x09" + root)),
+        ("line-between-spaces", b" \t" + line(least) + b"\r\n"),
+        ("line-empty", b"postern1:"),
+        ("line-of-version-2", line(least).replace(b"postern1", b"postern2")),
+        ("line-cut", line(least)[:-5]),
+        ("line-padded", line(least) + b"="),
+        ("line-broken-in-two", line(least)[:60] + b"\n" + line(least)[60:]),
+        ("line-unsorted", line(b"\xa7" + tail + head)),
+        ("line-field-unknown", line(b"\xa8" + head + tail + b"\x0a\x00")),
+        ("line-field-missing", line(b"\xa6" + head + tail[:-35])),
+        ("line-trailing", line(least + b"\x00")),
+    ]
+
+
+def chosen(target, sources):
+    """Returns the seeds of a target as (name, bytes)."""
+    if target in ("snapshot", "report"):
+        found = [row for file, member in sources for row in rows(file, member)]
+        mine = [(name, payload(content)) for name, content in found if f"-{target}-" in name]
+        return evenly(mine, FILES_MAX)
+    return [row for file, member in sources for row in evenly(rows(file, member), FILES_MAX // len(sources))]
 
 
 def evenly(items, count):
@@ -40,15 +95,17 @@ def as_answers(content):
 
 
 def main():
-    for target, sources in SOURCES.items():
+    corpora = {target: chosen(target, sources) for target, sources in SOURCES.items()}
+    corpora["join_line"] = join_lines()
+    for target, seeds in corpora.items():
         folder = Path(__file__).resolve().parent / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)
-        for file, member in sources:
-            for name, content in evenly(rows(file, member), FILES_MAX // len(sources)):
-                if target in ("envelope", "bundle") and content[:1] == b"\xd2":
-                    content = content[1:]
-                if target == "device_engine":
-                    content = as_answers(content)
+        for name, content in seeds:
+            if target in ("envelope", "bundle"):
+                content = content.removeprefix(b"\xd2")
+            if target == "device_engine":
+                content = as_answers(content)
+            if len(content) <= BYTES_MAX:
                 (folder / name).write_bytes(content)
 
 

@@ -1,4 +1,6 @@
-//! Fuzz target `device_engine`: see `postern_protocol::testing::fuzz::device_engine`.
+//! Feeds any bytes to `device_engine`, whose promise stands beside it in `protocol/src/testing/fuzz.rs`.
+//!
+//! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| postern_protocol::testing::fuzz::device_engine(input));

@@ -3,7 +3,4 @@
 //! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use postern_protocol::testing::fuzz;
-
-fuzz_target!(|input: &[u8]| fuzz::report(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| postern_protocol::testing::fuzz::report(input));

@@ -1,4 +1,6 @@
 //! Replays the corpora of the fuzz targets: what was found once stays found.
+//!
+//! Refuses to search: beside each file it tries one cut and one turned bit, the same ones each time.
 
 #![expect(
     clippy::expect_used,
@@ -49,6 +51,21 @@ fn frame_corpus_holds() {
 #[test]
 fn delta_corpus_holds() {
     replay("delta_apply", fuzz::delta_apply);
+}
+
+#[test]
+fn snapshot_corpus_holds() {
+    replay("snapshot", fuzz::snapshot);
+}
+
+#[test]
+fn report_corpus_holds() {
+    replay("report", fuzz::report);
+}
+
+#[test]
+fn join_line_corpus_holds() {
+    replay("join_line", fuzz::join_line);
 }
 
 #[test]
