@@ -1,6 +1,96 @@
 //! `postern-bench`: every published number, with the command that reproduces it.
 //!
-//! Counts instructions and bytes, which do not depend on the load of a machine. Refuses to judge
-//! absolute times.
+//! Reading order: [`engine`] (instructions) and [`wire`] (bytes) make the rows that [`table`]
+//! judges; [`fixture`] is the fleet of one that both use.
+//! Refuses to judge time: instructions and bytes do not depend on the load of a machine.
 
-fn main() {}
+#![expect(
+    unreachable_pub,
+    reason = "a program has no outside: pub says here what other modules may use"
+)]
+
+mod callgrind;
+mod engine;
+mod error;
+mod fixture;
+mod table;
+mod wire;
+mod workload;
+
+use clap::{Parser, Subcommand};
+use error::BenchError;
+use std::io::Write as _;
+use std::process::ExitCode;
+use table::{Row, is_passed};
+use workload::Workload;
+
+/// Counts what Postern costs, against its published targets.
+///
+/// Exit code 0: no target was missed; 1: one was; 2: the counting itself failed.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Print rows as JSON: name, value, unit, target, ok.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Count the instructions of receiving, verifying and decoding (needs valgrind).
+    Engine,
+    /// Count the bytes of frames and envelopes.
+    Wire,
+    /// Do one kind of work some times; `engine` runs this under valgrind.
+    #[command(hide = true)]
+    EngineChild {
+        /// What to do.
+        workload: Workload,
+        /// How often.
+        iterations: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns whether every target that was measured is reached.
+fn run(arguments: &Arguments) -> Result<bool, BenchError> {
+    let rows = match arguments.command {
+        Command::Engine => engine::measure()?,
+        Command::Wire => wire::measure()?,
+        Command::EngineChild {
+            workload,
+            iterations,
+        } => return workload::repeat(workload, iterations).map(|()| true),
+    };
+    print(&rows, arguments.json).map_err(BenchError::Output)?;
+    Ok(is_passed(&rows))
+}
+
+fn print(rows: &[Row], is_json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if is_json {
+        writeln!(out, "{:#}", table::to_json(rows))
+    } else {
+        write!(out, "{}", table::to_text(rows))
+    }
+}

@@ -1,0 +1,130 @@
+//! Rows: a number, its unit, its target, and whether it is reached; as text and as JSON.
+//!
+//! Every target is a ceiling. A row without a value was skipped; a row without a target is only
+//! reported. Refuses to call either of them passed.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes on the wire.
+    Bytes,
+    /// Instructions, as callgrind counts them.
+    Instructions,
+    /// Instructions over instructions.
+    Ratio,
+}
+
+impl Unit {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bytes => "B",
+            Self::Instructions => "Ir",
+            Self::Ratio => "x",
+        }
+    }
+
+    fn format(self, number: f64) -> String {
+        match self {
+            Self::Bytes | Self::Instructions => format!("{number:.0}"),
+            Self::Ratio => format!("{number:.3}"),
+        }
+    }
+}
+
+/// One number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What was measured.
+    pub name: String,
+    /// The number; `None` when it was skipped.
+    pub value: Option<f64>,
+    /// What it counts.
+    pub unit: Unit,
+    /// The highest number that is good enough, if one is promised.
+    pub target: Option<f64>,
+}
+
+impl Row {
+    /// Makes a row of bytes.
+    pub fn bytes(name: impl Into<String>, count: usize, target: Option<u32>) -> Self {
+        Self {
+            name: name.into(),
+            // A frame has at most 49152 bytes; the largest sum here is below a million.
+            value: u32::try_from(count).ok().map(f64::from),
+            unit: Unit::Bytes,
+            target: target.map(f64::from),
+        }
+    }
+
+    /// Tells whether the target is reached; `None` without a value or without a target.
+    pub fn ok(&self) -> Option<bool> {
+        Some(self.value? <= self.target?)
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let verdict = match (self.ok(), self.value) {
+            (Some(true), _) => "ok",
+            (Some(false), _) => "MISSED",
+            (None, None) => "SKIPPED",
+            (None, Some(_)) => "reported",
+        };
+        let format = |number: Option<f64>| {
+            number.map_or_else(|| "-".to_owned(), |number| self.unit.format(number))
+        };
+        [
+            self.name.clone(),
+            format(self.value),
+            self.unit.as_str().to_owned(),
+            format(self.target),
+            verdict.to_owned(),
+        ]
+    }
+}
+
+/// Tells whether no target is missed.
+pub fn is_passed(rows: &[Row]) -> bool {
+    rows.iter().all(|row| row.ok() != Some(false))
+}
+
+/// Aligns rows for people.
+pub fn to_text(rows: &[Row]) -> String {
+    let head = ["what", "value", "unit", "at most", "verdict"].map(str::to_owned);
+    let cells: Vec<_> = std::iter::once(head)
+        .chain(rows.iter().map(Row::cells))
+        .collect();
+    let mut widths = [0; 5];
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let [name_width, value_width, unit_width, target_width, _] = widths;
+    cells
+        .iter()
+        .map(|[name, value, unit, target, verdict]| {
+            format!(
+                "{name:name_width$}  {value:>value_width$} {unit:unit_width$}  {target:>target_width$}  {verdict}\n"
+            )
+        })
+        .collect()
+}
+
+/// Lists rows for programs: an array of name, value, unit, target, ok.
+pub fn to_json(rows: &[Row]) -> Value {
+    rows.iter()
+        .map(|row| {
+            json!({
+                "name": row.name,
+                "value": row.value,
+                "unit": row.unit.as_str(),
+                "target": row.target,
+                "ok": row.ok(),
+            })
+        })
+        .collect()
+}
