@@ -1,4 +1,6 @@
 //! Folders that belong to Postern: private to their owner from the first moment.
+//!
+//! Refuses to change the mode of a folder that exists: that one is its owner's.
 
 use std::fs::DirBuilder;
 use std::io;

@@ -1,4 +1,6 @@
 //! Being told to stop: SIGTERM and SIGINT.
+//!
+//! Refuses to decide what stopping means: whoever asked ends its own work.
 
 use tokio::signal::unix::{SignalKind, signal};
 

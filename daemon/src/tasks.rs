@@ -1,4 +1,6 @@
 //! Starting tasks: the one place that detaches work from its caller.
+//!
+//! Refuses to keep a list of what it started: the handle says how a task ended.
 
 use std::future::Future;
 use tokio::task::JoinHandle;

@@ -1,4 +1,6 @@
-//! The real binary as an operator meets it: help, init, refusals. Nothing here opens a port.
+//! The real binary as an operator meets it: help, init, refusals.
+//!
+//! Nothing here opens a port.
 
 #![expect(
     clippy::unwrap_used,

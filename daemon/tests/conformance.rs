@@ -1,4 +1,6 @@
 //! Runs the published vectors through the real binary, as a runner of another project would.
+//!
+//! It speaks JSON lines over pipes. Refuses to look into the process that it asks.
 
 #![expect(
     clippy::expect_used,

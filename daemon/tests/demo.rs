@@ -1,4 +1,6 @@
 //! Runs the demo as a person would, and ends it in every way in which a person might.
+//!
+//! It reads what the demo prints and looks for what it leaves behind. Refuses to look inside.
 
 #![expect(
     clippy::expect_used,

@@ -1,4 +1,6 @@
 //! What a stranger can send to a controller: each is answered or cut, none is believed, and the controller serves on.
+//!
+//! They speak raw HTTPS to the running controller. Refuses to believe a status alone: a device must still converge.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,6 @@
 //! The lab tests itself: each real Squid behaves as the scenarios assume.
+//!
+//! A scenario that passes behind a proxy proves nothing unless that proxy inspects, refuses or asks as it should.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,4 +1,6 @@
 //! What an engine is given with every input: time, random bytes, keys. It owns none of them.
+//!
+//! Refuses to have a default for any of them: each driver decides, and tests decide differently.
 
 use crate::id::Tenant;
 use crate::key::Signer;

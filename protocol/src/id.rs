@@ -1,4 +1,6 @@
 //! Names and numbers that identify: one newtype each, so that none can stand for another.
+//!
+//! Names are parsed once, where they enter. Refuses to compare secrets: those are not identifiers.
 
 use crate::cbor::Writer;
 use crate::limits::NAME_BYTES_MAX;

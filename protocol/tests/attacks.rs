@@ -1,4 +1,6 @@
 //! The attacks that the protocol's rules answer, each under the name of what the attacker does.
+//!
+//! Each holds the key or the place that the attacker has, no more. Refuses to break in by private calls.
 
 #![expect(
     clippy::expect_used,

@@ -1,4 +1,6 @@
 //! What every store does, run over every backend.
+//!
+//! Another engine must pass them before it is used. Refuses to know which backend it runs on.
 #![expect(
     clippy::unwrap_used,
     unreachable_pub,

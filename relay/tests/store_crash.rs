@@ -1,4 +1,6 @@
 //! No acknowledged record is lost and no store becomes unopenable, wherever the power is cut.
+//!
+//! An explorer cuts at many places of the writes, and proves itself on a drive that skips flushes.
 #![expect(
     clippy::print_stdout,
     unreachable_pub,

@@ -1,4 +1,6 @@
 //! What the store does with failing disks, damaged files and files that are not its own.
+//!
+//! After the first failed commit nothing more may be acknowledged.
 #![expect(
     clippy::unwrap_used,
     unreachable_pub,

@@ -1,4 +1,6 @@
 //! A store with one flipped bit is refused, fails or is harmless: it never serves other data.
+//!
+//! A bit of each byte is tried, with the settings of a device and with those of a server.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

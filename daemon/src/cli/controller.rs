@@ -1,4 +1,6 @@
 //! `postern controller`: init, run, invite.
+//!
+//! Arguments in, calls of the modules that do the work, exit codes out. Refuses to read keys itself.
 
 use super::{LogArgs, OperatorArgs, block_on, output, parse_device, parse_tenant};
 use crate::config::ControllerConfig;

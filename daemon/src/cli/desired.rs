@@ -1,4 +1,6 @@
 //! `postern desired`: set, put, get, rm, apply.
+//!
+//! Each is one request to the running controller over its socket. Refuses to touch the store.
 
 use super::apply::{self, Named};
 use super::{OperatorArgs, output, parse_device, parse_path};

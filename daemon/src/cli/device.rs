@@ -1,4 +1,6 @@
 //! `postern device`: join, run.
+//!
+//! A join line comes from standard input or a file, never as an argument: others can read those.
 
 use super::{LogArgs, block_on, output};
 use crate::config::DeviceConfig;

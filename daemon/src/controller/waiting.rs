@@ -1,4 +1,6 @@
 //! Operators who wait until a device applied a revision. Bounded; who gave up is forgotten.
+//!
+//! Refuses to judge by time: a wait ends with what the device reports.
 
 use postern_protocol::controller::Controller;
 use postern_protocol::id::ChannelId;

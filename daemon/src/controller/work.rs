@@ -1,4 +1,6 @@
 //! What others ask of the thread that owns the engine.
+//!
+//! Every kind of work carries the place for its reply. Refuses to hand out the engine itself.
 
 use super::waiting::WaitEnd;
 use postern_protocol::Reject;

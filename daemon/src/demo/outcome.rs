@@ -1,4 +1,6 @@
 //! What the demo ends with: one object for programs, next steps for people.
+//!
+//! Figures are what the processes reported. Refuses to call a fleet converged whose digests differ.
 
 use super::decisions::Head;
 use super::percentile::percentile;

@@ -1,4 +1,6 @@
-//! Percentiles of a few measured durations, by nearest rank. Refuses to invent values in between.
+//! Percentiles of a few measured durations, by nearest rank.
+//!
+//! Refuses to invent values in between.
 
 /// Returns the value below or at which `percent` (1..=100) of the samples lie; `None` without samples.
 pub(super) fn percentile(samples_us: &[u64], percent: usize) -> Option<u64> {

@@ -1,4 +1,6 @@
 //! Who this device is, at rest: written once by `join`, read at every start.
+//!
+//! Both stages are records of the device's store. Refuses to hold secrets: keys lie in files of their own.
 
 use postern_protocol::cbor::{Reader, Writer};
 use postern_protocol::device::Identity;

@@ -1,4 +1,6 @@
 //! Hexadecimal as people and vectors write it: two digits a byte, no prefix, no separators.
+//!
+//! Refuses half bytes and any other character.
 
 use std::fmt::Write as _;
 

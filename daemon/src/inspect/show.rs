@@ -1,4 +1,6 @@
 //! What was found, as a tree: one description, printed for people or as JSON.
+//!
+//! Refuses to know what is shown: envelopes, frames and records describe themselves.
 
 use serde_json::{Map, Value as Json};
 use std::fmt::Write as _;

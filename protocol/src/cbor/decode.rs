@@ -1,4 +1,6 @@
 //! The strict reader: validates and decodes in one pass over borrowed input.
+//!
+//! Typed calls read what a place expects; `item` and `check` validate anything. Refuses to allocate.
 
 use super::float::{f64_to_half, f64_to_single, half_to_f64};
 use crate::limits::{CBOR_DEPTH_MAX, CBOR_ITEM_BYTES_MAX};

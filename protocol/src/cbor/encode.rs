@@ -1,4 +1,6 @@
 //! The writer: appends items in their only form. Callers give map keys in order.
+//!
+//! Refuses nothing: sorting and limits are the business of those who know what they write.
 
 use super::float::{f64_to_half, f64_to_single};
 use alloc::vec::Vec;

@@ -1,4 +1,6 @@
 //! Decisions: from the operator's changes to a signed delta, and epochs to signed snapshots.
+//!
+//! A decision is durable before it is posted. Refuses to reuse a number.
 
 use super::member::Member;
 use super::{Context, Controller, Event, Output, Post, Ticket, records};

@@ -1,4 +1,6 @@
 //! Invitations and enrolment: a device key counts once the controller signs that it does.
+//!
+//! Refuses a second key for an invitation, and a request that does not prove the invitation's secret.
 
 use super::decide::first_head;
 use super::member::{Enrolled, Member};

@@ -1,4 +1,6 @@
 //! The controller's whole vocabulary on one screen.
+//!
+//! What is not a variant here cannot enter or leave the engine. Refuses to hold behaviour.
 
 use crate::enrol::JoinSecret;
 use crate::id::{Channel, ChannelId, DeviceName, Digest, Incarnation, Tenant, TokenId};

@@ -1,4 +1,6 @@
 //! One device as the controller knows it: its key, its desired state, its newest report.
+//!
+//! Refuses to know others: nothing of one device depends on another.
 
 use super::Ack;
 use crate::id::{Channel, Incarnation, MessageId};

@@ -1,4 +1,6 @@
 //! Reports: what devices sign about themselves, newest wins, and the acknowledgement of each.
+//!
+//! Refuses to acknowledge a report before it is durable.
 
 use super::decide::seal;
 use super::member::ReportHeld;

@@ -1,4 +1,6 @@
 //! The desired plane: every envelope of it passes the acceptance table here, once.
+//!
+//! Refuses to apply: what is accepted is made durable first and handed to the application by the engine.
 
 use super::fetch::Pending;
 use super::{Context, Device, Event, records};

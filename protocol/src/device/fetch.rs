@@ -1,4 +1,6 @@
 //! A snapshot on its way: the signed table is here, its bodies are fetched by digest.
+//!
+//! Refuses to begin anew when a body is cut off: the next fetch names the byte where it ended.
 
 use super::link::PACE_MS;
 use super::{Context, Device, Event, records};

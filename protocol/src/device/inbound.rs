@@ -1,4 +1,6 @@
 //! What came back: which exchange it answers, whether it verifies, and who handles each item.
+//!
+//! Refuses to let one bad item spoil the others of an answer.
 
 use super::link::{InFlight, Link, PACE_MS, Work};
 use super::{Context, Device, Event, ExchangeId};

@@ -1,4 +1,6 @@
 //! The device's whole vocabulary on one screen.
+//!
+//! What is not a variant here cannot enter or leave the engine. Refuses to hold behaviour.
 
 use crate::kind::MessageKind;
 use crate::record::Write;

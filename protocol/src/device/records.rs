@@ -1,4 +1,6 @@
 //! What the device keeps at rest, and how it is rebuilt at start.
+//!
+//! Refuses to start from records that are damaged or contradict each other.
 
 use super::accept::Desired;
 use super::reporter::Reporter;

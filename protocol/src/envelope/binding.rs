@@ -1,4 +1,6 @@
 //! What a signature is bound to beyond its bytes: the `external_aad` (spec: #aad).
+//!
+//! Refuses to be sent: each end builds it from what it knows, so that bytes from elsewhere do not verify.
 
 use crate::cbor::Writer;
 use crate::id::{Channel, Incarnation, Plane, Tenant, Thumbprint};

@@ -1,4 +1,6 @@
 //! From bytes to [`ReceivedEnvelope`]: size and shape, no trust.
+//!
+//! Everything that can be read here is named unverified. Refuses to look at the signature.
 
 use super::Header;
 use crate::cbor::{KeyOrder, Kind, Reader, decode_all};

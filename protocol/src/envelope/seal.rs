@@ -1,4 +1,6 @@
 //! From [`Draft`] to [`SealedEnvelope`]: the only thing that a transport may carry.
+//!
+//! Refuses to sign a kind for a plane that is not its own, and to make an envelope above the limit.
 
 use super::verify::{message_id, sig_structure};
 use super::{Binding, Header};

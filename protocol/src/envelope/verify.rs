@@ -1,4 +1,6 @@
 //! From [`ReceivedEnvelope`] to [`Verified`]: the only way to believe bytes.
+//!
+//! Key, role, plane and binding come from the caller's expectation. Refuses to take any from the bytes.
 
 use super::{Binding, Header, ReceivedEnvelope};
 use crate::cbor::Writer;

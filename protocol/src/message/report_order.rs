@@ -1,4 +1,6 @@
 //! Which report counts: the highest of an incarnation, whatever arrived in between.
+//!
+//! Refuses two contents under one number: that is equivocation, not news.
 
 use crate::id::MessageId;
 use crate::reject::Reject;

@@ -1,4 +1,6 @@
 //! The payload of a snapshot: the section table and the lineage.
+//!
+//! Refuses to carry the bodies: those are fetched by the digests of the table.
 
 use crate::cbor::{Reader, Writer, decode_all};
 use crate::id::Digest;

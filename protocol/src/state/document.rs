@@ -1,4 +1,6 @@
 //! The state itself: sections, root digest and size, always in agreement.
+//!
+//! Every way to a state computes all three. Refuses states that break a limit or hold a path below another.
 
 use super::hash::digest_of;
 use super::path::{Path, encoded_order, section_of};

@@ -1,4 +1,6 @@
 //! The one place in which state is hashed, so that tests can count how often.
+//!
+//! Refuses to know what is hashed.
 
 use crate::id::Digest;
 

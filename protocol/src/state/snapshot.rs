@@ -1,4 +1,6 @@
 //! Section tables: a whole state by the digests of its parts.
+//!
+//! Refuses to look at bodies: who holds them is told apart by digest alone.
 
 use super::document::{State, encode_table, root_of};
 use super::section::SectionName;

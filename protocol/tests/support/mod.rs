@@ -1,4 +1,6 @@
 //! Reads vector files: hexadecimal members, typed values, the list of files.
+//!
+//! Refuses to guess: a missing member or an unknown form fails the test.
 
 pub(crate) mod sign1;
 

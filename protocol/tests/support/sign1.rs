@@ -1,4 +1,6 @@
 //! The operation `sign1.verify`: parse, verify, decode, and seal the same bytes again.
+//!
+//! Its role and binding come from the vector. Refuses an aad that it cannot explain.
 
 use super::{bytes, hex_of, seed_of, text};
 use postern_protocol::Reject;

@@ -1,4 +1,6 @@
 //! What an operator may change about mailboxes; the defaults stand in [`crate::limits`].
+//!
+//! Refuses nothing: a higher value than the protocol's own is not an error, it has no effect.
 
 use crate::limits::{BUNDLES_BYTES_MAX, MAILBOX_BYTES_MAX, MAILBOXES_BYTES_MAX};
 use postern_protocol::limits::{CHAIN_BYTES_MAX, CHAIN_DELTAS_MAX};

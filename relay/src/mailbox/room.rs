@@ -1,4 +1,6 @@
 //! How much of an answer is still free. Stops before overflow and never skips ahead.
+//!
+//! An answer that is cut short stays in order, and the next one goes on from there.
 
 use super::Entry;
 use crate::limits::{ANSWER_ITEMS_BYTES_MAX, ITEM_OVERHEAD_BYTES};

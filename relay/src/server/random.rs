@@ -1,4 +1,6 @@
 //! Random bytes of the operating system. Refuses to go on without them.
+//!
+//! Session ids, challenges and spread come from here and from nowhere else.
 
 use postern_protocol::Reject;
 

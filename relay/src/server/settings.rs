@@ -1,4 +1,6 @@
 //! What an operator may change about the server; the defaults stand in [`crate::limits`].
+//!
+//! Refuses to read files or the environment: whoever embeds the server fills them in.
 
 use crate::limiter::Rate;
 use crate::limits as default;
