@@ -24,7 +24,7 @@ pub const TLS_BUDGET: Duration = Duration::from_secs(8);
 /// Head start of one address over the next (RFC 8305, "Connection Attempt Delay").
 pub const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
 
-/// Most addresses of one name that are tried. Arbitrary; more than any sane round robin.
+/// Most addresses of one name that are tried, each with a connection of its own. Arbitrary; more than any sane round robin.
 pub const ADDRESSES_MAX: usize = 8;
 
 /// Idle time before the first TCP keepalive probe: below every firewall idle limit seen.

@@ -12,7 +12,7 @@ use crate::kind::MessageKind;
 use crate::reject::Reject;
 use crate::trust::BundleContent;
 
-/// Checks the payload of a verified envelope of any kind (spec: #verification, last step).
+/// Checks the payload of a verified envelope of any kind (spec: #verification-order, last step).
 ///
 /// # Errors
 /// The CBOR reject, `shape`, or the kind's own reject; `digest-mismatch` for a header digest that
