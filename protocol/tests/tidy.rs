@@ -4,12 +4,18 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     reason = "a rule that cannot be checked has to fail"
 )]
 
+#[path = "tidy/arrows.rs"]
+mod arrows;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/pages.rs"]
+mod pages;
 #[path = "tidy/registry.rs"]
 mod registry;
-#[path = "tidy/rules.rs"]
-mod rules;
+#[path = "tidy/source.rs"]
+mod source;
