@@ -1,4 +1,6 @@
 //! What can go wrong while counting; a missed target is no error.
+//!
+//! Refuses to stand for a number: a benchmark that cannot count says so and ends.
 
 use postern_protocol::Reject;
 
