@@ -178,14 +178,14 @@ impl Size {
 
 /// Makes `count` settings in `sections` sections, as 13-character paths like `line-3/sp-042`.
 ///
-/// Three of five are text of 23 characters, one is an integer, one a float: 32 bytes a setting.
+/// Three of five are text of 24 characters, one is an integer, one a float: 32 bytes a setting.
 pub fn settings(count: usize, sections: usize) -> Result<Vec<(Path, Value)>, Reject> {
     (0..count)
         .map(|index| {
             let path = format!("line-{}/sp-{index:03}", index % sections);
             let number = u64::try_from(index).unwrap_or_default();
             let value = match index % 5 {
-                0..=2 => Value::Text(format!("recipe-{index:05}-revision-b")),
+                0..=2 => Value::Text(format!("recipe-{index:05}-revision-b2")),
                 3 => Value::Int((70_000 + number).into()),
                 _ => Value::Float(Finite::new(
                     f64::from(u32::try_from(index).unwrap_or(0)) / 7.0,
@@ -211,7 +211,7 @@ pub struct OneChange {
 pub fn one_change() -> Result<OneChange, BenchError> {
     let before = State::from_entries(settings(500, 10)?)?;
     let path = Path::parse("line-3/sp-253")?;
-    let change = Change::Set(path, Value::Text("recipe-00254-revision-c".to_owned()));
+    let change = Change::Set(path, Value::Text("recipe-00253-revision-b3".to_owned()));
     let (after, delta) = before
         .change(&[change])?
         .ok_or(BenchError::Refused(Reject::DeltaEmpty))?;

@@ -4,6 +4,8 @@
 //! TLS around them are not in these rows.
 
 mod resync;
+#[cfg(test)]
+mod tests;
 
 use crate::error::BenchError;
 use crate::fixture::{EPOCH, Fleet, REVISION, SEQ};
