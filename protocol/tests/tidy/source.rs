@@ -94,7 +94,7 @@ fn tests_are_never_ignored() {
 }
 
 #[test]
-fn tests_wait_for_events_and_never_sleep() {
+fn tests_wait_for_events_and_not_for_time() {
     let word = ["sle", "ep("].concat();
     let is_wrong = |line: &Line| {
         is_test(&line.file) && line.file != WAITS && !line.is_comment() && line.text.contains(&word)
