@@ -65,6 +65,6 @@ pub const EPHEMERAL_AGE_MS_MAX: u64 = 60_000;
 pub const PENDING_SESSION_MS_MAX: u64 = 60_000;
 /// Characters of a join line (spec: #join-line). Arbitrary, above a certificate and 8 long URLs.
 pub const JOIN_LINE_CHARS_MAX: usize = 16_384;
-/// Highest epoch that a reader's word can lift a writer to (spec: #epochs): half of the range, so that
-/// no reader can use it up and leave the writer without an epoch to open.
+/// Highest epoch, a counter, that a reader's word can lift a writer to (spec: #epochs): half of the range,
+/// so that no reader can use it up and leave the writer without an epoch to open.
 pub const EPOCH_SHOWN_MAX: u64 = u64::MAX / 2;
