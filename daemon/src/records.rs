@@ -89,9 +89,24 @@ impl From<StoreError> for CommandError {
             | StoreError::QueueFull { .. } => "store-failed",
         };
         let text = error.to_string();
-        let (message, next) = text
-            .split_once(": ")
-            .unwrap_or((&text, "look at the disk, then start again"));
+        // An error that begins with the machine's own reason has no remedy behind a colon.
+        let remedy = match &error {
+            StoreError::Io { .. } | StoreError::TooLarge { .. } | StoreError::QueueFull { .. } => {
+                None
+            }
+            StoreError::Newer { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::DamagedFile { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Poisoned { .. }
+            | StoreError::Panicked
+            | StoreError::Closed => text.split_once(": "),
+        };
+        let (message, next) = remedy.unwrap_or((
+            &text,
+            "look at the disk (space, rights, errors), then start again",
+        ));
         let source = std::error::Error::source(&error).map(|source| format!(" ({source})"));
         Self::store(
             name,

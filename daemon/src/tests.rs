@@ -5,7 +5,7 @@ use crate::controller::init::{InitOptions, create};
 use crate::operator::client::Client;
 use crate::operator::{Request, Response};
 use crate::random::OsRandom;
-use postern_protocol::id::{DeviceName, Tenant};
+use postern_protocol::id::{DeviceName, Tenant, Thumbprint};
 use postern_protocol::join_line::JoinLine;
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path, Value};
@@ -114,6 +114,13 @@ async fn device_joins_and_applies_what_the_controller_decides() {
 
     let dir = world.folder.path().join("device");
     let config = DeviceConfig::load_or_create(&dir).unwrap();
+    let mut astray = JoinLine::parse(&join_line).unwrap();
+    astray.mailbox = Some(Thumbprint::from_bytes([9; 32]));
+    let refused = crate::device::join(&config, &astray).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("mailbox-mismatch"),
+        "{refused}"
+    );
     let report = crate::device::join(&config, &line).await.unwrap();
     assert_eq!(
         (report.device.as_str(), report.route),
@@ -138,4 +145,20 @@ async fn device_joins_and_applies_what_the_controller_decides() {
     assert!(!running.is_finished() && !controller.is_finished());
     running.abort();
     controller.abort();
+}
+
+#[test]
+fn store_that_cannot_be_written_is_named_with_its_cause_and_a_next_step() {
+    let error = postern_relay::store::StoreError::Io {
+        file: "c/controller.redb".into(),
+        doing: "commit",
+        source: std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+    };
+    let text = crate::exit::CommandError::from(error).to_string();
+    let (message, next) = text.split_once('\n').unwrap();
+    assert!(
+        message.contains("cannot commit (no storage space)"),
+        "{text}"
+    );
+    assert!(next.contains("look at the disk"), "{text}");
 }

@@ -98,6 +98,7 @@ pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, 
     let frame = ask(&mut routes, &sealed).await?;
     let report = confirm(
         &store,
+        line,
         &stored,
         &signer,
         &sealed,
@@ -212,6 +213,7 @@ fn refused(reject: Reject, next: &str) -> CommandError {
 /// Verifies the answer and makes identity and bundles durable in one commit.
 fn confirm(
     store: &dyn Store,
+    line: &JoinLine,
     stored: &StoredIdentity,
     signer: &MemorySigner,
     sealed: &SealedEnrolRequest,
@@ -228,6 +230,13 @@ fn confirm(
     let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
     let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)
         .map_err(|reject| refused(reject, next))?;
+    let mut named = trust.mailboxes().iter();
+    if line
+        .mailbox
+        .is_some_and(|mailbox| !named.any(|held| held.key.thumbprint() == mailbox))
+    {
+        return Err(refused(Reject::MailboxMismatch, next));
+    }
     let Ok(PlainFrame::Enrolled { bundles, .. }) = PlainFrame::decode(frame, Direction::Down)
     else {
         return Err(refused(Reject::Shape, next));

@@ -78,8 +78,14 @@ impl Routes {
     /// The word for the way in use: direct or proxy.
     #[must_use]
     pub fn current_name(&self) -> &'static str {
+        self.name_of(self.current)
+    }
+
+    /// The word for a way: direct or proxy.
+    #[must_use]
+    pub fn name_of(&self, way: usize) -> &'static str {
         self.ways
-            .get(self.current)
+            .get(way)
             .map_or("none", |way| way.client.route().as_str())
     }
 

@@ -255,8 +255,8 @@ impl Driver {
         let (frame, age) = match result {
             Ok(carried) => carried,
             Err(error) => {
+                tracing::warn!(%error, code = error.code(), transport = self.routes.name_of(way), "exchange failed");
                 self.fail(id, way, error.hold_end(), error.retry_after_s());
-                tracing::warn!(%error, code = error.code(), transport = self.routes.current_name(), "exchange failed");
                 self.status.note_failure(error.code());
                 return Ok(());
             }
