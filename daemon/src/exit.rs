@@ -24,7 +24,7 @@ pub enum Exit {
     Refused,
     /// A wait ran out.
     TimedOut,
-    /// The store is damaged or was written by a newer version.
+    /// The store is damaged, was written by a newer version, is in use, or cannot be written.
     Store,
 }
 
@@ -67,7 +67,7 @@ impl Exit {
             Self::Unreachable => "not running or not reachable",
             Self::Refused => "refused by the controller",
             Self::TimedOut => "wait timed out",
-            Self::Store => "store damaged or newer",
+            Self::Store => "store damaged, newer, in use or not writable",
         }
     }
 }

@@ -30,8 +30,11 @@ fn parse(level: &str) -> Result<EnvFilter, String> {
     {
         return Err(refused(String::new()));
     }
+    // The workings of the HTTP library would drown what Postern says; a filter can still ask for them.
+    let is_plain = matches!(level, "debug" | "trace");
+    let quiet = format!("{level},h2=info,hyper=info,hyper_util=info,rustls=info");
     EnvFilter::builder()
-        .parse(level)
+        .parse(if is_plain { quiet.as_str() } else { level })
         .map_err(|error| refused(format!(" ({error})")))
 }
 

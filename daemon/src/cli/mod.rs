@@ -23,7 +23,7 @@ use std::process::ExitCode;
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed at run time · 2 wrong command line · 3 configuration, key or
 input refused · 4 not running or not reachable · 5 refused by the controller · 6 wait timed
-out · 7 store damaged or newer";
+out · 7 store damaged, newer, in use or not writable";
 
 /// Brings a signed desired state to devices behind strict networks, and their answer back.
 #[derive(Debug, Parser)]
@@ -77,7 +77,7 @@ enum Command {
     /// Answer single protocol operations as JSON lines
     #[command(
         long_about = "Answers single protocol operations from standard input as JSON lines, for conformance tests.\n\n\
-            Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"bytes\":\"00\"}' | postern conformance-child"
+            Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"input\":\"00\"}' | postern conformance-child"
     )]
     ConformanceChild,
     /// Ties a process of the demo to the demo

@@ -214,7 +214,8 @@ fn row(device: &DeviceStatus) -> [String; 7] {
 fn details(device: &DeviceStatus) -> String {
     let mut text = String::new();
     let mut cursor = |name: &str, epoch: u64, seq: u64, digest: &str| {
-        let _ = writeln!(text, "{name:<9} epoch {epoch} seq {seq} {digest}");
+        let line = format!("{name:<9} epoch {epoch} seq {seq} {digest}");
+        let _ = writeln!(text, "{}", line.trim_end());
     };
     cursor(
         "desired",

@@ -212,6 +212,12 @@ fn place(
         ProxyConfigError::Url { setting, reason } if setting.ends_with("proxy.url") => {
             (url_line, "url", format!("is refused (PST-C01): {reason}"))
         }
+        ProxyConfigError::Url { setting, reason } => {
+            let what = format!(
+                "is not set, and {setting} is refused (PST-C01): {reason}; correct or unset that"
+            );
+            (url_line, "url", what)
+        }
         ProxyConfigError::NoProxy { setting, reason } if setting.ends_with("proxy.no_proxy") => (
             list_line,
             "no_proxy",
@@ -232,9 +238,9 @@ fn place(
             "secret_file",
             "is set, but no proxy is; set url or remove it (PST-C01)".into(),
         ),
-        ProxyConfigError::Url { .. }
-        | ProxyConfigError::NoProxy { .. }
-        | ProxyConfigError::NotUtf8 { .. } => (section_line, "url", error.to_string()),
+        ProxyConfigError::NoProxy { .. } | ProxyConfigError::NotUtf8 { .. } => {
+            (section_line, "url", error.to_string())
+        }
     }
 }
 

@@ -249,7 +249,10 @@ impl Desk {
             Err(_elapsed) => Err(CommandError::new(
                 Exit::TimedOut,
                 "wait-timed-out",
-                format!("{name} did not report the revision as applied within {timeout_ms} ms"),
+                format!(
+                    "{name} did not report the revision as applied within {} s",
+                    timeout_ms.div_ceil(1_000)
+                ),
                 format!("the decision stands; look at `postern status {name}`"),
             )),
         }
@@ -290,6 +293,8 @@ fn refused(reject: Reject, tenant: &Tenant) -> CommandError {
         format!("check --tenant; controller.toml must have [tenants.\"{tenant}\"]")
     } else if reject == Reject::DeltaRemoveAbsent {
         "look at the paths with `postern desired get`".into()
+    } else if reject == Reject::SectionOversize {
+        "spread the values over more sections: a section is what stands before a path's first /; nothing was changed".into()
     } else {
         "correct the request; nothing was changed".to_owned()
     };
