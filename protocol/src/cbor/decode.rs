@@ -181,6 +181,20 @@ impl<'a> Reader<'a> {
         core::str::from_utf8(self.take(length)?).map_err(|_| Reject::CborUtf8)
     }
 
+    /// Checks text as [`Self::text`] does and returns its length in bytes: for callers that read it
+    /// later. Most text is ASCII, which is told apart faster than UTF-8 is decoded.
+    /// # Errors: as [`Self::text`].
+    #[inline]
+    pub(crate) fn skip_text(&mut self) -> Result<usize, Reject> {
+        let length = self.length_of(3)?;
+        let bytes = self.take(length)?;
+        if bytes.is_ascii() || core::str::from_utf8(bytes).is_ok() {
+            Ok(length)
+        } else {
+            Err(Reject::CborUtf8)
+        }
+    }
+
     /// Reads the head of an array and returns its length, at most the bytes that are left.
     /// # Errors: `shape` for another type, or the CBOR reject.
     pub fn array(&mut self) -> Result<usize, Reject> {

@@ -271,3 +271,25 @@ fn minicbor_writes_integers_and_texts_as_we_do() {
         assert_eq!(ours.into_bytes(), theirs.into_writer());
     }
 }
+
+#[test]
+fn skipped_text_is_refused_and_measured_as_read_text_is() {
+    let cases: [&[u8]; 10] = [
+        &[0x60],
+        &[0x63, b'a', b'b', b'c'],
+        &[0x63, 0xe2, 0x82, 0xac],
+        &[0x62, 0xe2, 0x82],
+        &[0x62, 0xc0, 0x80],
+        &[0x61, 0x80],
+        &[0x63, b'a', 0xff, b'c'],
+        &[0x62, b'a'],
+        &[0x78, 0x01, b'a'],
+        &[0x41, b'a'],
+    ];
+    for bytes in cases {
+        let (mut read, mut skipped) = (Reader::new(bytes), Reader::new(bytes));
+        let length = read.text().map(str::len);
+        assert_eq!(skipped.skip_text(), length, "{bytes:02x?}");
+        assert_eq!(skipped.position(), read.position(), "{bytes:02x?}");
+    }
+}

@@ -4,7 +4,7 @@
 //! values out of the message itself. [`Delta`] is the owned form that the writer makes.
 
 use super::path::{Path, check_path, check_path_bytes, encoded_order};
-use super::value::{Value, ValueView};
+use super::value::{Value, ValueView, check_value};
 use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
 use crate::reject::Reject;
 use alloc::vec::Vec;
@@ -39,7 +39,7 @@ impl<'a> DeltaView<'a> {
         let mut order = KeyOrder::new();
         for _ in 0..set_length {
             check_path_bytes(reader.text_key_bytes(&mut order)?)?;
-            ValueView::decode(reader)?;
+            check_value(reader)?;
         }
         let mut view = Self {
             set: payload

@@ -246,6 +246,18 @@ impl<'a> ValueView<'a> {
     }
 }
 
+/// Checks the next value without keeping it. # Errors: as [`ValueView::decode`].
+#[inline]
+pub(super) fn check_value(reader: &mut Reader<'_>) -> Result<(), Reject> {
+    if reader.peek()? != Kind::Text {
+        return ValueView::decode(reader).map(|_| ());
+    }
+    if reader.skip_text()? > VALUE_BYTES_MAX {
+        return Err(Reject::ValueOversize);
+    }
+    Ok(())
+}
+
 impl<'a> ReferenceView<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Reject> {
         Self::decode_members(reader).map_err(|reject| match reject == Reject::Shape {
