@@ -368,7 +368,10 @@ fn wait(
                 "{device} could not apply seq {} (status {}): {}",
                 result.seq,
                 result.status,
-                result.output.trim_end()
+                match result.output.trim_end() {
+                    "" => "it printed nothing",
+                    output => output,
+                }
             ),
             "correct the desired state or the device's on_change command; the decision stands",
         )),
