@@ -193,6 +193,10 @@ pub(super) fn table(devices: &[DeviceStatus], has_colours: bool) -> String {
 
 fn row(device: &DeviceStatus) -> [String; 7] {
     let applied = match &device.applied_digest {
+        // Numbers start again in each epoch: one of an earlier epoch says nothing beside one of this.
+        Some(digest) if device.applied.epoch != device.desired.epoch => {
+            format!("earlier {}", short(digest))
+        }
         Some(digest) => format!("{} {}", device.applied.seq, short(digest)),
         None => "-".into(),
     };

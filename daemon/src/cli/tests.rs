@@ -70,6 +70,14 @@ fn table_has_aligned_columns_and_no_control_characters() {
 }
 
 #[test]
+fn table_shows_no_number_of_an_earlier_epoch() {
+    let mut device = device("press-4", true, false, 0);
+    device.applied.epoch -= 1;
+    let text = table(&[device], false);
+    assert!(text.contains("earlier cdcdcdcd"), "{text}");
+}
+
+#[test]
 fn table_without_devices_names_the_next_step() {
     assert!(table(&[], true).contains("postern controller invite"));
 }
