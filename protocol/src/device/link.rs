@@ -17,6 +17,10 @@ use alloc::vec::Vec;
 /// the interval at which a snapshot may be asked for.
 pub(super) const PACE_MS: u64 = NEED_INTERVAL_MS;
 
+/// Milliseconds from one held poll to the next at least, when no news came: a mailbox that never
+/// holds costs one small exchange a second. Arbitrary, below the shortest hold.
+pub(super) const EMPTY_PACE_MS: u64 = 1_000;
+
 /// Where the device stands with its mailbox.
 #[derive(Debug)]
 pub(super) enum Link {
@@ -35,6 +39,8 @@ pub(super) enum Link {
 pub(super) struct Open {
     pub(super) session: ClientSession,
     pub(super) poll: Option<InFlight>,
+    /// When the newest poll that may be held was sent.
+    pub(super) held_since_ms: Option<u64>,
     pub(super) work: Option<(InFlight, Work)>,
     pub(super) poll_after_ms: u64,
 }
@@ -125,6 +131,7 @@ impl Device {
                 self.link = Link::Open(Box::new(Open {
                     session,
                     poll: None,
+                    held_since_ms: None,
                     work: None,
                     poll_after_ms: 0,
                 }));
@@ -200,6 +207,7 @@ impl Device {
                 let exchange = self.exchange(bytes, Some(hold_s));
                 if let Link::Open(open) = &mut self.link {
                     open.poll = Some(InFlight { exchange, counter });
+                    open.held_since_ms = (hold_s > 0).then_some(now_ms);
                 }
             }
             Err(reject) => self.give_up(reject),

@@ -58,6 +58,7 @@ fn connected_device_polls_by_the_drivers_word_only() {
     assert!(lone.request(FrameType::Poll).is_none());
     let poll = lone.poll().unwrap();
     assert!(lone.poll().is_none(), "one poll at a time");
+    lone.run(55_000);
     lone.answer(&poll, &[]);
     assert!(
         lone.request(FrameType::Poll).is_some(),
@@ -82,6 +83,7 @@ fn replayed_answer_is_refused() {
     let mut lone = connected();
     let first = lone.poll().unwrap();
     let answer = lone.seal(first.counter, &DownFrame::Answer(Answer::default()));
+    lone.run(55_000);
     lone.answer_raw(first.exchange, &answer);
     let second = lone.poll().unwrap();
     lone.answer_raw(second.exchange, &answer);
@@ -344,6 +346,22 @@ fn session_of_full_age_is_replaced_without_a_complaint() {
     lone.input(Input::Hold { seconds: 0 });
     assert_eq!(lone.reconnects, 1);
     assert_eq!(lone.rejects(), []);
+}
+
+#[test]
+fn mailbox_that_never_holds_is_polled_once_a_second() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let mut polls = 0;
+    let end_ms = lone.now_ms + 10_000;
+    while lone.now_ms < end_ms {
+        if let Some(poll) = lone.poll() {
+            polls += 1;
+            lone.answer(&poll, &[]);
+        } else {
+            lone.run(100);
+        }
+    }
+    assert!((5..=11).contains(&polls), "{polls}");
 }
 
 #[test]
