@@ -2,7 +2,7 @@
 //!
 //! Refuses to let one bad item spoil the others of an answer.
 
-use super::link::{EMPTY_PACE_MS, InFlight, Link, PACE_MS, Work};
+use super::link::{InFlight, Link, PACE_MS, Work};
 use super::{Context, Device, Event, ExchangeId};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
@@ -136,10 +136,8 @@ impl Device {
         let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
         if let Link::Open(open) = &mut self.link {
             open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
-            if work.is_none() && answer.items.is_empty() {
-                let held_since_ms = open.held_since_ms.take();
-                let after_ms = held_since_ms.map_or(0, |since| since.saturating_add(EMPTY_PACE_MS));
-                open.poll_after_ms = open.poll_after_ms.max(after_ms);
+            if work.is_none() {
+                open.pace_empty(now_ms, answer.items.is_empty());
             }
         }
     }

@@ -21,6 +21,10 @@ pub(super) const PACE_MS: u64 = NEED_INTERVAL_MS;
 /// holds costs one small exchange a second. Arbitrary, below the shortest hold.
 pub(super) const EMPTY_PACE_MS: u64 = 1_000;
 
+/// Early empty answers in a row that are normal: a mailbox wakes a poll for an acknowledgement
+/// that this poll did not ask for yet. Arbitrary.
+pub(super) const EARLY_EMPTIES_MAX: u32 = 3;
+
 /// Where the device stands with its mailbox.
 #[derive(Debug)]
 pub(super) enum Link {
@@ -41,6 +45,8 @@ pub(super) struct Open {
     pub(super) poll: Option<InFlight>,
     /// When the newest poll that may be held was sent.
     pub(super) held_since_ms: Option<u64>,
+    /// Held polls in a row that came back at once and empty.
+    pub(super) early_empties: u32,
     pub(super) work: Option<(InFlight, Work)>,
     pub(super) poll_after_ms: u64,
 }
@@ -59,6 +65,24 @@ pub(super) enum Work {
     Report(Seq),
     Fetch,
     Need,
+}
+
+impl Open {
+    /// Slows polling down when the mailbox keeps answering held polls at once with nothing.
+    pub(super) fn pace_empty(&mut self, now_ms: u64, is_empty: bool) {
+        let due_ms = self
+            .held_since_ms
+            .take()
+            .map(|since| since.saturating_add(EMPTY_PACE_MS));
+        let Some(due_ms) = due_ms.filter(|due_ms| is_empty && now_ms < *due_ms) else {
+            self.early_empties = 0;
+            return;
+        };
+        self.early_empties = self.early_empties.saturating_add(1);
+        if self.early_empties > EARLY_EMPTIES_MAX {
+            self.poll_after_ms = self.poll_after_ms.max(due_ms);
+        }
+    }
 }
 
 impl Device {
@@ -132,6 +156,7 @@ impl Device {
                     session,
                     poll: None,
                     held_since_ms: None,
+                    early_empties: 0,
                     work: None,
                     poll_after_ms: 0,
                 }));

@@ -361,7 +361,20 @@ fn mailbox_that_never_holds_is_polled_once_a_second() {
             lone.run(100);
         }
     }
-    assert!((5..=11).contains(&polls), "{polls}");
+    assert!((8..=14).contains(&polls), "{polls}");
+}
+
+#[test]
+fn mailbox_that_answers_empty_once_is_polled_again_at_once() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    for seq in 5..8 {
+        let poll = lone.poll().unwrap();
+        lone.answer(&poll, &[]);
+        let poll = lone.poll().unwrap();
+        let step = lone.seal_step(&state(seq - 4), &state(seq - 3), seq, at(EPOCH, seq + 1));
+        lone.answer(&poll, &[step]);
+    }
+    assert_eq!(lone.rejects(), []);
 }
 
 #[test]
