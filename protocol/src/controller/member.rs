@@ -6,8 +6,8 @@ use super::Ack;
 use crate::id::{Channel, Incarnation, MessageId};
 use crate::key::PublicKey;
 use crate::limits::LINEAGE_MAX;
-use crate::message::Report;
-use crate::revision::{Epoch, Head, LineageEntry};
+use crate::message::{Report, ReportHead};
+use crate::revision::{Epoch, Head, LineageEntry, Revision};
 use crate::state::State;
 use alloc::vec::Vec;
 
@@ -40,6 +40,16 @@ pub struct ReportHeld {
     pub applied_digest: Option<crate::id::Digest>,
     /// What it says.
     pub report: Report,
+}
+
+impl ReportHeld {
+    /// What the next report is compared with.
+    pub(super) const fn head(&self) -> ReportHead {
+        ReportHead {
+            number: Revision::new(self.ack.epoch, self.ack.rseq),
+            message_id: self.message_id,
+        }
+    }
 }
 
 impl Member {
@@ -88,7 +98,7 @@ impl Member {
         };
         self.lineage.push(ended);
         self.prune_lineage();
-        let first = crate::revision::Revision::new(epoch, crate::revision::Seq::new(1));
+        let first = Revision::new(epoch, crate::revision::Seq::new(1));
         self.head = Head {
             generation,
             revision: first,

@@ -9,10 +9,9 @@ use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verifi
 use crate::id::{ChannelId, Plane};
 use crate::kind::{MessageKind, Role};
 use crate::limits::EPOCH_SHOWN_MAX;
-use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD};
+use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD, accept_report};
 use crate::reject::Reject;
-use crate::revision::{Epoch, Seq};
-use core::cmp::Ordering;
+use crate::revision::{Epoch, Outcome, Seq};
 
 impl Controller {
     /// Takes an envelope that a mailbox handed over for a channel.
@@ -37,17 +36,11 @@ impl Controller {
         let Some(member) = self.members.get_mut(&channel) else {
             return Err(Reject::NotAdmitted);
         };
-        let previous = member
-            .report
-            .as_ref()
-            .map(|previous| (previous.ack, previous.message_id));
-        match previous.map(|(ack, id)| (held.ack.cmp(&ack), id)) {
-            Some((Ordering::Less, _)) => return Err(Reject::ReportStale),
-            Some((Ordering::Equal, id)) if id != held.message_id => {
-                return Err(Reject::Equivocation);
-            }
-            Some((Ordering::Equal, _)) => {}
-            Some((Ordering::Greater, _)) | None => {
+        let stored = member.report.as_ref().map(ReportHeld::head);
+        match accept_report(stored.as_ref(), &held.head()) {
+            Outcome::Refuse(reject) | Outcome::Need(reject) => return Err(reject),
+            Outcome::Duplicate | Outcome::Older => {}
+            Outcome::Accept | Outcome::Apply => {
                 let (ack, report) = (held.ack, held.report.clone());
                 member.report = Some(held);
                 member.prune_lineage();
