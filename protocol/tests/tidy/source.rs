@@ -9,6 +9,12 @@ const WAITS: &str = "lab/src/wait.rs";
 
 const LINES_MAX: usize = 500;
 
+/// True for a line that repeats the specification: citing it must not force a file apart.
+fn is_citation(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("//= ") || line.starts_with("//# ")
+}
+
 fn offending(is_wrong: impl Fn(&Line) -> bool) -> Vec<String> {
     let all = lines("");
     let wrong = all.iter().filter(|line| is_wrong(line));
@@ -20,7 +26,8 @@ fn source_files_have_at_most_500_lines() {
     let mut findings = Vec::new();
     for ending in [".rs", ".py"] {
         for file in files("", ending) {
-            let count = text(&file).map_or(0, |content| content.lines().count());
+            let content = text(&file).unwrap_or_default();
+            let count = content.lines().filter(|line| !is_citation(line)).count();
             if count > LINES_MAX {
                 findings.push(format!("{}:{LINES_MAX}: {count} lines", name(&file)));
             }
