@@ -1,4 +1,5 @@
-//! The tracing refuses what it is there to refuse.
+//! The tracing refuses what it is there to refuse: rules that are none, citations that are none,
+//! sentences that drifted, holes. Every text here is made up for its case.
 
 use super::citation::{Citation, Source};
 use super::coverage::Coverage;
