@@ -113,6 +113,9 @@ names! {
     DeviceName;
 }
 
+//= spec/postern.md#names
+//# A tenant name and a device name MUST be 1 to 63 bytes of `a-z 0-9 . _ -` that begin with a
+//# letter or a digit, else `name-invalid`.
 fn check_name(text: &str) -> Result<(), Reject> {
     let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);

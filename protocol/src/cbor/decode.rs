@@ -62,6 +62,8 @@ impl<'a> Reader<'a> {
         if self.is_at_end() {
             Ok(())
         } else {
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse bytes after the item with `cbor-trailing`.
             Err(Reject::CborTrailing)
         }
     }
@@ -92,6 +94,8 @@ impl<'a> Reader<'a> {
             .ok_or(Reject::CborTruncated)?;
         let taken = self
             .input
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse input that ends inside an item with `cbor-truncated`.
             .get(self.position..end)
             .ok_or(Reject::CborTruncated)?;
         self.position = end;
@@ -110,6 +114,8 @@ impl<'a> Reader<'a> {
         let [first] = self.take_array::<1>()?;
         let (major, info) = (first >> 5, first & 0x1f);
         if major == 6 {
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a tag with `cbor-tag`.
             return Err(Reject::CborTag);
         }
         let (argument, least) = match info {
@@ -118,9 +124,16 @@ impl<'a> Reader<'a> {
             25 => (u64::from(u16::from_be_bytes(self.take_array()?)), 0x100),
             26 => (u64::from(u32::from_be_bytes(self.take_array()?)), 0x1_0000),
             27 => (u64::from_be_bytes(self.take_array()?), 0x1_0000_0000),
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse an indefinite length with `cbor-indefinite`.
             31 => return Err(Reject::CborIndefinite),
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse additional information 28, 29 and 30 with `cbor-reserved`.
             _ => return Err(Reject::CborReserved),
         };
+        //= spec/postern.md#cbor-profile
+        //# A decoder MUST refuse an integer or a length that is not in its shortest form with
+        //# `cbor-not-shortest`.
         if argument < least {
             Err(Reject::CborNotShortest)
         } else {
@@ -132,6 +145,9 @@ impl<'a> Reader<'a> {
     fn head_of(&mut self, major: u8) -> Result<u64, Reject> {
         let first = *self.input.get(self.position).ok_or(Reject::CborTruncated)?;
         if first >> 5 != major {
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a well-formed item of the wrong type, length or number of
+            //# members for its place with `shape`.
             return Err(Reject::Shape);
         }
         self.head().map(|(_, argument)| argument)
@@ -157,6 +173,8 @@ impl<'a> Reader<'a> {
         }
         let argument = self.head_of(1)?;
         if argument > i64::MAX.unsigned_abs() {
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a negative integer below -2^63 with `cbor-integer-range`.
             return Err(Reject::CborIntegerRange);
         }
         Ok(-1 - i128::from(argument))
@@ -178,6 +196,8 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn text(&mut self) -> Result<&'a str, Reject> {
         let length = self.length_of(3)?;
+        //= spec/postern.md#cbor-profile
+        //# A decoder MUST refuse text that is not valid UTF-8 with `cbor-utf8`.
         core::str::from_utf8(self.take(length)?).map_err(|_| Reject::CborUtf8)
     }
 
@@ -199,6 +219,8 @@ impl<'a> Reader<'a> {
     /// # Errors: `shape` for another type, or the CBOR reject.
     pub fn array(&mut self) -> Result<usize, Reject> {
         let length = self.length_of(4)?;
+        //= spec/postern.md#cbor-profile
+        //# A decoder MUST NOT allocate memory for a length that the remaining input cannot hold.
         if length > self.input.len() - self.position {
             return Err(Reject::CborTruncated);
         }
@@ -268,6 +290,9 @@ impl<'a> Reader<'a> {
                 (value, f64_to_single(value).is_none())
             }
         };
+        //= spec/postern.md#cbor-profile
+        //# A decoder MUST refuse a float that is NaN, infinite, or not in the shortest of the 16,
+        //# 32 and 64 bit forms that holds it exactly, with `cbor-float`.
         if value.is_finite() && is_shortest {
             Ok(value)
         } else {
@@ -291,6 +316,8 @@ impl<'a> Reader<'a> {
             2 => self.bytes().map(|_| ()),
             3 => self.text().map(|_| ()),
             4 => {
+                //= spec/postern.md#cbor-profile
+                //# A decoder MUST refuse arrays and maps nested deeper than 8 with `cbor-depth`.
                 let inner = depth.checked_sub(1).ok_or(Reject::CborDepth)?;
                 (0..self.array()?).try_for_each(|_| self.skip_within(inner))
             }
@@ -316,6 +343,9 @@ impl<'a> Reader<'a> {
             0xf9..=0xfb => self.float().map(|_| ()),
             0xfc..=0xfe => Err(Reject::CborReserved),
             0xff => Err(Reject::CborIndefinite),
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a simple value other than false, true and null with
+            //# `cbor-simple`.
             _ => Err(Reject::CborSimple),
         }
     }
@@ -327,6 +357,9 @@ impl<'a> Reader<'a> {
         match first >> 5 {
             0..=3 => self.skip_within(0)?,
             6 => return Err(Reject::CborTag),
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a map key that is not an integer, text or byte string with
+            //# `cbor-map-key`.
             _ => return Err(Reject::CborMapKey),
         }
         Ok(self.input.get(start..self.position).unwrap_or_default())
@@ -378,7 +411,12 @@ impl<'a> KeyOrder<'a> {
     #[inline]
     pub fn check(&mut self, key: &'a [u8]) -> Result<(), Reject> {
         match self.previous.map(|previous| previous.cmp(key)) {
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse a repeated map key with `cbor-duplicate-key`.
             Some(core::cmp::Ordering::Equal) => Err(Reject::CborDuplicateKey),
+            //= spec/postern.md#cbor-profile
+            //# A decoder MUST refuse map keys that do not ascend bytewise by their encodings with
+            //# `cbor-unsorted-key`.
             Some(core::cmp::Ordering::Greater) => Err(Reject::CborUnsortedKey),
             Some(core::cmp::Ordering::Less) | None => {
                 self.previous = Some(key);
@@ -390,6 +428,8 @@ impl<'a> KeyOrder<'a> {
 
 /// Checks that `input` is exactly one item of the profile. # Errors: the first reject in reading order.
 pub fn check(input: &[u8]) -> Result<(), Reject> {
+    //= spec/postern.md#cbor-profile
+    //# A decoder MUST refuse an item of more than 65536 bytes with `oversize`.
     if input.len() > CBOR_ITEM_BYTES_MAX {
         return Err(Reject::Oversize);
     }
@@ -408,5 +448,9 @@ pub fn decode_all<'a, T>(
 ) -> Result<T, Reject> {
     let mut reader = Reader::new(input);
     let decoded = decode(&mut reader).and_then(|value| reader.finish().map(|()| value));
+    //= spec/postern.md#cbor-profile
+    //# A decoder MUST check an item against this profile before it uses any part of it.
+    //= spec/postern.md#cbor-profile
+    //# A decoder MUST report the first error in reading order.
     decoded.map_err(|reject| check(input).err().unwrap_or(reject))
 }

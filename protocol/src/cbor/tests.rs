@@ -18,42 +18,76 @@ fn unhex(text: &str) -> Vec<u8> {
 #[test]
 fn item_that_breaks_one_rule_is_refused_by_name() {
     let cases = [
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse input that ends inside an item with `cbor-truncated`.
         ("", Reject::CborTruncated),
         ("18", Reject::CborTruncated),
         ("4200", Reject::CborTruncated),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST NOT allocate memory for a length that the remaining input cannot hold.
         ("9bffffffffffffffff00", Reject::CborTruncated),
         ("bb7fffffffffffffff", Reject::CborTruncated),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse bytes after the item with `cbor-trailing`.
         ("0000", Reject::CborTrailing),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse an integer or a length that is not in its shortest form with
+        //# `cbor-not-shortest`.
         ("1817", Reject::CborNotShortest),
         ("1900ff", Reject::CborNotShortest),
         ("1a0000ffff", Reject::CborNotShortest),
         ("1b00000000ffffffff", Reject::CborNotShortest),
         ("580100", Reject::CborNotShortest),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse an indefinite length with `cbor-indefinite`.
         ("5f4100ff", Reject::CborIndefinite),
         ("9fff", Reject::CborIndefinite),
         ("bfff", Reject::CborIndefinite),
         ("ff", Reject::CborIndefinite),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a repeated map key with `cbor-duplicate-key`.
         ("a201000100", Reject::CborDuplicateKey),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse map keys that do not ascend bytewise by their encodings with
+        //# `cbor-unsorted-key`.
         ("a202000100", Reject::CborUnsortedKey),
         ("a2626161006162 00", Reject::CborUnsortedKey),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a tag with `cbor-tag`.
         ("c000", Reject::CborTag),
         ("d28440a04040", Reject::CborTag),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a simple value other than false, true and null with `cbor-simple`.
         ("f7", Reject::CborSimple),
         ("e0", Reject::CborSimple),
         ("f820", Reject::CborSimple),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a float that is NaN, infinite, or not in the shortest of the 16,
+        //# 32 and 64 bit forms that holds it exactly, with `cbor-float`.
         ("f97e00", Reject::CborFloat),
         ("f97c00", Reject::CborFloat),
         ("fa3fc00000", Reject::CborFloat),
         ("fb3ff8000000000000", Reject::CborFloat),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse text that is not valid UTF-8 with `cbor-utf8`.
         ("61ff", Reject::CborUtf8),
         ("63eda080", Reject::CborUtf8),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse arrays and maps nested deeper than 8 with `cbor-depth`.
         ("818181818181818180", Reject::CborDepth),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse additional information 28, 29 and 30 with `cbor-reserved`.
         ("1c", Reject::CborReserved),
         ("3d", Reject::CborReserved),
         ("3f", Reject::CborIndefinite),
         ("5e", Reject::CborReserved),
         ("fc", Reject::CborReserved),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a negative integer below -2^63 with `cbor-integer-range`.
         ("3b8000000000000000", Reject::CborIntegerRange),
+        //= spec/postern.md#cbor-profile type=test
+        //# A decoder MUST refuse a map key that is not an integer, text or byte string with
+        //# `cbor-map-key`.
         ("a18000", Reject::CborMapKey),
         ("a1f600", Reject::CborMapKey),
         ("a1f93c0000", Reject::CborMapKey),
@@ -91,6 +125,8 @@ fn item_at_a_limit_is_accepted() {
     }
 }
 
+//= spec/postern.md#cbor-profile type=test
+//# A decoder MUST refuse an item of more than 65536 bytes with `oversize`.
 #[test]
 fn item_of_65536_bytes_is_accepted_and_one_more_is_oversize() {
     let mut writer = Writer::new();
@@ -101,6 +137,9 @@ fn item_of_65536_bytes_is_accepted_and_one_more_is_oversize() {
     assert_eq!(check(&bytes), Err(Reject::Oversize));
 }
 
+//= spec/postern.md#cbor-profile type=test
+//# A decoder MUST refuse a well-formed item of the wrong type, length or number of members for its
+//# place with `shape`.
 #[test]
 fn reader_asked_for_another_type_says_shape() {
     type Ask = fn(&mut Reader<'_>) -> Result<(), Reject>;
@@ -121,6 +160,8 @@ fn reader_asked_for_another_type_says_shape() {
     }
 }
 
+//= spec/postern.md#cbor-profile type=test
+//# A decoder MUST check an item against this profile before it uses any part of it.
 #[test]
 fn wrong_type_before_a_form_error_gives_the_form_error() {
     let input = unhex("82001817");

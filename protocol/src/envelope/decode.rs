@@ -36,9 +36,14 @@ impl<'a> ReceivedEnvelope<'a> {
     /// # Errors
     /// `oversize`, a CBOR reject, `shape`, `unprotected-not-empty`, a header reject.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Reject> {
+        //= spec/postern.md#envelope
+        //# An envelope MUST NOT be larger than 48128 bytes without its tag, else `oversize`.
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(Reject::Oversize);
         }
+        //= spec/postern.md#verification-order
+        //# A verifier MUST apply these steps in this order and refuse with the reject of the first
+        //# that fails:
         let (protected, payload, signature) = decode_all(bytes, read_outer)?;
         let semantics = decode_all(protected, read_protected)?;
         let header = semantics.check()?;
@@ -55,6 +60,9 @@ impl<'a> ReceivedEnvelope<'a> {
     /// Reads a COSE_Sign1 from a file: with or without tag 18. # Errors: as [`Self::parse`].
     pub fn parse_tagged(bytes: &'a [u8]) -> Result<Self, Reject> {
         match bytes.split_first() {
+            //= spec/postern.md#envelope
+            //# An envelope MUST carry tag 18 in a posted frame, a file and a vector, where the tag
+            //# is stripped before the strict decoder runs.
             Some((&TAG_SIGN1, rest)) => Self::parse(rest),
             Some(_) | None => Self::parse(bytes),
         }
@@ -95,11 +103,15 @@ fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
         return Err(Reject::Shape);
     }
     if reader.map()? != 0 {
+        //= spec/postern.md#envelope
+        //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.
         return Err(Reject::UnprotectedNotEmpty);
     }
     Ok((protected, reader.bytes()?, reader.bytes()?))
 }
 
+//= spec/postern.md#envelope
+//# An envelope MUST be untagged inside a session frame or a plain frame of types 16 to 22.
 /// Skips one envelope inside a frame and returns its bytes. # Errors: a CBOR reject or `shape`.
 pub fn skip_envelope<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
     if reader.peek()? != Kind::Array {

@@ -72,6 +72,8 @@ impl Draft {
             .bytes(&self.payload)
             .bytes(&signature);
         let bytes = writer.into_bytes();
+        //= spec/postern.md#envelope
+        //# An envelope MUST NOT be larger than 48128 bytes without its tag, else `oversize`.
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(Reject::Oversize);
         }
@@ -84,6 +86,9 @@ impl Draft {
     fn encode_protected(&self, signer: &dyn Signer) -> Vec<u8> {
         let header = &self.header;
         let mut writer = Writer::new();
+        //= spec/postern.md#envelope
+        //# The protected header MUST encode exactly the map `{1: -19, 4: bstr8, -65537: [kind,
+        //# epoch, seq, base, digest]}`.
         writer.map(3).uint(1).int(ALGORITHM_ED25519);
         writer
             .uint(4)

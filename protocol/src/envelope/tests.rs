@@ -73,6 +73,8 @@ fn verify(bytes: &[u8], expected: Expected) -> Result<MessageId, Reject> {
         .map(|verified| verified.message_id())
 }
 
+//= spec/postern.md#kinds type=test
+//# A caller MUST name the role and the plane that it expects before it verifies an envelope.
 #[test]
 fn envelope_of_every_kind_verifies_for_its_role_and_plane_only() {
     let roles = [
@@ -100,6 +102,9 @@ fn envelope_of_every_kind_verifies_for_its_role_and_plane_only() {
     }
 }
 
+//= spec/postern.md#aad type=test
+//# A verifier MUST take tenant, device, incarnation and plane from what it expects and never from
+//# the message alone.
 #[test]
 fn envelope_verified_for_another_place_is_invalid() {
     let sealed = seal(MessageKind::Delta);
@@ -250,6 +255,9 @@ impl Protected {
     }
 }
 
+//= spec/postern.md#envelope type=test
+//# The protected header MUST encode exactly the map `{1: -19, 4: bstr8, -65537: [kind, epoch, seq,
+//# base, digest]}`.
 #[test]
 fn protected_header_that_breaks_a_rule_is_refused_by_name() {
     type Change = fn(&mut Protected);
@@ -289,7 +297,12 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
     let sealed = seal(MessageKind::Delta);
     let mut tagged = vec![TAG_SIGN1];
     tagged.extend_from_slice(sealed.as_bytes());
+    //= spec/postern.md#envelope type=test
+    //# An envelope MUST be untagged inside a session frame or a plain frame of types 16 to 22.
     assert_eq!(verify(&tagged, WRITER), Err(Reject::CborTag));
+    //= spec/postern.md#envelope type=test
+    //# An envelope MUST carry tag 18 in a posted frame, a file and a vector, where the tag is
+    //# stripped before the strict decoder runs.
     assert!(ReceivedEnvelope::parse_tagged(&tagged).is_ok());
     let twice = [&[TAG_SIGN1], &tagged[..]].concat();
     assert_eq!(
@@ -314,6 +327,8 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
         .bytes(&[0]);
     unprotected.bytes(&[]).bytes(&[0; 64]);
     let bytes = unprotected.into_bytes();
+    //= spec/postern.md#envelope type=test
+    //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.
     assert_eq!(verify(&bytes, WRITER), Err(Reject::UnprotectedNotEmpty));
     let mut detached = Writer::new();
     detached
@@ -325,6 +340,8 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
     assert_eq!(verify(detached.as_bytes(), WRITER), Err(Reject::Shape));
 }
 
+//= spec/postern.md#envelope type=test
+//# An envelope MUST NOT be larger than 48128 bytes without its tag, else `oversize`.
 #[test]
 fn envelope_above_48128_bytes_is_neither_sealed_nor_read() {
     let channel = channel();
@@ -369,6 +386,8 @@ fn draft_with_a_binding_that_names_too_little_is_not_sealed() {
     }
 }
 
+//= spec/postern.md#envelope type=test
+//# A verifier MUST build Sig_structure from the received bytes and never from re-encoded values.
 #[test]
 fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
     let channel = channel();

@@ -77,6 +77,12 @@ impl<'a> ReceivedEnvelope<'a> {
         keys: impl IntoIterator<Item = &'k PublicKey>,
         revoked: impl Fn(&Thumbprint) -> bool,
     ) -> Result<Verified<'a>, Reject> {
+        //= spec/postern.md#kinds
+        //# A caller MUST name the role and the plane that it expects before it verifies an
+        //# envelope.
+        //= spec/postern.md#verification-order
+        //# A verifier MUST apply these steps in this order and refuse with the reject of the first
+        //# that fails:
         if self.header.kind.signer() != expected.role {
             return Err(Reject::SignerRole);
         }
@@ -87,11 +93,19 @@ impl<'a> ReceivedEnvelope<'a> {
             return Err(Reject::SignatureLength);
         }
         let matching = keys.into_iter().filter(|key| key.key_id() == self.key_id);
+        //= spec/postern.md#aad
+        //# A verifier MUST take tenant, device, incarnation and plane from what it expects and
+        //# never from the message alone.
         let Some(aad) = binding.aad(self.header.kind, expected.plane) else {
             return Err(Reject::SignatureInvalid);
         };
+        //= spec/postern.md#envelope
+        //# A verifier MUST build Sig_structure from the received bytes and never from re-encoded
+        //# values.
         let to_be_signed = sig_structure(self.protected, &aad, self.payload);
         let mut refusal = Reject::KeyUnknown;
+        //= spec/postern.md#keys
+        //# A verifier MUST NOT try more than 4 keys for one key id.
         for key in matching.take(crate::limits::KEY_CANDIDATES_MAX) {
             if revoked(&key.thumbprint()) {
                 refusal = Reject::KeyRevoked;
@@ -114,6 +128,9 @@ impl<'a> ReceivedEnvelope<'a> {
         Some(message_id(&to_be_signed))
     }
 
+    //= spec/postern.md#verification-order
+    //# A verifier MUST NOT use any part of an envelope beyond selecting a key before step 14 has
+    //# passed.
     fn verified(&self, signer: Thumbprint, to_be_signed: Vec<u8>) -> Verified<'a> {
         Verified {
             header: self.header,
@@ -137,6 +154,8 @@ pub(super) fn sig_structure(protected: &[u8], aad: &[u8], payload: &[u8]) -> Vec
     writer.into_bytes()
 }
 
+//= spec/postern.md#message-id
+//# An implementation MUST NOT identify a message by a hash over its signature or its wire bytes.
 /// Hashes what is signed: the message's identity, whatever the signature's bytes (spec: #message-id).
 pub(super) fn message_id(to_be_signed: &[u8]) -> MessageId {
     MessageId::from_bytes(Sha256::digest(to_be_signed).into())

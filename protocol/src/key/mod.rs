@@ -29,7 +29,13 @@ impl PublicKey {
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| Reject::KeyRefused)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| Reject::KeyRefused)?;
         let point = key.to_edwards();
+        //= spec/postern.md#keys
+        //# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, a
+        //# key that is not the canonical encoding of a curve point.
         let is_canonical = point.compress().to_bytes() == bytes;
+        //= spec/postern.md#keys
+        //# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, a
+        //# key that is of small order or not in the prime-order subgroup.
         if !is_canonical || point.is_small_order() || !point.is_torsion_free() {
             return Err(Reject::KeyRefused);
         }
@@ -62,6 +68,11 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Reject> {
         let bytes: [u8; 64] = signature.try_into().map_err(|_| Reject::SignatureLength)?;
         self.key
+            //= spec/postern.md#keys
+            //# A verifier MUST use the strict, cofactorless verification that refuses a
+            //# non-canonical S and a small-order R.
+            //= spec/postern.md#keys
+            //# A verifier MUST NOT accept a signature because a batch that contains it verified.
             .verify_strict(message, &Signature::from_bytes(&bytes))
             .map_err(|_| Reject::SignatureInvalid)
     }
@@ -73,6 +84,9 @@ impl PublicKey {
 
     /// Reads a COSE_Key map of an Ed25519 key. # Errors: `shape`, `key-refused`, or the CBOR reject.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Reject> {
+        //= spec/postern.md#keys
+        //# A public key on the wire MUST be an Ed25519 key (RFC 8032) as the COSE_Key map `{1: 1,
+        //# -1: 6, -2: bstr32}`, 40 bytes, else `shape`.
         if reader.map()? != 3 {
             return Err(Reject::Shape);
         }

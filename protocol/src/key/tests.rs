@@ -25,6 +25,9 @@ fn small_order_points() -> [[u8; 32]; 4] {
     [zero, one, minus_one, zero_with_sign]
 }
 
+//= spec/postern.md#keys type=test
+//# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, a key that
+//# is of small order or not in the prime-order subgroup.
 #[test]
 fn key_of_small_order_is_refused() {
     for bytes in small_order_points() {
@@ -35,6 +38,9 @@ fn key_of_small_order_is_refused() {
     }
 }
 
+//= spec/postern.md#keys type=test
+//# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, a key that
+//# is not the canonical encoding of a curve point.
 #[test]
 fn key_that_is_not_canonical_is_refused() {
     for low in 0..=18 {
@@ -78,6 +84,9 @@ fn key_as_cose_key_has_40_bytes_and_comes_back() {
     );
 }
 
+//= spec/postern.md#keys type=test
+//# A public key on the wire MUST be an Ed25519 key (RFC 8032) as the COSE_Key map `{1: 1, -1: 6,
+//# -2: bstr32}`, 40 bytes, else `shape`.
 #[test]
 fn cose_key_with_another_member_is_refused() {
     let signer = MemorySigner::from_seed(&[3; 32]);
@@ -140,6 +149,9 @@ fn signature_of_another_length_is_refused() {
     );
 }
 
+//= spec/postern.md#keys type=test
+//# A verifier MUST use the strict, cofactorless verification that refuses a non-canonical S and a
+//# small-order R.
 #[test]
 fn signature_with_s_plus_group_order_is_refused() {
     const ORDER: [u8; 32] = [

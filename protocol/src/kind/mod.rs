@@ -96,6 +96,8 @@ impl MessageKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.number() == number)
+            //= spec/postern.md#kinds
+            //# A receiver MUST refuse every other kind with `kind-unknown`.
             .ok_or(Reject::KindUnknown)
     }
 

@@ -5,6 +5,8 @@ use crate::id::Plane;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Seq};
 
+//= spec/postern.md#kinds type=test
+//# A receiver MUST refuse every other kind with `kind-unknown`.
 #[test]
 fn kind_with_a_reserved_number_is_unknown() {
     for number in [4, 8, 11, 12, 13, 14, 15, 255, u64::MAX] {

@@ -59,6 +59,9 @@ impl<'a> PlaneMessage<'a> {
             MessageKind::Delta => DeltaView::decode(payload).map(Self::Delta),
             MessageKind::Snapshot => {
                 let snapshot = Snapshot::decode(payload, header.epoch)?;
+                //= spec/postern.md#snapshot
+                //# The root digest over the table MUST equal the digest of the header, else
+                //# `digest-mismatch`.
                 if header.digest != Some(snapshot.table.root()) {
                     return Err(Reject::DigestMismatch);
                 }
@@ -66,6 +69,9 @@ impl<'a> PlaneMessage<'a> {
             }
             MessageKind::Report => {
                 let report = Report::decode(payload)?;
+                //= spec/postern.md#report
+                //# The header digest of a report MUST be the root digest at the applied cursor, and
+                //# empty when nothing is applied.
                 if header.digest.is_some() != (report.applied != Revision::NONE) {
                     return Err(Reject::DigestLength);
                 }

@@ -291,9 +291,14 @@ impl Report {
             } else {
                 (received, received)
             };
+            //= spec/postern.md#report
+            //# The long forms MUST NOT be used when all three cursors are equal, else `shape`.
             if members >= 6 && received == accepted && accepted == applied {
                 return Err(Reject::Shape);
             }
+            //= spec/postern.md#report
+            //# The cursors MUST satisfy received >= accepted >= applied, each compared as (epoch,
+            //# seq), else `report-cursors`.
             if received < accepted || accepted < applied {
                 return Err(Reject::ReportCursors);
             }
@@ -312,6 +317,9 @@ impl Report {
     }
 }
 
+//= spec/postern.md#report
+//# A device that drops the oldest entry of a full list MUST count it in list 4, whose entries
+//# ascend by list and count at least 1.
 fn push_bounded<T>(list: &mut Vec<T>, entry: T, lost: &mut u64) {
     if list.len() >= REPORT_LIST_MAX {
         list.remove(0);
@@ -339,6 +347,8 @@ fn read_list<'a, T>(
     if length == 0 {
         return Err(Reject::Shape);
     }
+    //= spec/postern.md#report
+    //# A list MUST NOT hold more than 16 entries, else `report-list-oversize`.
     if length > REPORT_LIST_MAX {
         return Err(Reject::ReportListOversize);
     }
@@ -359,6 +369,8 @@ fn read_result(reader: &mut Reader<'_>) -> Result<ResultNote, Reject> {
     let revision = read_revision(reader)?;
     let status = i64::try_from(reader.int()?).map_err(|_| Reject::Shape)?;
     let output = reader.text()?;
+    //= spec/postern.md#report
+    //# The output of a result MUST NOT exceed 512 bytes, else `report-list-oversize`.
     if output.len() > RESULT_OUTPUT_BYTES_MAX {
         return Err(Reject::ReportListOversize);
     }
@@ -391,6 +403,9 @@ fn read_lost(reader: &mut Reader<'_>) -> Result<LostCounts, Reject> {
             .into_iter()
             .find(|list| list.number() == number)
             .ok_or(Reject::Shape)?;
+        //= spec/postern.md#report
+        //# A device that drops the oldest entry of a full list MUST count it in list 4, whose
+        //# entries ascend by list and count at least 1.
         if number <= previous || count == 0 {
             return Err(Reject::Shape);
         }

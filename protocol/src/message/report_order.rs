@@ -25,6 +25,9 @@ pub fn accept_report(stored: Option<&ReportHead>, incoming: &ReportHead) -> Outc
     let Some(stored) = stored else {
         return Outcome::Accept;
     };
+    //= spec/postern.md#reports-and-acks
+    //# A controller MUST compare a report's (epoch, rseq) with the highest it holds of that
+    //# incarnation:
     match incoming.number.cmp(&stored.number) {
         Ordering::Less => Outcome::Refuse(Reject::ReportStale),
         Ordering::Equal if incoming.message_id == stored.message_id => Outcome::Duplicate,

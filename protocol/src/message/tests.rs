@@ -35,8 +35,13 @@ fn report_payload_that_breaks_a_rule_is_refused() {
         ("8401010101", Reject::Shape),
         ("850101010101", Reject::Shape),
         ("880101010101010101", Reject::Shape),
+        //= spec/postern.md#report type=test
+        //# The long forms MUST NOT be used when all three cursors are equal, else `shape`.
         ("86010101010101", Reject::Shape),
         ("870101010101 01a1018184 00010118 34", Reject::Shape),
+        //= spec/postern.md#report type=test
+        //# The cursors MUST satisfy received >= accepted >= applied, each compared as (epoch, seq),
+        //# else `report-cursors`.
         ("86 0101 0102 0101", Reject::ReportCursors),
         ("86 0102 0101 0102", Reject::ReportCursors),
         ("86 0105 0200 0101", Reject::ReportCursors),
@@ -50,6 +55,9 @@ fn report_payload_that_breaks_a_rule_is_refused() {
         ("830101a10381 83010201", Reject::Shape),
         ("830101a10481 820401", Reject::Shape),
         ("830101a10481 820001", Reject::Shape),
+        //= spec/postern.md#report type=test
+        //# A device that drops the oldest entry of a full list MUST count it in list 4, whose
+        //# entries ascend by list and count at least 1.
         ("830101a10481 820100", Reject::Shape),
         ("830101a10482 82020182 0101", Reject::Shape),
         ("8301016161", Reject::Shape),
@@ -66,9 +74,13 @@ fn report_payload_that_breaks_a_rule_is_refused() {
 
 #[test]
 fn report_list_of_17_entries_or_a_long_output_is_oversize() {
+    //= spec/postern.md#report type=test
+    //# A list MUST NOT hold more than 16 entries, else `report-list-oversize`.
     let entries = "8400010101".repeat(17);
     let payload = unhex(&format!("830101a10191{entries}"));
     assert_eq!(Report::decode(&payload), Err(Reject::ReportListOversize));
+    //= spec/postern.md#report type=test
+    //# The output of a result MUST NOT exceed 512 bytes, else `report-list-oversize`.
     let payload = unhex(&format!("830101a1028184010100790201{}", "61".repeat(513)));
     assert_eq!(Report::decode(&payload), Err(Reject::ReportListOversize));
 }
@@ -94,6 +106,9 @@ fn report_encodes_in_the_shortest_form_for_its_content() {
     assert_eq!(Report::decode(&report.encode()), Ok(report));
 }
 
+//= spec/postern.md#report type=test
+//# A device that drops the oldest entry of a full list MUST count it in list 4, whose entries
+//# ascend by list and count at least 1.
 #[test]
 fn report_lists_that_are_full_drop_the_oldest_and_count_it() {
     let mut report = Report::default();
@@ -121,6 +136,9 @@ fn report_lists_that_are_full_drop_the_oldest_and_count_it() {
     assert_eq!(Report::decode(&report.encode()), Ok(report));
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A controller MUST compare a report's (epoch, rseq) with the highest it holds of that
+//# incarnation:
 #[test]
 fn report_older_or_contradicting_is_refused_and_a_gap_is_not() {
     let head = |epoch, seq, id| ReportHead {
@@ -233,6 +251,11 @@ fn decode(kind: MessageKind, digest: Option<Digest>, payload: &[u8]) -> Option<R
     PlaneMessage::decode(&verified).err()
 }
 
+//= spec/postern.md#snapshot type=test
+//# The root digest over the table MUST equal the digest of the header, else `digest-mismatch`.
+//= spec/postern.md#report type=test
+//# The header digest of a report MUST be the root digest at the applied cursor, and empty when
+//# nothing is applied.
 #[test]
 fn message_whose_payload_and_header_disagree_is_refused() {
     let digest = Some(Digest::from_bytes([0; 32]));

@@ -61,6 +61,9 @@ impl Epoch {
         let hint = unix_s
             .and_then(|s| s.checked_mul(1 << 20))
             .map_or(0, |high| high | low);
+        //= spec/postern.md#epochs
+        //# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and
+        //# the hint.
         highest.next().map(|next| Self(next.0.max(hint)))
     }
 }
@@ -121,14 +124,22 @@ pub struct Lineage(Vec<LineageEntry>);
 impl Lineage {
     /// Takes entries. # Errors: `lineage-invalid` when they are too many, not ascending, or not below `epoch`.
     pub fn new(entries: Vec<LineageEntry>, epoch: Epoch) -> Result<Self, Reject> {
+        //= spec/postern.md#lineage
+        //# Lineage entries MUST ascend strictly by epoch, else `lineage-invalid`.
         let is_ascending = entries.windows(2).all(|pair| match pair {
             [earlier, later] => earlier.last.epoch < later.last.epoch,
             _ => true,
         });
+        //= spec/postern.md#lineage
+        //# The epoch and the seq of an entry MUST be at least 1, else `lineage-invalid`.
         let is_named = entries
             .iter()
             .all(|entry| entry.last.epoch.0 > 0 && entry.last.seq.0 > 0);
+        //= spec/postern.md#lineage
+        //# The epoch of an entry MUST be below the snapshot's own, else `lineage-invalid`.
         let is_below = entries.last().is_none_or(|entry| entry.last.epoch < epoch);
+        //= spec/postern.md#lineage
+        //# A lineage MUST NOT have more than 64 entries, else `lineage-invalid`.
         if is_ascending && is_named && is_below && entries.len() <= crate::limits::LINEAGE_MAX {
             Ok(Self(entries))
         } else {
@@ -185,6 +196,8 @@ pub enum Outcome {
     Refuse(Reject),
 }
 
+//= spec/postern.md#acceptance
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 /// Decides by the acceptance table; the first row that fits wins (spec: #acceptance).
 ///
 /// `frozen` is the epoch in which the writer contradicted itself, if it did.

@@ -52,6 +52,8 @@ fn check(stored: Option<Head>, frozen: bool, incoming: Head, case: Case, expecte
     assert_eq!(outcome, expected, "{stored:?} <- {incoming:?}");
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 #[test]
 fn revision_without_stored_head_needs_a_snapshot() {
     check(
@@ -70,6 +72,8 @@ fn revision_without_stored_head_needs_a_snapshot() {
     );
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 #[test]
 fn revision_of_another_generation_follows_rows_3_to_5() {
     let stored = Some(head(3, 9, 7, DIGEST));
@@ -99,6 +103,8 @@ fn revision_of_another_generation_follows_rows_3_to_5() {
     check(stored, false, head(4, 9, 8, OTHER), Case::Delta(7), need);
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 #[test]
 fn revision_of_another_epoch_follows_rows_6_to_9() {
     let stored = Some(head(3, 9, 7, DIGEST));
@@ -136,6 +142,8 @@ fn revision_of_another_epoch_follows_rows_6_to_9() {
     }
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 #[test]
 fn revision_of_a_frozen_epoch_is_refused() {
     let stored = Some(head(3, 9, 7, DIGEST));
@@ -152,6 +160,8 @@ fn revision_of_a_frozen_epoch_is_refused() {
     check(stored, true, head(3, 9, 6, DIGEST), Case::Delta(5), frozen);
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 #[test]
 fn revision_of_the_same_epoch_follows_rows_11_to_17() {
     let snapshot = || Case::Snapshot(vec![]);
@@ -184,12 +194,20 @@ fn lineage_that_breaks_its_rule_is_refused() {
             .collect::<Vec<_>>()
     };
     for entries in [
+        //= spec/postern.md#lineage type=test
+        //# Lineage entries MUST ascend strictly by epoch, else `lineage-invalid`.
         vec![entry(2, 1, DIGEST), entry(2, 2, DIGEST)],
         vec![entry(3, 1, DIGEST), entry(2, 1, DIGEST)],
+        //= spec/postern.md#lineage type=test
+        //# The epoch of an entry MUST be below the snapshot's own, else `lineage-invalid`.
         vec![entry(100, 1, DIGEST)],
         vec![entry(101, 1, DIGEST)],
+        //= spec/postern.md#lineage type=test
+        //# The epoch and the seq of an entry MUST be at least 1, else `lineage-invalid`.
         vec![entry(0, 1, DIGEST)],
         vec![entry(1, 0, DIGEST)],
+        //= spec/postern.md#lineage type=test
+        //# A lineage MUST NOT have more than 64 entries, else `lineage-invalid`.
         many(65),
     ] {
         assert_eq!(
@@ -200,6 +218,11 @@ fn lineage_that_breaks_its_rule_is_refused() {
     assert!(Lineage::new(many(64), Epoch::new(100)).is_ok());
 }
 
+//= spec/postern.md#epochs type=test
+//# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and the hint.
+//= spec/postern.md#epochs type=test
+//# The hint is the writer's clock in seconds times 2^20 plus 20 random bits, or 0 without a clock;
+//# a reader MUST NOT draw any conclusion from it.
 #[test]
 fn epoch_opened_is_above_the_highest_whatever_the_clock_says() {
     let highest = Epoch::new(1 << 50);

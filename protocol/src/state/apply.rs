@@ -30,6 +30,8 @@ impl State {
     /// `delta-remove-absent`, `path-conflict`, `section-oversize`, `state-oversize`, `digest-mismatch`.
     pub fn apply_view(&self, delta: &DeltaView<'_>, expected: &Digest) -> Result<Self, Reject> {
         let mut scratch = Scratch::new(self);
+        //= spec/postern.md#delta
+        //# A reader MUST apply removals before sets.
         delta.removals().try_for_each(|path| scratch.remove(path))?;
         for (path, value) in delta.sets() {
             scratch.set(Path::parse(path)?, value.to_value());
@@ -164,6 +166,9 @@ impl<'s> Scratch<'s> {
             return entries
                 .remove(path)
                 .map(|_| ())
+                //= spec/postern.md#delta
+                //# A removal of a path that the base does not hold MUST be refused with
+                //# `delta-remove-absent`.
                 .ok_or(Reject::DeltaRemoveAbsent);
         }
         let (name, section) = self
@@ -199,6 +204,9 @@ impl<'s> Scratch<'s> {
     /// # Errors: `path-conflict`, `section-oversize`, `state-oversize`.
     fn settle(self) -> Result<State, Reject> {
         // A path that was there before conflicts with nothing but paths that were added.
+        //= spec/postern.md#delta
+        //# After the change a reader MUST check paths (`path-conflict`), then limits
+        //# (`section-oversize`, `state-oversize`), then the digest.
         for path in &self.added {
             check_ancestors(path, |name| self.entries_of(name))?;
             check_descendants(path, |name| self.entries_of(name))?;
@@ -217,6 +225,9 @@ impl<'s> Scratch<'s> {
     /// Settles and compares the root. # Errors: as [`Self::settle`], `digest-mismatch`.
     fn finish(self, expected: &Digest) -> Result<State, Reject> {
         let state = self.settle()?;
+        //= spec/postern.md#delta
+        //# A result whose root digest is not the one in the header MUST be refused with
+        //# `digest-mismatch`.
         if state.root() == expected {
             Ok(state)
         } else {

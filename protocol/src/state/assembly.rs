@@ -152,6 +152,8 @@ impl SnapshotAssembly {
         for (name, (_, part)) in self.parts {
             match part {
                 Part::Held(section) => sections.insert(name, section),
+                //= spec/postern.md#snapshot
+                //# A reader MUST hold every body that the table names before it accepts a snapshot.
                 Part::Missing { .. } => return Err(Reject::BodyMismatch),
             };
         }
@@ -162,6 +164,8 @@ impl SnapshotAssembly {
         sections
             .values()
             .flat_map(|section| section.entries().keys())
+            //= spec/postern.md#snapshot
+            //# A reader MUST check `path-conflict` and the limits over the whole new state.
             .try_for_each(|path| check_ancestors(path, entries_of))?;
         let state = State::from_sections(sections)?;
         if *state.root() == self.root {

@@ -55,6 +55,8 @@ impl<'a> DeltaView<'a> {
             view.check_removals(reader)?;
             view.remove = payload.get(start..reader.position()).unwrap_or_default();
         } else if set_length == 0 {
+            //= spec/postern.md#delta
+            //# A delta that sets nothing and removes nothing MUST be refused with `delta-empty`.
             return Err(Reject::DeltaEmpty);
         }
         Ok(view)
@@ -62,6 +64,8 @@ impl<'a> DeltaView<'a> {
 
     /// Walks the removals beside the sets: both ascend, so that one pass finds a path in both.
     fn check_removals(&self, reader: &mut Reader<'a>) -> Result<(), Reject> {
+        //= spec/postern.md#delta
+        //# The form of two members MUST hold at least one removal, else `shape`.
         if self.remove_length == 0 {
             return Err(Reject::Shape);
         }
@@ -71,12 +75,16 @@ impl<'a> DeltaView<'a> {
         for _ in 0..self.remove_length {
             let path = reader.text()?;
             check_path(path)?;
+            //= spec/postern.md#delta
+            //# Removals MUST be unique and ascend by their encoded bytes, else `delta-order`.
             if previous.is_some_and(|previous| encoded_order(previous, path) != Ordering::Less) {
                 return Err(Reject::DeltaOrder);
             }
             previous = Some(path);
             let is_below = |set: &&str| encoded_order(set, path) == Ordering::Less;
             while sets.next_if(is_below).is_some() {}
+            //= spec/postern.md#delta
+            //# A path MUST NOT be both set and removed, else `delta-conflict`.
             if sets.peek() == Some(&path) {
                 conflict = Some(Reject::DeltaConflict);
             }

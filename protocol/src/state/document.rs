@@ -60,6 +60,9 @@ impl State {
         sections: BTreeMap<SectionName, Arc<Section>>,
     ) -> Result<Self, Reject> {
         let len_bytes = sections.values().map(|section| section.body().len()).sum();
+        //= spec/postern.md#digest
+        //# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum,
+        //# or a section table that fits no envelope, else `state-oversize`.
         if sections.len() > SECTIONS_MAX || len_bytes > STATE_BYTES_MAX {
             return Err(Reject::StateOversize);
         }
@@ -164,6 +167,8 @@ pub(super) fn root_of<'a>(sections: impl Iterator<Item = (&'a SectionName, &'a D
     digest_of(writer.as_bytes())
 }
 
+//= spec/postern.md#digest
+//# A section without a path MUST be absent from the table.
 /// Encodes a section table as a map.
 pub(super) fn encode_table<'a>(
     sections: impl Iterator<Item = (&'a SectionName, &'a Digest)>,
@@ -188,6 +193,8 @@ pub(super) fn check_conflicts(
         .try_for_each(|path| check_ancestors(path, entries_of))
 }
 
+//= spec/postern.md#paths
+//# A path of a state MUST NOT be an ancestor of another, segment by segment, else `path-conflict`.
 /// Checks that no ancestor of `path` is itself a path. # Errors: `path-conflict`.
 pub(super) fn check_ancestors<'s>(
     path: &Path,

@@ -57,6 +57,9 @@ pub fn check_path(text: &str) -> Result<(), Reject> {
     check_path_bytes(text.as_bytes())
 }
 
+//= spec/postern.md#paths
+//# A path MUST be one or more segments of `a-z 0-9 . _ -` joined by `/`, without the segments `.`
+//# and `..`, and at most 255 bytes, else `path-invalid`.
 /// Checks the bytes of a path; bytes that pass are ASCII. # Errors: `path-invalid`.
 ///
 /// A segment that holds a letter is told apart from `.`, `..` and the empty one by counting:

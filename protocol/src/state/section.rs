@@ -22,6 +22,8 @@ pub struct SectionName(Arc<str>);
 impl SectionName {
     /// Takes a section name. # Errors: `section-invalid`.
     pub fn parse(text: &str) -> Result<Self, Reject> {
+        //= spec/postern.md#snapshot
+        //# A section name MUST be empty or one valid path segment, else `section-invalid`.
         if text.is_empty() || (check_path(text).is_ok() && !text.contains('/')) {
             Ok(Self(text.into()))
         } else {
@@ -66,6 +68,8 @@ impl Section {
     /// Encodes and hashes entries. # Errors: `section-oversize`.
     pub(super) fn build(entries: BTreeMap<Path, Value>) -> Result<Self, Reject> {
         let body = encode_body(&entries);
+        //= spec/postern.md#digest
+        //# A body MUST NOT exceed 65536 bytes, else `section-oversize`.
         if body.len() > SECTION_BYTES_MAX {
             return Err(Reject::SectionOversize);
         }
@@ -82,6 +86,9 @@ impl Section {
     /// `section-oversize`, `body-mismatch`, `shape` when it is empty, `path-conflict`, a path, value
     /// or CBOR reject.
     pub(super) fn decode(name: &str, digest: Digest, body: Vec<u8>) -> Result<Self, Reject> {
+        //= spec/postern.md#snapshot
+        //# A body MUST be within its limit (`section-oversize`), then have the digest that the
+        //# table names, else `body-mismatch`.
         if body.len() > SECTION_BYTES_MAX {
             return Err(Reject::SectionOversize);
         }
@@ -136,6 +143,10 @@ fn encode_body(entries: &BTreeMap<Path, Value>) -> Vec<u8> {
 
 fn decode_entries(reader: &mut Reader<'_>, name: &str) -> Result<BTreeMap<Path, Value>, Reject> {
     let length = reader.map()?;
+    //= spec/postern.md#snapshot
+    //# A body MUST be a non-empty map in the CBOR profile whose paths and values are valid and all
+    //# lie in the section, else the reject of what is wrong, and `body-mismatch` for a path of
+    //# another section.
     if length == 0 {
         return Err(Reject::Shape);
     }

@@ -198,6 +198,9 @@ impl<'a> ValueView<'a> {
 
     fn check(&self) -> Result<(), Reject> {
         match self {
+            //= spec/postern.md#values
+            //# Text and byte strings of a value MUST NOT hold more than 32768 bytes, else
+            //# `value-oversize`.
             Self::Text(text) if text.len() > VALUE_BYTES_MAX => Err(Reject::ValueOversize),
             Self::Bytes(bytes) if bytes.len() > VALUE_BYTES_MAX => Err(Reject::ValueOversize),
             Self::Reference(reference) => check_media_type(reference.media_type),
@@ -240,6 +243,9 @@ impl<'a> ValueView<'a> {
             Kind::Bool => Self::Bool(reader.bool()?),
             Kind::Null => reader.null().map(|()| Self::Null)?,
             Kind::Float => Self::Float(Finite(reader.float()?)),
+            //= spec/postern.md#values
+            //# A value MUST be null, a boolean, an integer in -2^63..2^64-1, a float, text, a byte
+            //# string, or a reference, else `value-invalid`.
             Kind::Map | Kind::Refused => return reader.item().and(Err(Reject::ValueInvalid)),
         };
         value.check().map(|()| value)
@@ -266,6 +272,9 @@ impl<'a> ReferenceView<'a> {
         })
     }
 
+    //= spec/postern.md#values
+    //# A reference MUST be `[digest: bstr32, size: uint, media type: tstr of 1 to 127 bytes]`, else
+    //# `value-invalid`.
     fn decode_members(reader: &mut Reader<'a>) -> Result<Self, Reject> {
         reader.array_of(3)?;
         Ok(Self {

@@ -27,6 +27,8 @@ pub(super) fn feed(
     }
 }
 
+//= spec/postern.md#snapshot type=test
+//# A reader MUST hold every body that the table names before it accepts a snapshot.
 #[test]
 fn assembly_fed_in_chunks_gives_the_state_and_reuses_held_sections() {
     let target = base();
@@ -76,6 +78,8 @@ fn assembly_given_wrong_bytes_refuses_and_can_go_on() {
     assert_eq!(assembly.finish(), Ok(target));
 }
 
+//= spec/postern.md#snapshot type=test
+//# A reader MUST check `path-conflict` and the limits over the whole new state.
 #[test]
 fn assembly_of_sections_that_conflict_is_refused() {
     let (file, folder) = (state(&[("net", int(1))]), state(&[("net/mtu", int(1))]));

@@ -47,6 +47,9 @@ fn delta(set: &[(&str, Value)], remove: &[&str]) -> Delta {
     Delta::new(set, remove.iter().map(|text| path(text)).collect()).unwrap()
 }
 
+//= spec/postern.md#paths type=test
+//# A path MUST be one or more segments of `a-z 0-9 . _ -` joined by `/`, without the segments `.`
+//# and `..`, and at most 255 bytes, else `path-invalid`.
 #[test]
 fn path_outside_the_grammar_is_invalid() {
     for text in [
@@ -75,6 +78,8 @@ fn path_inside_the_grammar_names_section_and_ancestors() {
     assert!(check_path(&"a".repeat(255)).is_ok());
 }
 
+//= spec/postern.md#snapshot type=test
+//# A section name MUST be empty or one valid path segment, else `section-invalid`.
 #[test]
 fn section_name_with_a_slash_or_dots_is_invalid() {
     for text in ["a/b", "/", "..", ".", "A", " "] {
@@ -87,9 +92,15 @@ fn section_name_with_a_slash_or_dots_is_invalid() {
 fn value_outside_the_registry_is_refused() {
     let digest = format!("5820{}", "00".repeat(32));
     let cases = [
+        //= spec/postern.md#values type=test
+        //# A value MUST be null, a boolean, an integer in -2^63..2^64-1, a float, text, a byte
+        //# string, or a reference, else `value-invalid`.
         ("a0".into(), Reject::ValueInvalid),
         ("80".into(), Reject::ValueInvalid),
         ("820001".into(), Reject::ValueInvalid),
+        //= spec/postern.md#values type=test
+        //# A reference MUST be `[digest: bstr32, size: uint, media type: tstr of 1 to 127 bytes]`,
+        //# else `value-invalid`.
         (format!("83{digest}0060"), Reject::ValueInvalid),
         (format!("83{digest}206161"), Reject::ValueInvalid),
         (format!("83{digest}0040"), Reject::ValueInvalid),
@@ -99,6 +110,9 @@ fn value_outside_the_registry_is_refused() {
             Reject::ValueInvalid,
         ),
         (
+            //= spec/postern.md#values type=test
+            //# Text and byte strings of a value MUST NOT hold more than 32768 bytes, else
+            //# `value-oversize`.
             format!("598001{}", "00".repeat(32_769)),
             Reject::ValueOversize,
         ),
@@ -134,13 +148,21 @@ fn delta_payload_that_breaks_a_rule_is_refused() {
         ("a0", Reject::Shape),
         ("83a0816161f6", Reject::Shape),
         ("82a1616b0180", Reject::Shape),
+        //= spec/postern.md#delta type=test
+        //# The form of two members MUST hold at least one removal, else `shape`.
         ("82a080", Reject::Shape),
         ("81a10001", Reject::Shape),
         ("82a0810 1", Reject::Shape),
+        //= spec/postern.md#delta type=test
+        //# A delta that sets nothing and removes nothing MUST be refused with `delta-empty`.
         ("81a0", Reject::DeltaEmpty),
+        //= spec/postern.md#delta type=test
+        //# Removals MUST be unique and ascend by their encoded bytes, else `delta-order`.
         ("82a08261626161", Reject::DeltaOrder),
         ("82a08262616161 62", Reject::DeltaOrder),
         ("82a08261616161", Reject::DeltaOrder),
+        //= spec/postern.md#delta type=test
+        //# A path MUST NOT be both set and removed, else `delta-conflict`.
         ("82a161610181 6161", Reject::DeltaConflict),
         ("82a26161016162018161 62", Reject::DeltaConflict),
         ("81a1614101", Reject::PathInvalid),
@@ -162,10 +184,16 @@ fn delta_that_does_not_fit_is_refused_and_leaves_the_state() {
     let base = base();
     let big = Value::Bytes(vec![0; 32_768]);
     let cases = [
+        //= spec/postern.md#delta type=test
+        //# A removal of a path that the base does not hold MUST be refused with
+        //# `delta-remove-absent`.
         (delta(&[], &["absent"]), Reject::DeltaRemoveAbsent),
         (delta(&[], &["net"]), Reject::DeltaRemoveAbsent),
         (delta(&[], &["net/absent"]), Reject::DeltaRemoveAbsent),
         (delta(&[], &["other/absent"]), Reject::DeltaRemoveAbsent),
+        //= spec/postern.md#paths type=test
+        //# A path of a state MUST NOT be an ancestor of another, segment by segment, else
+        //# `path-conflict`.
         (delta(&[("net", int(1))], &[]), Reject::PathConflict),
         (delta(&[("net/wifi", int(1))], &[]), Reject::PathConflict),
         (delta(&[("net/mtu/x", int(1))], &[]), Reject::PathConflict),
@@ -175,9 +203,14 @@ fn delta_that_does_not_fit_is_refused_and_leaves_the_state() {
             Reject::PathConflict,
         ),
         (
+            //= spec/postern.md#digest type=test
+            //# A body MUST NOT exceed 65536 bytes, else `section-oversize`.
             delta(&[("s/a", big.clone()), ("s/b", big)], &[]),
             Reject::SectionOversize,
         ),
+        //= spec/postern.md#delta type=test
+        //# A result whose root digest is not the one in the header MUST be refused with
+        //# `digest-mismatch`.
         (delta(&[("net/mtu", int(1))], &[]), Reject::DigestMismatch),
     ];
     let root = *base.root();
@@ -191,6 +224,8 @@ fn delta_that_does_not_fit_is_refused_and_leaves_the_state() {
     }
 }
 
+//= spec/postern.md#delta type=test
+//# A reader MUST apply removals before sets.
 #[test]
 fn delta_that_moves_a_path_below_itself_applies() {
     let moved = delta(
@@ -206,6 +241,9 @@ fn delta_that_moves_a_path_below_itself_applies() {
     assert_eq!(base().apply(&moved, after.root()), Ok(after));
 }
 
+//= spec/postern.md#digest type=test
+//# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
+//# section table that fits no envelope, else `state-oversize`.
 #[test]
 fn state_above_a_limit_is_oversize() {
     let sections = |count: usize| (0..count).map(|index| (path(&format!("s{index}/k")), int(1)));
@@ -319,6 +357,13 @@ fn change_gives_a_delta_that_leads_to_the_same_state() {
     assert_eq!((next.value("note"), next.paths_count()), (None, 4));
 }
 
+//= spec/postern.md#snapshot type=test
+//# A body MUST be a non-empty map in the CBOR profile whose paths and values are valid and all lie
+//# in the section, else the reject of what is wrong, and `body-mismatch` for a path of another
+//# section.
+//= spec/postern.md#snapshot type=test
+//# A body MUST be within its limit (`section-oversize`), then have the digest that the table names,
+//# else `body-mismatch`.
 #[test]
 fn body_that_is_not_the_named_one_is_refused() {
     let cases = [
