@@ -8,10 +8,13 @@
 //!
 //! The device never listens for the network. Refuses to run with a store or key that is not its own.
 
+mod carry;
 mod identity;
 mod join;
+mod note;
 mod routes;
 mod run;
+mod start;
 mod status;
 
 pub use join::join;

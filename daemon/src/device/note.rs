@@ -1,0 +1,62 @@
+//! What the engine tells people: every event becomes one log line and, where it counts, a number.
+//!
+//! Values are fields and messages are constant. Refuses to log what an application printed above the
+//! level of its failure, and anything secret.
+
+use super::run::Driver;
+use postern_protocol::device::Event;
+use postern_protocol::reject::Reject;
+
+impl Driver {
+    pub(super) fn note(&mut self, event: Event) {
+        let device = self.engine.identity().channel.device.as_str().to_owned();
+        match event {
+            Event::Connected => {
+                tracing::info!(
+                    device,
+                    transport = self.routes.current_name(),
+                    "session open"
+                );
+            }
+            Event::Answered { exchange, is_empty } => {
+                tracing::trace!(device, exchange = exchange.0, is_empty, "answer verified");
+                self.answered = Some((exchange, is_empty));
+            }
+            Event::Accepted {
+                revision,
+                kind,
+                bytes,
+            } => {
+                let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
+                tracing::info!(device, epoch, seq, kind = kind.as_str(), bytes, "accepted");
+            }
+            Event::Applied(applied) => {
+                let (epoch, seq) = (
+                    applied.revision.epoch.number(),
+                    applied.revision.seq.number(),
+                );
+                let (status, output) = (applied.status, applied.output);
+                if status == 0 {
+                    tracing::info!(device, epoch, seq, "applied");
+                } else {
+                    tracing::warn!(device, epoch, seq, status, output, "applying failed");
+                }
+            }
+            Event::ReportAcknowledged { rseq } => {
+                tracing::debug!(device, rseq, "report acknowledged")
+            }
+            Event::BundleAccepted { number } => {
+                tracing::info!(device, bundle = number.number(), "bundle accepted");
+            }
+            Event::Rejected { reject } => {
+                tracing::warn!(device, reason = reject.as_str(), "rejected");
+                self.status.count_reject(reject);
+            }
+            Event::RefusedByMailbox { reject } => {
+                let reason = reject.map_or("unknown", Reject::as_str);
+                tracing::warn!(device, reason, "refused by the mailbox");
+                self.status.count_refusal(reason);
+            }
+        }
+    }
+}

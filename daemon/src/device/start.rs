@@ -1,0 +1,95 @@
+//! From a device's folder to its engine: store, identity, trust, key, routes.
+//!
+//! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
+
+use super::identity::{Stage, StoredIdentity};
+use super::run::{Driver, Happening};
+use super::status::StatusFile;
+use crate::applier::{Applier, ApplierSettings, OnChange};
+use crate::config::DeviceConfig;
+use crate::exit::CommandError;
+use crate::records::Loaded;
+use crate::{keys, records};
+use postern_egress::backoff::Backoff;
+use postern_protocol::device::Device;
+use postern_protocol::record::Table;
+use postern_protocol::trust::Trust;
+use postern_relay::store::{DiskStore, Profile};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub(super) fn start(
+    config: &DeviceConfig,
+    sender: mpsc::Sender<Happening>,
+) -> Result<Driver, CommandError> {
+    let store = Arc::new(DiskStore::open(&config.store, Profile::Device)?);
+    let records = records::load(store.as_ref())?;
+    let stored = StoredIdentity::find(records::lend(&records), Stage::Confirmed)
+        .map_err(|error| CommandError::from_record(&config.store, &error))?
+        .ok_or_else(|| not_joined(config))?;
+    let signer = keys::read(&config.key, keys::KeyRole::Device)?;
+    let trust = trust_of(config, &stored, &records)?;
+    let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
+    let engine = Device::restore(stored.identity, trust, records::lend(&records))
+        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    Ok(Driver {
+        engine,
+        signer,
+        store,
+        routes,
+        applier: Arc::new(Applier::new(applier_settings(config))),
+        backoff: Backoff::new(),
+        grant: None,
+        answered: None,
+        has_paused: false,
+        status: StatusFile::new(config.dir.join("status.json")),
+        sender,
+    })
+}
+
+fn applier_settings(config: &DeviceConfig) -> ApplierSettings {
+    let on_change = config.on_change.as_ref().map(|on_change| OnChange {
+        command: on_change.command.clone(),
+        time_limit: Duration::from_secs(on_change.time_limit_s),
+    });
+    ApplierSettings {
+        render_dir: config.render_folder.clone(),
+        on_change,
+    }
+}
+
+fn not_joined(config: &DeviceConfig) -> CommandError {
+    CommandError::configuration(
+        "device-not-joined",
+        format!(
+            "the device in {} has not joined a controller",
+            config.dir.display()
+        ),
+        format!(
+            "postern device join --dir {} < join-line.txt",
+            config.dir.display()
+        ),
+    )
+}
+
+fn trust_of(
+    config: &DeviceConfig,
+    stored: &StoredIdentity,
+    records: &[Loaded],
+) -> Result<Trust, CommandError> {
+    let bundles = records
+        .iter()
+        .filter(|record| record.table == Table::Bundles);
+    let chain = bundles.map(|record| record.value.as_slice());
+    Trust::from_chain(stored.identity.channel.root, stored.recovery, chain).map_err(|reject| {
+        CommandError::store(
+            reject.as_str(),
+            format!(
+                "{}: the stored bundles do not verify: {reject}",
+                config.store.display()
+            ),
+            "remove the folder and join again with a new join line",
+        )
+    })
+}
