@@ -115,6 +115,9 @@ fn parse(test: &Json) -> Given {
     ])
 }
 
+//= spec/postern.md#sessions type=test
+//# The tag MUST be the first 8 bytes of HMAC-SHA256(key, all bytes of the frame before the tag),
+//# with key_up for types that go up and key_down for types that go down.
 fn parse_in_session(input: &[u8], direction: Direction) -> Result<(), Reject> {
     let frame = SessionFrame::split(input, direction)?;
     let body = frame.danger_unverified_body()?;
@@ -137,6 +140,9 @@ fn parse_in_session(input: &[u8], direction: Direction) -> Result<(), Reject> {
     Ok(())
 }
 
+//= spec/postern.md#hello type=test
+//# Both ends MUST verify the other's signature and recompute the transcript, else
+//# `digest-mismatch`.
 fn derive(test: &Json) -> Given {
     let seed: [u8; 32] = array(test, "mailbox_seed");
     let transcript = Transcript {

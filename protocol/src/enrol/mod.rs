@@ -50,6 +50,9 @@ impl JoinSecret {
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             unreachable!("HMAC takes keys of any length")
         };
+        //= spec/postern.md#enrolment
+        //# The `mac` of frame 16 MUST be HMAC-SHA256(secret, "postern/1 enrol" ‖ message id of the
+        //# request), else `enrol-mac`.
         mac.chain_update(MAC_CONTEXT)
             .chain_update(message_id.as_bytes())
     }
@@ -115,6 +118,8 @@ impl EnrolRequest {
         let message_id = request.message_id();
         let frame = PlainFrame::Enrol {
             token: self.token,
+            //= spec/postern.md#join-line
+            //# The secret MUST NOT travel in any frame.
             mac: secret.mac_over(message_id).finalize().into_bytes().into(),
             request: request.as_bytes(),
         }
@@ -189,9 +194,18 @@ impl<'a> ReceivedEnrolRequest<'a> {
         secret
             .mac_over(message_id)
             .verify_slice(&self.mac)
+            //= spec/postern.md#enrolment
+            //# The controller MUST check the mac before the signature.
+            //= spec/postern.md#verification-order
+            //# The bytes of a bundle with number 1 and of an enrol-request name their own key; a
+            //# verifier MUST compare that key with the pinned thumbprint or the token's proof
+            //# before it trusts the payload.
             .map_err(|_| Reject::EnrolMac)?;
         let payload = self.envelope.unverified_payload();
         let (request, key) = decode_request(payload)?;
+        //= spec/postern.md#enrolment
+        //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
+        //# tenant and device name do not agree with the invitation, with `token-unknown`.
         if request.token != self.token {
             return Err(Reject::TokenUnknown);
         }
@@ -216,7 +230,11 @@ fn decode_request(payload: &[u8]) -> Result<(EnrolRequest, PublicKey), Reject> {
     decode_all(payload, |reader| {
         reader.array_of(5)?;
         let token = TokenId::from_bytes(reader.bytes_of()?);
+        //= spec/postern.md#enrolment
+        //# The controller MUST refuse a device name outside #names with `name-invalid`.
         let device = DeviceName::parse(reader.text()?)?;
+        //= spec/postern.md#enrolment
+        //# The controller MUST refuse a key that fails the check of #keys with `key-refused`.
         let key = PublicKey::decode(reader)?;
         let request = EnrolRequest {
             token,
@@ -305,6 +323,9 @@ pub fn accept_enrolled(
     else {
         return Err(Reject::Shape);
     };
+    //= spec/postern.md#enrolment
+    //# The device MUST accept the bundles by #bundle, starting from the pinned thumbprints, before
+    //# it verifies the answer with the tenant's writer key of the last one.
     let trust = Trust::from_chain(enrolling.channel.root, recovery, bundles)?;
     let answer = verify_answer(answer, &trust, enrolling)?;
     Ok((trust, answer))
@@ -344,6 +365,10 @@ fn verify_answer(
         bundle: BundleNumber::new(bundle),
         device_key,
     };
+    //= spec/postern.md#enrolment
+    //# The device MUST refuse with `enrol-answer-mismatch` an answer whose digest is not the
+    //# message id of its request, whose thumbprint is not its own key's, or whose number is not the
+    //# last bundle's.
     let is_ours = header.digest == Some(Digest::from_bytes(*enrolling.request.as_bytes()))
         && device_key == enrolling.device_key
         && answer.bundle == trust.number();

@@ -51,6 +51,9 @@ fn request_is_verified_with_its_secret() {
     assert_eq!(verified.message_id, sealed.message_id);
 }
 
+//= spec/postern.md#enrolment type=test
+//# The `mac` of frame 16 MUST be HMAC-SHA256(secret, "postern/1 enrol" ‖ message id of the
+//# request), else `enrol-mac`.
 #[test]
 fn request_without_the_secret_is_refused() {
     let frame = sealed().frame;
@@ -60,6 +63,12 @@ fn request_without_the_secret_is_refused() {
     }
 }
 
+//= spec/postern.md#enrolment type=test
+//# The `mac` of frame 16 MUST be HMAC-SHA256(secret, "postern/1 enrol" ‖ message id of the
+//# request), else `enrol-mac`.
+//= spec/postern.md#verification-order type=test
+//# The bytes of a bundle with number 1 and of an enrol-request name their own key; a verifier MUST
+//# compare that key with the pinned thumbprint or the token's proof before it trusts the payload.
 #[test]
 fn request_with_the_mac_of_another_is_refused() {
     let channel = channel();
@@ -73,6 +82,9 @@ fn request_with_the_mac_of_another_is_refused() {
     assert_eq!(verify(&frame, SECRET, "acme"), Err(Reject::EnrolMac));
 }
 
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a token id that no invitation has, or whose frame, payload, tenant
+//# and device name do not agree with the invitation, with `token-unknown`.
 #[test]
 fn request_with_another_token_in_the_frame_is_refused() {
     let mut frame = sealed().frame;
@@ -149,6 +161,9 @@ fn answer_of_the_writer_is_accepted() {
     assert_eq!(accept(&answer(), 3, 5), Ok(answer()));
 }
 
+//= spec/postern.md#enrolment type=test
+//# The device MUST refuse with `enrol-answer-mismatch` an answer whose digest is not the message id
+//# of its request, whose thumbprint is not its own key's, or whose number is not the last bundle's.
 #[test]
 fn answer_for_another_request_key_or_bundle_is_refused() {
     let base = answer();
@@ -171,6 +186,9 @@ fn answer_for_another_request_key_or_bundle_is_refused() {
     }
 }
 
+//= spec/postern.md#enrolment type=test
+//# The device MUST accept the bundles by #bundle, starting from the pinned thumbprints, before it
+//# verifies the answer with the tenant's writer key of the last one.
 #[test]
 fn answer_signed_by_another_or_for_another_life_is_refused() {
     assert_eq!(accept(&answer(), 1, 5), Err(Reject::KeyUnknown));

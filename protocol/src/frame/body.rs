@@ -264,6 +264,8 @@ impl<'a> DownFrame<'a> {
 /// Epoch 0 and seq 0 together mean nothing; one without the other means no place at all.
 fn read_revision(reader: &mut Reader<'_>) -> Result<Revision, Reject> {
     let (epoch, seq) = (reader.uint()?, reader.uint()?);
+    //= spec/postern.md#frames
+    //# A head in a frame MUST NOT have only one of epoch and seq 0, else `shape`.
     if (epoch == 0) != (seq == 0) {
         return Err(Reject::Shape);
     }
@@ -278,6 +280,8 @@ fn write_revision(writer: &mut Writer, revision: Revision) {
 
 fn read_poll(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
     let hold_s = reader.uint()?;
+    //= spec/postern.md#poll
+    //# A hold above 300 s MUST be refused with `hold-range`.
     if hold_s > HOLD_S_MAX {
         return Err(Reject::HoldRange);
     }
@@ -343,6 +347,9 @@ fn read_fetch<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
         reader.array_of(2)?;
         let digest = Digest::from_bytes(reader.bytes_of()?);
         let offset = reader.uint()?;
+        //= spec/postern.md#fetch
+        //# A fetch MUST ask for 1 to 16 section bodies by digest, each from a byte offset, else
+        //# `shape`.
         if wanted.len() == FETCH_DIGESTS_MAX {
             return Err(Reject::Shape);
         }
@@ -365,9 +372,16 @@ fn read_chunks<'a>(reader: &mut Reader<'a>) -> Result<Vec<BodyChunk<'a>>, Reject
             bytes: reader.bytes()?,
         };
         let end = chunk.offset.checked_add(chunk.bytes.len() as u64);
+        //= spec/postern.md#bodies
+        //# A device MUST refuse a size above 65536 with `section-oversize`.
         if chunk.size > SECTION_BYTES_MAX as u64 {
             return Err(Reject::SectionOversize);
         }
+        //= spec/postern.md#bodies
+        //# A chunk MUST hold 1 to 32768 bytes of the body from the offset that it names, else
+        //# `shape`.
+        //= spec/postern.md#bodies
+        //# A device MUST refuse an offset plus chunk beyond the size with `shape`.
         let is_within = end.is_some_and(|end| end <= chunk.size)
             && (1..=BODY_CHUNK_BYTES_MAX).contains(&chunk.bytes.len());
         if !is_within {
@@ -380,6 +394,9 @@ fn read_chunks<'a>(reader: &mut Reader<'a>) -> Result<Vec<BodyChunk<'a>>, Reject
 
 fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
     let entries = reader.map()?;
+    //= spec/postern.md#answer
+    //# An empty hints map, an unknown hint, a URL outside 1 to 512 bytes or a code outside 1..65535
+    //# MUST be refused with `shape`.
     if entries == 0 {
         return Err(Reject::Shape);
     }
@@ -387,6 +404,9 @@ fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
     let mut order = KeyOrder::new();
     for _ in 0..entries {
         match reader.int_key(&mut order)? {
+            //= spec/postern.md#answer
+            //# A device MUST treat retry_ms above 3600000 as 3600000 and hold_s_max above 300 as
+            //# 300.
             1 => hints.retry_ms = Some(reader.uint()?.min(RETRY_MS_MAX)),
             2 => hints.hold_s_max = Some(reader.uint()?.min(HOLD_S_MAX)),
             3 => {

@@ -15,7 +15,14 @@ const STATUS_OK: u16 = 200;
 /// `not-postern` for what is no frame that travels down; the reject that a refused frame names,
 /// or `overloaded` when its code is of a newer registry. Unsigned: a reason to wait, nothing more.
 pub fn check_exchange(status: u16, body: &[u8]) -> Result<FrameType, Reject> {
+    //= spec/postern.md#answer
+    //# An exchange answered with something that is no frame MUST be counted as `not-postern`.
     let found = frame_type(body).map_err(|_| Reject::NotPostern)?;
+    //= spec/postern.md#http-binding
+    //# A client MUST take a frame only from an answer with status 200, whatever its content type.
+    //= spec/postern.md#answer
+    //# A device MUST NOT take an HTTP status, an empty answer or a missing item as news about
+    //# state.
     if status != STATUS_OK || found.direction() != Direction::Down {
         return Err(Reject::NotPostern);
     }

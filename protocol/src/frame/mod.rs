@@ -114,6 +114,8 @@ impl FrameType {
         Self::ALL
             .into_iter()
             .find(|frame_type| frame_type.number() == number)
+            //= spec/postern.md#frames
+            //# A receiver MUST refuse an unknown type with `frame-unknown`.
             .ok_or(Reject::FrameUnknown)
     }
 
@@ -165,6 +167,8 @@ impl FrameType {
         self.number() < 16
     }
 
+    //= spec/postern.md#frames
+    //# A receiver MUST refuse a type that does not travel in this direction with `frame-direction`.
     fn check_direction(self, expected: Direction) -> Result<(), Reject> {
         if self.direction() == expected {
             Ok(())
@@ -179,9 +183,14 @@ impl FrameType {
 /// # Errors
 /// `oversize` above the frame limit, `shape` for no bytes, `frame-unknown`.
 pub fn frame_type(bytes: &[u8]) -> Result<FrameType, Reject> {
+    //= spec/postern.md#frames
+    //# A frame MUST NOT be larger than 49152 bytes, else `oversize`.
     if bytes.len() > FRAME_BYTES_MAX {
         return Err(Reject::Oversize);
     }
+    //= spec/postern.md#frames
+    //# A frame without a type byte, or a session frame without room for session id and tag, MUST be
+    //# refused with `shape`.
     let first = bytes.first().ok_or(Reject::Shape)?;
     FrameType::from_number(*first)
 }
@@ -195,6 +204,12 @@ fn decode_sequence<'a, T>(
     decode: impl FnOnce(&mut Reader<'a>) -> Result<T, Reject>,
 ) -> Result<T, Reject> {
     let mut reader = Reader::new(input);
+    //= spec/postern.md#frames
+    //# A body that goes on after its last item MUST be refused with `cbor-trailing`, where a
+    //# further member of a list is judged as one.
+    //= spec/postern.md#frames
+    //# A body that ends before its last required item MUST be refused with `cbor-truncated`, where
+    //# a list of one or more that is empty is `shape`.
     let decoded = decode(&mut reader).and_then(|value| reader.finish().map(|()| value));
     decoded.map_err(|reject| first_cbor_reject(input).unwrap_or(reject))
 }

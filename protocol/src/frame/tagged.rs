@@ -41,6 +41,9 @@ impl FrameKey {
         mac
     }
 
+    //= spec/postern.md#sessions
+    //# The tag MUST be the first 8 bytes of HMAC-SHA256(key, all bytes of the frame before the
+    //# tag), with key_up for types that go up and key_down for types that go down.
     pub(crate) fn tag(&self, authenticated: &[u8]) -> [u8; TAG_BYTES] {
         let full: [u8; 32] = self
             .mac()
@@ -56,6 +59,9 @@ impl FrameKey {
     pub(crate) fn verifies(&self, authenticated: &[u8], tag: &[u8]) -> bool {
         self.mac()
             .chain_update(authenticated)
+            //= spec/postern.md#sessions
+            //# A receiver MUST compare the tag in constant time and refuse another with
+            //# `session-mac`.
             .verify_truncated_left(tag)
             .is_ok()
     }
@@ -100,6 +106,9 @@ impl<'a> SessionFrame<'a> {
         let (authenticated, tag) = bytes
             .len()
             .checked_sub(TAG_BYTES)
+            //= spec/postern.md#frames
+            //# A frame without a type byte, or a session frame without room for session id and tag,
+            //# MUST be refused with `shape`.
             .and_then(|end| bytes.split_at_checked(end))
             .ok_or(Reject::Shape)?;
         let (session, body) = authenticated
@@ -132,6 +141,8 @@ impl<'a> SessionFrame<'a> {
     /// # Errors
     /// `session-mac`, a CBOR reject, `shape`, `counter-exhausted`.
     pub fn verify(&self, key: &FrameKey) -> Result<VerifiedBody<'a>, Reject> {
+        //= spec/postern.md#sessions
+        //# A receiver MUST check the tag before it reads the body.
         if !key.verifies(self.authenticated, self.tag) {
             return Err(Reject::SessionMac);
         }
@@ -142,6 +153,8 @@ impl<'a> SessionFrame<'a> {
         let mut reader = Reader::new(self.body);
         let read = reader.uint();
         let counter = read.map_err(|reject| first_cbor_reject(self.body).unwrap_or(reject))?;
+        //= spec/postern.md#sessions
+        //# A counter outside 1..65535 MUST be refused with `counter-exhausted`.
         if counter == 0 || counter > COUNTER_MAX {
             return Err(Reject::CounterExhausted);
         }

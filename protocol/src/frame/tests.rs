@@ -88,6 +88,10 @@ fn session_frames_survive_encoding() {
     }
 }
 
+//= spec/postern.md#sessions type=test
+//# A receiver MUST compare the tag in constant time and refuse another with `session-mac`.
+//= spec/postern.md#sessions type=test
+//# A receiver MUST check the tag before it reads the body.
 #[test]
 fn poll_with_any_flipped_bit_is_refused_by_name() {
     let good = seal_up(&key(), SESSION, 300, &poll(Some(head()))).unwrap();
@@ -113,6 +117,9 @@ fn poll_with_any_flipped_bit_is_refused_by_name() {
     }
 }
 
+//= spec/postern.md#frames type=test
+//# A frame without a type byte, or a session frame without room for session id and tag, MUST be
+//# refused with `shape`.
 #[test]
 fn frame_cut_anywhere_is_refused() {
     let good = seal_up(&key(), SESSION, 300, &poll(None)).unwrap();
@@ -130,23 +137,38 @@ fn frame_cut_anywhere_is_refused() {
 #[test]
 fn request_bodies_outside_their_form_are_refused() {
     let cases: &[(u8, &[u8], Reject)] = &[
+        //= spec/postern.md#sessions type=test
+        //# A counter outside 1..65535 MUST be refused with `counter-exhausted`.
         (0, &[0x00], Reject::CounterExhausted),
         (0, &[0x1a, 0, 1, 0, 0], Reject::CounterExhausted),
         (0, &[0x18, 0x01], Reject::CborNotShortest),
+        //= spec/postern.md#frames type=test
+        //# A body that ends before its last required item MUST be refused with `cbor-truncated`,
+        //# where a list of one or more that is empty is `shape`.
         (0, &[0x01], Reject::CborTruncated),
         (
             0,
+            //= spec/postern.md#poll type=test
+            //# A hold above 300 s MUST be refused with `hold-range`.
             &[0x01, 0x19, 0x01, 0x2d, 0, 0xf6, 0, 0],
             Reject::HoldRange,
         ),
+        //= spec/postern.md#frames type=test
+        //# A head in a frame MUST NOT have only one of epoch and seq 0, else `shape`.
         (0, &[0x01, 0, 0, 0xf6, 1, 0], Reject::Shape),
         (0, &[0x01, 0, 0, 0xf6, 0, 1], Reject::Shape),
         (0, &[0x01, 0, 0, 0xf6, 0, 0, 1], Reject::CborTruncated),
+        //= spec/postern.md#frames type=test
+        //# A body that goes on after its last item MUST be refused with `cbor-trailing`, where a
+        //# further member of a list is judged as one.
         (0, &[0x01, 0, 0, 0xf6, 0, 0, 1, 1, 1], Reject::CborTrailing),
         (2, &[0x01], Reject::Shape),
         (2, &[0x01, 0x82, 0x02, 0x80], Reject::Shape),
         (2, &[0x01, 0x82, 0xf6, 0xd2, 0x80], Reject::CborTag),
         (3, &[0x01, 0x02, 0, 0], Reject::Shape),
+        //= spec/postern.md#fetch type=test
+        //# A fetch MUST ask for 1 to 16 section bodies by digest, each from a byte offset, else
+        //# `shape`.
         (4, &[0x01, 0x00], Reject::Shape),
         (4, &[0x01, 0x00, 0x82, 0x41, 0, 0], Reject::Shape),
     ];
@@ -162,6 +184,9 @@ fn request_bodies_outside_their_form_are_refused() {
 #[test]
 fn answer_bodies_outside_their_form_are_refused() {
     let cases: &[(u8, &[u8], Reject)] = &[
+        //= spec/postern.md#answer type=test
+        //# An empty hints map, an unknown hint, a URL outside 1 to 512 bytes or a code outside
+        //# 1..65535 MUST be refused with `shape`.
         (1, &[0x01, 0xa0], Reject::Shape),
         (1, &[0x01, 0xa1, 0x05, 0x01], Reject::Shape),
         (
@@ -189,6 +214,8 @@ fn answer_bodies_outside_their_form_are_refused() {
     }
 }
 
+//= spec/postern.md#answer type=test
+//# A device MUST treat retry_ms above 3600000 as 3600000 and hold_s_max above 300 as 300.
 #[test]
 fn hints_beyond_the_limits_are_clamped() {
     let body = [
@@ -203,6 +230,8 @@ fn hints_beyond_the_limits_are_clamped() {
     assert_eq!(answer.hints.hold_s_max, Some(300));
 }
 
+//= spec/postern.md#frames type=test
+//# A receiver MUST refuse a type that does not travel in this direction with `frame-direction`.
 #[test]
 fn frame_sent_the_wrong_way_is_refused() {
     for frame_type in FrameType::ALL {
@@ -225,9 +254,13 @@ fn frame_sent_the_wrong_way_is_refused() {
 fn frame_of_a_wrong_size_or_type_is_refused() {
     assert_eq!(frame_type(&[]), Err(Reject::Shape));
     assert_eq!(
+        //= spec/postern.md#frames type=test
+        //# A frame MUST NOT be larger than 49152 bytes, else `oversize`.
         frame_type(&vec![0; FRAME_BYTES_MAX + 1]),
         Err(Reject::Oversize)
     );
+    //= spec/postern.md#frames type=test
+    //# A receiver MUST refuse an unknown type with `frame-unknown`.
     for number in [6, 15, 24, 128, 255] {
         assert_eq!(frame_type(&[number]), Err(Reject::FrameUnknown));
     }

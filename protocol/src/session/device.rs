@@ -90,6 +90,9 @@ impl Asking {
         };
         let mailbox = mailboxes
             .into_iter()
+            //= spec/postern.md#hello
+            //# A device MUST refuse a challenge whose mailbox thumbprint its bundle does not list
+            //# with `mailbox-mismatch`.
             .find(|key| key.thumbprint() == named)
             .ok_or(Reject::MailboxMismatch)?;
         let channel = device.channel.id();
@@ -152,6 +155,9 @@ impl Greeting {
             incarnation: self.incarnation,
         };
         let verified =
+            //= spec/postern.md#hello
+            //# A device MUST verify the welcome with the mailbox key that the bundle lists under
+            //# the challenge's thumbprint.
             ReceivedEnvelope::parse(welcome)?
                 .verify(expected, binding, [&self.mailbox], |_| false)?;
         let (id, bundle, age_s) = decode_all(verified.payload(), |reader| {
@@ -159,6 +165,9 @@ impl Greeting {
             let id = SessionId::from_bytes(reader.bytes_of()?);
             Ok((id, BundleNumber::new(reader.uint()?), reader.uint()?))
         })?;
+        //= spec/postern.md#hello
+        //# Both ends MUST verify the other's signature and recompute the transcript, else
+        //# `digest-mismatch`.
         if verified.header().digest != Some(self.transcript) {
             return Err(Reject::DigestMismatch);
         }
@@ -229,6 +238,9 @@ impl ClientSession {
         self.bundle
     }
 
+    //= spec/postern.md#sessions
+    //# A device MUST use each counter of a session once, ascending, and open a new session before
+    //# it runs out of them.
     /// Tells whether the session has ended by age or has no counter left.
     #[must_use]
     pub fn is_over(&self, now_ms: u64) -> bool {
@@ -270,6 +282,9 @@ impl ClientSession {
             return Err(Reject::SessionUnknown);
         }
         let body = frame.verify(&self.keys.down)?;
+        //= spec/postern.md#sessions
+        //# A device MUST refuse an answer whose counter is not the one of its request with
+        //# `answer-mismatch`.
         if body.counter() != counter {
             return Err(Reject::AnswerMismatch);
         }

@@ -66,6 +66,8 @@ impl SessionKeys {
     ) -> Result<Self, Reject> {
         let secret = StaticSecret::from(*seed);
         let shared = secret.diffie_hellman(&AgreementKey::from(*peer_ephemeral));
+        //= spec/postern.md#hello
+        //# Both ends MUST refuse an all-zero shared secret with `ephemeral-invalid`.
         if !shared.was_contributory() {
             return Err(Reject::EphemeralInvalid);
         }

@@ -98,6 +98,9 @@ impl<'a> ReceivedHello<'a> {
             channel: self.channel,
         }
         .digest();
+        //= spec/postern.md#hello
+        //# Both ends MUST verify the other's signature and recompute the transcript, else
+        //# `digest-mismatch`.
         if self.unverified_transcript() != Some(transcript) {
             return Err(Reject::DigestMismatch);
         }
@@ -179,14 +182,22 @@ impl MailboxHandshake<'_> {
         now_ms: u64,
     ) -> Result<Welcomed, Reject> {
         if candidates.is_empty() {
+            //= spec/postern.md#hello
+            //# A mailbox MUST refuse a channel that it does not serve with `not-admitted`.
             return Err(Reject::NotAdmitted);
         }
         let window = self
             .windows
+            //= spec/postern.md#hello
+            //# A mailbox MUST refuse with `challenge-unknown` a challenge that it did not issue
+            //# under an ephemeral key that it still has.
             .find(&hello.challenge, now_ms)
             .ok_or(Reject::ChallengeUnknown)?;
         let mailbox = self.signer.public_key().thumbprint();
         let agreed = hello.verify(mailbox, window.secret(), candidates, revoked)?;
+        //= spec/postern.md#sessions
+        //# A mailbox MUST end a session at the age that its welcome names, which is at most 86400
+        //# s.
         let age_max_s = self.age_max_s.min(SESSION_AGE_S_MAX);
         let admitted = candidates
             .get(agreed.candidate)
@@ -230,6 +241,8 @@ impl MailboxHandshake<'_> {
     }
 }
 
+//= spec/postern.md#channel
+//# A channel id MUST NOT be used as the identity of a channel: it only selects one.
 /// Finds the candidate whose key signed for its own channel and incarnation.
 fn find_signer(
     hello: &ReceivedHello<'_>,

@@ -22,6 +22,8 @@ impl NeedLimiter {
             Plane::Actual => &mut self.actual_ms,
         };
         let is_early = last_ms.is_some_and(|last| now_ms.saturating_sub(last) < NEED_INTERVAL_MS);
+        //= spec/postern.md#need
+        //# A mailbox MUST NOT serve more than one need of a plane in 5 s, else `need-limited`.
         if is_early {
             return Err(Reject::NeedLimited);
         }

@@ -26,6 +26,9 @@ impl ReplayWindow {
         }
     }
 
+    //= spec/postern.md#sessions
+    //# A mailbox MUST refuse with `session-replay` a counter that it has seen or that lies 64 or
+    //# more below the highest.
     /// Takes a counter of an authenticated frame.
     ///
     /// # Errors

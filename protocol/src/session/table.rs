@@ -97,6 +97,9 @@ impl<K: Ord + Clone> Sessions<K> {
         self.owners.get(owner).and_then(|places| places.confirmed)
     }
 
+    //= spec/postern.md#hello
+    //# A mailbox MUST answer the same hello again with the same session, as long as that session
+    //# lives.
     /// Finds the owner's session that came from the very same hello, so that one sent twice
     /// gets the same session. Nothing here is verified yet: the handshake checks the transcript.
     #[must_use]
@@ -119,6 +122,8 @@ impl<K: Ord + Clone> Sessions<K> {
     pub fn offer(&mut self, owner: K, offered: PendingSession, now_ms: u64) -> Result<(), Reject> {
         let session = offered.0;
         let id = session.id;
+        //= spec/postern.md#hello
+        //# A mailbox MUST choose a session id that no live session has.
         if let Some(held) = self.sessions.get(&id) {
             let is_same = held.owner == owner && held.session.transcript == session.transcript;
             return if is_same {
@@ -139,6 +144,9 @@ impl<K: Ord + Clone> Sessions<K> {
         self.arrivals = self.arrivals.wrapping_add(1);
         let phase = Phase::Pending {
             arrival: self.arrivals,
+            //= spec/postern.md#hello
+            //# A mailbox MUST forget a session whose first frame has not come 60 s after the
+            //# welcome.
             expires_ms: now_ms.saturating_add(PENDING_SESSION_MS_MAX),
         };
         self.pending.insert(self.arrivals, id);
@@ -159,7 +167,12 @@ impl<K: Ord + Clone> Sessions<K> {
     pub fn open<'a>(&mut self, bytes: &'a [u8], now_ms: u64) -> Result<Opened<'a, K>, Reject> {
         let frame = SessionFrame::split(bytes, Direction::Up)?;
         let id = frame.session();
+        //= spec/postern.md#sessions
+        //# A receiver MUST refuse a session id that it does not hold with `session-unknown`.
         let entry = self.sessions.get_mut(&id).ok_or(Reject::SessionUnknown)?;
+        //= spec/postern.md#sessions
+        //# A mailbox MUST end a session at the age that its welcome names, which is at most 86400
+        //# s.
         if entry.is_over(now_ms) {
             self.remove(id);
             return Err(Reject::SessionUnknown);
@@ -176,6 +189,9 @@ impl<K: Ord + Clone> Sessions<K> {
         })
     }
 
+    //= spec/postern.md#sessions
+    //# A mailbox MUST keep the older session of a channel until the first frame that verifies under
+    //# the new one.
     /// Makes a pending session its owner's confirmed one and returns the one that it displaced.
     fn confirm(&mut self, id: SessionId) -> Option<SessionId> {
         let entry = self.sessions.get_mut(&id)?;

@@ -126,6 +126,9 @@ fn hello_frame_has_the_stated_size() {
     assert_eq!(hello.len(), 199);
 }
 
+//= spec/postern.md#hello type=test
+//# A device MUST refuse a challenge whose mailbox thumbprint its bundle does not list with
+//# `mailbox-mismatch`.
 #[test]
 fn challenge_relayed_from_another_mailbox_is_refused() {
     let world = World::new();
@@ -135,6 +138,9 @@ fn challenge_relayed_from_another_mailbox_is_refused() {
     assert_eq!(relayed, Err(Reject::MailboxMismatch));
 }
 
+//= spec/postern.md#hello type=test
+//# Both ends MUST verify the other's signature and recompute the transcript, else
+//# `digest-mismatch`.
 #[test]
 fn challenge_renamed_by_a_relay_opens_nothing() {
     let world = World::new();
@@ -167,6 +173,8 @@ fn challenge_renamed_by_a_relay_opens_nothing() {
     );
 }
 
+//= spec/postern.md#hello type=test
+//# Both ends MUST refuse an all-zero shared secret with `ephemeral-invalid`.
 #[test]
 fn challenge_with_a_zero_ephemeral_is_refused() {
     let world = World::new();
@@ -197,6 +205,8 @@ fn handshake_given_another_frame_is_refused() {
     );
 }
 
+//= spec/postern.md#hello type=test
+//# A mailbox MUST refuse a channel that it does not serve with `not-admitted`.
 #[test]
 fn hello_of_a_stranger_is_refused() {
     let mut world = World::new();
@@ -224,6 +234,12 @@ fn hello_of_a_stranger_is_refused() {
     );
 }
 
+//= spec/postern.md#hello type=test
+//# A mailbox MUST take a new ephemeral key at least every 30 s and forget each 60 s after it took
+//# it.
+//= spec/postern.md#hello type=test
+//# A mailbox MUST refuse with `challenge-unknown` a challenge that it did not issue under an
+//# ephemeral key that it still has.
 #[test]
 fn hello_after_its_window_is_refused() {
     let mut world = World::new();
@@ -251,6 +267,9 @@ fn hello_with_any_flipped_byte_opens_nothing() {
     }
 }
 
+//= spec/postern.md#hello type=test
+//# Both ends MUST verify the other's signature and recompute the transcript, else
+//# `digest-mismatch`.
 #[test]
 fn welcome_of_another_handshake_is_refused() {
     let world = World::new();
@@ -261,6 +280,9 @@ fn welcome_of_another_handshake_is_refused() {
     assert_eq!(refused, Err(Reject::DigestMismatch));
 }
 
+//= spec/postern.md#sessions type=test
+//# A device MUST refuse an answer whose counter is not the one of its request with
+//# `answer-mismatch`.
 #[test]
 fn answer_from_a_cache_is_refused() {
     let mut world = World::new();
@@ -293,6 +315,9 @@ fn poll_replayed_is_refused() {
     }
 }
 
+//= spec/postern.md#sessions type=test
+//# A mailbox MUST keep the older session of a channel until the first frame that verifies under the
+//# new one.
 #[test]
 fn hello_alone_displaces_nothing() {
     let mut world = World::new();
@@ -315,6 +340,8 @@ fn hello_alone_displaces_nothing() {
     assert_eq!(refused, Err(Reject::SessionUnknown));
 }
 
+//= spec/postern.md#hello type=test
+//# A mailbox MUST answer the same hello again with the same session, as long as that session lives.
 #[test]
 fn hello_sent_twice_keeps_one_session() {
     let mut world = World::new();
@@ -382,9 +409,17 @@ fn table_full_of_confirmed_sessions_refuses_newcomers() {
         Err(Reject::Overloaded)
     );
     let taken = pending(1);
+    //= spec/postern.md#hello type=test
+    //# A mailbox MUST choose a session id that no live session has.
     assert_eq!(world.sessions.offer(2, taken, 0), Err(Reject::Overloaded));
 }
 
+//= spec/postern.md#sessions type=test
+//# A receiver MUST refuse a session id that it does not hold with `session-unknown`.
+//= spec/postern.md#sessions type=test
+//# A mailbox MUST end a session at the age that its welcome names, which is at most 86400 s.
+//= spec/postern.md#hello type=test
+//# A mailbox MUST forget a session whose first frame has not come 60 s after the welcome.
 #[test]
 fn session_past_its_time_is_unknown() {
     let mut world = World::new();
@@ -410,6 +445,9 @@ fn removed_owner_leaves_no_session() {
     assert!(world.sessions.is_empty() && world.sessions.remove_owner(&1).is_empty());
 }
 
+//= spec/postern.md#sessions type=test
+//# A device MUST use each counter of a session once, ascending, and open a new session before it
+//# runs out of them.
 #[test]
 fn counters_run_out_and_never_wrap() {
     let mut world = World::new();
@@ -421,6 +459,9 @@ fn counters_run_out_and_never_wrap() {
     assert_eq!(client.seal_request(&poll()), Err(Reject::CounterExhausted));
 }
 
+//= spec/postern.md#sessions type=test
+//# A mailbox MUST refuse with `session-replay` a counter that it has seen or that lies 64 or more
+//# below the highest.
 #[test]
 fn replay_window_takes_each_counter_once() {
     let cases: &[(&[u16], Result<(), Reject>)] = &[

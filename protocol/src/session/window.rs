@@ -61,6 +61,9 @@ impl EphemeralWindow {
 
     fn issued(&self, challenge: &Challenge, now_ms: u64) -> bool {
         let (nonce, proof) = challenge.as_bytes().split_at(8);
+        //= spec/postern.md#hello
+        //# A mailbox MUST take a new ephemeral key at least every 30 s and forget each 60 s after
+        //# it took it.
         now_ms.saturating_sub(self.opened_ms) <= EPHEMERAL_AGE_MS_MAX
             && self.challenge_key.verifies(nonce, proof)
     }

@@ -104,6 +104,11 @@ impl BundleContent {
             .chain(content.writers.values().map(|writership| &writership.key))
             .chain(content.mailboxes.iter().map(|mailbox| &mailbox.key));
         for key in listed {
+            //= spec/postern.md#bundle
+            //# A revoked key MUST NOT be listed as root, recovery, writer or mailbox key, else
+            //# `key-revoked`.
+            //= spec/postern.md#keys
+            //# A key id MUST NOT be used as the identity of a key in state, limits or caches.
             if content.revoked.contains(&key.thumbprint()) {
                 return Err(Reject::KeyRevoked);
             }
@@ -270,9 +275,13 @@ impl Trust {
             return Err(Reject::SignerRole);
         }
         let number = BundleNumber::new(header.seq.number());
+        //= spec/postern.md#bundle
+        //# A receiver MUST refuse a number that is not above the held one with `bundle-stale`.
         if number <= self.number() {
             return Err(Reject::BundleStale);
         }
+        //= spec/postern.md#bundle
+        //# A receiver MUST refuse a number above the held one plus one with `bundle-gap`.
         if Some(number) != self.number().next() {
             return Err(Reject::BundleGap);
         }
@@ -302,10 +311,20 @@ impl Trust {
             return Err(Reject::BundleRoot);
         }
         let content = BundleContent::decode(received.unverified_payload())?;
+        //= spec/postern.md#bundle
+        //# Bundle 1 MUST be signed by the key in its field 1, whose thumbprint is the pinned
+        //# genesis thumbprint, else `bundle-root`.
+        //= spec/postern.md#verification-order
+        //# The bytes of a bundle with number 1 and of an enrol-request name their own key; a
+        //# verifier MUST compare that key with the pinned thumbprint or the token's proof before it
+        //# trusts the payload.
         if content.root.thumbprint() != self.root {
             return Err(Reject::BundleRoot);
         }
         let message_id = self.verify_signature(received, &[&content.root])?;
+        //= spec/postern.md#bundle
+        //# The recovery key of bundle 1 MUST have the pinned recovery thumbprint, else
+        //# `bundle-root`.
         if content.recovery.thumbprint() != self.recovery {
             return Err(Reject::BundleRoot);
         }
@@ -317,13 +336,21 @@ impl Trust {
         held: &Bundle,
         received: &ReceivedEnvelope<'_>,
     ) -> Result<(BundleContent, MessageId), Reject> {
+        //= spec/postern.md#bundle
+        //# Bundle n + 1 MUST be signed by the root key or the recovery key of bundle n, else
+        //# `bundle-root`.
         let signers = [&held.content.root, &held.content.recovery];
         let message_id = self.verify_signature(received, &signers)?;
+        //= spec/postern.md#bundle
+        //# The digest of bundle n + 1 MUST be the message id of bundle n, else `bundle-chain`.
         if received.unverified_header().digest != Some(held.chain_digest()) {
             return Err(Reject::BundleChain);
         }
         let content = BundleContent::decode(received.unverified_payload())?;
         check_generations(&held.content, &content)?;
+        //= spec/postern.md#bundle
+        //# A revoked thumbprint of bundle n MUST be revoked in bundle n + 1, else
+        //# `bundle-revocation`.
         if !content.revoked.is_superset(&held.content.revoked) {
             return Err(Reject::BundleRevocation);
         }
@@ -360,6 +387,9 @@ fn check_generations(held: &BundleContent, offered: &BundleContent) -> Result<()
         } else {
             before.generation.next()
         };
+        //= spec/postern.md#bundle
+        //# The generation of a tenant's writer MUST stay when its key stays and go up by exactly
+        //# one when its key changes, else `bundle-generation`.
         if wanted != Some(writership.generation) {
             return Err(Reject::BundleGeneration);
         }
@@ -373,6 +403,8 @@ fn read_content(reader: &mut Reader<'_>) -> Result<BundleContent, Reject> {
     }
     let mut order = KeyOrder::new();
     expect_key(reader, &mut order, 1)?;
+    //= spec/postern.md#bundle
+    //# Every key of a bundle MUST pass the check of #keys, else `key-refused`.
     let root = PublicKey::decode(reader)?;
     expect_key(reader, &mut order, 2)?;
     let recovery = PublicKey::decode(reader)?;
@@ -415,6 +447,9 @@ fn read_writers(reader: &mut Reader<'_>) -> Result<BTreeMap<Tenant, Writership>,
         let tenant = Tenant::parse(reader.text_key(&mut order)?)?;
         reader.array_of(2)?;
         let generation = reader.uint()?;
+        //= spec/postern.md#bundle
+        //# A tenant that the held bundle does not name MUST have a generation of at least 1, else
+        //# `bundle-generation`.
         if generation == 0 {
             return Err(Reject::BundleGeneration);
         }
@@ -465,6 +500,8 @@ fn read_revoked(reader: &mut Reader<'_>) -> Result<BTreeSet<Thumbprint>, Reject>
     let mut revoked = BTreeSet::new();
     for _ in 0..count {
         let thumbprint = Thumbprint::from_bytes(reader.bytes_of()?);
+        //= spec/postern.md#bundle
+        //# Revoked thumbprints MUST ascend strictly, else `shape`.
         if revoked.last().is_some_and(|last| *last >= thumbprint) {
             return Err(Reject::Shape);
         }
@@ -473,6 +510,9 @@ fn read_revoked(reader: &mut Reader<'_>) -> Result<BTreeSet<Thumbprint>, Reject>
     Ok(revoked)
 }
 
+//= spec/postern.md#bundle
+//# A bundle MUST NOT have more than 256 entries in field 3, 4 or 5, more than 8 URLs of a mailbox
+//# or a URL of more than 512 bytes, else `oversize`.
 const fn bounded(count: usize) -> Result<usize, Reject> {
     if count > BUNDLE_LIST_MAX {
         Err(Reject::Oversize)

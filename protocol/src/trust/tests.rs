@@ -110,8 +110,14 @@ fn second_bundle_is_refused_by_its_first_broken_rule() {
         })
     };
     let cases = [
+        //= spec/postern.md#bundle type=test
+        //# Bundle n + 1 MUST be signed by the root key or the recovery key of bundle n, else
+        //# `bundle-root`.
         (content(), 3, Reject::BundleRoot),
         (content(), 9, Reject::BundleRoot),
+        //= spec/postern.md#bundle type=test
+        //# The generation of a tenant's writer MUST stay when its key stays and go up by exactly
+        //# one when its key changes, else `bundle-generation`.
         (acme(1, 8), 1, Reject::BundleGeneration),
         (acme(3, 8), 1, Reject::BundleGeneration),
         (acme(2, 3), 1, Reject::BundleGeneration),
@@ -122,6 +128,14 @@ fn second_bundle_is_refused_by_its_first_broken_rule() {
     assert_eq!(one.number(), BundleNumber::new(1));
 }
 
+//= spec/postern.md#bundle type=test
+//# Bundle 1 MUST be signed by the key in its field 1, whose thumbprint is the pinned genesis
+//# thumbprint, else `bundle-root`.
+//= spec/postern.md#bundle type=test
+//# The recovery key of bundle 1 MUST have the pinned recovery thumbprint, else `bundle-root`.
+//= spec/postern.md#verification-order type=test
+//# The bytes of a bundle with number 1 and of an enrol-request name their own key; a verifier MUST
+//# compare that key with the pinned thumbprint or the token's proof before it trusts the payload.
 #[test]
 fn bundle_of_another_domain_is_refused() {
     let foreign = changed(|content| content.root = key(9));
@@ -139,6 +153,12 @@ fn bundle_of_another_domain_is_refused() {
     assert_eq!(offer(&pinned(), &content(), 2), Err(Reject::BundleRoot));
 }
 
+//= spec/postern.md#bundle type=test
+//# A receiver MUST refuse a number that is not above the held one with `bundle-stale`.
+//= spec/postern.md#bundle type=test
+//# A receiver MUST refuse a number above the held one plus one with `bundle-gap`.
+//= spec/postern.md#bundle type=test
+//# The digest of bundle n + 1 MUST be the message id of bundle n, else `bundle-chain`.
 #[test]
 fn bundle_out_of_order_is_refused() {
     let one = first();
@@ -163,6 +183,10 @@ fn bundle_out_of_order_is_refused() {
     assert_eq!(two.offer(after_fork.as_bytes()), Err(Reject::BundleChain));
 }
 
+//= spec/postern.md#bundle type=test
+//# A revoked thumbprint of bundle n MUST be revoked in bundle n + 1, else `bundle-revocation`.
+//= spec/postern.md#bundle type=test
+//# A revoked key MUST NOT be listed as root, recovery, writer or mailbox key, else `key-revoked`.
 #[test]
 fn revocation_is_for_ever() {
     let one = first();
