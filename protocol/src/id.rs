@@ -63,6 +63,10 @@ byte_ids! {
     SessionId(4);
     /// What a mailbox asks a device to sign (spec: #hello).
     Challenge(16);
+    /// One running of a writer's process, drawn anew at each start.
+    StartId(8);
+    /// What a reader asks a writer to repeat under its signature.
+    Nonce(16);
 }
 
 impl Digest {

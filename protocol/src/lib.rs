@@ -26,6 +26,7 @@ pub mod device;
 pub mod enrol;
 pub mod envelope;
 pub mod frame;
+pub mod freshness;
 pub mod id;
 pub mod join_line;
 pub mod key;

@@ -68,3 +68,12 @@ pub const JOIN_LINE_CHARS_MAX: usize = 16_384;
 /// Highest epoch, a counter, that a reader's word can lift a writer to (spec: #epochs): half of the range,
 /// so that no reader can use it up and leave the writer without an epoch to open.
 pub const EPOCH_SHOWN_MAX: u64 = u64::MAX / 2;
+/// Milliseconds of silence after which the other end is shown as stale, where nobody says otherwise.
+/// Arbitrary: three heartbeats of an idle controller.
+pub const FRESHNESS_MS_DEFAULT: u64 = 900_000;
+/// Milliseconds between two asks for an echo at least, doubled while nobody answers.
+pub const FRESHNESS_ASK_MS_MIN: u64 = 5_000;
+/// Milliseconds between two asks for an echo at most, while nobody answers. Arbitrary.
+pub const FRESHNESS_ASK_MS_MAX: u64 = 60_000;
+/// Nonces remembered while nobody repeats them. Arbitrary: an answer may take a few asks.
+pub const FRESHNESS_NONCES_MAX: usize = 4;
