@@ -157,6 +157,7 @@ fn reports_of_a_scrapped_unit_replayed_after_a_reset() {
     world.control(Input::Received {
         channel: old.identity.channel.id(),
         envelope: report.as_bytes(),
+        is_live: true,
     });
     assert_eq!(world.controller.store, before);
 }
@@ -240,6 +241,7 @@ fn inspector_enrols_its_own_key_with_the_token_it_saw() {
         device: channel.device.clone(),
         token,
         secret: JoinSecret::from_bytes([2; 32]),
+        expires_unix_s: None,
     });
     let identity = Identity {
         channel: channel.clone(),

@@ -165,6 +165,7 @@ impl Driver {
                     device,
                     token,
                     secret,
+                    expires_unix_s: None,
                 };
                 self.feed(input, batch);
             }
@@ -217,7 +218,12 @@ impl Driver {
         reply: oneshot::Sender<Result<(), Reject>>,
         batch: &mut Batch,
     ) {
-        let result = self.feed_posted(Input::Received { channel, envelope }, batch);
+        let input = Input::Received {
+            channel,
+            envelope,
+            is_live: true,
+        };
+        let result = self.feed_posted(input, batch);
         batch.deferred.push(Deferred::Posted(reply, result));
     }
 
@@ -256,6 +262,7 @@ impl Driver {
                 channel,
                 incarnation,
                 key,
+                next: _,
             } => {
                 let id = channel.id();
                 let before = self.directory.admit(AdmittedDevice {
@@ -267,6 +274,8 @@ impl Driver {
                     self.mailbox.remove(id);
                 }
             }
+            Output::Evict { channel } => self.mailbox.remove(channel),
+            Output::Wanted { .. } | Output::ActualHeld { .. } | Output::PostBundle { .. } => {}
             Output::Post {
                 channel,
                 generation,
@@ -288,6 +297,7 @@ impl Driver {
                     .post_snapshot(channel, generation, &envelope, bodies)
             }
             Post::ReportAck { envelope } => self.mailbox.post_report_ack(channel, &envelope),
+            Post::Heartbeat { .. } | Post::Evidence { .. } | Post::EnrolAnswer { .. } => return,
         };
         if let Err(reject) = posted {
             tracing::warn!(channel = %channel, reason = reject.as_str(), "mailbox refused a post");
@@ -335,6 +345,18 @@ impl Driver {
                 tracing::info!(device = %channel, epoch, seq, rseq = ack.rseq.number(), "reported applied");
                 self.waiters.handle_report(&self.engine, channel);
             }
+            Event::Withdrawn { .. }
+            | Event::Intended { .. }
+            | Event::ActualAccepted { .. }
+            | Event::Behind { .. }
+            | Event::Recovered { .. }
+            | Event::Cloned { .. }
+            | Event::EvidenceKept { .. }
+            | Event::Left { .. }
+            | Event::KeyRotated { .. }
+            | Event::FreshnessChanged { .. }
+            | Event::BundleAccepted { .. }
+            | Event::Removed { .. } => {}
             Event::Rejected { channel, reject } => {
                 tracing::warn!(device = %channel, reason = reject.as_str(), "rejected");
             }

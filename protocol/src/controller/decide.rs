@@ -63,6 +63,7 @@ impl Controller {
                 channel: member.channel.clone(),
                 incarnation: enrolled.incarnation,
                 key: enrolled.key.clone(),
+                next: None,
             });
         }
     }

@@ -3,13 +3,14 @@
 //! What is not a variant here cannot enter or leave the engine. Refuses to hold behaviour.
 
 use crate::enrol::JoinSecret;
-use crate::id::{Channel, ChannelId, DeviceName, Digest, Incarnation, Tenant, TokenId};
+use crate::frame::{BodyChunk, Wanted};
+use crate::id::{Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, TokenId};
 use crate::key::PublicKey;
 use crate::message::Report;
 use crate::record::Write;
 use crate::reject::Reject;
-use crate::revision::{Epoch, Generation, Revision, Seq};
-use crate::state::Change;
+use crate::revision::{BundleNumber, Epoch, Generation, Head, Revision, Seq};
+use crate::state::{Change, Path};
 use alloc::vec::Vec;
 
 /// Ties an operator's request to its answer; chosen by the driver.
@@ -33,6 +34,15 @@ pub enum Input<'a> {
         token: TokenId,
         /// What the device will prove; never travels.
         secret: JoinSecret,
+        /// Seconds since 1970 after which an unused invitation counts no more; without a clock it stays open.
+        expires_unix_s: Option<u64>,
+    },
+    /// The operator takes an unused invitation back.
+    Withdraw {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The invitation.
+        token: TokenId,
     },
     /// The operator decides; all changes together are one decision.
     Decide {
@@ -45,12 +55,39 @@ pub enum Input<'a> {
         /// What changes, in any order.
         changes: Vec<Change>,
     },
+    /// The operator raises an intent by one: a decision whose value the engine chooses.
+    Intend {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
+        /// `intent/` and the verb.
+        path: Path,
+    },
     /// A mailbox hands over an envelope of a channel.
     Received {
         /// The channel that it came for.
         channel: ChannelId,
         /// The bytes.
         envelope: &'a [u8],
+        /// True when it came under the MAC of a session of this device, false from a file or a store.
+        is_live: bool,
+    },
+    /// A mailbox hands over section bodies that [`Output::Wanted`] asked for.
+    Put {
+        /// The channel that they came for.
+        channel: ChannelId,
+        /// The plane that their sender names.
+        plane: Plane,
+        /// The bytes; nobody signed them.
+        chunks: &'a [BodyChunk<'a>],
+    },
+    /// A mailbox answers an idle poll and holds no heartbeat of the last minutes.
+    HeartbeatWanted {
+        /// The channel.
+        channel: ChannelId,
     },
     /// A mailbox hands over an `enrol` frame.
     Enrol {
@@ -64,6 +101,44 @@ pub enum Input<'a> {
         /// The channel.
         channel: ChannelId,
     },
+    /// The next bundle, signed by a root. The keyring given with it must hold the writer keys that it names.
+    Bundle {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The bytes.
+        envelope: &'a [u8],
+    },
+    /// The operator removes a device with everything that is held of it.
+    Remove {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
+    },
+    /// The operator decides which history of a device counts, after [`Event::Behind`].
+    Resolve {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
+        /// Whose content is taken.
+        take: Take,
+    },
+    /// The moment of [`super::Controller::poll_timeout`] came.
+    Timeout,
+}
+
+/// Whose content counts where device and controller know different histories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Take {
+    /// What the device holds.
+    Device,
+    /// What the controller decided since.
+    Controller,
 }
 
 /// What the driver does for the controller, in order.
@@ -79,6 +154,32 @@ pub enum Output {
         incarnation: Incarnation,
         /// The device's key.
         key: PublicKey,
+        /// The key that takes its place with the first message that it signs; both may open sessions until then.
+        next: Option<PublicKey>,
+    },
+    /// The mailbox must not serve this device any more: close its sessions, forget what is kept for it.
+    Evict {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Ask the device for these bodies, in the answer to the post or put that is being handled.
+    Wanted {
+        /// The channel.
+        channel: ChannelId,
+        /// 1 to 16 bodies and where the next byte of each is missing.
+        wanted: Vec<Wanted>,
+    },
+    /// What is held of the actual plane, for mailboxes to compare polls with. `Revision::NONE` for nothing.
+    ActualHeld {
+        /// The channel.
+        channel: ChannelId,
+        /// The revision.
+        revision: Revision,
+    },
+    /// Hand to every mailbox: it belongs to no channel.
+    PostBundle {
+        /// The envelope.
+        envelope: Vec<u8>,
     },
     /// Hand to every mailbox of the device.
     Post {
@@ -120,6 +221,21 @@ pub enum Post {
         /// The envelope.
         envelope: Vec<u8>,
     },
+    /// Where both planes stand; the newest takes the place of any other.
+    Heartbeat {
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+    /// Why what the device wrote was refused.
+    Evidence {
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+    /// A device's next key is confirmed; belongs to no plane.
+    EnrolAnswer {
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
 }
 
 /// A report that is held.
@@ -145,6 +261,22 @@ pub enum Event {
     Invited {
         /// The request's ticket.
         ticket: Ticket,
+    },
+    /// An invitation is taken back.
+    Withdrawn {
+        /// The request's ticket.
+        ticket: Ticket,
+    },
+    /// The value of an intent; [`Event::Decided`] with the same ticket follows.
+    Intended {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The channel.
+        channel: ChannelId,
+        /// Which intent.
+        path: Path,
+        /// Its value now.
+        value: u64,
     },
     /// A decision is durable.
     Decided {
@@ -179,6 +311,86 @@ pub enum Event {
         ack: Ack,
         /// What it says.
         report: Report,
+    },
+    /// A revision of the actual plane is durable.
+    ActualAccepted {
+        /// The channel.
+        channel: ChannelId,
+        /// The revision.
+        revision: Revision,
+    },
+    /// A device holds a history that this store does not: it was restored, or another controller wrote.
+    Behind {
+        /// The channel.
+        channel: ChannelId,
+        /// What the device holds.
+        head: Head,
+        /// True when nothing is adopted before [`Input::Resolve`].
+        is_conflict: bool,
+    },
+    /// One history counts again; the range is what the device had and this store had not.
+    Recovered {
+        /// The request's ticket, or `None` when it needed no operator.
+        ticket: Option<Ticket>,
+        /// The channel.
+        channel: ChannelId,
+        /// The epoch of the range.
+        epoch: Epoch,
+        /// The first decision that this store did not hold.
+        first: Seq,
+        /// The last.
+        last: Seq,
+        /// Whose content was taken.
+        take: Take,
+    },
+    /// Two units run one life of a device, each in an epoch of its own.
+    Cloned {
+        /// The channel.
+        channel: ChannelId,
+        /// The report held.
+        held: Ack,
+        /// The report that contradicts it.
+        shown: Ack,
+    },
+    /// A device proves that this writer contradicted itself, or lost what it wrote.
+    EvidenceKept {
+        /// The channel.
+        channel: ChannelId,
+        /// `writer-behind` or `equivocation`.
+        code: Reject,
+        /// True when this controller's own key signed what is shown: for `equivocation` an alarm.
+        is_proven: bool,
+    },
+    /// A device left; a new invitation enrols the name again.
+    Left {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// A device signs with its next key; the former counts no more.
+    KeyRotated {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Whether what a device says is fresh.
+    FreshnessChanged {
+        /// The channel.
+        channel: ChannelId,
+        /// True when it is not proven to be.
+        is_stale: bool,
+    },
+    /// A bundle is durable and counts.
+    BundleAccepted {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// Its number.
+        number: BundleNumber,
+    },
+    /// A device is removed.
+    Removed {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The channel.
+        channel: ChannelId,
     },
     /// Something that a peer sent was refused.
     Rejected {

@@ -18,7 +18,7 @@ mod reports;
 #[cfg(test)]
 mod tests;
 
-pub use io::{Ack, Event, Input, Output, Post, Ticket};
+pub use io::{Ack, Event, Input, Output, Post, Take, Ticket};
 pub use member::{Member, ReportHeld};
 
 use crate::context::{Keyring, Now, Random};
@@ -72,27 +72,60 @@ impl Controller {
     pub fn handle_input(&mut self, context: &mut Context<'_>, input: Input<'_>) {
         match input {
             Input::Start => self.start(context),
+            Input::Received {
+                channel,
+                envelope,
+                is_live: _,
+            } => self.receive(context, channel, envelope),
+            Input::Enrol { ticket, frame } => self.enrol(context, ticket, frame),
+            Input::SnapshotWanted { channel } => self.post_snapshot(context, channel),
+            Input::Bundle { ticket, .. } => self.refuse(ticket, Reject::BundleStale),
+            Input::Put { .. } | Input::HeartbeatWanted { .. } | Input::Timeout => {}
+            input @ (Input::Invite { .. }
+            | Input::Withdraw { .. }
+            | Input::Decide { .. }
+            | Input::Intend { .. }
+            | Input::Remove { .. }
+            | Input::Resolve { .. }) => self.handle_operator(context, input),
+        }
+    }
+
+    /// Takes what an operator asks for.
+    fn handle_operator(&mut self, context: &mut Context<'_>, input: Input<'_>) {
+        match input {
             Input::Invite {
                 ticket,
                 tenant,
                 device,
                 token,
                 secret,
-            } => {
-                self.invite(ticket, tenant, device, token, secret);
-            }
+                expires_unix_s: _,
+            } => self.invite(ticket, tenant, device, token, secret),
             Input::Decide {
                 ticket,
                 tenant,
                 device,
                 changes,
-            } => {
-                self.decide(context, ticket, &tenant, &device, &changes);
-            }
-            Input::Received { channel, envelope } => self.receive(context, channel, envelope),
-            Input::Enrol { ticket, frame } => self.enrol(context, ticket, frame),
-            Input::SnapshotWanted { channel } => self.post_snapshot(context, channel),
+            } => self.decide(context, ticket, &tenant, &device, &changes),
+            Input::Withdraw { ticket, .. }
+            | Input::Intend { ticket, .. }
+            | Input::Remove { ticket, .. }
+            | Input::Resolve { ticket, .. } => self.refuse(ticket, Reject::NotAdmitted),
+            Input::Start
+            | Input::Received { .. }
+            | Input::Put { .. }
+            | Input::Enrol { .. }
+            | Input::SnapshotWanted { .. }
+            | Input::HeartbeatWanted { .. }
+            | Input::Bundle { .. }
+            | Input::Timeout => {}
         }
+    }
+
+    /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<u64> {
+        None
     }
 
     /// Takes the next output, in order. `None` when the input is fully drained.

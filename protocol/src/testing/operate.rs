@@ -28,6 +28,7 @@ impl World {
                     channel,
                     incarnation,
                     key,
+                    next: _,
                 } => self.mailbox.admit(channel, incarnation, key),
                 controller::Output::Post {
                     channel,
@@ -41,6 +42,10 @@ impl World {
                 controller::Output::Answer { ticket, frame } => {
                     self.answers.insert(ticket, frame);
                 }
+                controller::Output::Evict { .. }
+                | controller::Output::Wanted { .. }
+                | controller::Output::ActualHeld { .. } => {}
+                controller::Output::PostBundle { envelope } => self.mailbox.bundles.push(envelope),
                 controller::Output::Event(event) => self.controller.events.push(event),
             }
         }
@@ -71,6 +76,7 @@ impl World {
             device: identity.channel.device.clone(),
             token,
             secret: secret.clone(),
+            expires_unix_s: None,
         });
         let trust = self.join(&identity, &key, token, &secret);
         let Ok(trust) = trust else {

@@ -83,6 +83,7 @@ impl Slots {
                 }
                 false
             }
+            Post::Heartbeat { .. } | Post::Evidence { .. } | Post::EnrolAnswer { .. } => false,
             Post::ReportAck { envelope } => {
                 if let Ok(received) = ReceivedEnvelope::parse(&envelope) {
                     let header = *received.unverified_header();

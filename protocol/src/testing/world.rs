@@ -355,7 +355,11 @@ impl World {
 
     fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) {
         for envelope in envelopes {
-            self.control(controller::Input::Received { channel, envelope });
+            self.control(controller::Input::Received {
+                channel,
+                envelope,
+                is_live: true,
+            });
         }
     }
 

@@ -26,6 +26,7 @@ fn invite(world: &mut World, token: TokenId) -> Ticket {
         device: channel.device,
         token,
         secret: JoinSecret::from_bytes(SECRET),
+        expires_unix_s: None,
     });
     ticket
 }
@@ -39,16 +40,13 @@ fn join(world: &mut World, key: &str, incarnation: u8) -> Result<(), Reject> {
 
 /// The reject of the newest refusal.
 fn refused(world: &World) -> Option<Reject> {
-    let reject = |event: &Event| match event {
-        Event::Refused { reject, .. } => Some(*reject),
-        Event::Started { .. }
-        | Event::Invited { .. }
-        | Event::Decided { .. }
-        | Event::Enrolled { .. }
-        | Event::Reported { .. }
-        | Event::Rejected { .. } => None,
-    };
-    world.controller.events.iter().rev().find_map(reject)
+    let mut events = world.controller.events.iter().rev();
+    events.find_map(|event| {
+        let Event::Refused { reject, .. } = event else {
+            return None;
+        };
+        Some(*reject)
+    })
 }
 
 #[test]
@@ -122,6 +120,7 @@ fn tenant_without_a_writer_is_not_invited() {
         device: channel.device,
         token: TOKEN,
         secret: JoinSecret::from_bytes(SECRET),
+        expires_unix_s: None,
     });
     assert_eq!(refused(&world), Some(Reject::KeyUnknown));
 }
@@ -190,6 +189,7 @@ fn reset_device_starts_again_and_its_old_life_is_closed() {
     world.control(Input::Received {
         channel: old.identity.channel.id(),
         envelope: scrapped.as_bytes(),
+        is_live: true,
     });
     let last = world.controller.events.last();
     let is_refused = matches!(

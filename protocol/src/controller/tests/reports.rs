@@ -34,7 +34,11 @@ fn report(world: &World, epoch: u64, rseq: u64, report: &Report, key: &str) -> V
 
 fn receive(world: &mut World, envelope: &[u8]) -> Option<Reject> {
     let channel = world.devices[0].identity.channel.id();
-    world.control(Input::Received { channel, envelope });
+    world.control(Input::Received {
+        channel,
+        envelope,
+        is_live: true,
+    });
     match world.controller.events.last() {
         Some(Event::Rejected { reject, .. }) => Some(*reject),
         _ => None,
@@ -137,6 +141,7 @@ fn unsigned_foreign_and_tampered_reports_are_refused() {
     world.control(Input::Received {
         channel,
         envelope: &stranger,
+        is_live: true,
     });
     assert_eq!(world.controller.store.commits(), commits);
 }
