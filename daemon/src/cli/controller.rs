@@ -2,7 +2,7 @@
 //!
 //! Arguments in, calls of the modules that do the work, exit codes out. Refuses to read keys itself.
 
-use super::{LogArgs, OperatorArgs, block_on, output, parse_device, parse_tenant};
+use super::{LogArgs, OperatorArgs, block_on, output, parse_device, parse_tenant, rotation};
 use crate::config::ControllerConfig;
 use crate::controller::init::{self, Created, InitOptions, OwnCertificate};
 use crate::exit::CommandError;
@@ -38,6 +38,35 @@ pub(super) enum ControllerCommand {
             Example: postern controller invite hall-1 --dir controller > hall-1.join"
     )]
     Invite(InviteArgs),
+    /// Show the keys that count now
+    #[command(
+        long_about = "Shows the keys that the newest bundle names, and which of their files lie in this folder.\n\n\
+            Example: postern controller keys --dir controller"
+    )]
+    Keys(rotation::KeysArgs),
+    /// Make a key new, for every device, by a bundle that the root key signs
+    #[command(
+        long_about = "Makes a new key and the bundle that names it. Devices take the bundle with their next poll; none is\n\
+            cut off: they verify the bundle with the root key that they trust already. The root key is\n\
+            needed once, from this folder or from where --root-key says; take it offline again.\n\n\
+            Example: postern controller rotate writer --root-key /media/safe/root.key"
+    )]
+    Rotate(rotation::RotateArgs),
+    /// Let keys never count again
+    #[command(
+        long_about = "Signs a bundle that revokes keys: a device's that was stolen, or a former writer or mailbox key.\n\
+            A key in use is rotated first. A revocation cannot be taken back.\n\n\
+            Example: postern controller revoke 3f0c…e1 --root-key /media/safe/root.key"
+    )]
+    Revoke(rotation::RevokeArgs),
+    /// Take over from another controller: new writer and mailbox keys
+    #[command(
+        long_about = "Makes new writer keys for every tenant and a new mailbox key, in one bundle. After a restore on\n\
+            another machine this fences the former controller off: whatever it still signs is refused by\n\
+            every device that has the bundle.\n\n\
+            Example: postern controller promote --dir controller --root-key /media/safe/root.key"
+    )]
+    Promote(rotation::PromoteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +118,10 @@ impl ControllerCommand {
             Self::Init(args) => args.json,
             Self::Run(_) => false,
             Self::Invite(args) => args.operator.json,
+            Self::Keys(args) => args.is_json(),
+            Self::Rotate(args) => args.is_json(),
+            Self::Revoke(args) => args.is_json(),
+            Self::Promote(args) => args.is_json(),
         }
     }
 }
@@ -102,6 +135,10 @@ pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
             block_on(crate::controller::run::run(config))
         }
         ControllerCommand::Invite(args) => invite(args),
+        ControllerCommand::Keys(args) => args.run(),
+        ControllerCommand::Rotate(args) => args.run(),
+        ControllerCommand::Revoke(args) => args.run(),
+        ControllerCommand::Promote(args) => args.run(),
     }
 }
 

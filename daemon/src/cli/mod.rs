@@ -9,6 +9,7 @@ mod controller;
 mod desired;
 mod device;
 mod output;
+mod rotation;
 mod status;
 #[cfg(test)]
 mod tests;

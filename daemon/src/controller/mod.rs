@@ -1,12 +1,18 @@
 //! The controller: made by [`init`], driven by [`run`].
 //!
-//! Root keys are used once, by `init`; a running controller holds writer and mailbox keys only.
+//! Root keys are used by `init` and [`rotate`] only; a running controller holds writer and mailbox keys.
 
+pub mod bundles;
 mod certificate;
 pub mod driver;
 mod host;
 pub mod init;
+pub mod keyring;
 mod replies;
+pub mod rotate;
 pub mod run;
 pub mod waiting;
 pub mod work;
+
+#[cfg(test)]
+mod tests;

@@ -3,17 +3,17 @@
 //! Everything that an operator could have got wrong is checked before the first port is opened.
 //! The root keys are not needed and not looked for.
 
+use super::bundles;
 use super::driver::Driver;
 use super::host::{ControllerHost, Directory};
+use super::keyring::{Writers, read_mailboxes};
 use super::work::Work;
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
 use crate::operator::{self, Desk};
-use crate::{keys, records};
-use postern_protocol::context::Keyring;
+use crate::records;
 use postern_protocol::controller::Controller;
-use postern_protocol::id::{Tenant, Thumbprint};
-use postern_protocol::key::{MemorySigner, Signer};
+use postern_protocol::id::Thumbprint;
 use postern_protocol::trust::Trust;
 use postern_relay::exchange::ExchangeLimits;
 use postern_relay::mailbox::MailboxLimits;
@@ -21,7 +21,6 @@ use postern_relay::server::{Mailbox, Server, ServerConfig, ServerLimits};
 use postern_relay::store::{DiskStore, Profile, Store};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -33,22 +32,13 @@ const OPERATOR_REQUESTS_MAX: usize = 64;
 /// Milliseconds that exchanges under way get when the controller stops.
 const DRAIN_MS: u64 = 1_000;
 
-/// The writer keys of this controller, by tenant.
-struct Writers(BTreeMap<Tenant, MemorySigner>);
-
-impl Keyring for Writers {
-    fn writer(&self, tenant: &Tenant) -> Option<&dyn Signer> {
-        self.0.get(tenant).map(|signer| -> &dyn Signer { signer })
-    }
-}
-
 /// Runs the controller until it is told to stop.
 ///
 /// # Errors
 /// A store, key or configuration that is refused, an address that is taken, a store that fails.
 pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
-    let (trust, bundles) = read_bundles(&config)?;
-    let writers = read_writers(&config, &trust)?;
+    let (trust, bundles) = bundles::read(&config)?;
+    let writers = Writers::read(&config, &trust)?;
     let mailbox = make_mailbox(&config, &trust, &bundles)?;
     let store = open_store(&config.store)?;
     let loaded = records::load(store.as_ref())?;
@@ -160,87 +150,14 @@ fn open_store(path: &Path) -> Result<Arc<dyn Store>, CommandError> {
     Ok(Arc::new(DiskStore::open(path, Profile::Server)?))
 }
 
-fn read_bundles(config: &ControllerConfig) -> Result<(Trust, Vec<Vec<u8>>), CommandError> {
-    let mut bundles = Vec::new();
-    loop {
-        let file = config.bundles.join(format!("{}.cbor", bundles.len() + 1));
-        match std::fs::read(&file) {
-            Ok(bytes) => bundles.push(bytes),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !bundles.is_empty() => {
-                break;
-            }
-            Err(error) => {
-                return Err(CommandError::configuration(
-                    "bundle-unreadable",
-                    format!("{} cannot be read: {error}", file.display()),
-                    "restore the bundles folder from a backup; it is public, any copy will do",
-                ));
-            }
-        }
-    }
-    let chain = bundles.iter().map(Vec::as_slice);
-    let trust = Trust::from_chain(config.root, config.recovery, chain).map_err(|reject| {
-        CommandError::configuration(
-            reject.as_str(),
-            format!(
-                "the bundles in {} do not verify: {}",
-                config.bundles.display(),
-                reject.sentence()
-            ),
-            "restore the bundles folder, or correct root and recovery in controller.toml",
-        )
-    })?;
-    Ok((trust, bundles))
-}
-
-fn read_writers(config: &ControllerConfig, trust: &Trust) -> Result<Writers, CommandError> {
-    let mut writers = BTreeMap::new();
-    for (tenant, file) in &config.writers {
-        let signer = keys::read(file, keys::KeyRole::Writer)?;
-        let named = trust.writer(tenant).map(|(_, key)| key.thumbprint());
-        check_named(
-            file,
-            tenant.as_str(),
-            named,
-            signer.public_key().thumbprint(),
-        )?;
-        writers.insert(tenant.clone(), signer);
-    }
-    Ok(Writers(writers))
-}
-
-fn check_named(
-    file: &Path,
-    who: &str,
-    named: Option<Thumbprint>,
-    held: Thumbprint,
-) -> Result<(), CommandError> {
-    if named == Some(held) {
-        return Ok(());
-    }
-    Err(CommandError::configuration(
-        "key-not-in-bundle",
-        format!(
-            "{} holds a key that the newest bundle does not name for {who}",
-            file.display()
-        ),
-        "put back the key file that belongs to this bundle, or add the bundle that names this key",
-    ))
-}
-
 fn make_mailbox(
     config: &ControllerConfig,
     trust: &Trust,
     bundles: &[Vec<u8>],
 ) -> Result<Mailbox, CommandError> {
-    let signer = keys::read(&config.mailbox_key, keys::KeyRole::Mailbox)?;
-    let held = signer.public_key().thumbprint();
-    let named = trust
-        .mailboxes()
-        .iter()
-        .map(|mailbox| mailbox.key.thumbprint())
-        .find(|named| *named == held);
-    check_named(&config.mailbox_key, "a mailbox", named, held)?;
+    let Some(signer) = read_mailboxes(config, trust)?.into_iter().next() else {
+        unreachable!("the key that the newest bundle names is read or named as missing");
+    };
     let limits = ExchangeLimits {
         mailbox: MailboxLimits {
             bytes_max: config.limits.mailbox_bytes_max,

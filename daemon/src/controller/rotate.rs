@@ -1,0 +1,317 @@
+//! The next bundle: new writer, mailbox, root or recovery keys, and keys that never count again.
+//!
+//! ```text
+//!  rotate --> new key files (0600, durable) --> bundles/N+1.cbor (renamed into place)
+//!             --> a running controller is told; a stopped one finds the bundle at its next start
+//! ```
+//!
+//! The files come in this order so that a crash leaves at worst keys that nobody names yet. The
+//! root key is read here and nowhere else, may lie on another medium, and is needed for nothing
+//! else. Refuses to continue a chain that does not verify, and to sign with a key that the held
+//! bundle does not name as root or recovery.
+
+use crate::config::ControllerConfig;
+use crate::exit::CommandError;
+use crate::keys::{self, KeyRole};
+use postern_protocol::Reject;
+use postern_protocol::context::Random;
+use postern_protocol::id::{Tenant, Thumbprint};
+use postern_protocol::key::{MemorySigner, Signer as _};
+use postern_protocol::revision::{BundleNumber, Generation};
+use postern_protocol::trust::{Bundle, BundleContent, Mailbox, Trust, Writership};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the next bundle changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotation {
+    /// New writer keys for these tenants; whoever holds the old ones is fenced off.
+    Writers(Vec<Tenant>),
+    /// A new mailbox key in place of the one that is listed.
+    Mailbox,
+    /// New writer keys for every tenant and a new mailbox key: this controller takes over.
+    Promote,
+    /// A new root key.
+    Root,
+    /// A new recovery key.
+    Recovery,
+    /// These keys never count again.
+    Revoke(BTreeSet<Thumbprint>),
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// Number of the new bundle.
+    pub number: BundleNumber,
+    /// The bundle's file.
+    pub bundle: PathBuf,
+    /// Key files that were made, and what each key may sign.
+    pub keys: Vec<(KeyRole, PathBuf, Thumbprint)>,
+}
+
+/// Makes the next bundle of a controller's folder. `signer` is the file of the root or recovery
+/// key; absent: the root key is looked for in the folder.
+///
+/// # Errors
+/// A root key that is missing or not of the held bundle, a tenant or key that the change would
+/// lose, a file that stands in the way, a file system that refuses.
+pub fn rotate(
+    config: &ControllerConfig,
+    trust: &Trust,
+    rotation: &Rotation,
+    signer: Option<&Path>,
+    random: &mut dyn Random,
+) -> Result<Rotated, CommandError> {
+    let Some(held) = trust.held() else {
+        return Err(CommandError::configuration(
+            "bundle-missing",
+            format!("{} holds no bundle", config.bundles.display()),
+            "restore the bundles folder from a backup; it is public, any copy will do",
+        ));
+    };
+    let Some(number) = held.number().next() else {
+        return Err(refused(config, Reject::BundleGap));
+    };
+    let signer = find_signer(&config.dir, held, signer)?;
+    let mut content = held.content().clone();
+    let keys = change(&config.dir, number, &mut content, rotation, random)?;
+    let sealed = content
+        .seal(Some(held), trust.root(), &signer)
+        .map_err(|reject| refused(config, reject))?;
+    // What every device will check, before the first of them can see it.
+    trust
+        .offer(sealed.as_bytes())
+        .map_err(|reject| refused(config, reject))?;
+    let bundle = config.bundles.join(format!("{}.cbor", number.number()));
+    write_whole(&bundle, sealed.as_bytes())?;
+    Ok(Rotated {
+        number,
+        bundle,
+        keys,
+    })
+}
+
+/// Makes the keys that the rotation needs and puts them into the next content.
+fn change(
+    dir: &Path,
+    number: BundleNumber,
+    content: &mut BundleContent,
+    rotation: &Rotation,
+    random: &mut dyn Random,
+) -> Result<Vec<(KeyRole, PathBuf, Thumbprint)>, CommandError> {
+    let mut made = Vec::new();
+    let mut make = |role: KeyRole, stem: &str| -> Result<MemorySigner, CommandError> {
+        let file = dir.join(format!("{stem}-{}.key", number.number()));
+        let signer = keys::create(&file, role, random)?;
+        made.push((role, file, signer.public_key().thumbprint()));
+        Ok(signer)
+    };
+    match rotation {
+        Rotation::Writers(tenants) => change_writers(content, tenants, &mut make)?,
+        Rotation::Mailbox => change_mailbox(content, &mut make)?,
+        Rotation::Promote => {
+            let tenants: Vec<Tenant> = content.writers.keys().cloned().collect();
+            change_writers(content, &tenants, &mut make)?;
+            change_mailbox(content, &mut make)?;
+        }
+        Rotation::Root => {
+            content.root = make(KeyRole::Root, "root")?.public_key().clone();
+        }
+        Rotation::Recovery => {
+            content.recovery = make(KeyRole::Recovery, "recovery")?.public_key().clone();
+        }
+        Rotation::Revoke(thumbprints) => revoke(content, thumbprints)?,
+    }
+    Ok(made)
+}
+
+fn change_writers(
+    content: &mut BundleContent,
+    tenants: &[Tenant],
+    make: &mut dyn FnMut(KeyRole, &str) -> Result<MemorySigner, CommandError>,
+) -> Result<(), CommandError> {
+    for tenant in tenants {
+        let Some(held) = content.writers.get(tenant) else {
+            return Err(CommandError::configuration(
+                "tenant-unknown",
+                format!("the newest bundle names no tenant {tenant}"),
+                "name one of the tenants that `postern controller keys` shows",
+            ));
+        };
+        let Some(generation) = held.generation.number().checked_add(1) else {
+            return Err(CommandError::failure(
+                Reject::BundleGeneration.as_str(),
+                format!("the writer key of {tenant} cannot change any more"),
+                "make a new trust domain",
+            ));
+        };
+        let key = make(KeyRole::Writer, &format!("writer-{tenant}"))?;
+        let next = Writership {
+            generation: Generation::new(generation),
+            key: key.public_key().clone(),
+        };
+        content.writers.insert(tenant.clone(), next);
+    }
+    Ok(())
+}
+
+/// Replaces the key and keeps the URLs: devices that hold the old bundle are still served by the
+/// old key, which the controller keeps for them.
+fn change_mailbox(
+    content: &mut BundleContent,
+    make: &mut dyn FnMut(KeyRole, &str) -> Result<MemorySigner, CommandError>,
+) -> Result<(), CommandError> {
+    let urls = content
+        .mailboxes
+        .first()
+        .map(|mailbox| mailbox.urls.clone())
+        .unwrap_or_default();
+    let key = make(KeyRole::Mailbox, "mailbox")?;
+    content.mailboxes = vec![Mailbox {
+        key: key.public_key().clone(),
+        urls,
+    }];
+    Ok(())
+}
+
+fn revoke(
+    content: &mut BundleContent,
+    thumbprints: &BTreeSet<Thumbprint>,
+) -> Result<(), CommandError> {
+    let listed = [("root", &content.root), ("recovery", &content.recovery)]
+        .into_iter()
+        .chain(
+            content
+                .writers
+                .values()
+                .map(|writer| ("writer", &writer.key)),
+        )
+        .chain(
+            content
+                .mailboxes
+                .iter()
+                .map(|mailbox| ("mailbox", &mailbox.key)),
+        );
+    for (role, key) in listed {
+        if thumbprints.contains(&key.thumbprint()) {
+            return Err(CommandError::configuration(
+                "key-in-use",
+                format!(
+                    "{} is the {role} key of the newest bundle",
+                    key.thumbprint()
+                ),
+                format!(
+                    "rotate it first: postern controller rotate {role}; then revoke the old key"
+                ),
+            ));
+        }
+    }
+    content.revoked.extend(thumbprints.iter().copied());
+    Ok(())
+}
+
+/// Finds the key that may sign the next bundle.
+fn find_signer(
+    dir: &Path,
+    held: &Bundle,
+    named: Option<&Path>,
+) -> Result<MemorySigner, CommandError> {
+    let content = held.content();
+    let allowed = [content.root.thumbprint(), content.recovery.thumbprint()];
+    if let Some(file) = named {
+        let signer = match keys::read(file, KeyRole::Root) {
+            Err(keys::KeyFileError::Role { .. }) => keys::read(file, KeyRole::Recovery)?,
+            read => read?,
+        };
+        if allowed.contains(&signer.public_key().thumbprint()) {
+            return Ok(signer);
+        }
+        return Err(CommandError::configuration(
+            Reject::BundleRoot.as_str(),
+            format!(
+                "{}: bundle {} names another root and another recovery key",
+                file.display(),
+                held.number().number()
+            ),
+            format!(
+                "name the file of the root key {}",
+                content.root.thumbprint()
+            ),
+        ));
+    }
+    for file in key_files(dir, "root")? {
+        let signer = keys::read(&file, KeyRole::Root)?;
+        if signer.public_key().thumbprint() == content.root.thumbprint() {
+            return Ok(signer);
+        }
+    }
+    Err(CommandError::configuration(
+        "root-key-missing",
+        format!(
+            "{} holds no root key {}",
+            dir.display(),
+            content.root.thumbprint()
+        ),
+        "bring it from where it is kept offline and name its file with --root-key, or --root-key RECOVERY-KEY when it is lost",
+    ))
+}
+
+/// Lists the key files of a role in a folder: `<stem>.key` and `<stem>-….key`, in order of name.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn key_files(dir: &Path, stem: &str) -> Result<Vec<PathBuf>, CommandError> {
+    let unreadable = |error: io::Error| {
+        CommandError::failure(
+            "folder-unreadable",
+            format!("{}: {error}", dir.display()),
+            "name the controller's folder with --dir",
+        )
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+        let rest = name.and_then(|name| name.strip_suffix(".key")?.strip_prefix(stem));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Writes a file under another name and renames it: it is there whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let next = path.with_extension("cbor.next");
+    let written = match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => keys::write_private(&next, bytes),
+    };
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    written
+        .and_then(|()| fs::rename(&next, path))
+        .and_then(|()| fs::File::open(folder)?.sync_all())
+        .map_err(|error| {
+            CommandError::failure(
+                "file-unwritable",
+                format!("{}: {error}", path.display()),
+                "make room or choose a folder that you may write to, then run the command again",
+            )
+        })
+}
+
+fn refused(config: &ControllerConfig, reject: Reject) -> CommandError {
+    CommandError::failure(
+        reject.as_str(),
+        format!(
+            "the next bundle of {} cannot be made: {}",
+            config.bundles.display(),
+            reject.sentence()
+        ),
+        "check the folder with `postern controller keys`; nothing that devices can see was changed",
+    )
+}

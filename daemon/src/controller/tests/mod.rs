@@ -1,0 +1,3 @@
+//! What the controller's files and keys do, without a running controller.
+
+mod rotation;
