@@ -72,6 +72,8 @@ fn refuses(lone: &mut Lone, envelope: &[u8], reject: Reject) {
     assert!(lone.request(FrameType::Fetch).is_none());
 }
 
+//= spec/postern.md#incarnation type=test
+//# A device MUST NOT accept an envelope of an earlier incarnation of itself.
 #[test]
 fn snapshot_of_an_earlier_incarnation_replayed_after_a_reset() {
     let mut lone = Lone::new();
@@ -101,6 +103,8 @@ fn snapshot_of_another_device_or_trust_domain_replayed() {
     }
 }
 
+//= spec/postern.md#planes type=test
+//# Two writers MUST NOT write one plane.
 #[test]
 fn desired_state_signed_by_device_mailbox_root_or_stranger() {
     for key in ["press-7", "mailbox", "root", "recovery", "stranger"] {
@@ -131,6 +135,8 @@ fn kind_changed_under_the_signature() {
     assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
 }
 
+//= spec/postern.md#incarnation type=test
+//# A controller MUST NOT accept an envelope of a device's earlier incarnation.
 #[test]
 fn reports_of_a_scrapped_unit_replayed_after_a_reset() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -179,6 +185,8 @@ fn thief_of_a_writer_key_rotates_first() {
     assert_eq!(number.number(), 1);
 }
 
+//= spec/postern.md#bundle type=test
+//# A device MUST check envelopes against the highest bundle it holds.
 #[test]
 fn relay_withholds_a_revocation() {
     let mut lone = holding_five();
@@ -395,6 +403,8 @@ fn hello_replayed_displaces_no_session() {
     assert!(world.is_converged());
 }
 
+//= spec/postern.md#need type=test
+//# A mailbox MUST honour a need only inside a session.
 #[test]
 fn ten_unsigned_bytes_ask_for_a_snapshot() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -473,6 +483,12 @@ fn frame_of_an_unknown_type_or_above_its_limit_answered() {
     }
 }
 
+//= spec/postern.md#http-binding type=test
+//# A client MUST take a frame only from an answer with status 200, whatever its content type.
+//= spec/postern.md#answer type=test
+//# A device MUST NOT take an HTTP status, an empty answer or a missing item as news about state.
+//= spec/postern.md#answer type=test
+//# An exchange answered with something that is no frame MUST be counted as `not-postern`.
 #[test]
 fn proxy_answers_with_a_login_page_an_empty_200_or_a_forged_304() {
     let refused = PlainFrame::Refused {

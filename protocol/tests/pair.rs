@@ -186,6 +186,8 @@ fn failed_application_is_reported_and_tried_again() {
     assert!(world.is_converged());
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST persist the accepted head together with the state, before it acknowledges.
 /// Kills a device at its nth commit, before and after it, while changes keep coming.
 #[test]
 fn device_killed_at_any_commit_loses_and_repeats_nothing() {

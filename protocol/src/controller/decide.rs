@@ -23,6 +23,9 @@ impl Controller {
     /// Opens an epoch above everything stored and offers every enrolled member a snapshot.
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
         let random = u32::from_be_bytes(crate::context::draw(context.random));
+        //= spec/postern.md#epochs
+        //# A writer MUST open a new epoch at every start after which it cannot prove that its store
+        //# is the newest.
         let Some(epoch) = Epoch::open(self.epoch.max(self.shown), context.now.unix_s, random)
         else {
             unreachable!("readers lift epochs to EPOCH_SHOWN_MAX at most, and a start spends one");
@@ -44,6 +47,8 @@ impl Controller {
             .collect();
         for channel in &enrolled {
             self.admit(*channel);
+            //= spec/postern.md#epochs
+            //# A writer MUST begin an epoch with a snapshot.
             self.post_snapshot(context, *channel);
             self.post_ack(context, *channel);
         }
@@ -97,6 +102,10 @@ impl Controller {
             }
             Err(reject) => return self.refuse(ticket, reject),
         };
+        //= spec/postern.md#revisions
+        //# A writer MUST raise seq by exactly one for each decision that changes the state.
+        //= spec/postern.md#revisions
+        //# A writer MUST NOT sign two different digests for one revision.
         let Some(seq) = member.head.revision.seq.next() else {
             return self.refuse(ticket, Reject::HeaderNumbers);
         };
@@ -112,6 +121,8 @@ impl Controller {
             ..member.head
         };
         member.state = state;
+        //= spec/postern.md#revisions
+        //# A writer MUST persist a revision before it sends it.
         let writes = records::decision(member, &delta);
         self.persist(writes);
         self.post_delta(context, id, base, &delta);
@@ -161,6 +172,9 @@ impl Controller {
         }
     }
 
+    //= spec/postern.md#revisions
+    //# A writer MUST NOT change seq for re-signing, re-encoding, resending, another key of the same
+    //# generation, or another transport.
     /// Signs the whole state at its present revision; the number does not move.
     pub(super) fn post_snapshot(&mut self, context: &mut Context<'_>, channel: ChannelId) {
         let Some(member) = self.members.get(&channel) else {

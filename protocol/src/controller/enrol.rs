@@ -70,6 +70,8 @@ impl Controller {
     pub(super) fn enrol(&mut self, context: &mut Context<'_>, ticket: Ticket, frame: &[u8]) {
         match self.verify_enrolment(frame) {
             Ok((token, verified)) => {
+                //= spec/postern.md#enrolment
+                //# The controller MUST persist the enrolment before it answers.
                 let channel = self.admit_new(token, &verified);
                 match self.seal_answer(context, channel, &verified) {
                     Ok(frame) => self.outputs.push_back(Output::Answer { ticket, frame }),
@@ -86,6 +88,9 @@ impl Controller {
     fn verify_enrolment(&self, frame: &[u8]) -> Result<(TokenId, VerifiedEnrolRequest), Reject> {
         let received = ReceivedEnrolRequest::open(frame)?;
         let token = received.token();
+        //= spec/postern.md#enrolment
+        //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
+        //# tenant and device name do not agree with the invitation, with `token-unknown`.
         let invitation = self.invitations.get(&token).ok_or(Reject::TokenUnknown)?;
         let verified = received.verify(&invitation.secret, self.root(), &invitation.tenant)?;
         if verified.request.device != invitation.device {
@@ -119,6 +124,10 @@ impl Controller {
             let is_same_life = enrolled.incarnation == verified.request.incarnation;
             enrolled.key == verified.key && (is_same_life || member.report.is_none())
         });
+        //= spec/postern.md#enrolment
+        //# The controller MUST refuse a token that another key has used with `token-used`.
+        //= spec/postern.md#enrolment
+        //# The controller MUST answer the same key and message id again with the same enrolment.
         if used_by == verified.key.thumbprint() && is_answerable {
             Ok(())
         } else {
@@ -198,6 +207,8 @@ impl Controller {
             device_key: verified.key.thumbprint(),
         };
         let sealed = answer.seal(&member.channel, verified.request.incarnation, writer)?;
+        //= spec/postern.md#enrolment
+        //# Frame 17 MUST carry all bundles from 1 to the number that the answer names, ascending.
         let bundles = self.bundles.iter().map(Vec::as_slice).collect();
         PlainFrame::Enrolled {
             bundles,

@@ -96,6 +96,9 @@ impl Member {
             last: self.head.revision,
             digest: self.head.digest,
         };
+        //= spec/postern.md#lineage
+        //# A writer MUST keep an entry for every epoch that a reader has shown in a signed head and
+        //# not yet left.
         self.lineage.push(ended);
         self.prune_lineage();
         let first = Revision::new(epoch, crate::revision::Seq::new(1));

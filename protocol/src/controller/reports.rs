@@ -44,8 +44,12 @@ impl Controller {
                 let (ack, report) = (held.ack, held.report.clone());
                 member.report = Some(held);
                 member.prune_lineage();
+                //= spec/postern.md#reports-and-acks
+                //# A controller MUST persist an accepted report before it signs the report-ack.
                 let mut writes = records::report(member, envelope);
                 // A device that is ahead proves that this store is not the newest.
+                //= spec/postern.md#epochs
+                //# A writer MUST count an epoch above 2^63 - 1 that a reader shows as 2^63 - 1.
                 let shown = report.received.epoch.min(Epoch::new(EPOCH_SHOWN_MAX));
                 if shown > self.epoch.max(self.shown) {
                     self.shown = shown;
@@ -75,6 +79,10 @@ impl Controller {
             incarnation: enrolled.incarnation,
         };
         let received = ReceivedEnvelope::parse(envelope)?;
+        //= spec/postern.md#incarnation
+        //# A controller MUST NOT accept an envelope of a device's earlier incarnation.
+        //= spec/postern.md#post
+        //# A mailbox MUST verify every item of a post before it stores, compares or answers for it.
         let verified = received.verify(expected, binding, [&enrolled.key], |key| {
             self.trust.is_revoked(key)
         })?;
@@ -89,6 +97,8 @@ impl Controller {
         let Some(held) = &member.report else { return };
         let header = Header {
             kind: MessageKind::ReportAck,
+            //= spec/postern.md#reports-and-acks
+            //# A report-ack MUST carry the epoch and rseq of the report in its header.
             epoch: held.ack.epoch,
             seq: held.ack.rseq,
             base: Seq::new(0),

@@ -104,6 +104,9 @@ impl Device {
         }
         match self.decide(incoming, arrival) {
             Outcome::Apply | Outcome::Accept => {
+                //= spec/postern.md#state
+                //# A reader MUST apply an envelope to a copy, compare the digest, persist the
+                //# result, and only then act on it or acknowledge it.
                 let state = self.desired.state.apply_view(delta, &incoming.digest)?;
                 let writes = records::values(&delta.to_delta()?);
                 self.commit(context, state, incoming, verified, writes);
@@ -224,6 +227,8 @@ impl Device {
         }
         writes.push(records::head(head, self.desired.frozen));
         writes.push(records::reporter(&self.reporter));
+        //= spec/postern.md#acceptance
+        //# A reader MUST persist the accepted head together with the state, before it acknowledges.
         self.persist(writes);
         self.event(Event::Accepted {
             revision: head.revision,
@@ -238,6 +243,9 @@ impl Device {
             return;
         };
         let (first, last) = (from.seq.number() + 1, to.seq.number().saturating_sub(1));
+        //= spec/postern.md#acceptance
+        //# A reader MUST report the range from stored seq + 1 to seq - 1 as superseded when it
+        //# accepts by row 17 and the range is not empty.
         if from.epoch == to.epoch && first <= last {
             self.note_superseded(SupersededNote {
                 epoch: to.epoch,
@@ -250,10 +258,15 @@ impl Device {
     /// Counts a refusal, asks for what is missing, and reports what contradicts.
     fn refuse_desired(&mut self, context: &mut Context<'_>, header: &Header, reject: Reject) {
         self.event(Event::Rejected { reject });
+        //= spec/postern.md#acceptance
+        //# For the outcome *need* a reader MUST count the reject and ask for a snapshot (#need),
+        //# and not list the reject in its report.
         if is_need(reject) {
             return self.want_snapshot();
         }
         let note = RejectNote::new(header.kind, Revision::new(header.epoch, header.seq), reject);
+        //= spec/postern.md#acceptance
+        //# For the outcome *refuse* a reader MUST count the reject and list it in its report.
         self.note_reject(note);
         if reject == Reject::Equivocation {
             self.freeze(context, header.epoch);
@@ -265,11 +278,15 @@ impl Device {
     /// Believes nothing more of an epoch whose writer contradicted itself.
     fn freeze(&mut self, context: &mut Context<'_>, epoch: Epoch) {
         let desired = &mut self.desired;
+        //= spec/postern.md#acceptance
+        //# A reader MUST keep its state and apply nothing more of a frozen epoch.
         desired.frozen = Some(epoch);
         desired.need.is_wanted = false;
         desired
             .pending
             .take_if(|pending| pending.head.revision.epoch == epoch);
+        //= spec/postern.md#acceptance
+        //# A frozen epoch MUST stay frozen across restarts of the reader.
         let write = desired.head.map(|head| records::head(&head, Some(epoch)));
         self.send_report(context, write.into_iter().collect());
     }

@@ -59,6 +59,9 @@ impl Device {
         let before = next_byte(pending);
         pending
             .assembly
+            //= spec/postern.md#bodies
+            //# A device MUST check the digest of the complete body before it uses any byte of it,
+            //# else `body-mismatch`.
             .put(&chunk.digest, chunk.size, chunk.offset, chunk.bytes)?;
         let after = next_byte(pending);
         if before == after {
@@ -95,6 +98,8 @@ impl Device {
             // Deltas overtook the snapshot while its bodies were on their way.
             return;
         }
+        //= spec/postern.md#snapshot
+        //# A reader MUST commit all sections of a snapshot together.
         match assembly.finish() {
             Ok(state) => {
                 let writes = records::replacement(&self.desired.state, &state);

@@ -44,6 +44,9 @@ impl Device {
             return;
         }
         match PlainFrame::decode(frame, Direction::Down) {
+            //= spec/postern.md#frames
+            //# A receiver of frame 22 MUST take it as advice about when to try again and change
+            //# nothing else.
             Ok(PlainFrame::Refused { code, .. }) => {
                 self.event(Event::RefusedByMailbox {
                     reject: Reject::from_code(code.into()),
@@ -87,6 +90,8 @@ impl Device {
         } else {
             return;
         };
+        //= spec/postern.md#sessions
+        //# A device MUST count a route as working only on an answer that verifies.
         match open.session.open_answer(in_flight.counter, frame) {
             Ok(DownFrame::Answer(answer)) => self.handle_items(context, exchange, work, &answer),
             Ok(DownFrame::Bodies(chunks)) if work == Some(Work::Fetch) => {
@@ -121,9 +126,14 @@ impl Device {
             Some(Work::Need) | None => {}
         }
         let mut is_progress = false;
+        //= spec/postern.md#answer
+        //# A device MUST process the items in order, bundles before what they are needed for.
         for item in &answer.items {
             match self.handle_item(context, item) {
                 Ok(progressed) => is_progress |= progressed,
+                //= spec/postern.md#reports-and-acks
+                //# A device MUST NOT list an envelope in its report before that envelope's
+                //# signature has verified.
                 Err(reject) => self.event(Event::Rejected { reject }),
             }
         }
@@ -170,6 +180,12 @@ impl Device {
             channel: &self.identity.channel,
             incarnation: self.identity.incarnation,
         };
+        //= spec/postern.md#answer
+        //# A device MUST verify every item of an answer as if it had come over an untrusted way.
+        //= spec/postern.md#incarnation
+        //# A device MUST NOT accept an envelope of an earlier incarnation of itself.
+        //= spec/postern.md#bundle
+        //# A device MUST check envelopes against the highest bundle it holds.
         let verified = received.verify(expected, binding, [writer], |key| {
             self.trust.is_revoked(key)
         })?;
@@ -192,6 +208,8 @@ impl Device {
         }
         self.trust = trust;
         let key = number.number().to_be_bytes().to_vec();
+        //= spec/postern.md#bundle
+        //# A device MUST persist the highest bundle it has accepted beside its heads.
         self.persist(Vec::from([Write {
             table: Table::Bundles,
             key,

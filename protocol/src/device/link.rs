@@ -68,6 +68,8 @@ pub(super) enum Work {
 }
 
 impl Open {
+    //= spec/postern.md#poll
+    //# A device SHOULD poll once a second when held polls keep coming back at once and empty.
     /// Slows polling down when the mailbox keeps answering held polls at once with nothing.
     pub(super) fn pace_empty(&mut self, now_ms: u64, is_empty: bool) {
         let due_ms = self
@@ -239,6 +241,8 @@ impl Device {
         }
     }
 
+    //= spec/postern.md#poll
+    //# A device MUST NOT depend on a held poll for correctness: without an answer it polls again.
     /// Takes the end of an exchange that never came back; whatever it was for is done again.
     pub(super) fn handle_failure(&mut self, exchange: ExchangeId) {
         match &mut self.link {
@@ -265,6 +269,8 @@ fn next_work<'a>(
 ) -> Option<(Work, UpFrame<'a>)> {
     if let Some(envelope) = reporter.due(now_ms) {
         let item = Item {
+            //= spec/postern.md#frames
+            //# A sender MUST NOT send an item whose plane is not the one of the kind.
             plane: Some(Plane::Actual),
             envelope,
         };

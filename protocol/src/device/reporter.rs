@@ -78,6 +78,10 @@ impl Reporter {
 
     /// Seals the next report. The caller persists before it is sent.
     fn seal_next(&mut self, context: &Context<'_>, identity: &Identity) -> Result<(), Reject> {
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST number its reports (device epoch, rseq) ascending within its incarnation.
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST NOT sign two different reports under one number.
         self.rseq = self.rseq.next().ok_or(Reject::HeaderNumbers)?;
         self.is_news = false;
         let header = Header {
@@ -85,6 +89,9 @@ impl Reporter {
             epoch: self.epoch,
             seq: self.rseq,
             base: Seq::new(0),
+            //= spec/postern.md#report
+            //# The header digest of a report MUST be the root digest at the applied cursor, and
+            //# empty when nothing is applied.
             digest: self.applied_digest,
         };
         let draft = Draft {
@@ -129,6 +136,12 @@ impl Device {
     /// Opens the device's epoch and tells the controller where it stands.
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
         let random = u32::from_be_bytes(crate::context::draw(context.random));
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST open a new device epoch by the rules of #epochs, from the reports it has
+        //# stored.
+        //= spec/postern.md#epochs
+        //# A writer MUST open a new epoch at every start after which it cannot prove that its store
+        //# is the newest.
         let Some(epoch) = Epoch::open(self.reporter.epoch, context.now.unix_s, random) else {
             unreachable!("epochs are 64 bits of which a start spends at most 2^20 above the clock");
         };
@@ -150,6 +163,8 @@ impl Device {
             self.event(Event::Rejected { reject });
         }
         writes.push(records::reporter(&self.reporter));
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST persist the number of a report before it sends the report.
         self.persist(writes);
     }
 
@@ -218,6 +233,9 @@ impl Device {
         // A writer of a higher generation may have opened a lower epoch meanwhile.
         let is_outranked = revision > self.reporter.accepted;
         if is_success && !is_outranked {
+            //= spec/postern.md#report
+            //# A device MUST NOT raise the applied cursor before its application has finished with
+            //# that revision.
             self.reporter.applied = revision;
             self.reporter.applied_digest = digest;
         }
@@ -271,6 +289,9 @@ impl Device {
     pub(super) fn handle_report_ack(&mut self, verified: &Verified<'_>) -> Result<bool, Reject> {
         PlaneMessage::decode(verified)?;
         let header = verified.header();
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST take a report-ack of its current device epoch as covering every report up
+        //# to that rseq and all of lower device epochs.
         if header.epoch != self.reporter.epoch
             || header.seq > self.reporter.rseq
             || header.seq <= self.reporter.acked
@@ -278,6 +299,9 @@ impl Device {
             return Ok(false);
         }
         self.reporter.acked = header.seq;
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST repeat every list entry in each report until a report-ack covers a report
+        //# that held it.
         if header.seq >= self.reporter.lists_rseq {
             self.reporter.lists = ReportLists::default();
         }

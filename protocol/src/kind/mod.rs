@@ -117,6 +117,8 @@ impl MessageKind {
         }
     }
 
+    //= spec/postern.md#planes
+    //# Two writers MUST NOT write one plane.
     /// Returns the role that signs this kind.
     #[must_use]
     pub const fn signer(self) -> Role {

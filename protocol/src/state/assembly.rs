@@ -130,6 +130,9 @@ impl SnapshotAssembly {
         if received.len() == size_bytes {
             let body = core::mem::take(received);
             *part = Part::EMPTY;
+            //= spec/postern.md#bodies
+            //# A device MUST check the digest of the complete body before it uses any byte of it,
+            //# else `body-mismatch`.
             *part = Part::Held(Arc::new(Section::decode(name.as_str(), *digest, body)?));
         }
         Ok(())

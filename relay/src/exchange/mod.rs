@@ -181,6 +181,9 @@ impl Exchanges {
     /// Changes ephemeral keys when due and ends old sessions. `window` is 32 fresh random bytes.
     /// To be called every few seconds.
     pub fn handle_tick(&mut self, now_ms: u64, window: [u8; 32]) {
+        //= spec/postern.md#hello
+        //# A mailbox MUST take a new ephemeral key at least every 30 s and forget each 60 s after
+        //# it took it.
         if self.windows.is_rotation_due(now_ms) {
             self.windows.rotate(window, now_ms);
         }
@@ -239,6 +242,8 @@ impl Exchanges {
     /// # Errors
     /// Frame, CBOR and shape rejects; `session-unknown`, `session-mac`, `session-replay`, `counter-exhausted`, `hold-range`.
     pub fn handle_frame(&mut self, bytes: &[u8], now_ms: u64) -> Result<Handled, Reject> {
+        //= spec/postern.md#need
+        //# A mailbox MUST honour a need only inside a session.
         let Opened {
             owner: channel,
             session,
@@ -273,6 +278,8 @@ impl Exchanges {
         poll: &Poll,
         now_ms: u64,
     ) -> Result<Step, Reject> {
+        //= spec/postern.md#poll
+        //# A mailbox MUST NOT take the heads in a poll as a report.
         let heads = Heads {
             desired: poll.desired,
             acked: poll.acked,
@@ -281,6 +288,8 @@ impl Exchanges {
         let hold_s = u64::from(poll.hold_s).min(self.limits.hold_s_max);
         let mut held = Held {
             channel,
+            //= spec/postern.md#poll
+            //# A mailbox MUST answer a held poll at the latest after hold_s seconds.
             until_ms: now_ms.saturating_add(hold_s.saturating_mul(1_000)),
             session,
             counter,
@@ -297,6 +306,9 @@ impl Exchanges {
         }
         let version = self.mailboxes.version(channel);
         let wait_ms = self.repeats.wait_ms(channel, &heads, version, now_ms);
+        //= spec/postern.md#poll
+        //# A mailbox MUST answer at once when it has anything newer for the poll, except where the
+        //# next rule lets it wait.
         if wait_ms == 0 {
             return self.release(&held, now_ms, None).map(Step::Answer);
         }
@@ -344,12 +356,18 @@ impl Exchanges {
         plane: Plane,
         now_ms: u64,
     ) -> Result<Step, Reject> {
+        //= spec/postern.md#need
+        //# A mailbox MUST answer a need from the snapshot it holds and never have one signed for
+        //# it.
         match self.mailboxes.need(channel, plane, now_ms) {
             Ok(entries) => self
                 .seal(session, counter, Hints::default(), &entries)
                 .map(Step::Answer),
             Err(reject) => {
                 let hints = Hints {
+                    //= spec/postern.md#need
+                    //# A mailbox MUST answer a limited need at once, without items and with a
+                    //# retry_ms hint.
                     retry_ms: Some(NEED_INTERVAL_MS),
                     ..Hints::default()
                 };
@@ -391,6 +409,8 @@ impl Exchanges {
         refused: &[(u32, Reject)],
         retry_ms: Option<u64>,
     ) -> Result<Vec<u8>, Reject> {
+        //= spec/postern.md#post
+        //# An item that is refused MUST be named by its index and reject code in hint 4.
         let refused = refused.iter().map(|&(index, reject)| Refusal {
             index,
             code: reject.code(),
@@ -422,6 +442,8 @@ impl Exchanges {
         hints: Hints,
         entries: &[Entry],
     ) -> Result<Vec<u8>, Reject> {
+        //= spec/postern.md#frames
+        //# A sender MUST NOT send an item whose plane is not the one of the kind.
         let items = entries.iter().map(|entry| Item {
             plane: entry.plane,
             envelope: &entry.envelope,

@@ -56,6 +56,9 @@ fn items_or_hold(
     }
 }
 
+//= spec/postern.md#poll type=test
+//# A mailbox MUST answer at once when it has anything newer for the poll, except where the next
+//# rule lets it wait.
 #[test]
 fn poll_with_news_is_answered_before_it_is_parked() {
     let mut exchanges = with_snapshot();
@@ -70,6 +73,8 @@ fn poll_with_news_is_answered_before_it_is_parked() {
     check(revision(1, 1), Err(61_000));
 }
 
+//= spec/postern.md#poll type=test
+//# A mailbox MUST answer a held poll at the latest after hold_s seconds.
 #[test]
 fn held_poll_released_by_news_brings_them_and_by_time_nothing() {
     let mut exchanges = with_snapshot();
@@ -223,6 +228,8 @@ fn session_displaced_by_the_first_frame_of_a_newer_one_only() {
     assert_eq!(found, Reject::SessionUnknown);
 }
 
+//= spec/postern.md#need type=test
+//# A mailbox MUST answer a limited need at once, without items and with a retry_ms hint.
 #[test]
 fn need_is_served_once_then_limited_with_a_hint() {
     let mut exchanges = with_snapshot();
@@ -279,6 +286,8 @@ fn fetch_gives_bodies_of_the_desired_plane_only() {
     check(Plane::Actual, Digest::of(&body), 0, &[]);
 }
 
+//= spec/postern.md#post type=test
+//# An item that is refused MUST be named by its index and reject code in hint 4.
 #[test]
 fn post_hands_over_reports_and_refuses_the_rest_by_index() {
     let mut exchanges = exchanges();
@@ -326,6 +335,8 @@ fn removed_device_loses_session_and_mailbox() {
     assert_eq!(exchanges.sessions(), 0);
 }
 
+//= spec/postern.md#sessions type=test
+//# A mailbox MUST end a session at the age that its welcome names, which is at most 86400 s.
 #[test]
 fn tick_ends_sessions_of_age_and_old_challenges() {
     let limits = ExchangeLimits {

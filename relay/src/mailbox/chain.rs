@@ -87,6 +87,8 @@ impl Chain {
                 continue;
             }
             let held = previous.and_then(|chain| chain.bodies.get(&digest));
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST hold every body that a snapshot in its chain names.
             bodies.insert(digest, Arc::clone(held.ok_or(Reject::BodyMismatch)?));
         }
         Ok(Self {
@@ -145,6 +147,8 @@ impl Chain {
             digest: header.digest.ok_or(Reject::DigestLength)?,
         };
         let arrival = Arrival::Delta { base: header.base };
+        //= spec/postern.md#mailboxes
+        //# A delta that continues the chain's head MUST be appended.
         match accept(Some(&self.head()), None, &incoming, arrival) {
             Outcome::Accept | Outcome::Apply => Ok(Posted::Kept),
             Outcome::Duplicate => Ok(Posted::Held),
@@ -162,6 +166,9 @@ impl Chain {
         let deltas_max = limits.deltas_max.min(CHAIN_DELTAS_MAX);
         let bytes_max = limits.delta_bytes_max.min(CHAIN_BYTES_MAX);
         let bytes = self.delta_bytes.saturating_add(received.as_bytes().len());
+        //= spec/postern.md#mailboxes
+        //# A mailbox MUST refuse a delta that would make more than 64 deltas or 131072 bytes of
+        //# deltas in a chain with `quota`, which asks its writer for a snapshot.
         if self.deltas.len() >= deltas_max || bytes > bytes_max {
             return Err(Reject::Quota);
         }
@@ -187,6 +194,9 @@ impl Chain {
         entries: &mut Vec<Entry>,
     ) -> Result<(), Full> {
         let plane = Some(Plane::Desired);
+        //= spec/postern.md#mailboxes
+        //# From the chain a mailbox MUST send the deltas after the poll's head when the head lies
+        //# on the chain, nothing when it is the chain's head, and snapshot with deltas otherwise.
         let missing = match self.links_after(held) {
             Some(links) => links,
             None => {

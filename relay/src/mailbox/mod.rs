@@ -179,6 +179,9 @@ impl Mailboxes {
         let mut entries = Vec::new();
         let is_complete = self
             .bundles
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST answer a poll with bundles above the poll's number ascending, then
+            //# the chain, then the slots, as much as fits into one frame.
             .collect(heads.bundle, &mut room, &mut entries)
             .is_ok();
         if let (true, Some(slots)) = (is_complete, self.channels.get(&channel)) {

@@ -46,6 +46,9 @@ impl Room {
         plane: Option<Plane>,
         envelope: &Arc<[u8]>,
     ) -> Result<(), Full> {
+        //= spec/postern.md#mailboxes
+        //# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the
+        //# chain, then the slots, as much as fits into one frame.
         self.take(envelope.len().saturating_add(ITEM_OVERHEAD_BYTES))?;
         entries.push(Entry {
             plane,

@@ -72,6 +72,8 @@ impl Slots {
     ) -> Result<(), Reject> {
         let before = self.bytes();
         let after = before.saturating_sub(removed).saturating_add(added);
+        //= spec/postern.md#post
+        //# A mailbox without room MUST refuse with `quota` and leave what it holds in place.
         if after > limits.bytes_max {
             return Err(Reject::Quota);
         }
@@ -89,6 +91,8 @@ impl Slots {
         received: &ReceivedEnvelope<'_>,
         bodies: impl IntoIterator<Item = Vec<u8>>,
     ) -> Result<Posted, Reject> {
+        //= spec/postern.md#mailboxes
+        //# A snapshot MUST NOT be replaced by a delta.
         if let Some(posted) = self.compare_snapshot(generation, received)? {
             return Ok(posted);
         }
@@ -113,7 +117,15 @@ impl Slots {
         let head = chain.head();
         let incoming = (generation, Revision::new(header.epoch, header.seq));
         match incoming.cmp(&(head.generation, head.revision)) {
+            //= spec/postern.md#mailboxes
+            //# A snapshot that ranks above the chain's head as (generation, epoch, seq) MUST
+            //# replace the chain.
             std::cmp::Ordering::Greater => Ok(None),
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST keep the high-water mark of a chain and a slot after delivery.
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST NOT drop the last entry that a recipient could use for one that it
+            //# cannot prove acceptable.
             std::cmp::Ordering::Less => Ok(Some(Posted::Older)),
             std::cmp::Ordering::Equal if header.digest != Some(head.digest) => {
                 Err(Reject::Equivocation)
@@ -172,6 +184,9 @@ impl Slots {
         let header = received.unverified_header();
         let revision = Revision::new(header.epoch, header.seq);
         let removed = match &self.ack {
+            //= spec/postern.md#mailboxes
+            //# A slot MUST hold the highest envelope of its kind, in the order that the kind
+            //# compares by.
             Some(held) if held.revision > revision => return Ok(Posted::Older),
             Some(held) if held.revision == revision => return Ok(Posted::Held),
             Some(held) => held.envelope.len(),
@@ -186,6 +201,9 @@ impl Slots {
         Ok(Posted::Kept)
     }
 
+    //= spec/postern.md#mailboxes
+    //# A mailbox MUST NOT drop an entry because it was sent; only a higher entry or a later poll's
+    //# head shows that it arrived.
     pub(super) fn collect(&self, heads: &Heads, room: &mut Room, entries: &mut Vec<Entry>) {
         if let Some(chain) = &self.chain
             && chain.collect(heads.desired, room, entries).is_err()
@@ -193,6 +211,9 @@ impl Slots {
             return;
         }
         if let (Some(ack), Some(acked)) = (&self.ack, heads.acked)
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST send a report-ack when the poll's acked rseq is a number below the
+            //# ack's.
             && acked < ack.revision.seq
         {
             // A full answer leaves the acknowledgement to the next poll.
@@ -205,6 +226,8 @@ impl Slots {
             .need_served_ms
             .get(&plane)
             .is_some_and(|served| now_ms < served.saturating_add(NEED_INTERVAL_MS));
+        //= spec/postern.md#need
+        //# A mailbox MUST NOT serve more than one need of a plane in 5 s, else `need-limited`.
         if is_limited {
             return Err(Reject::NeedLimited);
         }
@@ -236,11 +259,16 @@ impl Slots {
             let Some(bytes) = rest.and_then(|rest| rest.get(..length.min(rest.len()))) else {
                 continue;
             };
+            //= spec/postern.md#bodies
+            //# A mailbox MUST leave out a digest that it does not hold, and chunks that do not fit
+            //# into the frame.
             if bytes.is_empty() || room.take(bytes.len() + CHUNK_OVERHEAD_BYTES).is_err() {
                 continue;
             }
             chunks.push(Chunk {
                 digest,
+                //= spec/postern.md#bodies
+                //# `size` MUST be the length of the whole body.
                 size: body.len() as u64,
                 offset,
                 bytes: bytes.to_vec(),

@@ -41,6 +41,9 @@ fn envelopes(entries: &[Entry]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+//= spec/postern.md#mailboxes type=test
+//# From the chain a mailbox MUST send the deltas after the poll's head when the head lies on the
+//# chain, nothing when it is the chain's head, and snapshot with deltas otherwise.
 #[test]
 fn collect_by_head_gives_exactly_what_is_newer() {
     let mailboxes = filled();
@@ -62,6 +65,8 @@ fn collect_by_head_gives_exactly_what_is_newer() {
     check(revision(11, 1), &all);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A delta that continues the chain's head MUST be appended.
 #[test]
 fn post_delta_that_does_not_fit_is_refused_and_named() {
     let check = |generation: Generation, envelope: Vec<u8>, expected: Result<Posted, Reject>| {
@@ -104,6 +109,8 @@ fn post_delta_before_any_snapshot_is_refused_and_nothing_kept() {
     );
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A snapshot that ranks above the chain's head as (generation, epoch, seq) MUST replace the chain.
 #[test]
 fn post_snapshot_replaces_only_what_it_outranks() {
     let check = |generation: Generation, envelope: Vec<u8>, expected, head| {
@@ -135,6 +142,8 @@ fn post_snapshot_replaces_only_what_it_outranks() {
     check(FIRST, report(10, 8), Err(Reject::SignerRole), unchanged);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A snapshot MUST NOT be replaced by a delta.
 #[test]
 fn snapshot_of_the_head_compacts_and_a_delta_never_replaces_it() {
     let mut mailboxes = filled();
@@ -149,6 +158,11 @@ fn snapshot_of_the_head_compacts_and_a_delta_never_replaces_it() {
     assert_eq!(again, Ok(Posted::Held));
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST hold every body that a snapshot in its chain names.
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST NOT drop the last entry that a recipient could use for one that it cannot prove
+//# acceptable.
 #[test]
 fn snapshot_without_all_bodies_is_refused_and_the_chain_stays() {
     let bodies = [vec![0xa0], vec![1; 40_000], vec![2; 70_000]];
@@ -197,6 +211,9 @@ fn snapshot_may_leave_out_bodies_that_are_held() {
     assert_eq!(mailboxes.bodies(channel_id(), &wanted).len(), 2);
 }
 
+//= spec/postern.md#bodies type=test
+//# A mailbox MUST leave out a digest that it does not hold, and chunks that do not fit into the
+//# frame.
 #[test]
 fn bodies_by_offset_fit_a_frame_and_leave_out_what_is_not_there() {
     let bodies = [vec![1; 65_536], vec![2; 10]];
@@ -226,6 +243,9 @@ fn bodies_by_offset_fit_a_frame_and_leave_out_what_is_not_there() {
     check(&[(large, 0), (large, 32_768), (small, 0)], &both);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST refuse a delta that would make more than 64 deltas or 131072 bytes of deltas in a
+//# chain with `quota`, which asks its writer for a snapshot.
 #[test]
 fn chain_beyond_its_bounds_refuses_and_asks_for_a_snapshot() {
     let mut mailboxes = Mailboxes::default();
@@ -251,6 +271,9 @@ fn chain_beyond_its_bounds_refuses_and_asks_for_a_snapshot() {
     assert_eq!(mailboxes.wants_snapshot(channel_id()), None);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST refuse a delta that would make more than 64 deltas or 131072 bytes of deltas in a
+//# chain with `quota`, which asks its writer for a snapshot.
 #[test]
 fn chain_with_large_deltas_refuses_by_bytes() {
     let mut mailboxes = Mailboxes::default();
@@ -267,6 +290,9 @@ fn chain_with_large_deltas_refuses_by_bytes() {
     assert_eq!(mailboxes.head(channel_id()), Some(revision(1, 4)));
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the chain,
+//# then the slots, as much as fits into one frame.
 #[test]
 fn collect_beyond_a_frame_stops_in_order_and_the_next_poll_continues() {
     let mut mailboxes = Mailboxes::default();
@@ -291,6 +317,8 @@ fn collect_beyond_a_frame_stops_in_order_and_the_next_poll_continues() {
     );
 }
 
+//= spec/postern.md#post type=test
+//# A mailbox without room MUST refuse with `quota` and leave what it holds in place.
 #[test]
 fn mailbox_over_quota_refuses_and_keeps_what_it_has() {
     let limits = MailboxLimits {
@@ -340,6 +368,10 @@ fn large_snapshot() -> Vec<u8> {
     snapshot_of(1, 1, 1, &[large_body()])
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A slot MUST hold the highest envelope of its kind, in the order that the kind compares by.
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST send a report-ack when the poll's acked rseq is a number below the ack's.
 #[test]
 fn report_ack_only_rises_and_goes_only_to_who_waits() {
     let mut mailboxes = Mailboxes::default();
@@ -364,6 +396,9 @@ fn report_ack_only_rises_and_goes_only_to_who_waits() {
     check(Some(0), 1);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the chain,
+//# then the slots, as much as fits into one frame.
 #[test]
 fn bundles_reach_readers_ascending_and_before_the_chain() {
     let mut mailboxes = filled();
@@ -413,6 +448,8 @@ fn bundles_beyond_a_frame_hold_the_chain_back() {
     assert_eq!(entries[0].plane, None);
 }
 
+//= spec/postern.md#need type=test
+//# A mailbox MUST NOT serve more than one need of a plane in 5 s, else `need-limited`.
 #[test]
 fn need_twice_within_its_interval_is_limited_per_plane() {
     let mut mailboxes = filled();

@@ -34,6 +34,9 @@ impl Gates {
         self.exchanges.take(source, now_ms)?;
         match kind {
             FrameType::Ask | FrameType::Hello | FrameType::Enrol => {
+                //= spec/postern.md#hello
+                //# A mailbox MUST limit the rate of asks and hellos of one source before any
+                //# public-key operation.
                 self.handshakes.take(source, now_ms)?;
                 self.all_handshakes.take(now_ms)
             }
@@ -137,6 +140,8 @@ impl Answerer {
 
     fn refuse(&self, asker: Asker, reject: Reject, retry_ms: Option<u64>) -> Vec<u8> {
         self.tell_reject(asker, reject);
+        //= spec/postern.md#rejects
+        //# A reject MUST be sent, counted, logged and shown under its registered number or name.
         let frame = PlainFrame::Refused {
             code: reject.code(),
             retry_ms,
@@ -267,6 +272,8 @@ impl Answerer {
         // One deadline for the whole post: a slow host costs the device one wait, not one per item.
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         for item in std::mem::take(&mut post.items) {
+            //= spec/postern.md#post
+            //# A mailbox MUST commit an item durably before it answers.
             let taken = self
                 .ask_host(deadline, |host| {
                     host.posted(post.channel, item.plane, item.envelope)

@@ -28,6 +28,9 @@ impl Holds {
         self.waiting.len()
     }
 
+    //= spec/postern.md#mailboxes
+    //# A mailbox SHOULD hold one poll per session and answer an older one at once when a newer
+    //# comes.
     /// Parks a poll; an older one of the same channel wakes. The receiver ends when it is woken.
     pub(super) fn park(&mut self, channel: ChannelId) -> (Ticket, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();

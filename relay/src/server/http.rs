@@ -170,11 +170,17 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn frame_response(frame: Vec<u8>) -> Response<Full<Bytes>> {
+    //= spec/postern.md#http-binding
+    //# A server MUST answer with status 200, Content-Length and one frame in every case in which it
+    //# answers in Postern, refusals included.
     respond(StatusCode::OK, "application/octet-stream", frame)
 }
 
 fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
     let (status, title) = match problem.reason {
+        //= spec/postern.md#http-binding
+        //# Every other answer that the server's own code gives MUST be an RFC 9457 problem with
+        //# status 404, 405, 411, 413, 429 or 503.
         HttpRefusal::NotFound => (StatusCode::NOT_FOUND, "no such resource"),
         HttpRefusal::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "only POST is served"),
         HttpRefusal::LengthRequired => (StatusCode::LENGTH_REQUIRED, "Content-Length is required"),
@@ -195,6 +201,8 @@ fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
     let headers = response.headers_mut();
     if let Some(retry_ms) = problem.retry_ms {
         headers.insert(
+            //= spec/postern.md#http-binding
+            //# An answer with status 429, or with 503 for `overloaded`, MUST carry Retry-After.
             header::RETRY_AFTER,
             HeaderValue::from(retry_ms.div_ceil(1_000)),
         );

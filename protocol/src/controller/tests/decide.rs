@@ -25,6 +25,8 @@ fn refused(world: &World) -> Option<Reject> {
     }
 }
 
+//= spec/postern.md#revisions type=test
+//# A writer MUST raise seq by exactly one for each decision that changes the state.
 #[test]
 fn decision_counts_one_however_many_paths_change() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -52,6 +54,8 @@ fn change_of_nothing_is_no_decision() {
     ));
 }
 
+//= spec/postern.md#revisions type=test
+//# A writer MUST NOT sign two different digests for one revision.
 #[test]
 fn revert_is_a_new_decision_with_the_old_digest() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -125,6 +129,9 @@ fn change_larger_than_an_envelope_travels_as_bodies() {
     assert!(world.is_converged());
 }
 
+//= spec/postern.md#epochs type=test
+//# A writer MUST open a new epoch at every start after which it cannot prove that its store is the
+//# newest.
 #[test]
 fn start_opens_an_epoch_with_the_same_content() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -161,6 +168,9 @@ fn start_without_a_clock_still_opens_a_higher_epoch() {
     assert!(node.engine.epoch() > before);
 }
 
+//= spec/postern.md#lineage type=test
+//# A writer MUST keep an entry for every epoch that a reader has shown in a signed head and not yet
+//# left.
 #[test]
 fn device_off_for_a_hundred_restarts_follows() {
     let mut world = World::with_devices(1, &["press-7"]);

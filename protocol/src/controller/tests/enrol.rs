@@ -60,6 +60,9 @@ fn invited_key_becomes_a_member() {
     assert!(!member.is_converged(), "it reported nothing yet");
 }
 
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a token id that no invitation has, or whose frame, payload, tenant
+//# and device name do not agree with the invitation, with `token-unknown`.
 #[test]
 fn uninvited_key_is_refused() {
     let mut world = World::new(1);
@@ -92,6 +95,8 @@ fn same_key_may_ask_until_it_is_answered() {
     );
 }
 
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a token that another key has used with `token-used`.
 #[test]
 fn second_key_is_refused() {
     let mut world = World::new(1);
@@ -125,6 +130,9 @@ fn tenant_without_a_writer_is_not_invited() {
     assert_eq!(refused(&world), Some(Reject::KeyUnknown));
 }
 
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a token id that no invitation has, or whose frame, payload, tenant
+//# and device name do not agree with the invitation, with `token-unknown`.
 #[test]
 fn token_of_another_name_is_refused() {
     let mut world = World::new(1);
@@ -161,6 +169,8 @@ fn invitation_survives_a_restart() {
     assert_eq!(refused(&world), Some(Reject::TokenUsed));
 }
 
+//= spec/postern.md#incarnation type=test
+//# A controller MUST NOT accept an envelope of a device's earlier incarnation.
 #[test]
 fn reset_device_starts_again_and_its_old_life_is_closed() {
     let mut world = World::with_devices(1, &["press-7"]);

@@ -122,6 +122,8 @@ fn two_reports_of_one_number_are_equivocation() {
     );
 }
 
+//= spec/postern.md#post type=test
+//# A mailbox MUST verify every item of a post before it stores, compares or answers for it.
 #[test]
 fn unsigned_foreign_and_tampered_reports_are_refused() {
     let mut world = silent();
@@ -156,6 +158,8 @@ fn report_of_a_revoked_key_is_refused() {
     assert_eq!(receive(&mut world, &envelope), Some(Reject::KeyRevoked));
 }
 
+//= spec/postern.md#epochs type=test
+//# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and the hint.
 #[test]
 fn next_epoch_is_above_what_a_device_showed() {
     let mut world = silent();
@@ -174,6 +178,8 @@ fn next_epoch_is_above_what_a_device_showed() {
     assert!(world.controller.engine.epoch().number() > ahead + 1);
 }
 
+//= spec/postern.md#epochs type=test
+//# A writer MUST count an epoch above 2^63 - 1 that a reader shows as 2^63 - 1.
 #[test]
 fn device_that_shows_the_last_epochs_leaves_the_controller_room_to_start() {
     for ahead in [u64::MAX, u64::MAX - 1] {

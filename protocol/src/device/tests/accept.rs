@@ -181,6 +181,10 @@ fn writer_that_lost_history_is_refused() {
     check(stranger, (EPOCH, 5), &[Reject::WriterBehind], false);
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST keep its state and apply nothing more of a frozen epoch.
+//= spec/postern.md#acceptance type=test
+//# A frozen epoch MUST stay frozen across restarts of the reader.
 #[test]
 fn equivocation_freezes_the_epoch_until_a_higher_one() {
     let mut lone = holding_five();
@@ -314,6 +318,8 @@ fn application_of_an_outranked_revision_is_not_reported_as_applied() {
     assert_eq!(lone.applies, [at(EPOCH, 1)]);
 }
 
+//= spec/postern.md#bundle type=test
+//# A device MUST check envelopes against the highest bundle it holds.
 #[test]
 fn revoked_writer_writes_no_more() {
     let mut lone = holding_five();
@@ -331,6 +337,8 @@ fn revoked_writer_writes_no_more() {
     assert_eq!(lone.rejects(), [Reject::KeyUnknown]);
 }
 
+//= spec/postern.md#bundle type=test
+//# A device MUST persist the highest bundle it has accepted beside its heads.
 #[test]
 fn bundle_survives_a_restart() {
     let mut lone = holding_five();

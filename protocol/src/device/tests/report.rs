@@ -46,6 +46,12 @@ fn newest(lone: &mut Lone) -> (Revision, Report) {
     read(lone, reports.last().expect("a report is due"))
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST number its reports (device epoch, rseq) ascending within its incarnation.
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST open a new device epoch by the rules of #epochs, from the reports it has stored.
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST NOT sign two different reports under one number.
 #[test]
 fn start_is_reported_in_an_epoch_of_its_own() {
     let mut lone = Lone::new();
@@ -60,6 +66,9 @@ fn start_is_reported_in_an_epoch_of_its_own() {
     assert_eq!(second.seq.number(), 1);
 }
 
+//= spec/postern.md#report type=test
+//# A device MUST NOT raise the applied cursor before its application has finished with that
+//# revision.
 #[test]
 fn applied_revision_is_reported_with_its_digest() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -84,6 +93,9 @@ fn revisions_that_come_together_are_applied_as_the_newest() {
     assert_eq!(newest(&mut lone).1.applied, at(EPOCH, 7));
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST repeat every list entry in each report until a report-ack covers a report that
+//# held it.
 #[test]
 fn failure_is_reported_until_acknowledged() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -107,6 +119,9 @@ fn failure_is_reported_until_acknowledged() {
     assert!(newest(&mut lone).1.lists.is_empty());
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST repeat every list entry in each report until a report-ack covers a report that
+//# held it.
 #[test]
 fn acknowledgement_of_an_earlier_report_keeps_what_came_after() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -130,6 +145,8 @@ fn unacknowledged_lists_survive_a_restart() {
     assert_eq!(newest(&mut lone).1.lists.results()[0].status, 3);
 }
 
+//= spec/postern.md#acceptance type=test
+//# For the outcome *refuse* a reader MUST count the reject and list it in its report.
 #[test]
 fn refusal_is_reported_once_however_often_it_comes() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -175,6 +192,9 @@ fn newest_number(lone: &Lone) -> u64 {
         .number()
 }
 
+//= spec/postern.md#acceptance type=test
+//# A reader MUST report the range from stored seq + 1 to seq - 1 as superseded when it accepts by
+//# row 17 and the range is not empty.
 #[test]
 fn passed_over_decisions_are_reported() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -186,6 +206,9 @@ fn passed_over_decisions_are_reported() {
     assert_eq!((range.first.number(), range.last.number()), (6, 8));
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST take a report-ack of its current device epoch as covering every report up to that
+//# rseq and all of lower device epochs.
 #[test]
 fn report_is_sent_again_until_it_is_held() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -216,6 +239,9 @@ fn report_sealed_while_another_is_under_way_is_sent_at_once() {
     assert!(lone.request(FrameType::Post).is_some());
 }
 
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST take a report-ack of its current device epoch as covering every report up to that
+//# rseq and all of lower device epochs.
 #[test]
 fn forged_and_foreign_acknowledgements_change_nothing() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));

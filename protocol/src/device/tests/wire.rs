@@ -66,6 +66,8 @@ fn connected_device_polls_by_the_drivers_word_only() {
     );
 }
 
+//= spec/postern.md#sessions type=test
+//# A device MUST count a route as working only on an answer that verifies.
 #[test]
 fn tampered_answer_ends_the_session_and_changes_nothing() {
     let mut lone = connected();
@@ -113,6 +115,8 @@ fn garbage_ends_the_session() {
     }
 }
 
+//= spec/postern.md#frames type=test
+//# A receiver of frame 22 MUST take it as advice about when to try again and change nothing else.
 #[test]
 fn forged_refusal_only_slows_down() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -262,6 +266,9 @@ fn bodies_that_nobody_asked_for_are_answered_with_distrust() {
     assert_eq!(lone.reconnects, 1);
 }
 
+//= spec/postern.md#bodies type=test
+//# A device MUST check the digest of the complete body before it uses any byte of it, else
+//# `body-mismatch`.
 #[test]
 fn wrong_bodies_are_refused_and_the_snapshot_asked_anew() {
     let mut lone = fetching();
@@ -348,6 +355,8 @@ fn session_of_full_age_is_replaced_without_a_complaint() {
     assert_eq!(lone.rejects(), []);
 }
 
+//= spec/postern.md#poll type=test
+//# A device SHOULD poll once a second when held polls keep coming back at once and empty.
 #[test]
 fn mailbox_that_never_holds_is_polled_once_a_second() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -377,6 +386,8 @@ fn mailbox_that_answers_empty_once_is_polled_again_at_once() {
     assert_eq!(lone.rejects(), []);
 }
 
+//= spec/postern.md#answer type=test
+//# A device MUST verify every item of an answer as if it had come over an untrusted way.
 #[test]
 fn unverified_items_are_each_refused_by_name() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));

@@ -38,6 +38,9 @@ fn held_so_far(mailbox: &Mailbox) -> u64 {
     held.unwrap().value
 }
 
+//= spec/postern.md#poll type=test
+//# A mailbox MUST answer at once when it has anything newer for the poll, except where the next
+//# rule lets it wait.
 #[tokio::test]
 async fn held_poll_released_by_a_post_brings_it() {
     for is_h2 in [false, true] {
@@ -72,6 +75,8 @@ async fn held_poll_released_by_a_bundle_brings_it() {
     assert_eq!(answer(&session, counter, &frame).items.len(), 1);
 }
 
+//= spec/postern.md#poll type=test
+//# A mailbox MUST answer a held poll at the latest after hold_s seconds.
 #[tokio::test]
 async fn held_poll_at_its_end_is_answered_without_items() {
     let running = start();
@@ -86,6 +91,8 @@ async fn held_poll_at_its_end_is_answered_without_items() {
     assert_eq!(held_so_far(&running.mailbox), 1);
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox SHOULD hold one poll per session and answer an older one at once when a newer comes.
 #[tokio::test]
 async fn newer_poll_of_the_session_ends_the_older() {
     let running = start();

@@ -12,6 +12,10 @@ const fn only(burst: u32) -> Rate {
     Rate { burst, per_s: 1 }
 }
 
+//= spec/postern.md#hello type=test
+//# A mailbox MUST limit the rate of asks and hellos of one source before any public-key operation.
+//= spec/postern.md#http-binding type=test
+//# An answer with status 429, or with 503 for `overloaded`, MUST carry Retry-After.
 #[tokio::test]
 async fn asks_beyond_the_source_rate_are_told_to_come_later() {
     let limits = ServerLimits {
@@ -66,6 +70,8 @@ async fn garbage_beyond_the_source_rate_is_told_to_come_later() {
     assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+//= spec/postern.md#http-binding type=test
+//# An answer with status 429, or with 503 for `overloaded`, MUST carry Retry-After.
 #[tokio::test]
 async fn bodies_beyond_the_memory_are_told_to_come_later() {
     let limits = ServerLimits {

@@ -19,6 +19,8 @@ fn enrol() -> Vec<u8> {
     writer.into_bytes()
 }
 
+//= spec/postern.md#post type=test
+//# A mailbox MUST commit an item durably before it answers.
 #[tokio::test]
 async fn report_is_answered_only_after_the_host_is_durable() {
     let mut running = start();
@@ -84,6 +86,8 @@ async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
     assert_eq!(taken, Err(Reject::Overloaded));
 }
 
+//= spec/postern.md#post type=test
+//# An item that is refused MUST be named by its index and reject code in hint 4.
 #[tokio::test]
 async fn report_that_the_host_refuses_is_named_by_its_index() {
     let running = start_with(ServerLimits::default(), Some(Reject::Quota));

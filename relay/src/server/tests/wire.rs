@@ -13,6 +13,11 @@ use postern_protocol::revision::Revision;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+//= spec/postern.md#http-binding type=test
+//# A server MUST answer with status 200, Content-Length and one frame in every case in which it
+//# answers in Postern, refusals included.
+//= spec/postern.md#rejects type=test
+//# A reject MUST be sent, counted, logged and shown under its registered number or name.
 #[tokio::test]
 async fn garbage_is_refused_in_a_frame_and_counted() {
     let running = start();
@@ -57,6 +62,8 @@ async fn poll_replayed_or_of_an_unknown_session_is_refused() {
     assert_eq!(refusal(&unknown), Reject::SessionUnknown.code());
 }
 
+//= spec/postern.md#hello type=test
+//# A mailbox MUST answer the same hello again with the same session, as long as that session lives.
 #[tokio::test]
 async fn hello_sent_twice_gets_one_session() {
     let running = start();
@@ -69,6 +76,9 @@ async fn hello_sent_twice_gets_one_session() {
     assert_eq!(running.mailbox.sessions(), 1);
 }
 
+//= spec/postern.md#http-binding type=test
+//# Every other answer that the server's own code gives MUST be an RFC 9457 problem with status 404,
+//# 405, 411, 413, 429 or 503.
 #[tokio::test]
 async fn request_outside_the_binding_is_a_problem() {
     let running = start();
@@ -109,6 +119,9 @@ async fn raw(running: &super::Running, request: &str, body: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+//= spec/postern.md#http-binding type=test
+//# Every other answer that the server's own code gives MUST be an RFC 9457 problem with status 404,
+//# 405, 411, 413, 429 or 503.
 #[tokio::test]
 async fn body_with_a_bad_length_is_refused() {
     let running = start();
