@@ -80,7 +80,9 @@ impl Fleet {
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome => 0,
+            | MessageKind::SessionWelcome
+            | MessageKind::Heartbeat
+            | MessageKind::Evidence => 0,
         };
         let header = Header {
             kind,
@@ -89,11 +91,20 @@ impl Fleet {
             base: Seq::new(base),
             digest: Some(digest),
         };
-        let signer = match kind.signer() {
-            Role::Device => &self.device,
-            Role::Writer | Role::Enrolling | Role::Root | Role::Mailbox => &self.writer,
+        let (role, signer) = match kind {
+            MessageKind::Report => (Role::Device, &self.device),
+            MessageKind::Delta
+            | MessageKind::Snapshot
+            | MessageKind::ReportAck
+            | MessageKind::Heartbeat
+            | MessageKind::EnrolRequest
+            | MessageKind::EnrolAnswer
+            | MessageKind::Bundle
+            | MessageKind::SessionHello
+            | MessageKind::SessionWelcome
+            | MessageKind::Evidence => (Role::Writer, &self.writer),
         };
-        Draft { header, payload }.seal(self.binding(), signer)
+        Draft { header, payload }.seal(role, self.binding(), signer)
     }
 }
 

@@ -5,11 +5,11 @@ from .cbor import Refused, ensure, read, write
 from .crypto import sha256, thumbprint, verify
 
 BYTES_MAX = 48128
-# kind: role, plane, epoch is zero, seq is zero
+# kind: plane of each role that signs it, epoch is zero, seq is zero
 KINDS = {
-    0: ("writer", 0, False, False), 1: ("writer", 0, False, False), 2: ("device", 1, False, False),
-    3: ("writer", 0, False, False), 5: ("enrolling", None, True, True), 6: ("writer", None, False, False),
-    7: ("root", None, True, False), 9: ("device", None, True, True), 10: ("mailbox", None, True, True),
+    0: ({"writer": 0, "device": 1}, False, False), 1: ({"writer": 0, "device": 1}, False, False), 2: ({"device": 1}, False, False),
+    3: ({"writer": 0}, False, False), 5: ({"enrolling": None}, True, True), 6: ({"writer": None}, False, False),
+    7: ({"root": None}, True, False), 9: ({"device": None}, True, True), 10: ({"mailbox": None}, True, True),
 }
 
 
@@ -53,7 +53,7 @@ def position(value):
 
 def check_numbers(opened):
     """Checks epoch, seq, base and the length of the digest."""
-    _, _, no_epoch, no_seq = KINDS[opened.kind]
+    _, no_epoch, no_seq = KINDS[opened.kind]
     if no_epoch:
         ensure(opened.epoch == 0, "header-numbers")
     ensure(no_epoch or opened.epoch > 0, "epoch-zero")
@@ -73,8 +73,9 @@ def verify_envelope(data, role, plane, aad, publics, revoked=()):
     """Verifies and returns (envelope, payload, message id, public key)."""
     opened = parse(data)
     ensure(opened.kind in KINDS, "kind-unknown")
-    ensure(KINDS[opened.kind][0] == role, "signer-role")
-    ensure(KINDS[opened.kind][1] == plane, "plane-mismatch")
+    planes = KINDS[opened.kind][0]
+    ensure(role in planes, "signer-role")
+    ensure(planes[role] == plane, "plane-mismatch")
     check_numbers(opened)
     ensure(len(opened.signature) == 64, "signature-length")
     found = [public for public in publics if thumbprint(public)[:8] == opened.kid]

@@ -158,6 +158,16 @@ def bundles(value):
     return all(shaped(entry) for entry in value)
 
 
+def ask(reader):
+    """Reads an ask: the version, and the bundle that the asker holds."""
+    items = [number(reader)]
+    ensure(items[0] == 1, "shape")
+    if not reader.done:
+        items.append(number(reader))
+        ensure(items[1] > 0, "shape")
+    return finish(reader, items)
+
+
 def refused(reader):
     """Reads a refusal."""
     items = [number(reader)]
@@ -181,7 +191,7 @@ def posted(reader):
 
 FORMS = {
     0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies,
-    16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: fixed(lambda v: v is not True and v == 1),
+    16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: ask,
     19: fixed(lambda v: sized(v, 16), lambda v: sized(v, 32), lambda v: sized(v, 32)), 20: fixed(lambda v: sized(v, 16), shaped),
     21: fixed(shaped), 22: refused, 23: posted,
 }

@@ -82,8 +82,8 @@ def directions(file):
             if frame[0] not in seen:
                 seen.add(frame[0])
                 file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"travels {right} only", [wrong], input=frame, direction=wrong)
-    for number in (6, 7, 15, 24, 31, 128, 255):
-        frame = SESSION.frame(number, 1) if number < 16 else plain(number, 1)
+    for number in (7, 8, 13, 15, 24, 31, 128, 255):
+        frame = SESSION.frame(number, 1) if number < 14 else plain(number, 1)
         file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=frame, direction="up")
 
 
@@ -162,7 +162,7 @@ def lengths(file):
         ("poll-seven-items", "cbor-truncated", frame(0, 1, 25, 1, None, *HEAD, e.EPOCH), "up", "no actual seq"),
         ("refused-no-code", "cbor-truncated", plain(22), "down", "no code"), ("hello-no-envelope", "cbor-truncated", plain(20, CHANNEL), "up", "no envelope"),
         ("poll-nine-items", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, *HEAD, 0), "up", "one item more"), ("need-five-items", "cbor-trailing", frame(3, 1, 0, *HEAD, 0), "up", "one item more"),
-        ("ask-two-items", "cbor-trailing", plain(18, 1, 1), "up", "one item more"), ("welcome-two-items", "cbor-trailing", plain(21, raw(SESSION.welcome()), 0), "down", "one item more"),
+        ("ask-three-items", "cbor-trailing", plain(18, 1, 1, 1), "up", "one item more"), ("welcome-two-items", "cbor-trailing", plain(21, raw(SESSION.welcome()), 0), "down", "one item more"),
         ("refused-three-items", "cbor-trailing", plain(22, 113, 1, 1), "down", "one item more"), ("challenge-four-items", "cbor-trailing", challenge_frame(SESSION) + b"\0", "down", "one item more"),
         ("enrol-four-items", "cbor-trailing", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST), 0), "up", "one item more"),
     )

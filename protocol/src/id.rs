@@ -63,9 +63,9 @@ byte_ids! {
     SessionId(4);
     /// What a mailbox asks a device to sign (spec: #hello).
     Challenge(16);
-    /// One running of a writer's process, drawn anew at each start.
+    /// One running of a writer's process, drawn anew at each start (spec: #heartbeat).
     StartId(8);
-    /// What a reader asks a writer to repeat under its signature.
+    /// What a reader asks a writer to repeat under its signature (spec: #heartbeat).
     Nonce(16);
 }
 

@@ -9,6 +9,9 @@ pub const CBOR_DEPTH_MAX: usize = 8;
 pub const CBOR_ITEM_BYTES_MAX: usize = 65_536;
 /// Bytes of one envelope (spec: #envelope): must pass a route that carries bodies of 48 KiB.
 pub const ENVELOPE_BYTES_MAX: usize = 48_128;
+/// Bytes of an envelope around its payload, at most: header 73, signature 66, heads and map 7, all with
+/// their largest numbers.
+pub const ENVELOPE_OVERHEAD_BYTES_MAX: usize = 160;
 /// Bytes of one frame (spec: #frames): 48 KiB passes the middleboxes we measured.
 pub const FRAME_BYTES_MAX: usize = 49_152;
 /// Candidate keys tried for one key id (spec: #keys): ids are hints, never identity.
@@ -33,6 +36,12 @@ pub const LINEAGE_MAX: usize = 64;
 pub const REPORT_LIST_MAX: usize = 16;
 /// Bytes of one result's output (spec: #report).
 pub const RESULT_OUTPUT_BYTES_MAX: usize = 512;
+/// Bytes of the envelope in list 6 of a report (spec: #report): above a request of the largest key.
+pub const ROTATION_BYTES_MAX: usize = 512;
+/// Messages in one evidence (spec: #evidence), whose entries are what was held and what contradicts it.
+pub const EVIDENCE_PROOFS_MAX: usize = 2;
+/// Keys that one mailbox answers with (spec: #hello): the present one and those being replaced. Arbitrary.
+pub const MAILBOX_KEYS_MAX: usize = 4;
 /// Bytes of one body chunk (spec: #bodies): fits a frame beside its digest.
 pub const BODY_CHUNK_BYTES_MAX: usize = 32_768;
 /// Digests asked for in one fetch (spec: #bodies).

@@ -17,7 +17,7 @@ pub enum Table {
     Bundles,
     /// Heads of planes.
     Heads,
-    /// Values by path.
+    /// Values of the desired plane by path.
     Values,
     /// Report numbers, cursors and lists.
     Reports,
@@ -25,11 +25,19 @@ pub enum Table {
     Members,
     /// Open and used invitations.
     Invitations,
+    /// Values of the actual plane by path.
+    Actual,
+    /// What was taken and done of the intents, by path.
+    Intents,
+    /// Evidence received, by message.
+    Evidence,
+    /// The newest accepted envelope of each plane.
+    Envelopes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Identity,
         Self::Bundles,
         Self::Heads,
@@ -37,6 +45,10 @@ impl Table {
         Self::Reports,
         Self::Members,
         Self::Invitations,
+        Self::Actual,
+        Self::Intents,
+        Self::Evidence,
+        Self::Envelopes,
     ];
 
     /// Returns the table's name at rest.
@@ -50,6 +62,10 @@ impl Table {
             Self::Reports => "reports",
             Self::Members => "members",
             Self::Invitations => "invitations",
+            Self::Actual => "actual",
+            Self::Intents => "intents",
+            Self::Evidence => "evidence",
+            Self::Envelopes => "envelopes",
         }
     }
 }

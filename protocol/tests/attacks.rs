@@ -15,7 +15,7 @@ use postern_protocol::envelope::{Binding, Draft, Header};
 use postern_protocol::frame::{Answer, DownFrame, FrameType, Item, PlainFrame, check_exchange};
 use postern_protocol::id::{Challenge, Incarnation, Plane, TokenId};
 use postern_protocol::key::Signer as _;
-use postern_protocol::kind::MessageKind;
+use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::message::{Report, Snapshot};
 use postern_protocol::revision::{Epoch, Lineage, LineageEntry, Seq};
 use postern_protocol::state::{Change, Path, State};
@@ -45,12 +45,12 @@ fn snapshot_for(lone: &Lone, binding: Binding<'_>, key: &str, kind: MessageKind)
         base: Seq::new(0),
         digest: Some(*wanted.root()),
     };
-    let draft = Draft {
-        header,
-        payload: payload.encode(),
-    };
+    let payload = payload.encode();
+    let draft = Draft { header, payload };
     assert_eq!(lone.node.identity.channel.root, lone.keys.domain());
-    let sealed = draft.seal(binding, &signer(key)).expect("it fits");
+    let sealed = draft
+        .seal(Role::Writer, binding, &signer(key))
+        .expect("it fits");
     sealed.into_bytes()
 }
 
@@ -158,7 +158,9 @@ fn reports_of_a_scrapped_unit_replayed_after_a_reset() {
         channel: &old.identity.channel,
         incarnation: old.identity.incarnation,
     };
-    let report = draft.seal(binding, &old.signer).expect("it fits");
+    let report = draft
+        .seal(Role::Device, binding, &old.signer)
+        .expect("it fits");
     let before = world.controller.store.clone();
     world.control(Input::Received {
         channel: old.identity.channel.id(),
@@ -435,11 +437,11 @@ fn acknowledgement_forged_to_lose_a_reject() {
         channel: &identity.channel,
         incarnation: identity.incarnation,
     };
-    let draft = Draft {
-        header,
-        payload: vec![0x80],
-    };
-    let forged = draft.seal(binding, &signer("mailbox")).expect("it fits");
+    let payload = vec![0x80];
+    let draft = Draft { header, payload };
+    let forged = draft
+        .seal(Role::Writer, binding, &signer("mailbox"))
+        .expect("it fits");
     lone.serve(&[forged.into_bytes()]);
     assert_eq!(lone.rejects().last(), Some(&Reject::KeyUnknown));
     lone.run(61_000);

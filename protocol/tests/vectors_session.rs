@@ -196,7 +196,7 @@ fn challenge(test: &Json) -> Given {
         incarnation: Incarnation::from_bytes([2; 16]),
         signer: &signer,
     };
-    let (asking, _) = Asking::start()?;
+    let (asking, _) = Asking::start(BundleNumber::new(0))?;
     asking
         .handle_challenge(&bytes(test, "frame"), &mailboxes, device, &[3; 32])
         .map(|_| vec![])
@@ -252,7 +252,7 @@ fn welcome(test: &Json) -> Given {
         incarnation: Incarnation::from_bytes(array(test, "incarnation")),
         signer: &signer,
     };
-    let (asking, _) = Asking::start()?;
+    let (asking, _) = Asking::start(BundleNumber::new(0))?;
     let seed = array(test, "device_seed");
     let challenge = bytes(test, "challenge_frame");
     let (greeting, _) = asking.handle_challenge(&challenge, [&mailbox], device, &seed)?;
@@ -383,7 +383,7 @@ fn enrol_answer(test: &Json) -> Given {
         tenant: &channel.tenant,
     };
     let request = ReceivedEnvelope::parse(&request)?
-        .unverified_message_id(binding)
+        .unverified_message_id(binding, None)
         .expect("a request binds its tenant");
     let device_key = PublicKey::from_bytes(&bytes(test, "public_key"))?.thumbprint();
     let enrolling = Enrolling {

@@ -76,7 +76,10 @@ fn seal(kind: MessageKind, numbers: [u64; 3], digest: Option<Digest>, payload: V
         channel: &channel,
         incarnation: INCARNATION,
     };
-    let sealed: SealedEnvelope = draft.seal(binding, &device_signer()).unwrap();
+    let Some((role, _)) = kind.rows().first().copied() else {
+        panic!("every kind has a signer")
+    };
+    let sealed: SealedEnvelope = draft.seal(role, binding, &device_signer()).unwrap();
     sealed.into_bytes()
 }
 
@@ -159,7 +162,7 @@ pub(crate) fn bundle(number: u64) -> Vec<u8> {
 
 /// The device's end of a hello with the mailbox of [`mailbox_signer`].
 pub(crate) fn greet(challenge: &[u8], seed: u8) -> (Greeting, Vec<u8>) {
-    let (asking, _) = Asking::start().unwrap();
+    let (asking, _) = Asking::start(BundleNumber::new(1)).unwrap();
     let channel = channel();
     let signer = device_signer();
     let identity = DeviceIdentity {
@@ -174,7 +177,7 @@ pub(crate) fn greet(challenge: &[u8], seed: u8) -> (Greeting, Vec<u8>) {
 }
 
 pub(crate) fn ask() -> Vec<u8> {
-    Asking::start().unwrap().1
+    Asking::start(BundleNumber::new(1)).unwrap().1
 }
 
 pub(crate) fn poll(session: &mut ClientSession, hold_s: u16, held: Revision) -> Request {

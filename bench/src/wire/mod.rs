@@ -106,7 +106,7 @@ fn hello(fleet: &Fleet) -> Result<usize, Reject> {
         incarnation: fleet.incarnation,
         signer: &fleet.device,
     };
-    let (asking, _) = Asking::start()?;
+    let (asking, _) = Asking::start(BundleNumber::new(1))?;
     let (_, hello) =
         asking.handle_challenge(&challenge, [mailbox.public_key()], identity, &[8; 32])?;
     Ok(hello.len())

@@ -8,7 +8,7 @@ use postern_protocol::Reject;
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
 use postern_protocol::key::PublicKey;
-use postern_protocol::kind::{Role, Scope};
+use postern_protocol::kind::{MessageKind, Role, Scope};
 use postern_protocol::message::check_payload;
 
 /// What the caller believes about the signer.
@@ -41,7 +41,7 @@ pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<(Show, Ju
     let payload = envelope.unverified_payload();
     let kind = header.kind;
     let (judgement, message_id) = judge(&envelope, belief);
-    let plane = kind.plane().map_or("none", Plane::as_str);
+    let (signers, planes) = names_of(kind);
     let digest = header
         .digest
         .map_or("none".to_owned(), |digest| digest.to_string());
@@ -52,8 +52,8 @@ pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<(Show, Ju
             "kind",
             Show::Text(format!("{} ({})", kind.as_str(), kind.number())),
         ),
-        ("signed_by", Show::text(role_name(kind.signer()))),
-        ("plane", Show::text(plane)),
+        ("signed_by", Show::Text(signers)),
+        ("plane", Show::Text(planes)),
         ("epoch", Show::Number(header.epoch.number())),
         ("seq", Show::Number(header.seq.number())),
         ("base", Show::Number(header.base.number())),
@@ -76,10 +76,10 @@ fn judge(envelope: &ReceivedEnvelope<'_>, belief: Option<&Belief>) -> (Judgement
         return (Judgement::NotChecked, None);
     };
     let kind = envelope.unverified_header().kind;
-    let expected = Expected {
-        role: kind.signer(),
-        plane: belief.plane.or(kind.plane()),
+    let Some((role, plane)) = row_for(kind, belief.plane) else {
+        return (Judgement::Refused(Reject::PlaneMismatch), None);
     };
+    let expected = Expected { role, plane };
     let root = belief.root;
     let channel;
     let binding = match (&belief.tenant, &belief.device) {
@@ -97,7 +97,7 @@ fn judge(envelope: &ReceivedEnvelope<'_>, belief: Option<&Belief>) -> (Judgement
         (Some(tenant), None) => Binding::Tenant { root, tenant },
         (None, _) => Binding::Trust { root },
     };
-    let Some(message_id) = envelope.unverified_message_id(binding) else {
+    let Some(message_id) = envelope.unverified_message_id(binding, plane) else {
         return (Judgement::ChannelIncomplete, None);
     };
     let verified = envelope.verify(expected, binding, [&belief.key], |_| false);
@@ -118,6 +118,29 @@ fn describe(judgement: Judgement, scope: Scope) -> String {
         Judgement::ChannelIncomplete => format!("not checked (this kind needs {needed})"),
         Judgement::Valid => "valid".into(),
         Judgement::Refused(reject) => format!("refused: {reject} ({})", reject.sentence()),
+    }
+}
+
+/// Every role that signs the kind, and every plane that it is about, in the same order.
+fn names_of(kind: MessageKind) -> (String, String) {
+    let names = |name: fn(&(Role, Option<Plane>)) -> &'static str| {
+        kind.rows()
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
+    (
+        names(|(role, _)| role_name(*role)),
+        names(|(_, plane)| plane.map_or("none", Plane::as_str)),
+    )
+}
+
+/// The row of the kind for the plane that was named, else its only one.
+fn row_for(kind: MessageKind, plane: Option<Plane>) -> Option<(Role, Option<Plane>)> {
+    match (plane, kind.rows()) {
+        (None, [row]) => Some(*row),
+        (_, _) => kind.signer_for(plane).map(|role| (role, plane)),
     }
 }
 

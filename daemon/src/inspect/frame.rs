@@ -55,7 +55,10 @@ fn session_rows(
     let envelopes = match direction {
         Direction::Up => match body.decode_up()? {
             UpFrame::Post(items) => items,
-            UpFrame::Poll(_) | UpFrame::Need { .. } | UpFrame::Fetch { .. } => Vec::new(),
+            UpFrame::Poll(_)
+            | UpFrame::Need { .. }
+            | UpFrame::Fetch { .. }
+            | UpFrame::Put { .. } => Vec::new(),
         },
         Direction::Down | Direction::File => match body.decode_down()? {
             DownFrame::Answer(answer) => answer.items,
@@ -109,7 +112,11 @@ fn plain_rows(
             let bundles: Result<_, Reject> = bundles.into_iter().map(&mut *open).collect();
             vec![("bundles", Show::List(bundles?)), ("answer", open(answer)?)]
         }
-        PlainFrame::Ask => vec![("version", Show::Number(1))],
+        PlainFrame::Ask { bundle } => {
+            let mut rows = vec![("version", Show::Number(1))];
+            rows.extend(bundle.map(|bundle| ("bundle", Show::Number(bundle.number()))));
+            rows
+        }
         PlainFrame::Challenge {
             challenge,
             ephemeral,
@@ -142,6 +149,18 @@ fn plain_rows(
             ("channel", Show::text(channel)),
             ("plane", plane_name(plane)),
             ("envelope", open(envelope)?),
+        ],
+        PlainFrame::FiledBody {
+            channel,
+            plane,
+            chunk,
+        } => vec![
+            ("channel", Show::text(channel)),
+            ("plane", plane_name(Some(plane))),
+            ("body", Show::text(chunk.digest)),
+            ("body_bytes", Show::Number(chunk.size)),
+            ("offset", Show::Number(chunk.offset)),
+            ("chunk_bytes", Show::count(chunk.bytes.len())),
         ],
     })
 }

@@ -6,7 +6,7 @@ use super::member::Member;
 use super::{Context, Controller, Event, Output, Post, Ticket, records};
 use crate::envelope::{Binding, Draft, Header, SealedEnvelope};
 use crate::id::{ChannelId, DeviceName, Tenant};
-use crate::kind::MessageKind;
+use crate::kind::{MessageKind, Role};
 use crate::limits::{ENVELOPE_BYTES_MAX, LINEAGE_MAX};
 use crate::message::Snapshot;
 use crate::reject::Reject;
@@ -244,7 +244,7 @@ pub(super) fn seal(
         channel: &member.channel,
         incarnation: enrolled.incarnation,
     };
-    draft.seal(binding, signer).map(Some)
+    draft.seal(Role::Writer, binding, signer).map(Some)
 }
 
 /// The first head of a member: nothing decided yet, one decision counted for the opening.

@@ -158,7 +158,13 @@ pub(super) fn restore<'a>(
             Table::Identity if key == EPOCH_KEY => {
                 controller.epoch = Epoch::new(read(table, key, value, Reader::uint)?);
             }
-            Table::Identity | Table::Bundles | Table::Heads => {}
+            Table::Identity
+            | Table::Bundles
+            | Table::Heads
+            | Table::Actual
+            | Table::Intents
+            | Table::Evidence
+            | Table::Envelopes => {}
             Table::Members => {
                 let member = read_member(controller.root(), key, value)?;
                 controller.members.insert(member.channel.id(), member);

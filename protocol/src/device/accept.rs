@@ -78,7 +78,10 @@ impl Device {
             PlaneMessage::Snapshot(snapshot) => {
                 self.handle_snapshot(context, verified, &incoming, &snapshot)
             }
-            PlaneMessage::Report(_) | PlaneMessage::ReportAck => Err(Reject::SignerRole),
+            PlaneMessage::Report(_)
+            | PlaneMessage::ReportAck
+            | PlaneMessage::Heartbeat(_)
+            | PlaneMessage::Evidence(_) => Err(Reject::SignerRole),
         });
         match outcome {
             Ok(is_progress) => is_progress,

@@ -93,7 +93,7 @@ impl Device {
         if !matches!(self.link, Link::Down) {
             return;
         }
-        match Asking::start() {
+        match Asking::start(self.trust.number()) {
             Ok((asking, frame)) => {
                 let exchange = self.exchange(frame, None);
                 self.link = Link::Asking(exchange, asking);

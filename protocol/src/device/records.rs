@@ -123,7 +123,11 @@ pub(super) fn restore<'a>(
             | Table::Heads
             | Table::Reports
             | Table::Members
-            | Table::Invitations => {}
+            | Table::Invitations
+            | Table::Actual
+            | Table::Intents
+            | Table::Evidence
+            | Table::Envelopes => {}
         }
     }
     let state =

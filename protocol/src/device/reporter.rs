@@ -6,7 +6,7 @@
 use super::{Applied, Context, Device, Event, Identity, records};
 use crate::envelope::{Binding, Draft, Header, Verified};
 use crate::id::Digest;
-use crate::kind::MessageKind;
+use crate::kind::{MessageKind, Role};
 use crate::message::{PlaneMessage, RejectNote, Report, ReportLists, ResultNote, SupersededNote};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Revision, Seq};
@@ -102,7 +102,7 @@ impl Reporter {
             channel: &identity.channel,
             incarnation: identity.incarnation,
         };
-        let sealed = draft.seal(binding, context.signer)?;
+        let sealed = draft.seal(Role::Device, binding, context.signer)?;
         self.outstanding = Some(Outstanding {
             envelope: sealed.into_bytes(),
             resend_ms: None,

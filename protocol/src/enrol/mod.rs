@@ -114,7 +114,7 @@ impl EnrolRequest {
             digest: Some(Digest::of(&payload)),
         };
         let draft = Draft { header, payload };
-        let request = draft.seal(Binding::Tenant { root, tenant }, signer)?;
+        let request = draft.seal(Role::Enrolling, Binding::Tenant { root, tenant }, signer)?;
         let message_id = request.message_id();
         let frame = PlainFrame::Enrol {
             token: self.token,
@@ -189,7 +189,7 @@ impl<'a> ReceivedEnrolRequest<'a> {
         let binding = Binding::Tenant { root, tenant };
         let message_id = self
             .envelope
-            .unverified_message_id(binding)
+            .unverified_message_id(binding, None)
             .ok_or(Reject::SignerRole)?;
         secret
             .mac_over(message_id)
@@ -290,7 +290,7 @@ impl EnrolAnswer {
             channel,
             incarnation,
         };
-        Draft { header, payload }.seal(binding, writer)
+        Draft { header, payload }.seal(Role::Writer, binding, writer)
     }
 }
 

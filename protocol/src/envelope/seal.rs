@@ -7,6 +7,7 @@ use super::{Binding, Header};
 use crate::cbor::Writer;
 use crate::id::MessageId;
 use crate::key::{ALGORITHM_ED25519, Signer};
+use crate::kind::Role;
 use crate::limits::ENVELOPE_BYTES_MAX;
 use crate::reject::Reject;
 use alloc::vec::Vec;
@@ -48,18 +49,20 @@ impl SealedEnvelope {
 }
 
 impl Draft {
-    /// Signs the draft for the channel that `binding` names.
+    /// Signs the draft as `role` for the channel that `binding` names; kind and role name the plane.
     ///
     /// # Errors
-    /// `oversize` when the envelope would not fit; `plane-mismatch` when the binding names less than the kind binds.
+    /// `signer-role` when the role never signs this kind; `oversize` when the envelope would not fit;
+    /// `plane-mismatch` when the binding names less than the kind binds.
     pub fn seal(
         &self,
+        role: Role,
         binding: Binding<'_>,
         signer: &dyn Signer,
     ) -> Result<SealedEnvelope, Reject> {
         let kind = self.header.kind;
         let aad = binding
-            .aad(kind, kind.plane())
+            .aad(kind, kind.plane_for(role)?)
             .ok_or(Reject::PlaneMismatch)?;
         let protected = self.encode_protected(signer);
         let to_be_signed = sig_structure(&protected, &aad, &self.payload);

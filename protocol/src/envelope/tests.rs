@@ -41,7 +41,9 @@ fn header(kind: MessageKind) -> Header {
         MessageKind::Snapshot
         | MessageKind::Report
         | MessageKind::ReportAck
+        | MessageKind::Evidence
         | MessageKind::EnrolAnswer => (7, 1, 0),
+        MessageKind::Heartbeat => (7, 1, 3),
         MessageKind::Bundle => (0, 2, 1),
         MessageKind::EnrolRequest | MessageKind::SessionHello | MessageKind::SessionWelcome => {
             (0, 0, 0)
@@ -57,12 +59,17 @@ fn header(kind: MessageKind) -> Header {
     }
 }
 
+/// Seals as the first role that signs the kind.
 fn seal(kind: MessageKind) -> SealedEnvelope {
+    seal_as(kind, kind.rows()[0].0)
+}
+
+fn seal_as(kind: MessageKind, role: Role) -> SealedEnvelope {
     let draft = Draft {
         header: header(kind),
         payload: vec![0x81, 0xa1, 0x61, 0x6b, 0x01],
     };
-    draft.seal(binding(&channel()), &signer()).unwrap()
+    draft.seal(role, binding(&channel()), &signer()).unwrap()
 }
 
 fn verify(bytes: &[u8], expected: Expected) -> Result<MessageId, Reject> {
@@ -85,18 +92,19 @@ fn envelope_of_every_kind_verifies_for_its_role_and_plane_only() {
         Role::Mailbox,
     ];
     for kind in MessageKind::ALL {
-        let sealed = seal(kind);
-        for role in roles {
-            for plane in [None, Some(Plane::Desired), Some(Plane::Actual)] {
-                let expected = if role != kind.signer() {
-                    Err(Reject::SignerRole)
-                } else if plane != kind.plane() {
-                    Err(Reject::PlaneMismatch)
-                } else {
-                    Ok(sealed.message_id())
-                };
-                let verified = verify(sealed.as_bytes(), Expected { role, plane });
-                assert_eq!(verified, expected, "{kind:?} {role:?} {plane:?}");
+        for (signer, about) in kind.rows() {
+            let sealed = seal_as(kind, *signer);
+            for role in roles {
+                for plane in [None, Some(Plane::Desired), Some(Plane::Actual)] {
+                    let expected = match kind.rows().iter().find(|(row, _)| *row == role) {
+                        None => Err(Reject::SignerRole),
+                        Some((_, right)) if *right != plane => Err(Reject::PlaneMismatch),
+                        Some(_) if plane != *about => Err(Reject::SignatureInvalid),
+                        Some(_) => Ok(sealed.message_id()),
+                    };
+                    let verified = verify(sealed.as_bytes(), Expected { role, plane });
+                    assert_eq!(verified, expected, "{kind:?} {role:?} {plane:?}");
+                }
             }
         }
     }
@@ -265,7 +273,7 @@ fn protected_header_that_breaks_a_rule_is_refused_by_name() {
         (|header| header.kind = None, Reject::Shape),
         (|header| header.algorithm = -8, Reject::AlgorithmUnknown),
         (|header| header.key_id = 7, Reject::Shape),
-        (|header| header.kind = Some(4), Reject::KindUnknown),
+        (|header| header.kind = Some(8), Reject::KindUnknown),
         (|header| header.digest = 31, Reject::DigestLength),
         (|header| header.digest = 0, Reject::DigestLength),
         (|header| header.extra_label = Some(2), Reject::CritUnknown),
@@ -351,7 +359,7 @@ fn envelope_above_48128_bytes_is_neither_sealed_nor_read() {
             header: header(MessageKind::Delta),
             payload,
         };
-        draft.seal(binding(&channel), &signer())
+        draft.seal(Role::Writer, binding(&channel), &signer())
     };
     let overhead = seal(40_000).unwrap().as_bytes().len() - 40_000;
     let largest = seal(48_128 - overhead).unwrap();
@@ -380,7 +388,8 @@ fn draft_with_a_binding_that_names_too_little_is_not_sealed() {
                 header: header(kind),
                 payload: vec![0x80],
             };
-            let is_sealed = draft.seal(binding, &signer()).is_ok();
+            let role = kind.rows()[0].0;
+            let is_sealed = draft.seal(role, binding, &signer()).is_ok();
             assert_eq!(is_sealed, kind.scope() <= scope, "{kind:?} {scope:?}");
         }
     }
@@ -394,7 +403,7 @@ fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
     for kind in MessageKind::ALL {
         let sealed = seal(kind);
         let sign1 = coset::CoseSign1::from_slice(sealed.as_bytes()).unwrap();
-        let aad = binding(&channel).aad(kind, kind.plane()).unwrap();
+        let aad = binding(&channel).aad(kind, kind.rows()[0].1).unwrap();
         let to_be_signed = sign1.tbs_data(&aad);
         assert_eq!(
             Digest::of(&to_be_signed).as_bytes(),

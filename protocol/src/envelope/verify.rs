@@ -83,12 +83,9 @@ impl<'a> ReceivedEnvelope<'a> {
         //= spec/postern.md#verification-order
         //# A verifier MUST apply these steps in this order and refuse with the reject of the first
         //# that fails:
-        if self.header.kind.signer() != expected.role {
-            return Err(Reject::SignerRole);
-        }
-        if self.header.kind.plane() != expected.plane {
-            return Err(Reject::PlaneMismatch);
-        }
+        self.header
+            .kind
+            .check_signer(expected.role, expected.plane)?;
         if self.signature.len() != 64 {
             return Err(Reject::SignatureLength);
         }
@@ -119,11 +116,15 @@ impl<'a> ReceivedEnvelope<'a> {
         Err(refusal)
     }
 
-    /// Computes the identity that the message has if its signature verifies for `binding`, or
-    /// returns `None` when the kind binds more than is known here. For macs over it.
+    /// Computes the identity that the message has if its signature verifies for `binding` and
+    /// `plane`, or returns `None` when the kind binds more than is known here. For macs over it.
     #[must_use]
-    pub fn unverified_message_id(&self, binding: Binding<'_>) -> Option<MessageId> {
-        let aad = binding.aad(self.header.kind, self.header.kind.plane())?;
+    pub fn unverified_message_id(
+        &self,
+        binding: Binding<'_>,
+        plane: Option<Plane>,
+    ) -> Option<MessageId> {
+        let aad = binding.aad(self.header.kind, plane)?;
         let to_be_signed = sig_structure(self.protected, &aad, self.payload);
         Some(message_id(&to_be_signed))
     }

@@ -1,20 +1,17 @@
 //! What session frames say, once their tag has verified.
 //!
-//! A hint never makes a client do more: retry and hold are clamped to the protocol's limits.
+//! Bodies travel in pieces, unsigned: down when they were fetched, up when they are wanted.
 //! Refuses empty forms that would give one meaning two encodings.
 
+use super::hints::{Hints, read_hints, write_hints};
 use super::plain::{read_plane, write_plane};
 use super::{FrameType, decode_sequence};
-use crate::cbor::{KeyOrder, Kind, Reader, Writer};
+use crate::cbor::{Kind, Reader, Writer};
 use crate::envelope::skip_envelope;
 use crate::id::{Digest, Plane};
-use crate::limits::{
-    BODY_CHUNK_BYTES_MAX, FETCH_DIGESTS_MAX, HOLD_S_MAX, RETRY_MS_MAX, SECTION_BYTES_MAX,
-    URL_BYTES_MAX,
-};
+use crate::limits::{BODY_CHUNK_BYTES_MAX, FETCH_DIGESTS_MAX, HOLD_S_MAX, SECTION_BYTES_MAX};
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Revision, Seq};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Asks what is newer than what is held (spec: #poll).
@@ -63,29 +60,7 @@ pub struct BodyChunk<'a> {
     pub bytes: &'a [u8],
 }
 
-/// The refusal of one posted item (spec: #answer).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// Place of the item in the post, from 0.
-    pub index: u32,
-    /// A reject's code, 1..=65535, perhaps of a newer registry than ours.
-    pub code: u16,
-}
-
-/// What a mailbox asks of its client; clamped, never trusted beyond slowing down (spec: #answer).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hints {
-    /// Milliseconds to wait before the next exchange, at most `RETRY_MS_MAX`.
-    pub retry_ms: Option<u64>,
-    /// Longest hold that is welcome, in seconds, at most `HOLD_S_MAX`.
-    pub hold_s_max: Option<u64>,
-    /// Another URL of the same mailbox.
-    pub move_url: Option<String>,
-    /// Items of the post that were refused.
-    pub refused: Vec<Refusal>,
-}
-
-/// The answer to a poll, post or need (spec: #answer).
+/// The answer to a poll, post, need or put (spec: #answer).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer<'a> {
     /// What the mailbox asks.
@@ -115,12 +90,19 @@ pub enum UpFrame<'a> {
         /// The bodies.
         wanted: Vec<Wanted>,
     },
+    /// Brings pieces of section bodies that the other side wants, at least one.
+    Put {
+        /// The plane.
+        plane: Plane,
+        /// The pieces.
+        chunks: Vec<BodyChunk<'a>>,
+    },
 }
 
 /// An answer within a session (spec: #frames).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DownFrame<'a> {
-    /// To a poll, post or need.
+    /// To a poll, post, need or put.
     Answer(Answer<'a>),
     /// To a fetch; a digest that is not held is absent.
     Bodies(Vec<BodyChunk<'a>>),
@@ -135,6 +117,7 @@ impl<'a> UpFrame<'a> {
             Self::Post(_) => FrameType::Post,
             Self::Need { .. } => FrameType::Need,
             Self::Fetch { .. } => FrameType::Fetch,
+            Self::Put { .. } => FrameType::Put,
         }
     }
 
@@ -156,8 +139,10 @@ impl<'a> UpFrame<'a> {
                 })
             }),
             FrameType::Fetch => decode_sequence(body, read_fetch),
+            FrameType::Put => decode_sequence(body, read_put),
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
             | FrameType::Ask
@@ -179,6 +164,7 @@ impl<'a> UpFrame<'a> {
                 let is_right = (1..=FETCH_DIGESTS_MAX).contains(&wanted.len());
                 (is_right, Reject::Shape)
             }
+            Self::Put { chunks, .. } => (!chunks.is_empty(), Reject::Shape),
         };
         if is_right { Ok(()) } else { Err(reject) }
     }
@@ -193,12 +179,11 @@ impl<'a> UpFrame<'a> {
             }
             Self::Fetch { plane, wanted } => {
                 writer.uint(plane.number());
-                for one in wanted {
-                    writer
-                        .array(2)
-                        .bytes(one.digest.as_bytes())
-                        .uint(one.offset);
-                }
+                wanted.iter().for_each(|one| write_wanted(writer, one));
+            }
+            Self::Put { plane, chunks } => {
+                writer.uint(plane.number());
+                write_chunks(writer, chunks);
             }
         }
     }
@@ -231,6 +216,8 @@ impl<'a> DownFrame<'a> {
             | FrameType::Post
             | FrameType::Need
             | FrameType::Fetch
+            | FrameType::Put
+            | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
             | FrameType::Ask
@@ -248,15 +235,7 @@ impl<'a> DownFrame<'a> {
                 write_hints(writer, &answer.hints);
                 write_items(writer, &answer.items);
             }
-            Self::Bodies(chunks) => {
-                for chunk in chunks {
-                    writer.array(4).bytes(chunk.digest.as_bytes());
-                    writer
-                        .uint(chunk.size)
-                        .uint(chunk.offset)
-                        .bytes(chunk.bytes);
-                }
-            }
+            Self::Bodies(chunks) => write_chunks(writer, chunks),
         }
     }
 }
@@ -344,16 +323,14 @@ fn read_fetch<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
     let plane = Plane::from_number(reader.uint()?)?;
     let mut wanted = Vec::new();
     while !reader.is_at_end() {
-        reader.array_of(2)?;
-        let digest = Digest::from_bytes(reader.bytes_of()?);
-        let offset = reader.uint()?;
+        let one = read_wanted(reader)?;
         //= spec/postern.md#fetch
         //# A fetch MUST ask for 1 to 16 section bodies by digest, each from a byte offset, else
         //# `shape`.
         if wanted.len() == FETCH_DIGESTS_MAX {
             return Err(Reject::Shape);
         }
-        wanted.push(Wanted { digest, offset });
+        wanted.push(one);
     }
     if wanted.is_empty() {
         return Err(Reject::Shape);
@@ -361,109 +338,76 @@ fn read_fetch<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
     Ok(UpFrame::Fetch { plane, wanted })
 }
 
+pub(super) fn read_wanted(reader: &mut Reader<'_>) -> Result<Wanted, Reject> {
+    reader.array_of(2)?;
+    Ok(Wanted {
+        digest: Digest::from_bytes(reader.bytes_of()?),
+        offset: reader.uint()?,
+    })
+}
+
+pub(super) fn write_wanted(writer: &mut Writer, wanted: &Wanted) {
+    writer
+        .array(2)
+        .bytes(wanted.digest.as_bytes())
+        .uint(wanted.offset);
+}
+
+fn read_put<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
+    let plane = Plane::from_number(reader.uint()?)?;
+    let chunks = read_chunks(reader)?;
+    if chunks.is_empty() {
+        return Err(Reject::Shape);
+    }
+    Ok(UpFrame::Put { plane, chunks })
+}
+
 fn read_chunks<'a>(reader: &mut Reader<'a>) -> Result<Vec<BodyChunk<'a>>, Reject> {
     let mut chunks = Vec::new();
     while !reader.is_at_end() {
-        reader.array_of(4)?;
-        let chunk = BodyChunk {
-            digest: Digest::from_bytes(reader.bytes_of()?),
-            size: reader.uint()?,
-            offset: reader.uint()?,
-            bytes: reader.bytes()?,
-        };
-        let end = chunk.offset.checked_add(chunk.bytes.len() as u64);
-        //= spec/postern.md#bodies
-        //# A device MUST refuse a size above 65536 with `section-oversize`.
-        if chunk.size > SECTION_BYTES_MAX as u64 {
-            return Err(Reject::SectionOversize);
-        }
-        //= spec/postern.md#bodies
-        //# A chunk MUST hold 1 to 32768 bytes of the body from the offset that it names, else
-        //# `shape`.
-        //= spec/postern.md#bodies
-        //# A device MUST refuse an offset plus chunk beyond the size with `shape`.
-        let is_within = end.is_some_and(|end| end <= chunk.size)
-            && (1..=BODY_CHUNK_BYTES_MAX).contains(&chunk.bytes.len());
-        if !is_within {
-            return Err(Reject::Shape);
-        }
-        chunks.push(chunk);
+        chunks.push(read_chunk(reader)?);
     }
     Ok(chunks)
 }
 
-fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
-    let entries = reader.map()?;
-    //= spec/postern.md#answer
-    //# An empty hints map, an unknown hint, a URL outside 1 to 512 bytes or a code outside 1..65535
-    //# MUST be refused with `shape`.
-    if entries == 0 {
-        return Err(Reject::Shape);
+fn write_chunks(writer: &mut Writer, chunks: &[BodyChunk<'_>]) {
+    for chunk in chunks {
+        write_chunk(writer, chunk);
     }
-    let mut hints = Hints::default();
-    let mut order = KeyOrder::new();
-    for _ in 0..entries {
-        match reader.int_key(&mut order)? {
-            //= spec/postern.md#answer
-            //# A device MUST treat retry_ms above 3600000 as 3600000 and hold_s_max above 300 as
-            //# 300.
-            1 => hints.retry_ms = Some(reader.uint()?.min(RETRY_MS_MAX)),
-            2 => hints.hold_s_max = Some(reader.uint()?.min(HOLD_S_MAX)),
-            3 => {
-                let url = reader.text()?;
-                if url.is_empty() || url.len() > URL_BYTES_MAX {
-                    return Err(Reject::Shape);
-                }
-                hints.move_url = Some(url.into());
-            }
-            4 => hints.refused = read_refusals(reader)?,
-            _ => return Err(Reject::Shape),
-        }
-    }
-    Ok(hints)
 }
 
-fn read_refusals(reader: &mut Reader<'_>) -> Result<Vec<Refusal>, Reject> {
-    let count = reader.array()?;
-    if count == 0 {
-        return Err(Reject::Shape);
+pub(super) fn read_chunk<'a>(reader: &mut Reader<'a>) -> Result<BodyChunk<'a>, Reject> {
+    reader.array_of(4)?;
+    let chunk = BodyChunk {
+        digest: Digest::from_bytes(reader.bytes_of()?),
+        size: reader.uint()?,
+        offset: reader.uint()?,
+        bytes: reader.bytes()?,
+    };
+    let end = chunk.offset.checked_add(chunk.bytes.len() as u64);
+    //= spec/postern.md#bodies
+    //# A device MUST refuse a size above 65536 with `section-oversize`.
+    if chunk.size > SECTION_BYTES_MAX as u64 {
+        return Err(Reject::SectionOversize);
     }
-    let mut refusals = Vec::new();
-    for _ in 0..count {
-        reader.array_of(2)?;
-        let index = u32::try_from(reader.uint()?).map_err(|_| Reject::Shape)?;
-        let code = u16::try_from(reader.uint()?).map_err(|_| Reject::Shape)?;
-        if code == 0 {
-            return Err(Reject::Shape);
-        }
-        refusals.push(Refusal { index, code });
+    //= spec/postern.md#bodies
+    //# A chunk MUST hold 1 to 32768 bytes of the body from the offset that it names, else
+    //# `shape`.
+    //= spec/postern.md#bodies
+    //# A device MUST refuse an offset plus chunk beyond the size with `shape`.
+    let is_within = end.is_some_and(|end| end <= chunk.size)
+        && (1..=BODY_CHUNK_BYTES_MAX).contains(&chunk.bytes.len());
+    if is_within {
+        Ok(chunk)
+    } else {
+        Err(Reject::Shape)
     }
-    Ok(refusals)
 }
 
-fn write_hints(writer: &mut Writer, hints: &Hints) {
-    let entries = usize::from(hints.retry_ms.is_some())
-        + usize::from(hints.hold_s_max.is_some())
-        + usize::from(hints.move_url.is_some())
-        + usize::from(!hints.refused.is_empty());
-    if entries == 0 {
-        return;
-    }
-    writer.map(entries);
-    if let Some(retry_ms) = hints.retry_ms {
-        writer.uint(1).uint(retry_ms);
-    }
-    if let Some(hold_s_max) = hints.hold_s_max {
-        writer.uint(2).uint(hold_s_max);
-    }
-    if let Some(url) = &hints.move_url {
-        writer.uint(3).text(url);
-    }
-    if !hints.refused.is_empty() {
-        writer.uint(4).array(hints.refused.len());
-        for refusal in &hints.refused {
-            writer.array(2).uint(u64::from(refusal.index));
-            writer.uint(u64::from(refusal.code));
-        }
-    }
+pub(super) fn write_chunk<'w>(writer: &'w mut Writer, chunk: &BodyChunk<'_>) -> &'w mut Writer {
+    writer.array(4).bytes(chunk.digest.as_bytes());
+    writer
+        .uint(chunk.size)
+        .uint(chunk.offset)
+        .bytes(chunk.bytes)
 }

@@ -36,11 +36,12 @@ pub fn check_exchange(status: u16, body: &[u8]) -> Result<FrameType, Reject> {
         Ok(
             PlainFrame::Enrol { .. }
             | PlainFrame::Enrolled { .. }
-            | PlainFrame::Ask
+            | PlainFrame::Ask { .. }
             | PlainFrame::Challenge { .. }
             | PlainFrame::Hello { .. }
             | PlainFrame::Welcome { .. }
-            | PlainFrame::Posted { .. },
+            | PlainFrame::Posted { .. }
+            | PlainFrame::FiledBody { .. },
         )
         | Err(_) => Err(Reject::NotPostern),
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  bytes --SessionFrame::split--> (type, session id, tag) --verify--> VerifiedBody --> UpFrame | DownFrame
-//!  bytes --PlainFrame::decode---> Ask | Challenge | Hello | Welcome | Enrol | Enrolled | Refused | Posted
+//!  bytes --PlainFrame::decode---> Ask | Challenge | Hello | Welcome | Enrol | Enrolled | Refused
+//!  file --FileFrames---> bytes --PlainFrame::decode---> Posted | FiledBody | Enrol | Enrolled
 //! ```
 //!
 //! The body of a session frame is not looked at before its tag verifies. Decoding borrows and
@@ -10,13 +11,17 @@
 
 mod body;
 mod exchange;
+mod file;
+mod hints;
 mod plain;
 mod tagged;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Answer, BodyChunk, DownFrame, Hints, Item, Poll, Refusal, UpFrame, Wanted};
+pub use body::{Answer, BodyChunk, DownFrame, Item, Poll, UpFrame, Wanted};
 pub use exchange::check_exchange;
+pub use file::FileFrames;
+pub use hints::{Hints, Refusal};
 pub use plain::PlainFrame;
 pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};
 
@@ -51,6 +56,10 @@ pub enum FrameType {
     Fetch,
     /// Brings section bodies.
     Bodies,
+    /// Brings section bodies that the other side wants.
+    Put,
+    /// Carries a piece of a section body in a file.
+    FiledBody,
     /// Asks to enrol a new device key.
     Enrol,
     /// Confirms an enrolment.
@@ -71,13 +80,15 @@ pub enum FrameType {
 
 impl FrameType {
     /// Every frame type, ascending by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Poll,
         Self::Answer,
         Self::Post,
         Self::Need,
         Self::Fetch,
         Self::Bodies,
+        Self::Put,
+        Self::FiledBody,
         Self::Enrol,
         Self::Enrolled,
         Self::Ask,
@@ -98,6 +109,8 @@ impl FrameType {
             Self::Need => 3,
             Self::Fetch => 4,
             Self::Bodies => 5,
+            Self::Put => 6,
+            Self::FiledBody => 14,
             Self::Enrol => 16,
             Self::Enrolled => 17,
             Self::Ask => 18,
@@ -129,6 +142,8 @@ impl FrameType {
             Self::Need => "need",
             Self::Fetch => "fetch",
             Self::Bodies => "bodies",
+            Self::Put => "put",
+            Self::FiledBody => "filed-body",
             Self::Enrol => "enrol",
             Self::Enrolled => "enrolled",
             Self::Ask => "ask",
@@ -140,7 +155,7 @@ impl FrameType {
         }
     }
 
-    /// Returns the way such a frame travels.
+    /// Returns the way such a frame travels; [`Self::is_filed`] tells which may also stand in a file.
     #[must_use]
     pub const fn direction(self) -> Direction {
         match self {
@@ -148,6 +163,7 @@ impl FrameType {
             | Self::Post
             | Self::Need
             | Self::Fetch
+            | Self::Put
             | Self::Enrol
             | Self::Ask
             | Self::Hello => Direction::Up,
@@ -157,20 +173,29 @@ impl FrameType {
             | Self::Challenge
             | Self::Welcome
             | Self::Refused => Direction::Down,
-            Self::Posted => Direction::File,
+            Self::Posted | Self::FiledBody => Direction::File,
         }
     }
 
     /// Tells whether such a frame carries a session id and a tag.
     #[must_use]
     pub const fn is_in_session(self) -> bool {
-        self.number() < 16
+        self.number() < Self::FiledBody.number()
+    }
+
+    /// Tells whether such a frame may stand in a file (spec: #file-binding).
+    #[must_use]
+    pub const fn is_filed(self) -> bool {
+        matches!(
+            self,
+            Self::Posted | Self::FiledBody | Self::Enrol | Self::Enrolled
+        )
     }
 
     //= spec/postern.md#frames
     //# A receiver MUST refuse a type that does not travel in this direction with `frame-direction`.
     fn check_direction(self, expected: Direction) -> Result<(), Reject> {
-        if self.direction() == expected {
+        if self.direction() == expected || (expected == Direction::File && self.is_filed()) {
             Ok(())
         } else {
             Err(Reject::FrameDirection)
@@ -193,6 +218,13 @@ pub fn frame_type(bytes: &[u8]) -> Result<FrameType, Reject> {
     //# refused with `shape`.
     let first = bytes.first().ok_or(Reject::Shape)?;
     FrameType::from_number(*first)
+}
+
+/// Tells what the first frame of a file is. # Errors: `frame-unknown`; `frame-direction` for one that no file holds.
+fn check_file_type(bytes: &[u8]) -> Result<FrameType, Reject> {
+    let first = bytes.first().ok_or(Reject::Shape)?;
+    let found = FrameType::from_number(*first)?;
+    found.check_direction(Direction::File).map(|()| found)
 }
 
 /// Runs a typed decoder over a whole CBOR sequence.

@@ -3,12 +3,14 @@
 //! Nothing in them is believed because it arrived: each envelope is verified by its own rules,
 //! and a `refused` only ever slows a client down. Refuses session frames.
 
+use super::body::{BodyChunk, read_chunk, write_chunk};
 use super::{Direction, FrameType, check_size, decode_sequence, first_cbor_reject, frame_type};
 use crate::cbor::{Kind, Reader, Writer};
 use crate::envelope::{TAG_SIGN1, skip_envelope};
 use crate::id::{Challenge, ChannelId, Plane, Thumbprint, TokenId};
 use crate::limits::RETRY_MS_MAX;
 use crate::reject::Reject;
+use crate::revision::BundleNumber;
 use alloc::vec::Vec;
 
 /// The version that an ask names (spec: #frames).
@@ -34,7 +36,10 @@ pub enum PlainFrame<'a> {
         answer: &'a [u8],
     },
     /// Asks for a challenge in version 1.
-    Ask,
+    Ask {
+        /// The bundle that the asker holds, at least 1; `None` when it does not say.
+        bundle: Option<BundleNumber>,
+    },
     /// The mailbox's challenge, unsigned until the welcome repeats it in its transcript.
     Challenge {
         /// What the device must sign.
@@ -72,6 +77,15 @@ pub enum PlainFrame<'a> {
         /// The envelope, without the tag that it has in the file.
         envelope: &'a [u8],
     },
+    /// A piece of a section body in a file, unsigned like every body.
+    FiledBody {
+        /// Selects the channel.
+        channel: ChannelId,
+        /// The plane whose state the body belongs to.
+        plane: Plane,
+        /// The piece.
+        chunk: BodyChunk<'a>,
+    },
 }
 
 impl<'a> PlainFrame<'a> {
@@ -94,12 +108,14 @@ impl<'a> PlainFrame<'a> {
             }),
             FrameType::Refused => decode_sequence(body, read_refused),
             FrameType::Posted => read_posted(body),
+            FrameType::FiledBody => decode_sequence(body, read_filed_body),
             FrameType::Poll
             | FrameType::Answer
             | FrameType::Post
             | FrameType::Need
             | FrameType::Fetch
-            | FrameType::Bodies => Err(Reject::Shape),
+            | FrameType::Bodies
+            | FrameType::Put => Err(Reject::Shape),
         }
     }
 
@@ -109,12 +125,13 @@ impl<'a> PlainFrame<'a> {
         match self {
             Self::Enrol { .. } => FrameType::Enrol,
             Self::Enrolled { .. } => FrameType::Enrolled,
-            Self::Ask => FrameType::Ask,
+            Self::Ask { .. } => FrameType::Ask,
             Self::Challenge { .. } => FrameType::Challenge,
             Self::Hello { .. } => FrameType::Hello,
             Self::Welcome { .. } => FrameType::Welcome,
             Self::Refused { .. } => FrameType::Refused,
             Self::Posted { .. } => FrameType::Posted,
+            Self::FiledBody { .. } => FrameType::FiledBody,
         }
     }
 
@@ -135,7 +152,13 @@ impl<'a> PlainFrame<'a> {
                 });
                 writer.raw(answer)
             }
-            Self::Ask => writer.uint(PROTOCOL_VERSION),
+            Self::Ask { bundle } => {
+                writer.uint(PROTOCOL_VERSION);
+                if let Some(bundle) = bundle {
+                    writer.uint(bundle.number());
+                }
+                &mut writer
+            }
             Self::Challenge {
                 challenge,
                 ephemeral,
@@ -161,6 +184,14 @@ impl<'a> PlainFrame<'a> {
                 writer.bytes(channel.as_bytes());
                 write_plane(&mut writer, *plane);
                 writer.raw(&[TAG_SIGN1]).raw(envelope)
+            }
+            Self::FiledBody {
+                channel,
+                plane,
+                chunk,
+            } => {
+                writer.bytes(channel.as_bytes()).uint(plane.number());
+                write_chunk(&mut writer, chunk)
             }
         };
         check_size(writer.into_bytes())
@@ -206,10 +237,17 @@ fn read_enrolled<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> 
 }
 
 fn read_ask<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
-    if reader.uint()? == PROTOCOL_VERSION {
-        Ok(PlainFrame::Ask)
-    } else {
-        Err(Reject::Shape)
+    if reader.uint()? != PROTOCOL_VERSION {
+        return Err(Reject::Shape);
+    }
+    if reader.is_at_end() {
+        return Ok(PlainFrame::Ask { bundle: None });
+    }
+    match reader.uint()? {
+        0 => Err(Reject::Shape),
+        number => Ok(PlainFrame::Ask {
+            bundle: Some(BundleNumber::new(number)),
+        }),
     }
 }
 
@@ -239,6 +277,14 @@ fn read_refused<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
         Some(reader.uint()?.min(RETRY_MS_MAX))
     };
     Ok(PlainFrame::Refused { code, retry_ms })
+}
+
+fn read_filed_body<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject> {
+    Ok(PlainFrame::FiledBody {
+        channel: ChannelId::from_bytes(reader.bytes_of()?),
+        plane: Plane::from_number(reader.uint()?)?,
+        chunk: read_chunk(reader)?,
+    })
 }
 
 /// Splits the fixed head from the envelope, which alone in all frames carries its tag.

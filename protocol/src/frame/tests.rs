@@ -236,7 +236,8 @@ fn hints_beyond_the_limits_are_clamped() {
 fn frame_sent_the_wrong_way_is_refused() {
     for frame_type in FrameType::ALL {
         for direction in [Direction::Up, Direction::Down, Direction::File] {
-            if frame_type.direction() == direction {
+            let is_filed = direction == Direction::File && frame_type.is_filed();
+            if frame_type.direction() == direction || is_filed {
                 continue;
             }
             let bytes = forge(frame_type.number(), &[1]);
@@ -261,10 +262,11 @@ fn frame_of_a_wrong_size_or_type_is_refused() {
     );
     //= spec/postern.md#frames type=test
     //# A receiver MUST refuse an unknown type with `frame-unknown`.
-    for number in [6, 15, 24, 128, 255] {
+    for number in [7, 13, 15, 24, 128, 255] {
         assert_eq!(frame_type(&[number]), Err(Reject::FrameUnknown));
     }
-    let ask = PlainFrame::Ask.encode().unwrap();
+    let ask = PlainFrame::Ask { bundle: None }.encode().unwrap();
+    assert_eq!(ask, [18, 1]);
     let split = SessionFrame::split(&ask, Direction::Up).map(|_| ());
     assert_eq!(split, Err(Reject::Shape));
     let poll = seal_up(&key(), SESSION, 1, &poll(None)).unwrap();
@@ -275,7 +277,33 @@ fn frame_of_a_wrong_size_or_type_is_refused() {
 fn plain_frames_survive_encoding() {
     let channel = ChannelId::from_bytes([1; 16]);
     let frames = [
-        (Direction::Up, PlainFrame::Ask),
+        (Direction::Up, PlainFrame::Ask { bundle: None }),
+        (
+            Direction::Up,
+            PlainFrame::Ask {
+                bundle: Some(BundleNumber::new(7)),
+            },
+        ),
+        (
+            Direction::File,
+            PlainFrame::FiledBody {
+                channel,
+                plane: Plane::Actual,
+                chunk: BodyChunk {
+                    digest: Digest::of(b"body"),
+                    size: 4,
+                    offset: 0,
+                    bytes: b"body",
+                },
+            },
+        ),
+        (
+            Direction::File,
+            PlainFrame::Enrolled {
+                bundles: vec![ENVELOPE],
+                answer: ENVELOPE,
+            },
+        ),
         (
             Direction::Down,
             PlainFrame::Challenge {
@@ -334,4 +362,159 @@ fn body_that_no_peer_takes_is_not_sealed() {
     };
     let post = seal_up(&key(), SESSION, 1, &UpFrame::Post(vec![item]));
     assert_eq!(post, Err(Reject::Oversize));
+}
+
+/// A chunk of a body of 4 bytes.
+fn chunk(offset: u64, bytes: &[u8]) -> BodyChunk<'_> {
+    BodyChunk {
+        digest: Digest::of(b"body"),
+        size: 4,
+        offset,
+        bytes,
+    }
+}
+
+#[test]
+fn put_and_the_hints_that_ask_for_it_survive_encoding() {
+    let put = UpFrame::Put {
+        plane: Plane::Actual,
+        chunks: vec![chunk(0, b"bo"), chunk(2, b"dy")],
+    };
+    let bytes = seal_up(&key(), SESSION, 1, &put).unwrap();
+    let body = SessionFrame::split(&bytes, Direction::Up).unwrap();
+    assert_eq!(body.verify(&key()).unwrap().decode_up(), Ok(put));
+    let wanted = Wanted {
+        digest: Digest::of(b"body"),
+        offset: 2,
+    };
+    let hints = Hints {
+        wanted: vec![wanted; 16],
+        need: vec![Plane::Desired, Plane::Actual],
+        ..Hints::default()
+    };
+    let answer = DownFrame::Answer(Answer {
+        hints,
+        items: vec![],
+    });
+    let bytes = seal_down(&key(), SESSION, 1, &answer).unwrap();
+    let body = SessionFrame::split(&bytes, Direction::Down).unwrap();
+    assert_eq!(body.verify(&key()).unwrap().decode_down(), Ok(answer));
+}
+
+#[test]
+fn put_that_breaks_a_rule_is_refused() {
+    let empty = UpFrame::Put {
+        plane: Plane::Actual,
+        chunks: vec![],
+    };
+    assert_eq!(seal_up(&key(), SESSION, 1, &empty), Err(Reject::Shape));
+    let head = [&[1, 1, 0x84, 0x58, 32][..], &[0; 32]].concat();
+    let cases: [(&[u8], Reject); 5] = [
+        (&[], Reject::CborTruncated),
+        (&[1, 0x40, 0x40], Reject::Shape),
+        (&[4, 0, 0x40], Reject::Shape),
+        (&[4, 3, 0x42, 0, 0], Reject::Shape),
+        (&[0x1a, 0, 1, 0, 1, 0, 0x41, 0], Reject::SectionOversize),
+    ];
+    assert_eq!(open_up(&forge(6, &[1, 1])), Err(Reject::Shape));
+    assert_eq!(open_up(&forge(6, &[1, 2])), Err(Reject::Shape));
+    for (rest, reject) in cases {
+        let body = [&head, rest].concat();
+        assert_eq!(open_up(&forge(6, &body)), Err(reject), "{rest:x?}");
+    }
+}
+
+#[test]
+fn hint_that_asks_for_nothing_or_too_much_is_refused() {
+    let row = [&[0x82, 0x58, 32][..], &[0; 32], &[0]].concat();
+    let wanted =
+        |count: usize| [&[1, 0xa1, 5, 0x80 | count as u8][..], &row.repeat(count)].concat();
+    let cases = [
+        wanted(0),
+        wanted(17),
+        vec![1, 0xa1, 6, 0x80],
+        vec![1, 0xa1, 6, 0x82, 1, 0],
+        vec![1, 0xa1, 6, 0x82, 1, 1],
+        vec![1, 0xa1, 6, 0x81, 2],
+        vec![1, 0xa1, 7, 0x81, 0],
+    ];
+    for body in cases {
+        assert_eq!(open_down(&forge(1, &body)), Err(Reject::Shape), "{body:x?}");
+    }
+    assert_eq!(open_down(&forge(1, &wanted(15))), Ok(1));
+}
+
+#[test]
+fn ask_that_names_no_bundle_or_another_version_is_refused() {
+    let cases: [(&[u8], Reject); 4] = [
+        (&[18, 2], Reject::Shape),
+        (&[18, 1, 0], Reject::Shape),
+        (&[18, 1, 0x40], Reject::Shape),
+        (&[18, 1, 1, 1], Reject::CborTrailing),
+    ];
+    for (bytes, reject) in cases {
+        assert_eq!(PlainFrame::decode(bytes, Direction::Up), Err(reject));
+    }
+}
+
+/// One frame of each type that a file may hold.
+fn file_frames() -> [Vec<u8>; 4] {
+    let channel = ChannelId::from_bytes([1; 16]);
+    let frames = [
+        PlainFrame::Posted {
+            channel,
+            plane: None,
+            envelope: ENVELOPE,
+        },
+        PlainFrame::FiledBody {
+            channel,
+            plane: Plane::Desired,
+            chunk: chunk(0, b"body"),
+        },
+        PlainFrame::Enrol {
+            token: crate::id::TokenId::from_bytes([2; 8]),
+            mac: [3; 32],
+            request: ENVELOPE,
+        },
+        PlainFrame::Enrolled {
+            bundles: vec![ENVELOPE],
+            answer: ENVELOPE,
+        },
+    ];
+    frames.map(|frame| frame.encode().unwrap())
+}
+
+#[test]
+fn file_falls_into_its_frames() {
+    let frames = file_frames();
+    let file = frames.concat();
+    let found: Result<Vec<_>, _> = FileFrames::new(&file).collect();
+    assert_eq!(found.unwrap(), frames.each_ref().map(Vec::as_slice));
+    for frame in &frames {
+        assert!(PlainFrame::decode(frame, Direction::File).is_ok());
+    }
+    assert_eq!(FileFrames::new(&[]).next(), None);
+}
+
+#[test]
+fn file_that_is_broken_ends_there() {
+    let frames = file_frames();
+    let cases = [
+        (vec![18, 1], Reject::FrameDirection, 0),
+        (vec![0, 1], Reject::FrameDirection, 0),
+        (vec![99], Reject::FrameUnknown, 0),
+        (vec![23], Reject::CborTruncated, 1),
+        (vec![23, 0x40, 0xf6], Reject::CborTruncated, 3),
+        (vec![23, 0x40, 0xf6, 0x84], Reject::Shape, 3),
+        (vec![16, 0x40, 0x18, 1], Reject::CborNotShortest, 4),
+    ];
+    for (broken, reject, at) in cases {
+        let file = [frames[0].clone(), broken.clone()].concat();
+        let mut found = FileFrames::new(&file);
+        assert_eq!(found.next(), Some(Ok(&frames[0][..])));
+        let (next, position) = (found.next(), found.position());
+        assert_eq!(next, Some(Err(reject)), "{broken:x?}");
+        assert!(position >= frames[0].len() + at, "{broken:x?}");
+        assert_eq!(found.next(), None);
+    }
 }

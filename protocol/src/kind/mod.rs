@@ -1,7 +1,7 @@
 //! The closed registry of message kinds: who signs each, for which plane, and what its numbers mean.
 //!
 //! Verification takes (role, kind, plane) and refuses any other triple. Kinds reserved for later
-//! (heartbeat 4, admission 8, receipt 11, evidence 12, plane-key 13, lost 14) are refused as unknown.
+//! (admission 8, receipt 11, plane-key 13, lost 14) are refused as unknown.
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +36,8 @@ pub enum MessageKind {
     Report,
     /// The controller holds a report and all before it.
     ReportAck,
+    /// Where a writer stands now, for freshness.
+    Heartbeat,
     /// A new device key asks to be enrolled.
     EnrolRequest,
     /// The controller confirms key and incarnation.
@@ -46,6 +48,8 @@ pub enum MessageKind {
     SessionHello,
     /// The mailbox proves its key to the device.
     SessionWelcome,
+    /// What a reader holds against the writer of a plane.
+    Evidence,
 }
 
 /// How much of the channel a kind's `external_aad` names (spec: #aad).
@@ -63,16 +67,18 @@ pub enum Scope {
 
 impl MessageKind {
     /// Every kind that is built, ascending by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Delta,
         Self::Snapshot,
         Self::Report,
         Self::ReportAck,
+        Self::Heartbeat,
         Self::EnrolRequest,
         Self::EnrolAnswer,
         Self::Bundle,
         Self::SessionHello,
         Self::SessionWelcome,
+        Self::Evidence,
     ];
 
     /// Returns the number on the wire.
@@ -83,11 +89,13 @@ impl MessageKind {
             Self::Snapshot => 1,
             Self::Report => 2,
             Self::ReportAck => 3,
+            Self::Heartbeat => 4,
             Self::EnrolRequest => 5,
             Self::EnrolAnswer => 6,
             Self::Bundle => 7,
             Self::SessionHello => 9,
             Self::SessionWelcome => 10,
+            Self::Evidence => 12,
         }
     }
 
@@ -109,39 +117,60 @@ impl MessageKind {
             Self::Snapshot => "snapshot",
             Self::Report => "report",
             Self::ReportAck => "report-ack",
+            Self::Heartbeat => "heartbeat",
             Self::EnrolRequest => "enrol-request",
             Self::EnrolAnswer => "enrol-answer",
             Self::Bundle => "bundle",
             Self::SessionHello => "session-hello",
             Self::SessionWelcome => "session-welcome",
+            Self::Evidence => "evidence",
         }
     }
 
     //= spec/postern.md#planes
     //# Two writers MUST NOT write one plane.
-    /// Returns the role that signs this kind.
+    /// Returns who signs this kind for which plane: no role signs it for two.
     #[must_use]
-    pub const fn signer(self) -> Role {
+    pub const fn rows(self) -> &'static [(Role, Option<Plane>)] {
         match self {
-            Self::Delta | Self::Snapshot | Self::ReportAck | Self::EnrolAnswer => Role::Writer,
-            Self::Report | Self::SessionHello => Role::Device,
-            Self::EnrolRequest => Role::Enrolling,
-            Self::Bundle => Role::Root,
-            Self::SessionWelcome => Role::Mailbox,
+            Self::Delta | Self::Snapshot | Self::Heartbeat => &[
+                (Role::Writer, Some(Plane::Desired)),
+                (Role::Device, Some(Plane::Actual)),
+            ],
+            Self::Report => &[(Role::Device, Some(Plane::Actual))],
+            Self::ReportAck => &[(Role::Writer, Some(Plane::Desired))],
+            // Signed by the reader of the plane: its writer is who is accused.
+            Self::Evidence => &[
+                (Role::Device, Some(Plane::Desired)),
+                (Role::Writer, Some(Plane::Actual)),
+            ],
+            Self::EnrolAnswer => &[(Role::Writer, None)],
+            Self::SessionHello => &[(Role::Device, None)],
+            Self::EnrolRequest => &[(Role::Enrolling, None)],
+            Self::Bundle => &[(Role::Root, None)],
+            Self::SessionWelcome => &[(Role::Mailbox, None)],
         }
     }
 
-    /// Returns the plane that this kind is about, if it is about one.
+    /// Returns the plane for which `role` signs this kind. # Errors: `signer-role` when it never does.
+    pub fn plane_for(self, role: Role) -> Result<Option<Plane>, Reject> {
+        let row = self.rows().iter().find(|(signer, _)| *signer == role);
+        row.map(|(_, plane)| *plane).ok_or(Reject::SignerRole)
+    }
+
+    /// Returns the role that signs this kind for `plane`, if one does.
     #[must_use]
-    pub const fn plane(self) -> Option<Plane> {
-        match self {
-            Self::Delta | Self::Snapshot | Self::ReportAck => Some(Plane::Desired),
-            Self::Report => Some(Plane::Actual),
-            Self::EnrolRequest
-            | Self::EnrolAnswer
-            | Self::Bundle
-            | Self::SessionHello
-            | Self::SessionWelcome => None,
+    pub fn signer_for(self, plane: Option<Plane>) -> Option<Role> {
+        let row = self.rows().iter().find(|(_, about)| *about == plane);
+        row.map(|(signer, _)| *signer)
+    }
+
+    /// Checks that `role` signs this kind for `plane`. # Errors: `signer-role`, then `plane-mismatch`.
+    pub fn check_signer(self, role: Role, plane: Option<Plane>) -> Result<(), Reject> {
+        if self.plane_for(role)? == plane {
+            Ok(())
+        } else {
+            Err(Reject::PlaneMismatch)
         }
     }
 
@@ -149,7 +178,12 @@ impl MessageKind {
     #[must_use]
     pub const fn scope(self) -> Scope {
         match self {
-            Self::Delta | Self::Snapshot | Self::Report | Self::ReportAck => Scope::Plane,
+            Self::Delta
+            | Self::Snapshot
+            | Self::Report
+            | Self::ReportAck
+            | Self::Heartbeat
+            | Self::Evidence => Scope::Plane,
             Self::EnrolAnswer | Self::SessionHello | Self::SessionWelcome => Scope::Device,
             Self::EnrolRequest => Scope::Tenant,
             Self::Bundle => Scope::Trust,
@@ -160,40 +194,33 @@ impl MessageKind {
     /// # Errors: `epoch-zero`, `seq-zero`, `base-not-below`, `header-numbers`.
     pub fn check_numbers(self, epoch: Epoch, seq: Seq, base: Seq) -> Result<(), Reject> {
         let (epoch, seq, base) = (epoch.number(), seq.number(), base.number());
-        match self {
-            Self::Delta | Self::Snapshot | Self::Report | Self::ReportAck | Self::EnrolAnswer => {
-                if epoch == 0 {
-                    return Err(Reject::EpochZero);
-                }
-                if seq == 0 {
-                    return Err(Reject::SeqZero);
-                }
-                if self != Self::Delta {
-                    return if base == 0 {
-                        Ok(())
-                    } else {
-                        Err(Reject::HeaderNumbers)
-                    };
-                }
+        let is_right = match self {
+            Self::Delta => {
+                check_numbered(epoch, seq)?;
                 if base >= seq {
                     return Err(Reject::BaseNotBelow);
                 }
-                if base == 0 {
-                    Err(Reject::HeaderNumbers)
-                } else {
-                    Ok(())
-                }
+                base != 0
             }
-            Self::Bundle if seq == 0 => Err(Reject::SeqZero),
-            Self::Bundle if epoch == 0 && base == seq - 1 => Ok(()),
-            Self::EnrolRequest | Self::SessionHello | Self::SessionWelcome
-                if (epoch, seq, base) == (0, 0, 0) =>
-            {
-                Ok(())
+            Self::Snapshot
+            | Self::Report
+            | Self::ReportAck
+            | Self::EnrolAnswer
+            | Self::Evidence => {
+                check_numbered(epoch, seq)?;
+                base == 0
             }
-            Self::Bundle | Self::EnrolRequest | Self::SessionHello | Self::SessionWelcome => {
-                Err(Reject::HeaderNumbers)
+            Self::Heartbeat => (epoch == 0) == (seq == 0) && base != 0,
+            Self::Bundle if seq == 0 => return Err(Reject::SeqZero),
+            Self::Bundle => epoch == 0 && base == seq - 1,
+            Self::EnrolRequest | Self::SessionHello | Self::SessionWelcome => {
+                (epoch, seq, base) == (0, 0, 0)
             }
+        };
+        if is_right {
+            Ok(())
+        } else {
+            Err(Reject::HeaderNumbers)
         }
     }
 
@@ -206,7 +233,9 @@ impl MessageKind {
             | Self::EnrolRequest
             | Self::EnrolAnswer
             | Self::SessionHello
-            | Self::SessionWelcome => is_present,
+            | Self::SessionWelcome
+            | Self::Evidence => is_present,
+            Self::Heartbeat => is_present == (seq.number() != 0),
             Self::Report => true,
             Self::ReportAck => !is_present,
             Self::Bundle => is_present == (seq.number() != 1),
@@ -216,5 +245,13 @@ impl MessageKind {
         } else {
             Err(Reject::DigestLength)
         }
+    }
+}
+
+const fn check_numbered(epoch: u64, seq: u64) -> Result<(), Reject> {
+    match (epoch, seq) {
+        (0, _) => Err(Reject::EpochZero),
+        (_, 0) => Err(Reject::SeqZero),
+        (_, _) => Ok(()),
     }
 }

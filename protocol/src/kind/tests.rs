@@ -9,7 +9,7 @@ use crate::revision::{Epoch, Seq};
 //# A receiver MUST refuse every other kind with `kind-unknown`.
 #[test]
 fn kind_with_a_reserved_number_is_unknown() {
-    for number in [4, 8, 11, 12, 13, 14, 15, 255, u64::MAX] {
+    for number in [8, 11, 13, 14, 15, 255, u64::MAX] {
         assert_eq!(MessageKind::from_number(number), Err(Reject::KindUnknown));
     }
 }
@@ -22,45 +22,84 @@ fn kind_from_its_number_is_itself() {
 }
 
 #[test]
-fn kind_has_the_row_of_the_registry() {
+fn kind_has_the_rows_of_the_registry() {
     use MessageKind as Kind;
-    let rows = [
+    let writer = (Role::Writer, Some(Plane::Desired));
+    let device = (Role::Device, Some(Plane::Actual));
+    let readers = [
+        (Role::Device, Some(Plane::Desired)),
+        (Role::Writer, Some(Plane::Actual)),
+    ];
+    let rows: [(_, &[_], _); 11] = [
+        (Kind::Delta, &[writer, device], Scope::Plane),
+        (Kind::Snapshot, &[writer, device], Scope::Plane),
+        (Kind::Report, &[device], Scope::Plane),
+        (Kind::ReportAck, &[writer], Scope::Plane),
+        (Kind::Heartbeat, &[writer, device], Scope::Plane),
+        (
+            Kind::EnrolRequest,
+            &[(Role::Enrolling, None)],
+            Scope::Tenant,
+        ),
+        (Kind::EnrolAnswer, &[(Role::Writer, None)], Scope::Device),
+        (Kind::Bundle, &[(Role::Root, None)], Scope::Trust),
+        (Kind::SessionHello, &[(Role::Device, None)], Scope::Device),
+        (
+            Kind::SessionWelcome,
+            &[(Role::Mailbox, None)],
+            Scope::Device,
+        ),
+        (Kind::Evidence, &readers, Scope::Plane),
+    ];
+    for (kind, expected, scope) in rows {
+        assert_eq!((kind.rows(), kind.scope()), (expected, scope), "{kind:?}");
+    }
+    assert_eq!(rows.map(|(kind, ..)| kind), Kind::ALL);
+}
+
+#[test]
+fn kind_of_another_role_or_plane_is_refused() {
+    use MessageKind as Kind;
+    let (desired, actual) = (Some(Plane::Desired), Some(Plane::Actual));
+    let cases = [
+        (Kind::Delta, Role::Mailbox, desired, Err(Reject::SignerRole)),
         (
             Kind::Delta,
             Role::Writer,
-            Some(Plane::Desired),
-            Scope::Plane,
+            actual,
+            Err(Reject::PlaneMismatch),
         ),
         (
             Kind::Snapshot,
-            Role::Writer,
-            Some(Plane::Desired),
-            Scope::Plane,
-        ),
-        (
-            Kind::Report,
             Role::Device,
-            Some(Plane::Actual),
-            Scope::Plane,
+            desired,
+            Err(Reject::PlaneMismatch),
         ),
         (
-            Kind::ReportAck,
-            Role::Writer,
-            Some(Plane::Desired),
-            Scope::Plane,
+            Kind::Heartbeat,
+            Role::Device,
+            None,
+            Err(Reject::PlaneMismatch),
         ),
-        (Kind::EnrolRequest, Role::Enrolling, None, Scope::Tenant),
-        (Kind::EnrolAnswer, Role::Writer, None, Scope::Device),
-        (Kind::Bundle, Role::Root, None, Scope::Trust),
-        (Kind::SessionHello, Role::Device, None, Scope::Device),
-        (Kind::SessionWelcome, Role::Mailbox, None, Scope::Device),
+        (
+            Kind::Evidence,
+            Role::Writer,
+            desired,
+            Err(Reject::PlaneMismatch),
+        ),
+        (Kind::Evidence, Role::Root, None, Err(Reject::SignerRole)),
+        (Kind::Evidence, Role::Device, desired, Ok(())),
+        (Kind::Bundle, Role::Root, None, Ok(())),
     ];
-    for (kind, signer, plane, scope) in rows {
+    for (kind, role, plane, expected) in cases {
         assert_eq!(
-            (kind.signer(), kind.plane(), kind.scope()),
-            (signer, plane, scope)
+            kind.check_signer(role, plane),
+            expected,
+            "{kind:?} {role:?}"
         );
     }
+    assert_eq!(Kind::Snapshot.signer_for(actual), Some(Role::Device));
+    assert_eq!(Kind::Report.signer_for(desired), None);
 }
 
 #[test]
@@ -85,6 +124,13 @@ fn numbers_outside_the_row_of_a_kind_are_refused() {
         (Kind::Bundle, (0, 3, 1), Reject::HeaderNumbers),
         (Kind::SessionHello, (1, 0, 0), Reject::HeaderNumbers),
         (Kind::SessionWelcome, (0, 1, 0), Reject::HeaderNumbers),
+        (Kind::Heartbeat, (0, 1, 1), Reject::HeaderNumbers),
+        (Kind::Heartbeat, (1, 0, 1), Reject::HeaderNumbers),
+        (Kind::Heartbeat, (1, 1, 0), Reject::HeaderNumbers),
+        (Kind::Heartbeat, (0, 0, 0), Reject::HeaderNumbers),
+        (Kind::Evidence, (0, 1, 0), Reject::EpochZero),
+        (Kind::Evidence, (1, 0, 0), Reject::SeqZero),
+        (Kind::Evidence, (1, 1, 1), Reject::HeaderNumbers),
     ];
     for (kind, (epoch, seq, base), reject) in cases {
         let checked = kind.check_numbers(Epoch::new(epoch), Seq::new(seq), Seq::new(base));
@@ -103,6 +149,9 @@ fn numbers_of_the_row_of_a_kind_are_accepted() {
         (Kind::Bundle, (0, 1, 0)),
         (Kind::Bundle, (0, u64::MAX, u64::MAX - 1)),
         (Kind::EnrolRequest, (0, 0, 0)),
+        (Kind::Heartbeat, (0, 0, 1)),
+        (Kind::Heartbeat, (1, 1, u64::MAX)),
+        (Kind::Evidence, (1, 1, 0)),
     ];
     for (kind, (epoch, seq, base)) in cases {
         let checked = kind.check_numbers(Epoch::new(epoch), Seq::new(seq), Seq::new(base));
@@ -121,6 +170,9 @@ fn digest_where_the_row_has_none_is_refused() {
         (Kind::Snapshot, 1, false),
         (Kind::EnrolAnswer, 1, false),
         (Kind::SessionHello, 0, false),
+        (Kind::Heartbeat, 0, true),
+        (Kind::Heartbeat, 1, false),
+        (Kind::Evidence, 1, false),
     ];
     for (kind, seq, is_present) in cases {
         let checked = kind.check_digest_presence(Seq::new(seq), is_present);

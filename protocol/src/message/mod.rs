@@ -1,4 +1,4 @@
-//! What an envelope of a plane means: delta, snapshot, report or its acknowledgement.
+//! What an envelope of a plane means: delta, snapshot, report and its ack, heartbeat, evidence.
 //!
 //! ```text
 //!  Verified --PlaneMessage::decode--> PlaneMessage
@@ -7,16 +7,24 @@
 //! The only way in is a verified envelope. The kinds of enrolment, trust and sessions have codecs of
 //! their own beside what they are about. Refuses to decide whether a message is the next one.
 
+mod evidence;
+mod heartbeat;
+mod intent;
 mod payload;
 mod report;
+mod report_lists;
 mod report_order;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use evidence::{Evidence, EvidenceCode, Proof};
+pub use heartbeat::Heartbeat;
+pub use intent::{IntentNote, IntentOutcome};
 pub use payload::check_payload;
-pub use report::{
-    ListNumber, LostCounts, RejectNote, Report, ReportLists, ResultNote, SupersededNote,
+pub use report::Report;
+pub use report_lists::{
+    ListNumber, LostCounts, RejectNote, ReportLists, ResultNote, SupersededNote,
 };
 pub use report_order::{ReportHead, accept_report};
 pub use snapshot::Snapshot;
@@ -26,7 +34,7 @@ use crate::envelope::Verified;
 use crate::kind::MessageKind;
 use crate::reject::Reject;
 use crate::revision::Revision;
-use crate::state::DeltaView;
+use crate::state::{DeltaView, SectionTable};
 
 /// Payload of a report-ack: the header says it all (spec: #kinds).
 pub const REPORT_ACK_PAYLOAD: &[u8] = &[0x80];
@@ -42,6 +50,10 @@ pub enum PlaneMessage<'a> {
     Report(Report),
     /// The header's report and all before it are held by the controller.
     ReportAck,
+    /// The header's head is the newest of the signer's own plane, and when that was true.
+    Heartbeat(Heartbeat),
+    /// The header's head is what the signer holds against the writer of the plane.
+    Evidence(Evidence<'a>),
 }
 
 impl<'a> PlaneMessage<'a> {
@@ -49,7 +61,7 @@ impl<'a> PlaneMessage<'a> {
     ///
     /// # Errors
     /// `signer-role` for a kind that is not of a plane: the caller verified it for another purpose.
-    /// `digest-mismatch` for a snapshot whose table has another root; `digest-length` for a report
+    /// `digest-mismatch` for a snapshot or evidence whose table has another root; `digest-length` for a report
     /// whose header has a digest without an applied revision, or none with one; the rejects of the
     /// payload.
     pub fn decode(verified: &Verified<'a>) -> Result<Self, Reject> {
@@ -79,6 +91,15 @@ impl<'a> PlaneMessage<'a> {
             }
             MessageKind::ReportAck => {
                 decode_all(payload, |reader| reader.array_of(0)).map(|()| Self::ReportAck)
+            }
+            MessageKind::Heartbeat => Heartbeat::decode(payload).map(Self::Heartbeat),
+            MessageKind::Evidence => {
+                let evidence = Evidence::decode(payload)?;
+                let root = evidence.table.as_ref().map(SectionTable::root);
+                if root.is_some() && header.digest != root {
+                    return Err(Reject::DigestMismatch);
+                }
+                Ok(Self::Evidence(evidence))
             }
             MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer

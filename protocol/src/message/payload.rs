@@ -23,7 +23,9 @@ pub fn check_payload(verified: &Verified<'_>) -> Result<(), Reject> {
         MessageKind::Delta
         | MessageKind::Snapshot
         | MessageKind::Report
-        | MessageKind::ReportAck => PlaneMessage::decode(verified).map(|_| ()),
+        | MessageKind::ReportAck
+        | MessageKind::Heartbeat
+        | MessageKind::Evidence => PlaneMessage::decode(verified).map(|_| ()),
         MessageKind::EnrolRequest => {
             decode_all(payload, read_enrol_request)?;
             if verified.header().digest == Some(Digest::of(payload)) {

@@ -56,12 +56,13 @@ pub struct Greeting {
 }
 
 impl Asking {
-    /// Begins a handshake and returns the ask frame.
+    /// Begins a handshake and returns the ask frame, which names the bundle that the device holds.
     ///
     /// # Errors
     /// None that can occur; the type is that of every encoder.
-    pub fn start() -> Result<(Self, Vec<u8>), Reject> {
-        Ok((Self(()), PlainFrame::Ask.encode()?))
+    pub fn start(bundle: BundleNumber) -> Result<(Self, Vec<u8>), Reject> {
+        let bundle = (bundle.number() > 0).then_some(bundle);
+        Ok((Self(()), PlainFrame::Ask { bundle }.encode()?))
     }
 
     /// Takes the challenge frame and returns the hello frame.
@@ -119,7 +120,7 @@ impl Asking {
             channel: device.channel,
             incarnation: device.incarnation,
         };
-        let hello = draft.seal(binding, device.signer)?;
+        let hello = draft.seal(Role::Device, binding, device.signer)?;
         let frame = PlainFrame::Hello {
             channel,
             hello: hello.as_bytes(),

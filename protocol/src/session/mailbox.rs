@@ -12,7 +12,7 @@ use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal
 use crate::id::{Challenge, Channel, ChannelId, Digest, Incarnation, SessionId, Thumbprint};
 use crate::key::{PublicKey, Signer};
 use crate::kind::{MessageKind, Role};
-use crate::limits::{KEY_CANDIDATES_MAX, SESSION_AGE_S_MAX};
+use crate::limits::{KEY_CANDIDATES_MAX, MAILBOX_KEYS_MAX, SESSION_AGE_S_MAX};
 use crate::reject::Reject;
 use crate::revision::BundleNumber;
 use alloc::vec::Vec;
@@ -90,14 +90,9 @@ impl<'a> ReceivedHello<'a> {
         revoked: impl Fn(&Thumbprint) -> bool,
     ) -> Result<AgreedHello, Reject> {
         let candidate = find_signer(self, candidates, revoked)?;
-        let transcript = Transcript {
-            mailbox,
-            challenge: self.challenge,
-            device_ephemeral: self.device_ephemeral,
-            mailbox_ephemeral: ephemeral_public(ephemeral_seed),
-            channel: self.channel,
-        }
-        .digest();
+        let transcript = self
+            .transcript(mailbox, ephemeral_public(ephemeral_seed))
+            .digest();
         //= spec/postern.md#hello
         //# Both ends MUST verify the other's signature and recompute the transcript, else
         //# `digest-mismatch`.
@@ -110,6 +105,17 @@ impl<'a> ReceivedHello<'a> {
             transcript,
             keys,
         })
+    }
+
+    /// What both ends should have signed, when this mailbox key was named in the challenge.
+    fn transcript(&self, mailbox: Thumbprint, mailbox_ephemeral: [u8; 32]) -> Transcript {
+        Transcript {
+            mailbox,
+            challenge: self.challenge,
+            device_ephemeral: self.device_ephemeral,
+            mailbox_ephemeral,
+            channel: self.channel,
+        }
     }
 }
 
@@ -124,13 +130,44 @@ pub struct AgreedHello {
     pub keys: SessionKeys,
 }
 
-/// Answers asks and hellos; everything it needs is lent by the caller.
+/// One key of a mailbox, and the bundles that list it.
 #[derive(Clone, Copy)]
+pub struct MailboxKey<'a> {
+    /// The key.
+    pub signer: &'a dyn Signer,
+    /// The first bundle that lists it.
+    pub first: BundleNumber,
+    /// The last bundle that lists it; for a key still listed, the largest number.
+    pub last: BundleNumber,
+}
+
+impl<'a> MailboxKey<'a> {
+    /// A key that every bundle lists.
+    #[must_use]
+    pub const fn only(signer: &'a dyn Signer) -> Self {
+        Self {
+            signer,
+            first: BundleNumber::new(1),
+            last: BundleNumber::new(u64::MAX),
+        }
+    }
+
+    fn is_listed_by(&self, bundle: BundleNumber) -> bool {
+        (self.first..=self.last).contains(&bundle)
+    }
+
+    fn thumbprint(&self) -> Thumbprint {
+        self.signer.public_key().thumbprint()
+    }
+}
+
+/// Answers asks and hellos; everything it needs is lent by the caller.
+#[derive(Clone)]
 pub struct MailboxHandshake<'a> {
     /// The ephemeral keys.
     pub windows: &'a EphemeralWindows,
-    /// The mailbox's key.
-    pub signer: &'a dyn Signer,
+    /// The mailbox's keys, the newest first; at most `MAILBOX_KEYS_MAX` are used.
+    pub keys: Vec<MailboxKey<'a>>,
     /// The bundle held, told in the welcome.
     pub bundle: BundleNumber,
     /// Life of a session in seconds, at most `SESSION_AGE_S_MAX`.
@@ -152,18 +189,44 @@ impl MailboxHandshake<'_> {
     /// Answers an ask with a challenge; `nonce` is 8 bytes that do not repeat within a window.
     ///
     /// # Errors
-    /// A frame reject, `shape` for another frame.
+    /// A frame reject, `shape` for another frame, `mailbox-mismatch` without a key.
     pub fn answer_ask(&self, frame: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, Reject> {
-        let PlainFrame::Ask = PlainFrame::decode(frame, Direction::Up)? else {
+        let PlainFrame::Ask { bundle } = PlainFrame::decode(frame, Direction::Up)? else {
             return Err(Reject::Shape);
         };
+        let key = self.key_for(bundle).ok_or(Reject::MailboxMismatch)?;
         let window = self.windows.current();
         PlainFrame::Challenge {
             challenge: window.challenge(nonce),
             ephemeral: *window.public(),
-            mailbox: self.signer.public_key().thumbprint(),
+            mailbox: key.thumbprint(),
         }
         .encode()
+    }
+
+    /// The keys that are used.
+    fn keys(&self) -> impl Iterator<Item = &MailboxKey<'_>> {
+        self.keys.iter().take(MAILBOX_KEYS_MAX)
+    }
+
+    /// The newest key that the asker's bundle lists, else the newest of all.
+    fn key_for(&self, asked: Option<BundleNumber>) -> Option<&MailboxKey<'_>> {
+        let listed = |asked| self.keys().find(|key| key.is_listed_by(asked));
+        asked.and_then(listed).or_else(|| self.keys().next())
+    }
+
+    /// The key whose transcript the hello signs; a hello that signs none fails with the newest.
+    fn key_of(&self, hello: &ReceivedHello<'_>, ephemeral: [u8; 32]) -> Option<&MailboxKey<'_>> {
+        let is_signed = |key: &&MailboxKey<'_>| {
+            let transcript = hello.transcript(key.thumbprint(), ephemeral).digest();
+            hello.unverified_transcript() == Some(transcript)
+        };
+        let signed = if self.keys.len() > 1 {
+            self.keys().find(is_signed)
+        } else {
+            None
+        };
+        signed.or_else(|| self.keys().next())
     }
 
     /// Verifies a hello and answers it with a welcome.
@@ -172,7 +235,7 @@ impl MailboxHandshake<'_> {
     /// [`Sessions::find_same`](super::Sessions::find_same) of this hello, else 4 fresh random bytes.
     ///
     /// # Errors
-    /// `not-admitted`, `challenge-unknown`, an envelope reject, `key-revoked`, `ephemeral-invalid`, `digest-mismatch`.
+    /// `not-admitted`, `challenge-unknown`, `mailbox-mismatch` without a key, an envelope reject, `key-revoked`, `ephemeral-invalid`, `digest-mismatch`.
     pub fn handle_hello(
         &self,
         hello: &ReceivedHello<'_>,
@@ -193,8 +256,10 @@ impl MailboxHandshake<'_> {
             //# under an ephemeral key that it still has.
             .find(&hello.challenge, now_ms)
             .ok_or(Reject::ChallengeUnknown)?;
-        let mailbox = self.signer.public_key().thumbprint();
-        let agreed = hello.verify(mailbox, window.secret(), candidates, revoked)?;
+        let key = self
+            .key_of(hello, *window.public())
+            .ok_or(Reject::MailboxMismatch)?;
+        let agreed = hello.verify(key.thumbprint(), window.secret(), candidates, revoked)?;
         //= spec/postern.md#sessions
         //# A mailbox MUST end a session at the age that its welcome names, which is at most 86400
         //# s.
@@ -202,7 +267,8 @@ impl MailboxHandshake<'_> {
         let admitted = candidates
             .get(agreed.candidate)
             .ok_or(Reject::NotAdmitted)?;
-        let frame = self.seal_welcome(admitted, agreed.transcript, session, age_max_s)?;
+        let frame =
+            self.seal_welcome(key.signer, admitted, agreed.transcript, session, age_max_s)?;
         let expires_ms = now_ms.saturating_add(age_max_s.saturating_mul(1_000));
         let session = ServerSession::new(session, agreed.keys, agreed.transcript, expires_ms);
         Ok(Welcomed {
@@ -214,6 +280,7 @@ impl MailboxHandshake<'_> {
 
     fn seal_welcome(
         &self,
+        signer: &dyn Signer,
         admitted: &Admitted<'_>,
         transcript: Digest,
         session: SessionId,
@@ -233,7 +300,7 @@ impl MailboxHandshake<'_> {
             channel: admitted.channel,
             incarnation: admitted.incarnation,
         };
-        let welcome = draft.seal(binding, self.signer)?;
+        let welcome = draft.seal(Role::Mailbox, binding, signer)?;
         PlainFrame::Welcome {
             welcome: welcome.as_bytes(),
         }

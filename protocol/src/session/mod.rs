@@ -26,7 +26,8 @@ mod window;
 pub use device::{Asking, ClientSession, DeviceHandshake, DeviceIdentity, Greeting, Request};
 pub use keys::{SessionKeys, Transcript, ephemeral_public};
 pub use mailbox::{
-    Admitted, AgreedHello, MailboxHandshake, PendingSession, ReceivedHello, ServerSession, Welcomed,
+    Admitted, AgreedHello, MailboxHandshake, MailboxKey, PendingSession, ReceivedHello,
+    ServerSession, Welcomed,
 };
 pub use need::NeedLimiter;
 pub use replay::ReplayWindow;

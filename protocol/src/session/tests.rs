@@ -31,19 +31,19 @@ impl World {
     fn mailbox(&self) -> MailboxHandshake<'_> {
         MailboxHandshake {
             windows: &self.windows,
-            signer: &self.mailbox,
+            keys: Vec::from([MailboxKey::only(&self.mailbox)]),
             bundle: BundleNumber::new(4),
             age_max_s: 3_600,
         }
     }
 
     fn challenge(&self, nonce: u8) -> Vec<u8> {
-        let (_, ask) = Asking::start().unwrap();
+        let (_, ask) = Asking::start(BundleNumber::new(1)).unwrap();
         self.mailbox().answer_ask(&ask, [nonce; 8]).unwrap()
     }
 
     fn greet(&self, challenge: &[u8], seed: &[u8; 32]) -> Result<(Greeting, Vec<u8>), Reject> {
-        let (asking, _) = Asking::start()?;
+        let (asking, _) = Asking::start(BundleNumber::new(1))?;
         let device = DeviceIdentity {
             channel: &self.channel,
             incarnation: INCARNATION,

@@ -84,7 +84,10 @@ pub fn envelope(input: &[u8]) {
         channel: &channel,
         incarnation: TestKeys::incarnation(),
     };
-    if let Ok(sealed) = draft.seal(binding, &keys.writer) {
+    for (role, _) in draft.header.kind.rows() {
+        let Ok(sealed) = draft.seal(*role, binding, &keys.writer) else {
+            continue;
+        };
         let header = ReceivedEnvelope::parse(sealed.as_bytes()).map(|it| *it.unverified_header());
         assert_eq!(header, Ok(draft.header));
     }

@@ -13,11 +13,13 @@ use crate::frame::{
 };
 use crate::id::{Digest, Plane, SessionId};
 use crate::key::Signer;
-use crate::kind::MessageKind;
+use crate::kind::{MessageKind, Role};
 use crate::message::{REPORT_ACK_PAYLOAD, Snapshot};
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Lineage, LineageEntry, Revision, Seq};
-use crate::session::{Admitted, EphemeralWindows, MailboxHandshake, ReceivedHello, Sessions};
+use crate::session::{
+    Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, ReceivedHello, Sessions,
+};
 use crate::state::{Delta, Path, State, Value};
 use alloc::vec::Vec;
 
@@ -157,7 +159,7 @@ impl Lone {
         let mailbox = signer("mailbox");
         let handshake = MailboxHandshake {
             windows: &self.windows,
-            signer: &mailbox,
+            keys: Vec::from([MailboxKey::only(&mailbox)]),
             bundle: BundleNumber::new(1),
             age_max_s: 3_600,
         };
@@ -175,7 +177,7 @@ impl Lone {
         };
         let handshake = MailboxHandshake {
             windows: &self.windows,
-            signer: &mailbox,
+            keys: Vec::from([MailboxKey::only(&mailbox)]),
             bundle: BundleNumber::new(1),
             age_max_s: 3_600,
         };
@@ -406,7 +408,7 @@ impl Lone {
             channel: &self.node.identity.channel,
             incarnation: self.node.identity.incarnation,
         };
-        let sealed = Draft { header, payload }.seal(binding, &self.keys.writer);
+        let sealed = Draft { header, payload }.seal(Role::Writer, binding, &self.keys.writer);
         let Ok(sealed) = sealed else {
             unreachable!("tests sign what fits: {sealed:?}")
         };

@@ -17,7 +17,7 @@ use crate::limits::SESSION_AGE_S_MAX;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Generation};
 use crate::session::{
-    Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
+    Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -120,11 +120,14 @@ impl TestMailbox {
                 PlainFrame::decode(frame, Direction::Up)?;
                 Ok(Handled::Enrol(frame.to_vec()))
             }
-            FrameType::Poll | FrameType::Post | FrameType::Need | FrameType::Fetch => {
-                self.handle_request(frame, now_ms)
-            }
+            FrameType::Poll
+            | FrameType::Post
+            | FrameType::Need
+            | FrameType::Fetch
+            | FrameType::Put => self.handle_request(frame, now_ms),
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
             | FrameType::Welcome
@@ -136,7 +139,7 @@ impl TestMailbox {
     fn handshake(&self) -> MailboxHandshake<'_> {
         MailboxHandshake {
             windows: &self.windows,
-            signer: &self.signer,
+            keys: Vec::from([MailboxKey::only(&self.signer)]),
             bundle: BundleNumber::new(self.bundles.len() as u64),
             age_max_s: SESSION_AGE_S_MAX,
         }
@@ -188,6 +191,10 @@ impl TestMailbox {
                 envelopes.iter().for_each(|one| slots.note_report(one));
                 let answer = self.seal(session, counter, Hints::default(), &[])?;
                 Ok(Handled::Posted(channel, envelopes, answer))
+            }
+            UpFrame::Put { .. } => {
+                let answer = self.seal(session, counter, Hints::default(), &[])?;
+                Ok(Handled::Answer(answer))
             }
             UpFrame::Need { plane, .. } => {
                 let is_served = slots.need.take(plane, now_ms).is_ok();

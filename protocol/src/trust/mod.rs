@@ -138,7 +138,7 @@ impl BundleContent {
             base: Seq::new(base),
             digest: previous.map(Bundle::chain_digest),
         };
-        Draft { header, payload }.seal(Binding::Trust { root: genesis }, signer)
+        Draft { header, payload }.seal(Role::Root, Binding::Trust { root: genesis }, signer)
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn verify(test: &Json) -> Result<Vec<(&'static str, Json)>, Reject> {
         header: *verified.header(),
         payload: verified.payload().into(),
     };
-    let sealed = draft.seal(place.binding(), &signer)?;
+    let sealed = draft.seal(expected.role, place.binding(), &signer)?;
     assert_eq!(sealed.as_bytes(), envelope.as_bytes());
     assert_eq!(sealed.message_id(), verified.message_id());
     Ok(vec![
@@ -120,6 +120,8 @@ fn decode_payload(verified: &Verified<'_>) -> Result<(), Reject> {
         Ok(PlaneMessage::Snapshot(snapshot)) => snapshot.encode(),
         Ok(PlaneMessage::Report(report)) => report.encode(),
         Ok(PlaneMessage::ReportAck) => vec![0x80],
+        Ok(PlaneMessage::Heartbeat(heartbeat)) => heartbeat.encode(),
+        Ok(PlaneMessage::Evidence(evidence)) => evidence.encode(),
         Err(reject) => {
             assert_eq!(
                 reject,

@@ -27,7 +27,7 @@ use postern_protocol::key::{PublicKey, Signer};
 use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
 use postern_protocol::session::{
-    Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
+    Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
 use repeats::Repeats;
 use std::sync::Arc;
@@ -231,7 +231,7 @@ impl Exchanges {
     fn handshake(&self) -> MailboxHandshake<'_> {
         MailboxHandshake {
             windows: &self.windows,
-            signer: self.signer.as_ref(),
+            keys: Vec::from([MailboxKey::only(self.signer.as_ref())]),
             bundle: self.mailboxes.bundle_number(),
             age_max_s: self.limits.session_age_s_max,
         }
@@ -260,6 +260,10 @@ impl Exchanges {
             }
             UpFrame::Fetch { plane, wanted } => {
                 Step::Answer(self.answer_fetch(channel, session, counter, plane, &wanted)?)
+            }
+            // No snapshot of a device is taken here yet, so that no body of one is wanted.
+            UpFrame::Put { .. } => {
+                Step::Answer(self.seal(session, counter, Hints::default(), &[])?)
             }
         };
         Ok(Handled {
@@ -490,16 +494,13 @@ fn sort_post(channel: ChannelId, session: SessionId, counter: u16, items: &[Item
     post
 }
 
-/// Refuses what a device does not post: only reports, named with their plane.
+/// Refuses what a device does not post: only what it signs for a plane, named with that plane.
 fn check_posted(item: &Item<'_>) -> Result<(), Reject> {
     let kind: MessageKind = ReceivedEnvelope::parse(item.envelope)?
         .unverified_header()
         .kind;
-    if kind.signer() != Role::Device {
+    if kind != MessageKind::Report {
         return Err(Reject::SignerRole);
     }
-    if kind.plane().is_none() || kind.plane() != item.plane {
-        return Err(Reject::PlaneMismatch);
-    }
-    Ok(())
+    kind.check_signer(Role::Device, item.plane)
 }

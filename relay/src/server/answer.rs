@@ -46,6 +46,8 @@ impl Gates {
             | FrameType::Need
             | FrameType::Fetch
             | FrameType::Bodies
+            | FrameType::Put
+            | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
             | FrameType::Welcome
@@ -103,11 +105,14 @@ impl Answerer {
             FrameType::Ask => self.answer_ask(&frame),
             FrameType::Hello => self.answer_hello(&frame),
             FrameType::Enrol => self.answer_enrol(frame).await,
-            FrameType::Poll | FrameType::Post | FrameType::Need | FrameType::Fetch => {
-                self.answer_in_session(asker, frame).await
-            }
+            FrameType::Poll
+            | FrameType::Post
+            | FrameType::Need
+            | FrameType::Fetch
+            | FrameType::Put => self.answer_in_session(asker, frame).await,
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
             | FrameType::Welcome

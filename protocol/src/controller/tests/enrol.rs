@@ -195,7 +195,9 @@ fn reset_device_starts_again_and_its_old_life_is_closed() {
         channel: &old.identity.channel,
         incarnation: old.identity.incarnation,
     };
-    let scrapped = report.seal(binding, &old.signer).unwrap();
+    let scrapped = report
+        .seal(crate::kind::Role::Device, binding, &old.signer)
+        .unwrap();
     world.control(Input::Received {
         channel: old.identity.channel.id(),
         envelope: scrapped.as_bytes(),

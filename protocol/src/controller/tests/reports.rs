@@ -5,7 +5,7 @@ use crate::controller::{Event, Input};
 use crate::envelope::{Binding, Draft, Header};
 use crate::id::Digest;
 use crate::key::Signer as _;
-use crate::kind::MessageKind;
+use crate::kind::{MessageKind, Role};
 use crate::message::Report;
 use crate::revision::Seq;
 use crate::testing::{World, at, signer};
@@ -29,7 +29,10 @@ fn report(world: &World, epoch: u64, rseq: u64, report: &Report, key: &str) -> V
         header,
         payload: report.encode(),
     };
-    draft.seal(binding, &signer(key)).unwrap().into_bytes()
+    draft
+        .seal(Role::Device, binding, &signer(key))
+        .unwrap()
+        .into_bytes()
 }
 
 fn receive(world: &mut World, envelope: &[u8]) -> Option<Reject> {
