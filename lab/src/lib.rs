@@ -23,9 +23,7 @@ mod squid;
 pub mod wait;
 
 pub use error::LabError;
-pub use fleet::{
-    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Revision, local,
-};
+pub use fleet::{Daemon, Device, DeviceFolder, DeviceSettings, Fleet, Revision};
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};
 pub use origin::Origin;

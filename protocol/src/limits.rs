@@ -2,6 +2,8 @@
 //!
 //! Nothing else in this crate may invent a size, count, depth or lifetime.
 
+//= spec/postern.md#limits
+//# An implementation MUST accept everything up to a bound and refuse what is beyond it.
 /// Arrays and maps that may enclose each other, counted in containers (spec: #cbor-profile).
 /// Arbitrary, above the deepest message (5).
 pub const CBOR_DEPTH_MAX: usize = 8;

@@ -5,8 +5,12 @@
 //! A reject is never a reason to stop: it is counted, shown and, where the table says so, reported.
 //! Refuses to carry free text: what a peer sent never becomes part of a reject.
 
+//= spec/postern.md#rejects
+//# A number of a reject MUST NOT be used again for another.
 macro_rules! rejects {
     ($( $variant:ident = $code:literal $name:literal $sentence:literal ; )*) => {
+        //= spec/postern.md#rejects
+        //# A reject MUST NOT carry text that a peer sent.
         /// A numbered refusal of something a peer sent (spec: #rejects).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
@@ -128,6 +132,9 @@ rejects! {
 }
 
 impl Reject {
+    //= spec/postern.md#rejects
+    //# A receiver MUST accept a reject number that it does not know, in a report, a hint or frame
+    //# 22, as an unknown reason.
     /// Returns the reject of a wire code, or `None` for a number outside the registry.
     #[must_use]
     pub fn from_code(code: u64) -> Option<Self> {

@@ -85,6 +85,11 @@ fn channel(test: &Json) -> Given {
     Ok(vec![("channel_id", hex_of(channel.id().as_bytes()))])
 }
 
+//= spec/postern.md#keys type=test
+//# A verifier MUST NOT accept a signature because a batch that contains it verified.
+//= spec/postern.md#keys type=test
+//# A verifier MUST use the strict, cofactorless verification that refuses a non-canonical S and a
+//# small-order R.
 fn verify(test: &Json) -> Given {
     let key = PublicKey::from_bytes(&bytes(test, "public_key"))?;
     key.verify(&bytes(test, "message"), &bytes(test, "signature"))

@@ -9,14 +9,10 @@ use std::collections::BTreeMap;
 /// The files of one revision by path, the separators of which are `/`.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Sections about the device itself, which are no files.
-pub(crate) const RESERVED_SECTIONS: [&str; 2] = ["intent", "postern"];
-
-/// Renders every path of a state that belongs to the application.
+/// Renders every path of a state.
 pub(super) fn files_of(state: &State) -> Files {
     state
         .iter()
-        .filter(|(path, _)| !RESERVED_SECTIONS.contains(&path.section()))
         .map(|(path, value)| (path.as_str().to_owned(), bytes_of(value)))
         .collect()
 }

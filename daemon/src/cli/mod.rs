@@ -8,7 +8,6 @@ mod apply;
 mod controller;
 mod desired;
 mod device;
-mod device_life;
 mod output;
 mod rotation;
 mod status;
@@ -52,7 +51,7 @@ enum Command {
     /// Make, run or extend a controller
     #[command(subcommand)]
     Controller(controller::ControllerCommand),
-    /// Join, run or pause a device
+    /// Join or run a device
     #[command(subcommand)]
     Device(device::DeviceCommand),
     /// Decide what devices should be

@@ -4,8 +4,7 @@
 //! level of its failure, and anything secret.
 
 use super::run::Driver;
-use super::status::Failure;
-use postern_protocol::device::{Applied, Event};
+use postern_protocol::device::Event;
 use postern_protocol::reject::Reject;
 
 impl Driver {
@@ -21,7 +20,6 @@ impl Driver {
             }
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(device, exchange = exchange.0, is_empty, "answer verified");
-                self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
             Event::Accepted {
@@ -37,7 +35,6 @@ impl Driver {
                     applied.revision.epoch.number(),
                     applied.revision.seq.number(),
                 );
-                self.note_applied(&applied);
                 let (status, output) = (applied.status, applied.output);
                 if status == 0 {
                     tracing::info!(device, epoch, seq, "applied");
@@ -53,22 +50,13 @@ impl Driver {
             }
             Event::Rejected { reject } => {
                 tracing::warn!(device, reason = reject.as_str(), "rejected");
-                self.counts.count_reject(reject);
+                self.status.count_reject(reject);
             }
             Event::RefusedByMailbox { reject } => {
                 let reason = reject.map_or("unknown", Reject::as_str);
                 tracing::warn!(device, reason, "refused by the mailbox");
-                self.counts.count_refusal(reason);
+                self.status.count_refusal(reason);
             }
         }
-    }
-
-    fn note_applied(&mut self, applied: &Applied) {
-        self.counts.count_applied(applied.status == 0);
-        self.failure = (applied.status != 0).then(|| Failure {
-            revision: applied.revision,
-            status: applied.status,
-            output: applied.output.clone(),
-        });
     }
 }

@@ -2,11 +2,9 @@
 //!
 //! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
 
-use super::gate::Gate;
 use super::identity::{Stage, StoredIdentity};
 use super::run::{Driver, Happening};
-use super::show::view_of;
-use super::status::{Counts, StatusFile, Surroundings};
+use super::status::StatusFile;
 use crate::applier::{Applier, ApplierSettings, OnChange};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
@@ -19,7 +17,7 @@ use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 pub(super) fn start(
     config: &DeviceConfig,
@@ -35,16 +33,6 @@ pub(super) fn start(
     let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
     let engine = Device::restore(stored.identity, trust, records::lend(&records))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
-    let (counts, gate) = (Counts::default(), Gate::Open);
-    let around = Surroundings {
-        counts: &counts,
-        failure: None,
-        gate,
-        route: routes.current_name(),
-        is_connected: false,
-        bytes: (0, 0),
-    };
-    let (view, _) = watch::channel(view_of(&engine, &around));
     Ok(Driver {
         engine,
         signer,
@@ -55,22 +43,14 @@ pub(super) fn start(
         grant: None,
         answered: None,
         has_paused: false,
-        config: config.clone(),
-        awaited: None,
-        gate,
-        kept_back: None,
-        counts,
-        failure: None,
-        is_connected: false,
-        status_file: StatusFile::new(config.dir.join("status.json")),
-        view,
+        status: StatusFile::new(config.dir.join("status.json")),
         sender,
     })
 }
 
 fn applier_settings(config: &DeviceConfig) -> ApplierSettings {
     let on_change = config.on_change.as_ref().map(|on_change| OnChange {
-        command: on_change.words.clone(),
+        command: on_change.command.clone(),
         time_limit: Duration::from_secs(on_change.time_limit_s),
     });
     ApplierSettings {

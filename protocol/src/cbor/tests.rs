@@ -101,6 +101,24 @@ fn item_that_breaks_one_rule_is_refused_by_name() {
     }
 }
 
+//= spec/postern.md#cbor-profile type=test
+//# A decoder MUST report the first error in reading order.
+#[test]
+fn item_that_breaks_two_rules_is_refused_for_the_first_in_reading_order() {
+    for (input, reject) in [
+        ("821817f7", Reject::CborNotShortest),
+        ("82f71817", Reject::CborSimple),
+        ("8261ffc000", Reject::CborUtf8),
+        ("82c00061ff", Reject::CborTag),
+        ("a202000100c0", Reject::CborUnsortedKey),
+        ("a2020001f7", Reject::CborUnsortedKey),
+        ("a202c00100", Reject::CborTag),
+        ("f700", Reject::CborSimple),
+    ] {
+        assert_eq!(check(&unhex(input)), Err(reject), "{input}");
+    }
+}
+
 #[test]
 fn item_at_a_limit_is_accepted() {
     for input in [

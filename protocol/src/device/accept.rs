@@ -245,15 +245,19 @@ impl Device {
         let Some(from) = self.desired.head.map(|head| head.revision) else {
             return;
         };
-        let (first, last) = (from.seq.number() + 1, to.seq.number().saturating_sub(1));
+        // The last sequence has none after it: nothing of its epoch was skipped.
+        let Some(first) = from.seq.next() else {
+            return;
+        };
+        let last = Seq::new(to.seq.number().saturating_sub(1));
         //= spec/postern.md#acceptance
         //# A reader MUST report the range from stored seq + 1 to seq - 1 as superseded when it
         //# accepts by row 17 and the range is not empty.
         if from.epoch == to.epoch && first <= last {
             self.note_superseded(SupersededNote {
                 epoch: to.epoch,
-                first: Seq::new(first),
-                last: Seq::new(last),
+                first,
+                last,
             });
         }
     }

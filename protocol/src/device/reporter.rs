@@ -117,6 +117,9 @@ impl Reporter {
         is_due.then_some(outstanding.envelope.as_slice())
     }
 
+    //= spec/postern.md#post
+    //# An item of a post that is not refused is stored; a device MUST NOT take this as
+    //# acknowledgement of a report.
     /// A mailbox took the report: the acknowledgement is now awaited.
     pub(super) fn mark_posted(&mut self, now_ms: u64, wait_ms: Option<u64>) {
         if let Some(outstanding) = &mut self.outstanding {

@@ -200,3 +200,89 @@ fn answer_signed_by_another_or_for_another_life_is_refused() {
     };
     assert_eq!(accept(&zero, 3, 5), Err(Reject::EpochZero));
 }
+
+//= spec/postern.md#join-line type=test
+//# The secret MUST NOT travel in any frame.
+#[test]
+fn request_frame_does_not_hold_the_secret() {
+    let frame = sealed().frame;
+    assert!(frame.windows(4).all(|part| part != &SECRET[..4]));
+}
+
+//= spec/postern.md#enrolment type=test
+//# The controller MUST check the mac before the signature.
+#[test]
+fn request_with_wrong_mac_and_signature_is_refused_for_the_mac() {
+    let mut frame = sealed().frame;
+    let last = frame.len() - 1;
+    frame[last] ^= 1;
+    assert_eq!(
+        verify(&frame, SECRET, "acme"),
+        Err(Reject::SignatureInvalid)
+    );
+    assert_eq!(verify(&frame, [43; 32], "acme"), Err(Reject::EnrolMac));
+}
+
+/// An enrol frame with a right mac and signature around any name and key.
+fn request_with(name: &str, key: [u8; 32]) -> Vec<u8> {
+    let channel = channel();
+    let mut writer = Writer::new();
+    writer.array(5).bytes(&[8; 8]).text(name);
+    writer
+        .map(3)
+        .uint(1)
+        .uint(1)
+        .int(-1)
+        .uint(6)
+        .int(-2)
+        .bytes(&key);
+    writer.bytes(&[5; 16]).bytes(&[6; 16]);
+    let payload = writer.into_bytes();
+    let header = Header {
+        kind: MessageKind::EnrolRequest,
+        epoch: Epoch::new(0),
+        seq: Seq::new(0),
+        base: Seq::new(0),
+        digest: Some(Digest::of(&payload)),
+    };
+    let binding = Binding::Tenant {
+        root: channel.root,
+        tenant: &channel.tenant,
+    };
+    let sealed = Draft { header, payload }
+        .seal(Role::Enrolling, binding, &signer(5))
+        .unwrap();
+    let mac = JoinSecret::from_bytes(SECRET).mac_over(sealed.message_id());
+    PlainFrame::Enrol {
+        token: TokenId::from_bytes([8; 8]),
+        mac: mac.finalize().into_bytes().into(),
+        request: sealed.as_bytes(),
+    }
+    .encode()
+    .unwrap()
+}
+
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a device name outside #names with `name-invalid`.
+#[test]
+fn request_for_a_name_outside_the_grammar_is_refused() {
+    let key = *signer(5).public_key().as_bytes();
+    assert!(verify(&request_with("press-7", key), SECRET, "acme").is_ok());
+    let long = "a".repeat(64);
+    for name in ["", "Press", "a/b", "-a", &long] {
+        let refused = verify(&request_with(name, key), SECRET, "acme");
+        assert_eq!(refused, Err(Reject::NameInvalid), "{name}");
+    }
+}
+
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a key that fails the check of #keys with `key-refused`.
+#[test]
+fn request_for_a_key_that_fails_the_check_is_refused() {
+    let mut not_canonical = [0xff; 32];
+    not_canonical[31] = 0x7f;
+    for key in [[0; 32], [1; 32], not_canonical] {
+        let refused = verify(&request_with("press-7", key), SECRET, "acme");
+        assert_eq!(refused, Err(Reject::KeyRefused), "{key:?}");
+    }
+}

@@ -350,6 +350,8 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
 
 //= spec/postern.md#envelope type=test
 //# An envelope MUST NOT be larger than 48128 bytes without its tag, else `oversize`.
+//= spec/postern.md#limits type=test
+//# An implementation MUST accept everything up to a bound and refuse what is beyond it.
 #[test]
 fn envelope_above_48128_bytes_is_neither_sealed_nor_read() {
     let channel = channel();
@@ -397,6 +399,8 @@ fn draft_with_a_binding_that_names_too_little_is_not_sealed() {
 
 //= spec/postern.md#envelope type=test
 //# A verifier MUST build Sig_structure from the received bytes and never from re-encoded values.
+//= spec/postern.md#message-id type=test
+//# An implementation MUST NOT identify a message by a hash over its signature or its wire bytes.
 #[test]
 fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
     let channel = channel();
@@ -420,4 +424,24 @@ fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
         assert_eq!(parsed.unverified_header(), &header(kind));
         assert_eq!(parsed.unverified_payload(), sign1.payload.unwrap());
     }
+}
+
+//= spec/postern.md#keys type=test
+//# A verifier MUST NOT try more than 4 keys for one key id.
+#[test]
+fn fifth_key_with_the_same_id_is_not_tried() {
+    let mut forged = seal(MessageKind::Delta).into_bytes();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let channel = channel();
+    let keys = vec![signer().public_key().clone(); 9];
+    let tried = core::cell::Cell::new(0);
+    let count = |_: &Thumbprint| {
+        tried.set(tried.get() + 1);
+        false
+    };
+    let received = ReceivedEnvelope::parse(&forged).unwrap();
+    let verified = received.verify(WRITER, binding(&channel), &keys, count);
+    assert_eq!(verified.err(), Some(Reject::SignatureInvalid));
+    assert_eq!(tried.get(), 4);
 }

@@ -358,3 +358,14 @@ fn changed_report_payloads_never_panic_and_decode_to_their_own_bytes() {
         assert!(Snapshot::decode(writer.as_bytes(), Epoch::new(9)).is_err());
     }
 }
+
+//= spec/postern.md#rejects type=test
+//# A receiver MUST accept a reject number that it does not know, in a report, a hint or frame 22,
+//# as an unknown reason.
+#[test]
+fn report_with_a_reject_number_that_nobody_knows_is_read() {
+    let payload = unhex("830101a1018184 00010119ffff".replace(' ', "").as_str());
+    let report = Report::decode(&payload).unwrap();
+    assert_eq!(report.lists.rejects()[0].code, 65_535);
+    assert_eq!(report.lists.rejects()[0].reject(), None);
+}

@@ -29,6 +29,8 @@ macro_rules! numbers {
             /// Returns the next number, or `None` at the end of the range.
             #[must_use]
             pub const fn next(self) -> Option<Self> {
+                //= spec/postern.md#limits
+                //# Arithmetic on numbers from a peer MUST NOT wrap.
                 match self.0.checked_add(1) { Some(next) => Some(Self(next)), None => None }
             }
         }
@@ -198,6 +200,9 @@ pub enum Outcome {
 
 //= spec/postern.md#acceptance
 //# A reader MUST treat a verified delta or snapshot as the first row that fits says:
+//= spec/postern.md#epochs
+//# The hint is the writer's clock in seconds times 2^20 plus 20 random bits, or 0 without a clock;
+//# a reader MUST NOT draw any conclusion from it.
 /// Decides by the acceptance table; the first row that fits wins (spec: #acceptance).
 ///
 /// `frozen` is the epoch in which the writer contradicted itself, if it did.

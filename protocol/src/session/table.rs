@@ -177,6 +177,9 @@ impl<K: Ord + Clone> Sessions<K> {
             self.remove(id);
             return Err(Reject::SessionUnknown);
         }
+        //= spec/postern.md#rejects
+        //# A peer MUST NOT be able to end a process, close another's session or change a state by
+        //# what is refused.
         let (counter, body) = entry.session.open(&frame)?;
         let owner = entry.owner.clone();
         let displaced = self.confirm(id);

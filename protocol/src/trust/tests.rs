@@ -209,6 +209,9 @@ fn revocation_is_for_ever() {
     }
 }
 
+//= spec/postern.md#bundle type=test
+//# A bundle MUST NOT have more than 256 entries in field 3, 4 or 5, more than 8 URLs of a mailbox
+//# or a URL of more than 512 bytes, else `oversize`.
 #[test]
 fn payload_outside_its_form_is_refused() {
     let urls = |urls: Vec<String>| changed(|content| content.mailboxes[0].urls = urls);
@@ -229,4 +232,93 @@ fn payload_outside_its_form_is_refused() {
             Err(Reject::CborTruncated)
         );
     }
+}
+
+/// The payload of the first bundle with other bytes in place of some.
+fn payload_with(content: &BundleContent, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut payload = content.encode();
+    let at = payload.windows(from.len()).position(|part| part == from);
+    payload.splice(at.unwrap()..at.unwrap() + from.len(), to.iter().copied());
+    payload
+}
+
+//= spec/postern.md#bundle type=test
+//# Every key of a bundle MUST pass the check of #keys, else `key-refused`.
+#[test]
+fn bundle_with_a_key_that_fails_the_check_is_refused() {
+    for number in 1..=4 {
+        let small_order = payload_with(&content(), key(number).as_bytes(), &[0; 32]);
+        let decoded = BundleContent::decode(&small_order);
+        assert_eq!(decoded, Err(Reject::KeyRefused), "key {number}");
+    }
+}
+
+//= spec/postern.md#bundle type=test
+//# A tenant that the held bundle does not name MUST have a generation of at least 1, else
+//# `bundle-generation`.
+#[test]
+fn bundle_with_generation_0_is_refused() {
+    let never = changed(|content| {
+        content.writers.insert(tenant("acme"), written_by(0, 3));
+    });
+    assert_eq!(offer(&pinned(), &never, 1), Err(Reject::BundleGeneration));
+    let later = changed(|content| {
+        content.writers.insert(tenant("other"), written_by(0, 5));
+    });
+    assert_eq!(offer(&first(), &later, 1), Err(Reject::BundleGeneration));
+}
+
+//= spec/postern.md#bundle type=test
+//# Revoked thumbprints MUST ascend strictly, else `shape`.
+#[test]
+fn bundle_whose_revocations_do_not_ascend_is_refused() {
+    let two = changed(|content| content.revoked = revoking(&[50, 51]));
+    let [low, high] = [0, 1].map(|at| *two.revoked.iter().nth(at).unwrap().as_bytes());
+    let apart = |first: [u8; 32], second: [u8; 32]| {
+        let row = |bytes: [u8; 32]| [&[0x58, 0x20][..], &bytes].concat();
+        [row(first), row(second)].concat()
+    };
+    for (first, second) in [(high, low), (low, low), (high, high)] {
+        let payload = payload_with(&two, &apart(low, high), &apart(first, second));
+        assert_eq!(BundleContent::decode(&payload), Err(Reject::Shape));
+    }
+}
+
+//= spec/postern.md#bundle type=test
+//# A bundle MUST NOT have more than 256 entries in field 3, 4 or 5, more than 8 URLs of a mailbox
+//# or a URL of more than 512 bytes, else `oversize`.
+#[test]
+fn bundle_with_more_than_256_entries_is_oversize() {
+    let many = |count: u64| {
+        changed(|content| {
+            let mark = |number: u64| Digest::of(&number.to_be_bytes());
+            let thumbprint = |number| Thumbprint::from_bytes(*mark(number).as_bytes());
+            content.revoked = (0..count).map(thumbprint).collect();
+        })
+    };
+    assert!(BundleContent::decode(&many(256).encode()).is_ok());
+    let writers = changed(|content| {
+        for number in 0..257 {
+            let name = tenant(&alloc::format!("t{number}"));
+            content.writers.insert(name, written_by(1, 3));
+        }
+    });
+    let mailboxes = changed(|content| content.mailboxes = vec![content.mailboxes[0].clone(); 257]);
+    for content in [many(257), writers, mailboxes] {
+        let decoded = BundleContent::decode(&content.encode());
+        assert_eq!(decoded, Err(Reject::Oversize));
+    }
+}
+
+//= spec/postern.md#keys type=test
+//# A key id MUST NOT be used as the identity of a key in state, limits or caches.
+#[test]
+fn key_that_shares_its_id_with_a_revoked_one_is_not_revoked() {
+    let mut shared = *key(3).thumbprint().as_bytes();
+    shared[31] ^= 1;
+    let other = Thumbprint::from_bytes(shared);
+    assert_eq!(other.key_id(), key(3).key_id());
+    let revoked = changed(|content| content.revoked = BTreeSet::from([other]));
+    let trust = offer(&pinned(), &revoked, 1).unwrap();
+    assert!(trust.is_revoked(&other) && !trust.is_revoked(&key(3).thumbprint()));
 }

@@ -1,7 +1,4 @@
-//! Random draws that a seed repeats: SplitMix64, one word of state.
-//!
-//! A seed is all there is to print. It is no cryptography, and nothing here asks the system for
-//! randomness.
+//! SplitMix64: one word of state, so that a seed is all there is to print. No cryptography.
 
 /// A stream of draws.
 #[derive(Clone, Debug)]

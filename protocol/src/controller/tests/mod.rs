@@ -2,4 +2,5 @@
 
 mod decide;
 mod enrol;
+mod order;
 mod reports;

@@ -127,6 +127,9 @@ fn two_reports_of_one_number_are_equivocation() {
 
 //= spec/postern.md#post type=test
 //# A mailbox MUST verify every item of a post before it stores, compares or answers for it.
+//= spec/postern.md#verification-order type=test
+//# A verifier MUST NOT use any part of an envelope beyond selecting a key before step 14 has
+//# passed.
 #[test]
 fn unsigned_foreign_and_tampered_reports_are_refused() {
     let mut world = silent();

@@ -379,3 +379,16 @@ fn idle_polls_cost_no_commit() {
     }
     assert_eq!(lone.node.store.commits(), before);
 }
+
+//= spec/postern.md#limits type=test
+//# Arithmetic on numbers from a peer MUST NOT wrap.
+#[test]
+fn head_at_the_last_sequence_is_followed_into_the_next_epoch() {
+    let mut lone = Lone::holding(&one(), at(EPOCH, u64::MAX));
+    let lineage = vec![entry(EPOCH, u64::MAX, &one())];
+    let snapshot = lone.seal_snapshot(&two(), at(EPOCH + 1, 1), lineage);
+    lone.serve(&[snapshot]);
+    lone.serve_bodies(&two());
+    assert_eq!(lone.node.head(), Some(at(EPOCH + 1, 1)));
+    assert_eq!(lone.rejects(), []);
+}

@@ -1,5 +1,6 @@
 //! The device engine against a mailbox whose every answer is written here.
 
 mod accept;
+mod order;
 mod report;
 mod wire;

@@ -209,6 +209,9 @@ fn passed_over_decisions_are_reported() {
 //= spec/postern.md#reports-and-acks type=test
 //# A device MUST take a report-ack of its current device epoch as covering every report up to that
 //# rseq and all of lower device epochs.
+//= spec/postern.md#post type=test
+//# An item of a post that is not refused is stored; a device MUST NOT take this as acknowledgement
+//# of a report.
 #[test]
 fn report_is_sent_again_until_it_is_held() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -287,4 +290,36 @@ fn report_sealed_while_another_was_under_way_follows_at_once() {
     lone.apply(0, "");
     lone.answer(&under_way, &[]);
     assert_eq!(newest(&mut lone).1.applied, at(EPOCH, 7));
+}
+
+//= spec/postern.md#acceptance type=test
+//# For the outcome *need* a reader MUST count the reject and ask for a snapshot (#need), and not
+//# list the reject in its report.
+#[test]
+fn revision_that_needs_a_snapshot_is_not_reported_as_refused() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let ahead = lone.seal_step(&state(2), &state(3), 6, at(EPOCH, 7));
+    lone.serve(&[ahead]);
+    assert_eq!(lone.rejects(), [Reject::BaseNewer]);
+    assert!(lone.take_reports().is_empty());
+    lone.restart();
+    lone.connect();
+    assert!(newest(&mut lone).1.lists.is_empty());
+}
+
+//= spec/postern.md#reports-and-acks type=test
+//# A device MUST NOT list an envelope in its report before that envelope's signature has verified.
+#[test]
+fn envelope_that_does_not_verify_is_not_reported_as_refused() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let mut forged = lone.seal_snapshot(&state(9), at(EPOCH - 1, 9), vec![]);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    lone.serve(&[forged, vec![0x80]]);
+    let expected = [Reject::SignatureInvalid, Reject::Shape];
+    assert_eq!(lone.rejects(), expected);
+    assert!(lone.take_reports().is_empty());
+    lone.restart();
+    lone.connect();
+    assert!(newest(&mut lone).1.lists.is_empty());
 }

@@ -104,6 +104,9 @@ fn answer_to_nothing_is_ignored() {
     assert_eq!((lone.node.events.len(), lone.reconnects), (events, 0));
 }
 
+//= spec/postern.md#rejects type=test
+//# A peer MUST NOT be able to end a process, close another's session or change a state by what is
+//# refused.
 #[test]
 fn garbage_ends_the_session() {
     for garbage in [&b"<html>"[..], b"", &[0x01], &[0xff; 64], &[22]] {
@@ -134,6 +137,9 @@ fn forged_refusal_only_slows_down() {
     assert!(lone.poll().is_some());
 }
 
+//= spec/postern.md#rejects type=test
+//# A receiver MUST accept a reject number that it does not know, in a report, a hint or frame 22,
+//# as an unknown reason.
 #[test]
 fn refusal_during_the_handshake_starts_it_again() {
     let mut lone = Lone::new();

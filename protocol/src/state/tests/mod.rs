@@ -244,6 +244,8 @@ fn delta_that_moves_a_path_below_itself_applies() {
 //= spec/postern.md#digest type=test
 //# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
 //# section table that fits no envelope, else `state-oversize`.
+//= spec/postern.md#limits type=test
+//# An implementation MUST accept everything up to a bound and refuse what is beyond it.
 #[test]
 fn state_above_a_limit_is_oversize() {
     let sections = |count: usize| (0..count).map(|index| (path(&format!("s{index}/k")), int(1)));
@@ -392,4 +394,46 @@ fn body_that_is_not_the_named_one_is_refused() {
         check_body(&name, &Digest::of(&large), &large),
         Err(Reject::SectionOversize)
     );
+}
+
+//= spec/postern.md#delta type=test
+//# After the change a reader MUST check paths (`path-conflict`), then limits (`section-oversize`,
+//# `state-oversize`), then the digest.
+#[test]
+fn delta_that_breaks_two_rules_is_refused_for_paths_then_limits_then_digest() {
+    let big = || Value::Bytes(vec![0; 32_768]);
+    let oversize = [("s/a", big()), ("s/b", big())];
+    let conflict = [("note/x", int(1)), ("s/a", big()), ("s/b", big())];
+    let sections = (0..513).map(|index| Change::Set(path(&format!("t{index}/k")), int(1)));
+    let wide: Vec<Change> = sections.collect();
+    let cases = [
+        (delta(&conflict, &[]), Reject::PathConflict),
+        (delta(&oversize, &[]), Reject::SectionOversize),
+        (delta(&[("net/mtu", int(1))], &[]), Reject::DigestMismatch),
+    ];
+    for (delta, reject) in cases {
+        let wrong = Digest::from_bytes([0; 32]);
+        assert_eq!(base().apply(&delta, &wrong), Err(reject));
+    }
+    assert_eq!(base().change(&wide), Err(Reject::StateOversize));
+}
+
+//= spec/postern.md#digest type=test
+//# A section without a path MUST be absent from the table.
+#[test]
+fn section_that_lost_its_last_path_is_in_no_table() {
+    let gone = delta(&[], &["line/speed"]);
+    let after = state(&[
+        ("net/mtu", int(1500)),
+        ("net/wifi/ssid", Value::Text("hall-A".into())),
+        ("note", Value::Text("x".into())),
+    ]);
+    let applied = base().apply(&gone, after.root()).unwrap();
+    assert!(
+        applied
+            .section_digests()
+            .all(|(name, _)| name.as_str() != "line")
+    );
+    assert_eq!(applied.section_table().sections_count(), 2);
+    assert_eq!(applied.section_body("line"), None);
 }
