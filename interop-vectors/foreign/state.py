@@ -7,6 +7,7 @@ from .crypto import sha256
 
 SEGMENT = re.compile(r"[a-z0-9._-]+")
 VALUE_BYTES_MAX = 32768
+EDIT_RUNS_MAX = 256
 SECTION_BYTES_MAX = 65536
 SECTIONS_MAX = 512
 STATE_BYTES_MAX = 1 << 20
@@ -69,33 +70,69 @@ def root(table):
 
 
 def decode_delta(payload):
-    """Returns (sets, removals) of a delta payload."""
+    """Returns (sets, removals, edits) of a delta payload."""
     items = read(payload)
-    ensure(isinstance(items, list) and len(items) in (1, 2) and isinstance(items[0], dict), "shape")
+    ensure(isinstance(items, list) and len(items) in (1, 2, 3) and isinstance(items[0], dict), "shape")
     ensure(all(isinstance(path, str) for path in items[0]), "shape")
-    removals = []
-    if len(items) == 2:
-        removals = items[1]
-        ensure(isinstance(removals, list) and removals and all(isinstance(path, str) for path in removals), "shape")
+    removals, edits = (items[1:] + [[], {}])[:2] if len(items) < 3 else items[1:]
+    if len(items) > 1:
+        ensure(isinstance(removals, list) and all(isinstance(path, str) for path in removals), "shape")
+        ensure(removals or len(items) == 3, "shape")
     for path, value in items[0].items():
         check_path(path)
         check_value(value)
     for path in removals:
         check_path(path)
-    ensure(items[0] or removals, "delta-empty")
+    ensure(items[0] or removals or len(items) == 3, "delta-empty")
     encoded = [write(path) for path in removals]
     ensure(all(a < b for a, b in zip(encoded, encoded[1:])), "delta-order")
     ensure(not set(removals) & set(items[0]), "delta-conflict")
-    return items[0], removals
+    if len(items) == 3:
+        check_edits(edits)
+        ensure(not set(edits) & (set(items[0]) | set(removals)), "delta-conflict")
+    return items[0], removals, edits if len(items) == 3 else {}
+
+
+def check_edits(edits):
+    """Checks the form of edits."""
+    ensure(isinstance(edits, dict) and edits and all(isinstance(path, str) for path in edits), "shape")
+    for path, runs in edits.items():
+        check_path(path)
+        ensure(isinstance(runs, list) and runs, "shape")
+        ensure(len(runs) <= EDIT_RUNS_MAX, "edit-runs")
+        for place, run in enumerate(runs):
+            ensure(isinstance(run, list) and [type(field) for field in run] == [int, int, bytes] and min(run[:2]) >= 0, "shape")
+            ensure((run[1] or run[2]) and (run[0] or not place), "edit-empty")
+
+
+def edited(base, runs):
+    """Returns a value after an edit."""
+    ensure(isinstance(base, (str, bytes)), "edit-base")
+    old = base.encode() if isinstance(base, str) else base
+    at, parts = 0, []
+    for skip, delete, insert in runs:
+        ensure(at + skip + delete <= len(old), "edit-range")
+        parts += [old[at:at + skip], insert]
+        at += skip + delete
+    new = b"".join(parts) + old[at:]
+    ensure(len(new) <= VALUE_BYTES_MAX, "value-oversize")
+    if isinstance(base, bytes):
+        return new
+    try:
+        return new.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise Refused("edit-utf8") from None
 
 
 def apply(state, payload, expected):
     """Returns the state after a delta."""
-    sets, removals = decode_delta(payload)
+    sets, removals, edits = decode_delta(payload)
     after = dict(state)
     for path in removals:
         ensure(path in after, "delta-remove-absent")
         del after[path]
+    for path, runs in edits.items():
+        after[path] = edited(after.get(path), runs)
     after.update(sets)
     found, _ = digest(after)
     ensure(found == expected, "digest-mismatch")

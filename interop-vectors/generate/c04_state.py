@@ -101,6 +101,12 @@ def apply_valid(file):
         payload = encode([encodable(sets)] if removes is None else [encodable(sets), removes])
         result = digests(after)
         file.valid(f"apply-{name}", "#delta", comment, ["delta"], state=typed_state(BEFORE), delta=payload, **result, after=typed_state(after))
+    for name, sets, removes, edit, value, comment in (
+        ("edit", {}, [], [[1, 0, b"yz"]], "xyz", "bytes behind the end"), ("edit-to-nothing", {}, [], [[0, 1, b""]], "", "all bytes go"),
+        ("edit-and-others", {"k": 1}, ["old"], [[0, 1, "\u00fc".encode()]], "\u00fc", "beside a set and a removal"), ("edit-equal", {}, [], [[0, 1, b"x"]], "x", "equal bytes are allowed"),
+    ):
+        after = {path: held for path, held in {**BEFORE, **sets, "note": value}.items() if path not in removes}
+        file.valid(f"apply-{name}", "#delta", comment, ["delta"], state=typed_state(BEFORE), delta=encode([sets, removes, {"note": edit}]), **digests(after), after=typed_state(after))
     after = {"k": 1}
     file.valid("apply-to-empty", "#delta", "onto the empty state", ["delta"], state={}, delta=encode([after]), **digests(after), after=after)
 
@@ -136,9 +142,30 @@ def apply_invalid(file):
     bad("value-oversize", "value-oversize", "32769 bytes", [{"k": bytes(32769)}], BEFORE, "#values")
     bad("truncated", "cbor-truncated", "the last byte is missing", encode(set_mtu)[:-1], changed)
     bad("unsorted", "cbor-unsorted-key", "z before b", b"\x81\xa2\x61z\x01\x61b\x01", BEFORE)
+    edits(bad)
     large = {"s/a": b"\x5a" * 32768, "s/b": b"\x5a" * 32700}
     bad("section-oversize", "section-oversize", "the body passes 65536 bytes", [{"s/c": bytes(100)}], {**large, "s/c": bytes(100)}, "#digest", large)
     apply_limits(file)
+
+
+def edits(bad):
+    """Adds edits that cannot be made; `note` holds the one byte x."""
+    changed = {**BEFORE, "note": "xy"}
+    run = [1, 0, b"y"]
+    for name, error, comment, runs in (
+        ("runs-257", "edit-runs", "257 runs", [[0, 0, b"y"]] + [[1, 0, b"y"]] * 256), ("run-empty", "edit-empty", "neither deletes nor inserts", [[1, 0, b""]]),
+        ("run-adjacent", "edit-empty", "the second run skips nothing", [[0, 0, b"y"], [0, 1, b"z"]]), ("skip-beyond", "edit-range", "skips two of one byte", [[2, 0, b"y"]]),
+        ("delete-beyond", "edit-range", "deletes two of one byte", [[0, 2, b"y"]]), ("skip-largest", "edit-range", "the sum passes 2^64", [[2**64 - 1, 1, b"y"]]),
+        ("half-character", "edit-utf8", "half a character is left", [[1, 0, b"\xc3"]]), ("result-oversize", "value-oversize", "the result has 32769 bytes", [[1, 0, bytes(32768)]]),
+        ("no-runs", "shape", "an edit without runs", []), ("two-members", "shape", "a run without its insert", [[1, 1]]),
+    ):
+        bad(f"edit-{name}", error, comment, [{}, [], {"note": runs}], changed, "#delta")
+    for name, path in (("absent", "absent"), ("integer", "net/mtu"), ("null", "old")):
+        bad(f"edit-base-{name}", "edit-base", "neither text nor bytes is there", [{}, [], {path: [run]}], changed, "#delta")
+    bad("edit-and-set", "delta-conflict", "the same path in both", [{"note": "xy"}, [], {"note": [run]}], changed)
+    bad("edit-and-remove", "delta-conflict", "the same path in both", [{}, ["note"], {"note": [run]}], changed)
+    bad("edit-none", "shape", "an empty map of edits", [{"note": "xy"}, [], {}], changed)
+    bad("edit-path", "path-invalid", "a capital", [{}, [], {"Note": [run]}], changed, "#paths")
 
 
 def apply_limits(file):

@@ -24,6 +24,11 @@ pub const NAME_BYTES_MAX: usize = 63;
 pub const PATH_BYTES_MAX: usize = 255;
 /// Bytes of text or bytes in one value (spec: #values): half a frame and room for the envelope.
 pub const VALUE_BYTES_MAX: usize = 32_768;
+/// Runs of the edit of one value, in entries (spec: #edit). Arbitrary, above the changes of one decision.
+pub const EDIT_RUNS_MAX: usize = 256;
+/// Differences, in entries, after which a writer gives up its search for a short edit and replaces the
+/// middle. Arbitrary: the search costs the sizes of both values times this at most.
+pub const EDIT_DIFFERENCES_MAX: usize = 128;
 /// Bytes of a media type in a reference (spec: #values), as RFC 6838 allows for type and subtype.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
 /// Bytes of one section body (spec: #digest): two body chunks.

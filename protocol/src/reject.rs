@@ -86,6 +86,11 @@ rejects! {
     DigestMismatch = 52 "digest-mismatch" "the result has not the digest that the header signs";
     LineageInvalid = 53 "lineage-invalid" "the lineage is not ascending, too long, or reaches the own epoch";
     BodyMismatch = 54 "body-mismatch" "a section body is not the one that the table names";
+    EditRuns = 55 "edit-runs" "an edit has over 256 runs";
+    EditEmpty = 56 "edit-empty" "a run of an edit changes nothing or touches the run before it";
+    EditRange = 57 "edit-range" "an edit reaches beyond the end of its base";
+    EditBase = 58 "edit-base" "an edit names a path that holds neither text nor bytes";
+    EditUtf8 = 59 "edit-utf8" "an edit makes a text that is not UTF-8";
 
     NothingStored = 60 "nothing-stored" "a delta came before any snapshot";
     GenerationStale = 61 "generation-stale" "the signer's generation is below the stored one";

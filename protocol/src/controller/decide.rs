@@ -86,8 +86,11 @@ impl Controller {
         let Some(member) = self.members.get_mut(&id) else {
             return self.refuse(ticket, Reject::NotAdmitted);
         };
-        let (state, delta) = match member.state.change(changes) {
-            Ok(Some(changed)) => changed,
+        let (state, delta, edits) = match member.state.change(changes) {
+            Ok(Some((state, delta))) => {
+                let edits = delta.clone().shortened(&member.state);
+                (state, delta, edits)
+            }
             Ok(None) => {
                 let Head {
                     revision, digest, ..
@@ -125,7 +128,7 @@ impl Controller {
         //# A writer MUST persist a revision before it sends it.
         let writes = records::decision(member, &delta);
         self.persist(writes);
-        self.post_delta(context, id, base, &delta);
+        self.post_delta(context, id, base, &edits);
         self.event(Event::Decided {
             ticket,
             channel: id,

@@ -111,7 +111,7 @@ impl Device {
                 //# A reader MUST apply an envelope to a copy, compare the digest, persist the
                 //# result, and only then act on it or acknowledge it.
                 let state = self.desired.state.apply_view(delta, &incoming.digest)?;
-                let writes = records::values(&delta.to_delta()?);
+                let writes = records::values(&delta.to_delta()?, &state);
                 self.commit(context, state, incoming, verified, writes);
                 Ok(true)
             }

@@ -35,17 +35,19 @@ pub(super) fn head(head: &Head, frozen: Option<Epoch>) -> Write {
     }
 }
 
-/// The values that a delta changes.
-pub(super) fn values(delta: &Delta) -> Vec<Write> {
+/// The values that a delta changes, in the state that it leads to.
+pub(super) fn values(delta: &Delta, after: &State) -> Vec<Write> {
     let removed = delta.remove().iter().map(|path| value(path, None));
     let set = delta.set().iter().map(|(path, new)| value(path, Some(new)));
-    removed.chain(set).collect()
+    let edited = delta.edit().iter();
+    let edited = edited.map(|(path, _)| value(path, after.value(path.as_str())));
+    removed.chain(set).chain(edited).collect()
 }
 
 /// The values in which two states differ.
 pub(super) fn replacement(old: &State, new: &State) -> Vec<Write> {
     old.diff(new)
-        .map(|delta| values(&delta))
+        .map(|delta| values(&delta, new))
         .unwrap_or_default()
 }
 

@@ -5,6 +5,7 @@
 
 use super::delta::{Delta, DeltaView};
 use super::document::{State, check_ancestors, check_descendants};
+use super::edit::EditView;
 use super::path::{Path, section_of};
 use super::section::{Section, SectionName};
 use super::value::Value;
@@ -27,12 +28,16 @@ impl State {
     /// Applies a delta that must lead to the digest `expected` (spec: #delta).
     ///
     /// # Errors
-    /// `delta-remove-absent`, `path-conflict`, `section-oversize`, `state-oversize`, `digest-mismatch`.
+    /// `delta-remove-absent`, `edit-base`, `edit-range`, `value-oversize`, `edit-utf8`, `path-conflict`,
+    /// `section-oversize`, `state-oversize`, `digest-mismatch`.
     pub fn apply_view(&self, delta: &DeltaView<'_>, expected: &Digest) -> Result<Self, Reject> {
         let mut scratch = Scratch::new(self);
         //= spec/postern.md#delta
         //# A reader MUST apply removals before sets.
         delta.removals().try_for_each(|path| scratch.remove(path))?;
+        delta
+            .edits()
+            .try_for_each(|(path, edit)| scratch.edit(path, edit))?;
         for (path, value) in delta.sets() {
             scratch.set(Path::parse(path)?, value.to_value());
         }
@@ -50,6 +55,10 @@ impl State {
             .remove()
             .iter()
             .try_for_each(|path| scratch.remove(path.as_str()))?;
+        delta
+            .edit()
+            .iter()
+            .try_for_each(|(path, edit)| scratch.edit(path.as_str(), edit.as_view()))?;
         for (path, value) in delta.set() {
             scratch.set(path.clone(), value.clone());
         }
@@ -159,26 +168,33 @@ impl<'s> Scratch<'s> {
         })
     }
 
+    /// Copies a section of the base, unless it was; `None` when the base has none of this name.
+    fn touch(&mut self, name: &str) -> Option<&mut BTreeMap<Path, Value>> {
+        if !self.touched.contains_key(name) {
+            let (name, section) = self.base.sections.get_key_value(name)?;
+            self.touched.insert(name.clone(), section.entries().clone());
+        }
+        self.touched.get_mut(name)
+    }
+
     /// Removes a path of the base. # Errors: `delta-remove-absent`.
     fn remove(&mut self, path: &str) -> Result<(), Reject> {
-        let name = section_of(path);
-        if let Some(entries) = self.touched.get_mut(name) {
-            return entries
-                .remove(path)
-                .map(|_| ())
-                //= spec/postern.md#delta
-                //# A removal of a path that the base does not hold MUST be refused with
-                //# `delta-remove-absent`.
-                .ok_or(Reject::DeltaRemoveAbsent);
-        }
-        let (name, section) = self
-            .base
-            .sections
-            .get_key_value(name)
-            .ok_or(Reject::DeltaRemoveAbsent)?;
-        let mut entries = section.entries().clone();
-        entries.remove(path).ok_or(Reject::DeltaRemoveAbsent)?;
-        self.touched.insert(name.clone(), entries);
+        //= spec/postern.md#delta
+        //# A removal of a path that the base does not hold MUST be refused with
+        //# `delta-remove-absent`.
+        let removed = self
+            .touch(section_of(path))
+            .and_then(|entries| entries.remove(path));
+        removed.map(|_| ()).ok_or(Reject::DeltaRemoveAbsent)
+    }
+
+    /// Edits a value of the base. # Errors: `edit-base`, `edit-range`, `value-oversize`, `edit-utf8`.
+    fn edit(&mut self, path: &str, edit: EditView<'_>) -> Result<(), Reject> {
+        let value = self
+            .touch(section_of(path))
+            .and_then(|entries| entries.get_mut(path))
+            .ok_or(Reject::EditBase)?;
+        *value = edit.apply(value)?;
         Ok(())
     }
 

@@ -8,14 +8,14 @@ use crate::Reject;
 use crate::cbor::{self, Kind, Reader, Writer};
 use crate::envelope::{Draft, ReceivedEnvelope, TAG_SIGN1, skip_envelope};
 use crate::frame::{
-    Answer, Direction, DownFrame, FrameKey, FrameType, Item, PlainFrame, SessionFrame, seal_down,
-    seal_up,
+    Answer, Direction, DownFrame, FileFrames, FrameKey, FrameType, Item, PlainFrame, SessionFrame,
+    seal_down, seal_up,
 };
 use crate::id::{Digest, Plane};
 use crate::join_line::JoinLine;
-use crate::message::{Report, Snapshot};
+use crate::message::{Evidence, Heartbeat, Report, Snapshot};
 use crate::revision::Epoch;
-use crate::state::{Change, DeltaView, State};
+use crate::state::{Change, DeltaView, Edit, Path, State, Value};
 use crate::trust::BundleContent;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -147,13 +147,25 @@ pub fn delta_apply(input: &[u8]) {
         unreachable!("a view was checked")
     };
     assert_eq!(delta.encode(), input);
-    let base = numbers(&[("a/x", 1), ("b/y/z", 2), ("c", 3), ("net/mtu", 1_500)]);
+    let base = texts_and_numbers();
     let removals = delta.remove().iter().cloned().map(Change::Remove);
     let sets = delta.set().iter().cloned();
-    let changes: Vec<_> = removals
-        .chain(sets.map(|(path, value)| Change::Set(path, value)))
+    // An edit by hand is a set of what it makes.
+    let edits: Result<Vec<_>, Reject> = delta
+        .edit()
+        .iter()
+        .map(|(path, edit)| {
+            let before = base.value(path.as_str()).ok_or(Reject::EditBase)?;
+            Ok((path.clone(), edit.as_view().apply(before)?))
+        })
         .collect();
-    let by_hand = base.change(&changes);
+    let by_hand = edits.and_then(|edits| {
+        let sets = sets.chain(edits);
+        let changes: Vec<_> = removals
+            .chain(sets.map(|(path, value)| Change::Set(path, value)))
+            .collect();
+        base.change(&changes)
+    });
     let root = match &by_hand {
         Ok(Some((next, _))) => *next.root(),
         Ok(None) => *base.root(),
@@ -167,6 +179,57 @@ pub fn delta_apply(input: &[u8]) {
             .map(|(path, value)| (path.clone(), value.clone()));
         let rebuilt = State::from_entries(entries);
         assert_eq!(rebuilt.map(|state| *state.root()), Ok(*applied.root()));
+    }
+}
+
+fn texts_and_numbers() -> State {
+    let base = numbers(&[("a/x", 1), ("b/y/z", 2), ("c", 3), ("net/mtu", 1_500)]);
+    let Ok(path) = Path::parse("note") else {
+        unreachable!("a path")
+    };
+    let note = Change::Set(path, Value::Text("x".into()));
+    match base.change(&[note]) {
+        Ok(Some((state, _))) => state,
+        Ok(None) | Err(_) => base,
+    }
+}
+
+/// A heartbeat that is read is one encoding.
+pub fn heartbeat(input: &[u8]) {
+    if let Ok(heartbeat) = Heartbeat::decode(input) {
+        assert_eq!(heartbeat.encode(), input);
+    }
+}
+
+/// Evidence that is read is one encoding; what is shortened fits and is read again.
+pub fn evidence(input: &[u8]) {
+    if let Ok(mut evidence) = Evidence::decode(input) {
+        assert_eq!(evidence.encode(), input);
+        evidence.shorten();
+        assert!(Evidence::decode(&evidence.encode()).is_ok());
+    }
+}
+
+/// A file falls into frames that are read and written back as the same bytes.
+pub fn file(input: &[u8]) {
+    let mut frames = FileFrames::new(input);
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = frames.next() {
+        bytes += frame.len();
+        assert_eq!(frames.position(), bytes);
+        if let Ok(read) = PlainFrame::decode(frame, Direction::File) {
+            assert_eq!(read.encode().as_deref(), Ok(frame));
+        }
+    }
+    assert!(frames.position() <= input.len());
+}
+
+/// An edit between two halves of the input makes the second of the first.
+pub fn edit_between(input: &[u8]) {
+    let (base, later) = input.split_at(input.len() / 2);
+    let (base, later) = (Value::Bytes(base.into()), Value::Bytes(later.into()));
+    if let Some(edit) = Edit::between(&base, &later) {
+        assert_eq!(edit.as_view().apply(&base), Ok(later));
     }
 }
 
