@@ -302,6 +302,7 @@ async fn send(
 async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Complete, Broken> {
     let (parts, mut incoming) = response.into_parts();
     let status = parts.status;
+    let announced = hint(&parts.headers, &CONTENT_LENGTH).and_then(digits);
     let mut body = BytesMut::new();
     let whole_s = u64::try_from(bytes_max).unwrap_or(u64::MAX) / BODY_BYTES_PER_S_MIN;
     let whole = Instant::now() + BODY_PROGRESS + Duration::from_secs(whole_s);
@@ -309,7 +310,10 @@ async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Com
         let until = whole.min(Instant::now() + BODY_PROGRESS);
         let frame = match timeout_at(until, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_error))) => return Err(Broken(Fault::Closed)),
+            Ok(Some(Err(_error))) => {
+                let came = body.len();
+                return Err(Broken(Fault::Truncated { came, announced }));
+            }
             Ok(None) => break,
             Err(_elapsed) => return Err(Broken(Fault::Stalled)),
         };
@@ -346,10 +350,12 @@ fn hint<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
 
 /// Seconds only; the form with a date needs a clock that may be wrong.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let text = std::str::from_utf8(hint(headers, &RETRY_AFTER)?)
-        .ok()?
-        .trim();
-    let digits = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: u64 = digits.then(|| text.parse().ok()).flatten()?;
-    Some(seconds.min(RETRY_AFTER_S_MAX))
+    let seconds = digits(hint(headers, &RETRY_AFTER)?)?;
+    Some(u64::try_from(seconds).ok()?.min(RETRY_AFTER_S_MAX))
+}
+
+fn digits(value: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let is_number = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
 }

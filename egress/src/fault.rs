@@ -4,6 +4,7 @@
 //! others only appears as [`Foreign`]. Nothing here says whether an answer is genuine: that is
 //! decided by its signature, by the caller.
 
+use crate::body_size::SizeClue;
 use crate::connect::ConnectFault;
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
@@ -84,6 +85,14 @@ pub enum Fault {
     /// The connection ended before the answer was complete.
     #[error("the connection ended before the answer was complete")]
     Closed,
+    /// The answer began, and the connection ended before the rest of its body came.
+    #[error("the answer was cut off after {came} bytes")]
+    Truncated {
+        /// Bytes of the body that came.
+        came: usize,
+        /// Bytes that the head announced, when it did.
+        announced: Option<usize>,
+    },
     /// Not HTTP, or broken HTTP.
     #[error("the answer is not valid HTTP")]
     NotHttp,
@@ -113,6 +122,7 @@ impl Fault {
             Self::Closed => "PST-H05",
             Self::NotHttp => "PST-H06",
             Self::BadRequest => "PST-H07",
+            Self::Truncated { .. } => "PST-H08",
         }
     }
 
@@ -144,6 +154,9 @@ impl Fault {
             Self::Closed => {
                 "a middlebox or the server cut the connection; a shorter hold follows by itself"
             }
+            Self::Truncated { .. } => {
+                "a middlebox cuts answers, perhaps large ones; smaller ones are asked for by itself"
+            }
             Self::NotHttp => "check that the URL is a mailbox",
             Self::BadRequest => "check the configured user agent and URL",
         }
@@ -173,6 +186,7 @@ impl TransportError {
             | Fault::Silent
             | Fault::Stalled
             | Fault::Closed
+            | Fault::Truncated { .. }
             | Fault::NotHttp
             | Fault::BadRequest => None,
         }
@@ -196,7 +210,7 @@ impl TransportError {
         };
         match &self.fault {
             Fault::Silent => HoldEnd::Silent,
-            Fault::Closed | Fault::Stalled => HoldEnd::Cut { age },
+            Fault::Closed | Fault::Stalled | Fault::Truncated { .. } => HoldEnd::Cut { age },
             Fault::Status {
                 status: 408 | 502..=504,
                 ..
@@ -213,6 +227,45 @@ impl TransportError {
             | Fault::Tls(_)
             | Fault::NotHttp
             | Fault::BadRequest => HoldEnd::Other,
+        }
+    }
+
+    /// Tells the sizes of the route what this end may say about them.
+    #[must_use]
+    pub const fn size_clue(&self) -> SizeClue {
+        if self.sent_for.is_none() {
+            return SizeClue::None;
+        }
+        match &self.fault {
+            Fault::Status { status: 413, .. } | Fault::Oversize { status: 413, .. } => {
+                SizeClue::TooLarge
+            }
+            // Squid answers 403 in place of an answer over its bound; others call it a bad gateway.
+            Fault::Status {
+                status: 403 | 500 | 502,
+                ..
+            }
+            | Fault::Oversize {
+                status: 403 | 500 | 502,
+                ..
+            } => SizeClue::AnswerRefused,
+            Fault::Closed | Fault::Silent => SizeClue::Cut,
+            Fault::Stalled => SizeClue::AnswerCut { announced: None },
+            Fault::Truncated { announced, .. } => SizeClue::AnswerCut {
+                announced: *announced,
+            },
+            Fault::Status { .. }
+            | Fault::Oversize { .. }
+            | Fault::Lookup(_)
+            | Fault::LookupSlow
+            | Fault::Tcp(_)
+            | Fault::TcpSlow
+            | Fault::Connect(_)
+            | Fault::Secret(_)
+            | Fault::Trust(_)
+            | Fault::Tls(_)
+            | Fault::NotHttp
+            | Fault::BadRequest => SizeClue::None,
         }
     }
 }

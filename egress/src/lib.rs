@@ -16,11 +16,12 @@
 //! block page with status 200 is an [`Answer`] too. What this crate refuses: retries, redirects,
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
 //!
-//! Pure modules (no IO, no clock): [`connect`], [`hold`], [`lockout`], [`backoff`], [`proxy_url`],
-//! [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
+//! Pure modules (no IO, no clock): [`connect`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
+//! [`proxy_url`], [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
 pub mod backoff;
+pub mod body_size;
 mod client;
 pub mod clock;
 pub mod config;

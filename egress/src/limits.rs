@@ -154,3 +154,15 @@ pub const POLL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time after which plain polling tries to hold again.
 pub const POLL_RETRY_HOLD: Duration = Duration::from_secs(30 * 60);
+
+/// Largest body that an unknown route is given, in bytes: one frame. The smallest cap found in the
+/// field (64 KB) carries it.
+pub const BODY_BYTES_START: usize = 48 * 1024;
+
+/// Smallest bound that a route is taught by halving, in bytes. What the binding cannot do without
+/// (polls, handshakes, plain reports) stays far below it.
+pub const BODY_BYTES_FLOOR: usize = 4 * 1024;
+
+/// Cut connections in a row, each with a large body, after which the size is the cause although nothing smaller
+/// passed in between. Arbitrary.
+pub const BODY_CUTS_MAX: u32 = 3;

@@ -3,7 +3,7 @@
 //! A failed exchange pauses before the engine hears of it, and the next way is tried after it. Refuses
 //! to leave a way because of what a verified answer said.
 
-use super::routes::{Carrier, random};
+use super::routes::{Sent, random};
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
 use postern_egress::TransportError;
@@ -14,6 +14,19 @@ use postern_protocol::reject::Reject;
 use std::time::Duration;
 
 impl Driver {
+    /// Tells the engine what the way in use carries, when that changed.
+    pub(super) fn tell_sizes(&mut self) -> Result<(), CommandError> {
+        let sizes = self.routes.sizes();
+        let Some(now) = sizes.filter(|_| sizes != self.told) else {
+            return Ok(());
+        };
+        self.told = sizes;
+        self.feed(Input::Sizes {
+            up_bytes_max: now.up_bytes_max,
+            down_bytes_max: now.down_bytes_max,
+        })
+    }
+
     /// Lets the next poll start when none is granted or under way.
     pub(super) fn grant_poll(&mut self) -> Result<(), CommandError> {
         if self.grant.is_some() {
@@ -44,13 +57,17 @@ impl Driver {
     pub(super) fn handle_carried(
         &mut self,
         id: ExchangeId,
-        way: usize,
+        sent: Sent,
         result: Result<(Vec<u8>, Duration), TransportError>,
     ) -> Result<(), CommandError> {
+        let way = sent.way;
         let (frame, age) = match result {
             Ok(carried) => carried,
             Err(error) => {
                 tracing::warn!(%error, code = error.code(), transport = self.routes.name_of(way), "exchange failed");
+                if let Some(lesson) = self.routes.note_failure(sent, &error) {
+                    self.note_lesson(way, lesson);
+                }
                 self.fail(id, way, error.hold_end(), error.retry_after_s());
                 self.status.note_failure(error.code());
                 return Ok(());
@@ -75,6 +92,7 @@ impl Driver {
         match self.answered.take() {
             Some((answered, is_empty)) if answered == id => {
                 self.backoff.reset();
+                self.routes.note_answer(sent, frame.len());
                 let end = if is_empty {
                     HoldEnd::Answered { age }
                 } else {
@@ -107,7 +125,7 @@ impl Driver {
 
     pub(super) fn carry(&mut self, exchange: Exchange) {
         let hold = exchange.hold_s.map(Duration::from_secs);
-        let Some(carrier) = self.routes.carrier(hold) else {
+        let Some(carrier) = self.routes.carrier(&exchange.frame, hold) else {
             return;
         };
         if exchange.hold_s.is_some()
@@ -117,12 +135,12 @@ impl Driver {
         }
         let sender = self.sender.clone();
         let _task = crate::tasks::spawn(async move {
-            let Carrier { way, .. } = carrier;
+            let sent = carrier.sent;
             let result = carrier.carry(exchange.frame).await;
             let _closed = sender
                 .send(Happening::Carried {
                     id: exchange.id,
-                    way,
+                    sent,
                     result,
                 })
                 .await;

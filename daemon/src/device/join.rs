@@ -166,7 +166,7 @@ fn prepare(
 async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>, CommandError> {
     let mut failures = Vec::new();
     for _ in 0..routes.len() {
-        let Some(carrier) = routes.carrier(None) else {
+        let Some(carrier) = routes.carrier(&sealed.frame, None) else {
             break;
         };
         match carrier.carry(sealed.frame.clone()).await {
@@ -182,7 +182,7 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
             },
             Err(error) => failures.push(error.to_string()),
         }
-        routes.advance_from(carrier.way);
+        routes.advance_from(carrier.sent.way);
     }
     Err(CommandError::unreachable(
         "mailbox-unreachable",

@@ -4,7 +4,9 @@
 //! level of its failure, and anything secret.
 
 use super::run::Driver;
+use postern_egress::body_size::Lesson;
 use postern_protocol::device::Event;
+use postern_protocol::kind::MessageKind;
 use postern_protocol::reject::Reject;
 
 impl Driver {
@@ -48,6 +50,7 @@ impl Driver {
             Event::BundleAccepted { number } => {
                 tracing::info!(device, bundle = number.number(), "bundle accepted");
             }
+            Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::Rejected { reject } => {
                 tracing::warn!(device, reason = reject.as_str(), "rejected");
                 self.status.count_reject(reject);
@@ -57,6 +60,41 @@ impl Driver {
                 tracing::warn!(device, reason, "refused by the mailbox");
                 self.status.count_refusal(reason);
             }
+        }
+    }
+
+    fn note_held_back(&mut self, kind: MessageKind, bytes: usize) {
+        tracing::warn!(
+            kind = kind.as_str(),
+            bytes,
+            transport = self.routes.current_name(),
+            code = "PST-L01",
+            remedy = "let the proxy or front carry bodies of 48 KiB, or add another route",
+            "held back: the route carries no body as large as this needs"
+        );
+        self.status.note_failure("PST-L01");
+    }
+
+    pub(super) fn note_lesson(&mut self, way: usize, lesson: Lesson) {
+        let transport = self.routes.name_of(way);
+        match lesson {
+            Lesson::Smaller {
+                direction,
+                bytes_max,
+            } => tracing::info!(
+                transport,
+                direction = direction.as_str(),
+                bytes = bytes_max,
+                "the route carries smaller bodies only"
+            ),
+            Lesson::Blocked { direction, bytes } => tracing::warn!(
+                transport,
+                direction = direction.as_str(),
+                bytes,
+                code = lesson.code(),
+                remedy = lesson.remedy(),
+                "the route carries not even small bodies"
+            ),
         }
     }
 }

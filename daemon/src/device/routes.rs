@@ -1,15 +1,18 @@
 //! The routes of this device: every mailbox URL along every way that the proxy policy allows.
 //!
 //! One route is used at a time. It is left after a failure, for the next in order, and kept after
-//! a verified answer. Each route learns its own hold time. Refuses to leave a route because of
-//! what a mailbox answered: only the way may fail.
+//! a verified answer. Each route learns its own hold time and body sizes. Refuses to leave a route
+//! because of what a mailbox answered: only the way may fail.
 
 use crate::clock;
 use crate::exit::CommandError;
+use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
+use postern_egress::limits::BODY_BYTES_FLOOR;
 use postern_egress::{Client, Dialer, ExchangeLimits, MailboxUrl, TransportError};
 use postern_protocol::context::draw;
+use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::limits::FRAME_BYTES_MAX;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,7 @@ const BINDING_PATH: &str = "/postern/1";
 struct Way {
     client: Arc<Client>,
     ladder: HoldLadder,
+    sizes: BodySizes,
 }
 
 /// All ways, and the one in use.
@@ -34,8 +38,28 @@ pub struct Routes {
 pub struct Carrier {
     client: Arc<Client>,
     limits: ExchangeLimits,
+    /// What is sent, and where.
+    pub sent: Sent,
+}
+
+/// What an exchange says about the sizes of its way, once it has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
     /// Which way carries it.
     pub way: usize,
+    /// Bytes of the frame.
+    up_bytes: usize,
+    /// Bytes of the answer, where they follow from what the frame asks for, else 0.
+    asked_bytes: usize,
+}
+
+/// The bodies that a way carries, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Largest request.
+    pub up_bytes_max: usize,
+    /// Largest answer to ask for; 0 when not even the smallest useful one passes.
+    pub down_bytes_max: usize,
 }
 
 impl Routes {
@@ -63,6 +87,7 @@ impl Routes {
                 ways.extend(client.into_iter().map(|client| Way {
                     client: Arc::new(client),
                     ladder: HoldLadder::with_ceiling(hold_ceiling),
+                    sizes: BodySizes::new(),
                 }));
             }
         }
@@ -118,18 +143,50 @@ impl Routes {
         }
     }
 
+    /// The bodies that the way in use carries.
+    #[must_use]
+    pub fn sizes(&self) -> Option<Sizes> {
+        let sizes = &self.ways.get(self.current)?.sizes;
+        let down = Some(sizes.down_bytes_max()).filter(|bytes| *bytes >= BODY_BYTES_FLOOR);
+        Some(Sizes {
+            up_bytes_max: sizes.up_bytes_max(),
+            down_bytes_max: down.unwrap_or_default(),
+        })
+    }
+
+    /// Records an answer that verified.
+    pub fn note_answer(&mut self, sent: Sent, down_bytes: usize) {
+        if let Some(way) = self.ways.get_mut(sent.way) {
+            way.sizes.handle_answer(sent.up_bytes, down_bytes);
+        }
+    }
+
+    /// Records a failure; returns what it taught about the sizes of its way.
+    pub fn note_failure(&mut self, sent: Sent, error: &TransportError) -> Option<Lesson> {
+        let way = self.ways.get_mut(sent.way)?;
+        way.sizes
+            .handle_failure(sent.up_bytes, sent.asked_bytes, error.size_clue())
+    }
+
     /// Prepares an exchange on the way in use.
     #[must_use]
-    pub fn carrier(&self, hold: Option<Duration>) -> Option<Carrier> {
+    pub fn carrier(&self, frame: &[u8], hold: Option<Duration>) -> Option<Carrier> {
         let way = self.ways.get(self.current)?;
         let deadline = hold.unwrap_or_default() + EXCHANGE_DEADLINE;
+        let is_fetch = frame_type(frame) == Ok(FrameType::Fetch);
+        // Past the floor the smallest fetch is still tried now and then.
+        let asked = way.sizes.down_bytes_max().max(BODY_BYTES_FLOOR);
         Some(Carrier {
             client: Arc::clone(&way.client),
             limits: ExchangeLimits {
                 deadline,
                 answer_bytes_max: FRAME_BYTES_MAX,
             },
-            way: self.current,
+            sent: Sent {
+                way: self.current,
+                up_bytes: frame.len(),
+                asked_bytes: if is_fetch { asked } else { 0 },
+            },
         })
     }
 }

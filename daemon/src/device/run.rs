@@ -4,7 +4,7 @@
 //! happenings. `Persist` is committed before anything behind it is looked at. A store that fails
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
-use super::routes::Routes;
+use super::routes::{Routes, Sent, Sizes};
 use super::start::start;
 use super::status::StatusFile;
 use crate::applier::Applier;
@@ -29,7 +29,7 @@ const HAPPENINGS_MAX: usize = 16;
 pub(super) enum Happening {
     Carried {
         id: ExchangeId,
-        way: usize,
+        sent: Sent,
         result: Result<(Vec<u8>, Duration), TransportError>,
     },
     Applied(Applied),
@@ -54,6 +54,8 @@ pub(super) struct Driver {
     pub(super) applier: Arc<Applier>,
     pub(super) backoff: Backoff,
     pub(super) grant: Option<Grant>,
+    /// The sizes that the engine was told.
+    pub(super) told: Option<Sizes>,
     pub(super) answered: Option<(ExchangeId, bool)>,
     /// True while a failure is told to the engine whose pause is already over.
     pub(super) has_paused: bool,
@@ -89,6 +91,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
                 driver.handle(happening)?;
             }
         }
+        driver.tell_sizes()?;
         driver.grant_poll()?;
         driver.write_status();
     }
@@ -128,7 +131,7 @@ impl Driver {
 
     fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
-            Happening::Carried { id, way, result } => self.handle_carried(id, way, result),
+            Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
             Happening::ConnectDue => self.feed(Input::Connect),
             Happening::FailureDue(id) => {

@@ -41,6 +41,7 @@ pub(super) fn start(
         applier: Arc::new(Applier::new(applier_settings(config))),
         backoff: Backoff::new(),
         grant: None,
+        told: None,
         answered: None,
         has_paused: false,
         status: StatusFile::new(config.dir.join("status.json")),

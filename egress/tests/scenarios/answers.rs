@@ -71,7 +71,7 @@ async fn a11_broken_or_oversized_answer_is_a_typed_error() {
     let rows = [
         (plain("200 OK", "", &"x".repeat(1025)), "PST-H02", Some(200)),
         (plain("403 x", "", &"x".repeat(9999)), "PST-H02", Some(403)),
-        (raw(cut), "PST-H05", None),
+        (raw(cut), "PST-H08", None),
         (Act::Close, "PST-H05", None),
         (raw("SSH-2.0-OpenSSH\r\n\r\n"), "PST-H06", None),
         (raw(&endless_head), "PST-H06", None),

@@ -50,6 +50,14 @@ pub enum Input<'a> {
         /// Seconds, at most `HOLD_S_MAX`.
         seconds: u64,
     },
+    /// The bodies that the route in use is known to carry, in bytes. To be told again when it
+    /// changes; until it is told, everything up to `FRAME_BYTES_MAX` counts as carried.
+    Sizes {
+        /// Largest request.
+        up_bytes_max: usize,
+        /// Largest answer to ask for; 0 when not even the smallest useful one passes.
+        down_bytes_max: usize,
+    },
     /// The moment of [`super::Device::poll_timeout`] came.
     Timeout,
 }
@@ -115,6 +123,14 @@ pub enum Event {
     BundleAccepted {
         /// Its number.
         number: BundleNumber,
+    },
+    /// Something waits because the route in use carries no body as large as it needs. It is tried
+    /// again every ten minutes, and at once when the driver tells of a larger bound.
+    HeldBack {
+        /// A report that cannot be sent, or a snapshot whose bodies cannot be fetched.
+        kind: MessageKind,
+        /// Bytes of the envelope; 0 for bodies, whose sizes are not known before they come.
+        bytes: usize,
     },
     /// Something that a peer sent was refused; nothing changed.
     Rejected {

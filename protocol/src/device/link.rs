@@ -6,7 +6,7 @@
 use super::{Context, Device, Event, Exchange, ExchangeId, Output};
 use crate::frame::{Item, Poll, UpFrame, Wanted};
 use crate::id::Plane;
-use crate::limits::{FETCH_DIGESTS_MAX, NEED_INTERVAL_MS};
+use crate::limits::NEED_INTERVAL_MS;
 use crate::reject::Reject;
 use crate::revision::{Revision, Seq};
 use crate::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
@@ -185,10 +185,17 @@ impl Device {
     }
 
     fn pump_work(&mut self, now_ms: u64) -> bool {
+        let report = self.may_report(now_ms);
+        let may = May {
+            report,
+            fetch: !report && self.may_fetch(now_ms),
+            digests_max: self.sizes.digests_max(),
+        };
         let Link::Open(open) = &mut self.link else {
             return false;
         };
-        let Some((work, frame)) = next_work(&self.reporter, &mut self.desired, now_ms) else {
+        let next = next_work(&self.reporter, &mut self.desired, may, now_ms);
+        let Some((work, frame)) = next else {
             return true;
         };
         match open.session.seal_request(&frame) {
@@ -261,13 +268,23 @@ impl Device {
     }
 }
 
+/// What the route in use carries of the work that is due.
+#[derive(Debug, Clone, Copy)]
+struct May {
+    report: bool,
+    fetch: bool,
+    /// Bodies of one fetch.
+    digests_max: usize,
+}
+
 /// Chooses the next piece of work: reports first, bodies second, questions last.
 fn next_work<'a>(
     reporter: &'a super::reporter::Reporter,
     desired: &mut super::accept::Desired,
+    may: May,
     now_ms: u64,
 ) -> Option<(Work, UpFrame<'a>)> {
-    if let Some(envelope) = reporter.due(now_ms) {
+    if let Some(envelope) = reporter.due(now_ms).filter(|_| may.report) {
         let item = Item {
             //= spec/postern.md#frames
             //# A sender MUST NOT send an item whose plane is not the one of the kind.
@@ -280,11 +297,11 @@ fn next_work<'a>(
         ));
     }
     if let Some(pending) = &desired.pending {
-        let missing = pending.assembly.missing().take(FETCH_DIGESTS_MAX);
+        let missing = pending.assembly.missing().take(may.digests_max);
         let wanted: Vec<Wanted> = missing
             .map(|(digest, offset)| Wanted { digest, offset })
             .collect();
-        if !wanted.is_empty() && pending.retry_ms <= now_ms {
+        if !wanted.is_empty() && may.fetch {
             return Some((
                 Work::Fetch,
                 UpFrame::Fetch {

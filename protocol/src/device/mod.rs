@@ -17,6 +17,7 @@ mod io;
 mod link;
 mod records;
 mod reporter;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use link::Link;
 use reporter::Reporter;
+use sizes::Sizes;
 
 /// What the device is given with every input.
 pub struct Context<'a> {
@@ -64,6 +66,8 @@ pub struct Device {
     link: Link,
     /// The hold that the driver granted for the next poll.
     hold_s: Option<u64>,
+    /// What the route in use carries.
+    sizes: Sizes,
     exchanges: u64,
     outputs: VecDeque<Output>,
 }
@@ -86,6 +90,7 @@ impl Device {
             reporter: restored.reporter,
             link: Link::Down,
             hold_s: None,
+            sizes: Sizes::default(),
             exchanges: 0,
             outputs: VecDeque::new(),
         })
@@ -100,6 +105,10 @@ impl Device {
             Input::Failed { exchange } => self.handle_failure(exchange),
             Input::Applied(applied) => self.handle_applied(context, applied),
             Input::Hold { seconds } => self.hold_s = Some(seconds.min(crate::limits::HOLD_S_MAX)),
+            Input::Sizes {
+                up_bytes_max,
+                down_bytes_max,
+            } => self.handle_sizes(up_bytes_max, down_bytes_max),
             Input::Timeout => self.handle_timeout(context.now),
         }
         self.pump(context);
@@ -124,7 +133,7 @@ impl Device {
     pub fn poll_timeout(&self) -> Option<u64> {
         let (poll, work) = match &self.link {
             Link::Open(open) => {
-                let work = [self.desired.wake_ms(), self.reporter.resend_ms()]
+                let work = [self.desired.wake_ms(), self.report_wake_ms()]
                     .into_iter()
                     .flatten()
                     .min();
@@ -141,6 +150,17 @@ impl Device {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// When the report that waits is to be sent again, or for the first time.
+    fn report_wake_ms(&self) -> Option<u64> {
+        let resend_ms = self.reporter.resend_ms();
+        match self.sizes.report_until_ms() {
+            Some(until_ms) if self.reporter.outstanding.is_some() => {
+                Some(until_ms.max(resend_ms.unwrap_or_default()))
+            }
+            Some(_) | None => resend_ms,
+        }
     }
 
     /// What the device should be, as far as it accepted it.

@@ -426,6 +426,7 @@ impl Lone {
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
+            | Event::HeldBack { .. }
             | Event::RefusedByMailbox { .. } => None,
         };
         self.node.events.iter().filter_map(reject).collect()

@@ -288,6 +288,7 @@ impl World {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Rejected { .. }
+            | Event::HeldBack { .. }
             | Event::RefusedByMailbox { .. } => None,
         };
         node.events.push(event);

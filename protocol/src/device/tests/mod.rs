@@ -3,4 +3,5 @@
 mod accept;
 mod order;
 mod report;
+mod sizes;
 mod wire;
