@@ -29,9 +29,13 @@
 //! | close | explicit | explicit | returns the error that dropping ignores |
 //!
 //! Every value carries version, length and a CRC32C over table, key and bytes, checked on every
-//! read. What a CRC cannot see is a record that has *vanished*: on a device the integrity check
-//! sees it, on a server owners of numbered records keep the numbers contiguous. Damage to the
-//! engine's own pages of a server's file can also end the process inside the engine.
+//! read. What a CRC cannot see is a record that has *vanished*, because the engine's own pages are
+//! damaged. The integrity check sees it; a server's settings do not look. Of 24,896 single flips
+//! in a server's file opened without a check, none was served as other data, but 20 made records
+//! vanish, 1 let the next commit write over what was in use, and 1 ended the process inside the
+//! engine; checked at start, 62,080 of 62,080 were refused or harmless (November 2026). So whoever
+//! uses [`Profile::Server`] opens the file with [`Profile::Device`] and closes it first, as the
+//! controller does, and owners of numbered records keep the numbers contiguous.
 //!
 //! A new store is built beside its final name and renamed when complete, so no crash leaves half
 //! a store behind. All tables share one engine table under a table prefix: a device commit then
