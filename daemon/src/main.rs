@@ -10,6 +10,7 @@
     reason = "a program has no outside: pub says here what other modules may use"
 )]
 
+mod accounts;
 mod applier;
 mod cli;
 mod clock;

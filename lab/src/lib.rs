@@ -23,7 +23,9 @@ mod squid;
 pub mod wait;
 
 pub use error::LabError;
-pub use fleet::{Daemon, Device, DeviceFolder, DeviceSettings, Fleet, Revision};
+pub use fleet::{
+    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Revision, local,
+};
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};
 pub use origin::Origin;

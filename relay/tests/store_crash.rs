@@ -4,10 +4,10 @@
 //! broken on purpose, and prints a line for each failing state that makes it again:
 //!
 //! ```text
-//! cargo test -p postern-relay --test store_crash -- --nocapture                          a few thousand states
-//! POSTERN_CRASH_STATES=100000 cargo test -p postern-relay --test store_crash -- --nocapture   as many as wanted
-//! POSTERN_CRASH_SEED=7 ...                                                               other workloads
-//! POSTERN_CRASH_REPLAY=device/mailbox-records/1d5ea5e/1@17@all ...                       one state
+//! cargo test -p postern-relay --test store_crash -- --nocapture    some thousand states
+//! POSTERN_CRASH_STATES=100000 ...                                  as many as wanted
+//! POSTERN_CRASH_SEED=7 ...                                         other workloads
+//! POSTERN_CRASH_REPLAY=device/mailbox-records/1d5ea5e/1@17@all ... one state again
 //! ```
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 

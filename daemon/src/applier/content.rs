@@ -9,10 +9,14 @@ use std::collections::BTreeMap;
 /// The files of one revision by path, the separators of which are `/`.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Renders every path of a state.
+/// Sections about the device itself, which are no files.
+pub(crate) const RESERVED_SECTIONS: [&str; 2] = ["intent", "postern"];
+
+/// Renders every path of a state that belongs to the application.
 pub(super) fn files_of(state: &State) -> Files {
     state
         .iter()
+        .filter(|(path, _)| !RESERVED_SECTIONS.contains(&path.section()))
         .map(|(path, value)| (path.as_str().to_owned(), bytes_of(value)))
         .collect()
 }

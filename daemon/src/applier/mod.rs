@@ -19,6 +19,8 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use content::RESERVED_SECTIONS;
+
 use command::Finished;
 use folder::{Folder, Rendered};
 use postern_protocol::device::Applied;
@@ -36,6 +38,8 @@ pub(crate) const STATUS_TIME_LIMIT: i64 = -1;
 pub(crate) const STATUS_NOT_STARTED: i64 = -2;
 /// The files could not be written; the last good revision stays in place.
 pub(crate) const STATUS_NOT_RENDERED: i64 = -3;
+/// A newer revision came before this one was done; nothing is known about it.
+pub(crate) const STATUS_SUPERSEDED: i64 = -4;
 /// A signal ended the command: this minus the signal's number.
 pub(crate) const STATUS_SIGNAL: i64 = -100;
 

@@ -4,14 +4,10 @@
 //! name that stands twice or a file that is not regular refuses the whole. Bounded by the largest state.
 
 use crate::exit::CommandError;
-use crate::operator::value;
+use crate::operator::Entries;
 use postern_protocol::limits::{STATE_BYTES_MAX, VALUE_BYTES_MAX};
 use postern_protocol::state::{Path, Value};
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path as FilePath;
@@ -97,42 +93,7 @@ fn read_json(file: &FilePath) -> Result<Named, CommandError> {
             "write one JSON object from path to scalar, such as {\"fan/speed\": 3}",
         )
     })?;
-    let mut named = Named::new();
-    for (key, raw) in entries.0 {
-        let path = Path::parse(&key)
-            .map_err(|reject| refused(file, &format!("`{key}`: {}", reject.sentence())))?;
-        let set = value::from_typed(raw.get())
-            .map_err(|reason| refused(file, &format!("`{key}`: {reason}")))?;
-        if named.insert(path, set).is_some() {
-            return Err(refused(file, &format!("`{key}` stands there twice")));
-        }
-    }
-    Ok(named)
-}
-
-/// Members of a JSON object in their order, doubles included.
-struct Entries(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object from path to scalar")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
+    entries.named().map_err(|reason| refused(file, &reason))
 }
 
 fn read_bounded(file: &FilePath, bytes_max: usize) -> Result<Vec<u8>, CommandError> {

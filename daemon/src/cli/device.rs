@@ -1,7 +1,8 @@
-//! `postern device`: join, run.
+//! `postern device`: join, run, and what comes after.
 //!
 //! A join line comes from standard input or a file, never as an argument: others can read those.
 
+use super::device_life::{self, LifeArgs, ResetArgs};
 use super::{LogArgs, block_on, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
@@ -32,6 +33,33 @@ pub(super) enum DeviceCommand {
             Example: postern device run --dir device"
     )]
     Run(RunArgs),
+    /// Show how the device of a folder is
+    #[command(
+        long_about = "Shows how the device of a folder is: what it accepted and applied, why not, and by which way it is\n\
+            connected. Asks the running device; of one that does not run, what it wrote last.\n\n\
+            Example: postern device status --dir device"
+    )]
+    Status(LifeArgs),
+    /// Keep changes from the application
+    #[command(
+        long_about = "Keeps changes from the application until `postern device resume`, over restarts. Revisions are still\n\
+            accepted and reported; what runs already goes on. Works whether the device runs or not.\n\n\
+            Example: postern device pause --dir device"
+    )]
+    Pause(LifeArgs),
+    /// Let changes through to the application again
+    #[command(
+        long_about = "Ends `postern device pause`: the newest accepted revision is applied.\n\n\
+            Example: postern device resume --dir device"
+    )]
+    Resume(LifeArgs),
+    /// Forget the controller: remove key, store and identity
+    #[command(
+        long_about = "Removes key, store and identity of a device that does not run; device.toml and rendered files stay.\n\
+            Joining again needs a new join line, which closes the old membership.\n\n\
+            Example: postern device reset --dir device --yes"
+    )]
+    Reset(ResetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +91,8 @@ impl DeviceCommand {
         match self {
             Self::Join(args) => args.json,
             Self::Run(_) => false,
+            Self::Status(args) | Self::Pause(args) | Self::Resume(args) => args.json,
+            Self::Reset(args) => args.json,
         }
     }
 }
@@ -75,6 +105,10 @@ pub(super) fn run(command: DeviceCommand) -> Result<(), CommandError> {
             args.log.start(&config.log);
             block_on(driver::run(&config))
         }
+        DeviceCommand::Status(args) => device_life::status(&args),
+        DeviceCommand::Pause(args) => device_life::pause(&args),
+        DeviceCommand::Resume(args) => device_life::resume(&args),
+        DeviceCommand::Reset(args) => device_life::reset(&args),
     }
 }
 

@@ -8,6 +8,7 @@ mod apply;
 mod controller;
 mod desired;
 mod device;
+mod device_life;
 mod output;
 mod rotation;
 mod status;
@@ -51,7 +52,7 @@ enum Command {
     /// Make, run or extend a controller
     #[command(subcommand)]
     Controller(controller::ControllerCommand),
-    /// Join or run a device
+    /// Join, run or pause a device
     #[command(subcommand)]
     Device(device::DeviceCommand),
     /// Decide what devices should be

@@ -3,22 +3,20 @@
 //! Names, keys and URLs of the controller come from the join record, not from here. Credentials
 //! stand in a file of their own.
 
+use super::application::{self, Apply, ApplyBy, Command, IntentCommand, LocalApi};
 use super::controller::LOG;
 use super::reader::{Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
 use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
+use postern_protocol::state::Path as StatePath;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Name of the file in the device's folder.
 const FILE: &str = "device.toml";
 /// Seconds of the shortest rung of the hold ladder.
 const HOLD_S_MIN: u64 = 5;
-/// Seconds for which `on_change` may run unless the file says otherwise. Arbitrary.
-const TIME_LIMIT_S: u64 = 60;
-/// Seconds for which `on_change` may run at most: longer work belongs into a service.
-const TIME_LIMIT_S_MAX: u64 = 3_600;
-
 /// All that a device needs to know beside its join record; nothing is optional but what may be absent.
 #[derive(Debug, Clone)]
 pub struct DeviceConfig {
@@ -36,19 +34,17 @@ pub struct DeviceConfig {
     pub hold_s_max: u64,
     /// Where the desired state is rendered.
     pub render_folder: PathBuf,
+    /// How, when and as whom state reaches the application.
+    pub apply: Apply,
     /// The command to run after each change.
-    pub on_change: Option<OnChange>,
+    pub on_change: Option<Command>,
+    /// Commands of intents, by path.
+    #[expect(dead_code, reason = "read when the engine fires intents")]
+    pub intents: BTreeMap<StatePath, IntentCommand>,
+    /// The socket for applications.
+    pub local_api: LocalApi,
     /// Logs.
     pub log: LogConfig,
-}
-
-/// A command that brings the application to the rendered state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnChange {
-    /// Program and arguments, at least the program; no shell.
-    pub command: Vec<String>,
-    /// Seconds after which it is ended, 1..=3600.
-    pub time_limit_s: u64,
 }
 
 impl DeviceConfig {
@@ -112,7 +108,11 @@ impl DeviceConfig {
             let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
             let render_folder =
                 path_in(dir, root, "render_folder").unwrap_or_else(|| dir.join("desired"));
-            let on_change = read_on_change(root);
+            let apply = application::read_apply(root);
+            let by = apply.as_ref().map_or(ApplyBy::Files, |apply| apply.by);
+            let on_change = application::read_on_change(root, by);
+            let intents = application::read_intents(root);
+            let local_api = application::read_local_api(dir, root);
             let log = read_log(root);
             Some(Self {
                 dir: dir.into(),
@@ -122,7 +122,10 @@ impl DeviceConfig {
                 extra_ca_files,
                 hold_s_max,
                 render_folder,
+                apply: apply?,
                 on_change,
+                intents,
+                local_api,
                 log,
             })
         })
@@ -132,8 +135,10 @@ impl DeviceConfig {
     #[must_use]
     pub fn template() -> String {
         format!(
-            "{HEAD}{HOLD}# hold_s_max = {}\n{REST}# time_limit_s = {TIME_LIMIT_S}\n{LOG}",
-            default_hold_s()
+            "{HEAD}{HOLD}# hold_s_max = {}\n{REST}# time_limit_s = {}\n\n{}{LOG}",
+            default_hold_s(),
+            application::TIME_LIMIT_S,
+            application::TEMPLATE,
         )
     }
 }
@@ -242,35 +247,6 @@ fn place(
             (section_line, "url", error.to_string())
         }
     }
-}
-
-fn read_on_change(root: &mut Section<'_, '_>) -> Option<OnChange> {
-    let mut section = root.section("on_change");
-    let command = section.texts("command");
-    let time_limit_s = section.uint("time_limit_s", 1..=TIME_LIMIT_S_MAX, TIME_LIMIT_S);
-    if section.is_present() && command.is_none() {
-        section.missing(
-            "command",
-            "write command = [\"/path/to/program\", \"argument\"]",
-        );
-    }
-    let command = command.and_then(|command| {
-        let words: Vec<_> = command.value.into_iter().map(|word| word.value).collect();
-        if words.first().is_none_or(String::is_empty) {
-            section.refuse(
-                command.line,
-                "command",
-                "must begin with a program, such as [\"/usr/bin/true\"]",
-            );
-            return None;
-        }
-        Some(words)
-    });
-    section.finish();
-    Some(OnChange {
-        command: command?,
-        time_limit_s,
-    })
 }
 
 const HEAD: &str = "\

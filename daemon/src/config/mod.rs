@@ -8,13 +8,16 @@
 //! A file that is misspelt anywhere is refused as a whole, with file, line, key and remedy of
 //! everything that is wrong. This is the only module that reads the environment.
 
+mod application;
 mod controller;
 mod device;
 mod reader;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod window;
 
+pub use application::{ApplyBy, LocalApi};
 pub use controller::{ControllerConfig, NewController, check_url};
 pub use device::DeviceConfig;
 pub use reader::ConfigError;

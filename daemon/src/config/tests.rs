@@ -102,7 +102,7 @@ fn device_template_comments_are_valid_and_show_the_defaults() {
     assert_eq!(config.proxy.policy(), ProxyPolicy::Require);
     let on_change = config.on_change.unwrap();
     assert_eq!(on_change.time_limit_s, 60);
-    assert_eq!(on_change.command, ["/usr/local/bin/apply-desired"]);
+    assert_eq!(on_change.words, ["/usr/local/bin/apply-desired"]);
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Driver {
                     self.note_lesson(way, lesson);
                 }
                 self.fail(id, way, error.hold_end(), error.retry_after_s());
-                self.status.note_failure(error.code());
+                self.counts.count_failure(error.code());
                 return Ok(());
             }
         };
@@ -80,7 +80,7 @@ impl Driver {
                 bytes = frame.len(),
                 "answer is not from a mailbox"
             );
-            self.status.count_reject(Reject::NotPostern);
+            self.counts.count_reject(Reject::NotPostern);
             self.fail(id, way, HoldEnd::Other, None);
             return Ok(());
         }
@@ -107,6 +107,7 @@ impl Driver {
 
     /// Ends a failed exchange after a pause, and goes on to the next way.
     fn fail(&mut self, id: ExchangeId, way: usize, end: HoldEnd, retry_after_s: Option<u64>) {
+        self.is_connected = false;
         self.end_grant(id, way, end);
         self.routes.advance_from(way);
         let pause = self.backoff.pause_after_failure(random(), retry_after_s);

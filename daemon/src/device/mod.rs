@@ -9,13 +9,35 @@
 //! The device never listens for the network. Refuses to run with a store or key that is not its own.
 
 mod carry;
+mod gate;
 mod identity;
 mod join;
+mod local;
+mod local_asks;
 mod note;
 mod routes;
 mod run;
+mod show;
 mod start;
 mod status;
+mod view;
 
+pub use gate::{pause, resume};
 pub use join::join;
+pub use local::{Control, control, status as local_status};
 pub use run::run;
+
+use crate::config::DeviceConfig;
+use std::path::PathBuf;
+
+/// Returns the files that make the folder this device: what a reset removes.
+#[must_use]
+pub fn files_of_life(config: &DeviceConfig) -> [PathBuf; 5] {
+    [
+        config.store.clone(),
+        config.key.clone(),
+        config.local_api.socket.clone(),
+        config.dir.join("status.json"),
+        gate::pause_file(&config.dir),
+    ]
+}

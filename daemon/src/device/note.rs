@@ -4,8 +4,9 @@
 //! level of its failure, and anything secret.
 
 use super::run::Driver;
+use super::status::Failure;
 use postern_egress::body_size::Lesson;
-use postern_protocol::device::Event;
+use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::reject::Reject;
 
@@ -22,6 +23,7 @@ impl Driver {
             }
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(device, exchange = exchange.0, is_empty, "answer verified");
+                self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
             Event::Accepted {
@@ -37,6 +39,7 @@ impl Driver {
                     applied.revision.epoch.number(),
                     applied.revision.seq.number(),
                 );
+                self.note_applied(&applied);
                 let (status, output) = (applied.status, applied.output);
                 if status == 0 {
                     tracing::info!(device, epoch, seq, "applied");
@@ -53,12 +56,12 @@ impl Driver {
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::Rejected { reject } => {
                 tracing::warn!(device, reason = reject.as_str(), "rejected");
-                self.status.count_reject(reject);
+                self.counts.count_reject(reject);
             }
             Event::RefusedByMailbox { reject } => {
                 let reason = reject.map_or("unknown", Reject::as_str);
                 tracing::warn!(device, reason, "refused by the mailbox");
-                self.status.count_refusal(reason);
+                self.counts.count_refusal(reason);
             }
         }
     }
@@ -72,7 +75,7 @@ impl Driver {
             remedy = "let the proxy or front carry bodies of 48 KiB, or add another route",
             "held back: the route carries no body as large as this needs"
         );
-        self.status.note_failure("PST-L01");
+        self.counts.count_failure("PST-L01");
     }
 
     pub(super) fn note_lesson(&mut self, way: usize, lesson: Lesson) {
@@ -96,5 +99,14 @@ impl Driver {
                 "the route carries not even small bodies"
             ),
         }
+    }
+
+    fn note_applied(&mut self, applied: &Applied) {
+        self.counts.count_applied(applied.status == 0);
+        self.failure = (applied.status != 0).then(|| Failure {
+            revision: applied.revision,
+            status: applied.status,
+            output: applied.output.clone(),
+        });
     }
 }

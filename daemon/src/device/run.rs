@@ -4,11 +4,13 @@
 //! happenings. `Persist` is committed before anything behind it is looked at. A store that fails
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
+use super::gate::Gate;
 use super::routes::{Routes, Sent, Sizes};
 use super::start::start;
-use super::status::StatusFile;
+use super::status::{Counts, Failure, StatusFile};
+use super::view::View;
 use crate::applier::Applier;
-use crate::config::DeviceConfig;
+use crate::config::{ApplyBy, DeviceConfig};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
 use crate::{clock, records};
@@ -17,13 +19,17 @@ use postern_egress::backoff::Backoff;
 use postern_egress::hold::Hold;
 use postern_protocol::device::{Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
+use postern_protocol::revision::Revision;
 use postern_relay::store::{DiskStore, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Happenings that may wait for the loop; at most two exchanges, one application and their pauses exist.
 const HAPPENINGS_MAX: usize = 16;
+
+/// How often the clock is compared with maintenance windows, which begin and end on the minute.
+const WINDOW_LOOK: Duration = Duration::from_secs(20);
 
 /// What comes back to the loop.
 pub(super) enum Happening {
@@ -59,7 +65,18 @@ pub(super) struct Driver {
     pub(super) answered: Option<(ExchangeId, bool)>,
     /// True while a failure is told to the engine whose pause is already over.
     pub(super) has_paused: bool,
-    pub(super) status: StatusFile,
+    pub(super) config: DeviceConfig,
+    /// The revision whose result the application owes.
+    pub(super) awaited: Option<Revision>,
+    pub(super) gate: Gate,
+    /// A revision that the gate keeps back.
+    pub(super) kept_back: Option<Revision>,
+    pub(super) counts: Counts,
+    pub(super) failure: Option<Failure>,
+    /// Whether the last exchange brought a verified answer.
+    pub(super) is_connected: bool,
+    pub(super) status_file: StatusFile,
+    pub(super) view: watch::Sender<View>,
     pub(super) sender: mpsc::Sender<Happening>,
 }
 
@@ -70,39 +87,44 @@ pub(super) struct Driver {
 pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
     let (sender, mut receiver) = mpsc::channel(HAPPENINGS_MAX);
     let mut driver = start(config, sender)?;
+    let mut asks = driver.open_local_api()?;
     tracing::info!(
         device = driver.engine.identity().channel.device.as_str(),
         routes = driver.routes.len(),
         "device started"
     );
+    driver.look_at_gate()?;
     driver.feed(Input::Start)?;
     driver.feed(Input::Connect)?;
     driver.grant_poll()?;
     let mut stop = std::pin::pin!(crate::signals::stop());
     loop {
+        driver.show();
         let timeout = driver.timeout();
         tokio::select! {
             () = &mut stop => break,
             () = tokio::time::sleep(timeout.unwrap_or(Duration::from_secs(3_600))), if timeout.is_some() => {
                 driver.feed(Input::Timeout)?;
             }
-            happening = receiver.recv() => {
-                let Some(happening) = happening else { break };
-                driver.handle(happening)?;
-            }
+            Some(happening) = receiver.recv() => driver.handle(happening)?,
+            Some(ask) = asks.recv() => driver.handle_ask(ask)?,
         }
         driver.tell_sizes()?;
+        driver.look_at_gate()?;
         driver.grant_poll()?;
-        driver.write_status();
     }
+    // Absent already, or replaced at the next start.
+    let _removed = std::fs::remove_file(&config.local_api.socket);
     tracing::info!("device stopped");
     driver.store.close().map_err(CommandError::from)
 }
 
 impl Driver {
     fn timeout(&self) -> Option<Duration> {
-        let at = self.engine.poll_timeout()?;
-        Some(Duration::from_millis(at.saturating_sub(clock::mono_ms())))
+        let engine = self.engine.poll_timeout();
+        let engine = engine.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
+        let windows = (!self.config.apply.windows.is_always()).then_some(WINDOW_LOOK);
+        [engine, windows].into_iter().flatten().min()
     }
 
     /// Gives the engine one input and does everything that it asks for, in order.
@@ -118,10 +140,10 @@ impl Driver {
             match output {
                 Output::Persist(writes) => {
                     let _durable = records::commit(self.store.as_ref(), writes)?;
-                    self.status.count_commit();
+                    self.counts.commits += 1;
                 }
                 Output::Exchange(exchange) => self.carry(exchange),
-                Output::Apply { revision } => self.apply(revision),
+                Output::Apply { revision } => self.apply_or_keep_back(revision),
                 Output::Reconnect => self.connect_later(),
                 Output::Event(event) => self.note(event),
             }
@@ -144,7 +166,10 @@ impl Driver {
         }
     }
 
-    fn apply(&mut self, revision: postern_protocol::revision::Revision) {
+    pub(super) fn apply(&mut self, revision: Revision) {
+        if self.config.apply.by == ApplyBy::Application {
+            return self.await_application(revision);
+        }
         let state = self.engine.state().clone();
         let applier = Arc::clone(&self.applier);
         let sender = self.sender.clone();
@@ -152,13 +177,5 @@ impl Driver {
             let applied = applier.apply(revision, *state.root(), state).await;
             let _closed = sender.send(Happening::Applied(applied)).await;
         });
-    }
-
-    fn write_status(&mut self) {
-        self.status.write(
-            &self.engine,
-            self.routes.current_name(),
-            self.routes.bytes(),
-        );
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
 
+use super::gate::Gate;
 use super::identity::{Stage, StoredIdentity};
 use super::run::{Driver, Happening};
-use super::status::StatusFile;
+use super::show::view_of;
+use super::status::{Counts, StatusFile, Surroundings};
 use crate::applier::{Applier, ApplierSettings, OnChange};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
@@ -17,7 +19,7 @@ use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(super) fn start(
     config: &DeviceConfig,
@@ -33,6 +35,16 @@ pub(super) fn start(
     let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
     let engine = Device::restore(stored.identity, trust, records::lend(&records))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let (counts, gate) = (Counts::default(), Gate::Open);
+    let around = Surroundings {
+        counts: &counts,
+        failure: None,
+        gate,
+        route: routes.current_name(),
+        is_connected: false,
+        bytes: (0, 0),
+    };
+    let (view, _) = watch::channel(view_of(&engine, &around));
     Ok(Driver {
         engine,
         signer,
@@ -44,14 +56,22 @@ pub(super) fn start(
         told: None,
         answered: None,
         has_paused: false,
-        status: StatusFile::new(config.dir.join("status.json")),
+        config: config.clone(),
+        awaited: None,
+        gate,
+        kept_back: None,
+        counts,
+        failure: None,
+        is_connected: false,
+        status_file: StatusFile::new(config.dir.join("status.json")),
+        view,
         sender,
     })
 }
 
 fn applier_settings(config: &DeviceConfig) -> ApplierSettings {
     let on_change = config.on_change.as_ref().map(|on_change| OnChange {
-        command: on_change.command.clone(),
+        command: on_change.words.clone(),
         time_limit: Duration::from_secs(on_change.time_limit_s),
     });
     ApplierSettings {

@@ -1,40 +1,33 @@
-//! `status.json` in the device's folder: what this process sees, for people and for supervisors.
+//! What this process sees of its device: `status.json` in its folder, `/v1/status`, and the numbers of `/metrics`.
 //!
-//! Not durable and not authoritative: the controller's status comes from signed reports. Written
-//! whole and renamed, only when something changed. Holds no secret and no address.
+//! Not durable and not authoritative: the controller's status comes from signed reports. The file
+//! is written whole and renamed, only when something changed. Holds no secret and no address.
 
+use super::gate::Gate;
 use postern_protocol::device::Device;
+use postern_protocol::id::Digest;
 use postern_protocol::reject::Reject;
-use postern_protocol::revision::Revision;
+use postern_protocol::revision::{Head, Revision};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The file and what it counts since this process started.
-#[derive(Debug)]
-pub struct StatusFile {
-    path: PathBuf,
-    rejects: BTreeMap<&'static str, u64>,
-    refusals: BTreeMap<&'static str, u64>,
-    failures: BTreeMap<&'static str, u64>,
-    commits: u64,
-    written: Option<Value>,
+/// What was counted since this process started; labels come from closed sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What peers sent and this device refused, by reject.
+    pub rejects: BTreeMap<&'static str, u64>,
+    /// Refusals that the mailbox told of, by reject.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Failures on the way, by code.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// Commits of the store.
+    pub commits: u64,
+    /// Applications that ended, well and badly.
+    pub applied: [u64; 2],
 }
 
-impl StatusFile {
-    /// Starts all counts at 0.
-    #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            rejects: BTreeMap::new(),
-            refusals: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            commits: 0,
-            written: None,
-        }
-    }
-
+impl Counts {
     /// Counts something that a peer sent and that was refused here.
     pub fn count_reject(&mut self, reject: Reject) {
         *self.rejects.entry(reject.as_str()).or_default() += 1;
@@ -46,52 +39,195 @@ impl StatusFile {
     }
 
     /// Counts a failure on the way, by its code.
-    pub fn note_failure(&mut self, code: &'static str) {
+    pub fn count_failure(&mut self, code: &'static str) {
         *self.failures.entry(code).or_default() += 1;
     }
 
-    /// Counts a commit of the store.
-    pub const fn count_commit(&mut self) {
-        self.commits += 1;
-    }
-
-    /// Writes the file when it would differ. A file that cannot be written is logged, never fatal.
-    pub fn write(
-        &mut self,
-        engine: &Device,
-        route: &'static str,
-        (bytes_up, bytes_down): (u64, u64),
-    ) {
-        let channel = &engine.identity().channel;
-        let head = engine.head();
-        let status = json!({
-            "name": channel.device.as_str(),
-            "tenant": channel.tenant.as_str(),
-            "accepted": head.map(|head| revision(head.revision)),
-            "digest": head.map(|head| head.digest.to_string()),
-            "applied": revision(engine.applied()),
-            "route": route,
-            "bytes_up": bytes_up,
-            "bytes_down": bytes_down,
-            "bundle": engine.trust().number().number(),
-            "commits": self.commits,
-            "rejected": self.rejects,
-            "refused_by_mailbox": self.refusals,
-            "failures": self.failures,
-        });
-        if self.written.as_ref() == Some(&status) {
-            return;
-        }
-        let next = self.path.with_extension("json.next");
-        let text = format!("{status:#}\n");
-        let written = std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &self.path));
-        match written {
-            Ok(()) => self.written = Some(status),
-            Err(error) => tracing::debug!(%error, "status file not written"),
+    /// Counts the end of an application.
+    pub const fn count_applied(&mut self, is_success: bool) {
+        let [well, badly] = &mut self.applied;
+        if is_success {
+            *well += 1;
+        } else {
+            *badly += 1;
         }
     }
 }
 
-fn revision(revision: Revision) -> Value {
+/// A revision and the digest that the state has at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// The revision.
+    pub revision: Revision,
+    /// The digest.
+    pub digest: Digest,
+}
+
+impl From<&Head> for Shown {
+    fn from(head: &Head) -> Self {
+        Self {
+            revision: head.revision,
+            digest: head.digest,
+        }
+    }
+}
+
+/// How the last application that ended badly ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The revision.
+    pub revision: Revision,
+    /// Its status, never 0.
+    pub status: i64,
+    /// The end of what was printed, or the cause.
+    pub output: String,
+}
+
+/// One moment of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The device's name.
+    pub device: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// What it accepted, if anything.
+    pub accepted: Option<Shown>,
+    /// What it finished applying.
+    pub applied: Revision,
+    /// How the newest revision failed, until a later one succeeds.
+    pub failure: Option<Failure>,
+    /// Whether applying is allowed now.
+    pub gate: Gate,
+    /// The word for the way in use.
+    pub route: &'static str,
+    /// True after a verified answer on that way, until a failure.
+    pub is_connected: bool,
+    /// Bytes on the sockets.
+    pub bytes: (u64, u64),
+    /// The number of the bundle that counts.
+    pub bundle: u64,
+    /// Counts since the start.
+    pub counts: Counts,
+}
+
+impl Status {
+    /// Returns how many decisions are accepted and not applied; all of an epoch when none of it is.
+    #[must_use]
+    pub fn lag_revisions(&self) -> u64 {
+        let Some(Shown { revision, .. }) = self.accepted else {
+            return 0;
+        };
+        let applied = match self.applied.epoch == revision.epoch {
+            true => self.applied.seq.number(),
+            false => 0,
+        };
+        revision.seq.number().saturating_sub(applied)
+    }
+
+    /// Returns the status as the documentation shows it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let failure = self.failure.as_ref().map(|failure| {
+            json!({
+                "epoch": failure.revision.epoch.number(),
+                "seq": failure.revision.seq.number(),
+                "status": failure.status,
+                "output": failure.output,
+            })
+        });
+        json!({
+            "name": self.device,
+            "tenant": self.tenant,
+            "accepted": self.accepted.map(|shown| revision_json(shown.revision)),
+            "digest": self.accepted.map(|shown| shown.digest.to_string()),
+            "applied": revision_json(self.applied),
+            "failure": failure,
+            "apply": self.gate.as_str(),
+            "route": self.route,
+            "connected": self.is_connected,
+            "bytes_up": self.bytes.0,
+            "bytes_down": self.bytes.1,
+            "bundle": self.bundle,
+            "commits": self.counts.commits,
+            "rejected": self.counts.rejects,
+            "refused_by_mailbox": self.counts.refusals,
+            "failures": self.counts.failures,
+        })
+    }
+}
+
+/// Writes a revision as `{"epoch","seq"}`.
+#[must_use]
+pub fn revision_json(revision: Revision) -> Value {
     json!({ "epoch": revision.epoch.number(), "seq": revision.seq.number() })
+}
+
+/// What only the driver knows about a moment.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'a> {
+    /// Counts since the start.
+    pub counts: &'a Counts,
+    /// How the newest revision failed.
+    pub failure: Option<&'a Failure>,
+    /// Whether applying is allowed now.
+    pub gate: Gate,
+    /// The word for the way in use.
+    pub route: &'static str,
+    /// Whether that way works.
+    pub is_connected: bool,
+    /// Bytes on the sockets.
+    pub bytes: (u64, u64),
+}
+
+impl Status {
+    /// Looks at the engine.
+    #[must_use]
+    pub fn of(engine: &Device, around: &Surroundings<'_>) -> Self {
+        let channel = &engine.identity().channel;
+        Self {
+            device: channel.device.as_str().to_owned(),
+            tenant: channel.tenant.as_str().to_owned(),
+            accepted: engine.head().map(Shown::from),
+            applied: engine.applied(),
+            failure: around.failure.cloned(),
+            gate: around.gate,
+            route: around.route,
+            is_connected: around.is_connected,
+            bytes: around.bytes,
+            bundle: engine.trust().number().number(),
+            counts: around.counts.clone(),
+        }
+    }
+}
+
+/// `status.json`.
+#[derive(Debug)]
+pub struct StatusFile {
+    path: PathBuf,
+    written: Option<Status>,
+}
+
+impl StatusFile {
+    /// Names the file; writes nothing yet.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            written: None,
+        }
+    }
+
+    /// Writes the file when it would differ. A file that cannot be written is logged, never fatal.
+    pub fn write(&mut self, status: &Status) {
+        if self.written.as_ref() == Some(status) {
+            return;
+        }
+        let next = self.path.with_extension("json.next");
+        let text = format!("{:#}\n", status.to_json());
+        let written = std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &self.path));
+        match written {
+            Ok(()) => self.written = Some(status.clone()),
+            Err(error) => tracing::debug!(%error, "status file not written"),
+        }
+    }
 }

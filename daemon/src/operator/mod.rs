@@ -10,6 +10,7 @@
 
 pub mod client;
 mod desk;
+mod entries;
 mod request;
 mod response;
 mod server;
@@ -18,6 +19,7 @@ mod tests;
 pub mod value;
 
 pub use desk::Desk;
+pub use entries::Entries;
 pub use request::Request;
 pub use response::{DeviceStatus, Response};
 pub use server::{bind, serve};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::daemon::Daemon;
+use super::local::{self, LocalAnswer};
 use super::settings::DeviceSettings;
 use crate::process::read;
 use crate::{Binary, LabError};
@@ -164,6 +165,14 @@ impl DeviceFolder {
     #[must_use]
     pub fn status(&self) -> Value {
         serde_json::from_str(&read(&self.dir.join("status.json"))).unwrap_or_default()
+    }
+
+    /// Asks the local API of the running device.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when nobody listens or the answer is no HTTP.
+    pub fn ask(&self, method: &str, resource: &str, body: &str) -> Result<LocalAnswer, LabError> {
+        local::request(&self.dir.join("local.sock"), method, resource, body)
     }
 
     /// Returns the count of `name` below `group` (`rejected`, `refused_by_mailbox`, `failures`) in `status.json`.

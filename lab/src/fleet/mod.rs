@@ -11,6 +11,7 @@
 
 mod daemon;
 mod device;
+pub mod local;
 mod settings;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use daemon::Daemon;
 pub use device::{Device, DeviceFolder, Revision};
+pub use local::LocalAnswer;
 pub use settings::DeviceSettings;
 
 use crate::{Binary, Finished, Folder, LabError, Process, free_address, wait};
@@ -205,6 +207,14 @@ impl Fleet {
     /// [`LabError::GaveUp`] when the command does not end.
     pub fn join(&self, device: &Device, line: &str) -> Result<Finished, LabError> {
         self.run(&["device", "join"], device.folder.path(), line.as_bytes())
+    }
+
+    /// Runs a command on a device's folder to its end, with nothing on standard input.
+    ///
+    /// # Errors
+    /// As [`Fleet::operate`].
+    pub fn on_device(&self, device: &Device, arguments: &[&str]) -> Result<Finished, LabError> {
+        self.run(arguments, device.folder.path(), b"")
     }
 
     fn run(&self, arguments: &[&str], dir: &Path, input: &[u8]) -> Result<Finished, LabError> {

@@ -19,6 +19,8 @@ pub struct DeviceSettings {
     pub on_change: Vec<String>,
     /// Time limit of that program in seconds.
     pub time_limit_s: Option<u64>,
+    /// Further tables, as they stand in the file.
+    pub tables: String,
 }
 
 impl DeviceSettings {
@@ -61,6 +63,13 @@ impl DeviceSettings {
         self
     }
 
+    /// Adds tables, as they stand in the file.
+    #[must_use]
+    pub fn with_tables(mut self, tables: &str) -> Self {
+        self.tables.push_str(tables);
+        self
+    }
+
     /// Returns the text of the file.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -83,6 +92,7 @@ impl DeviceSettings {
                 let _infallible = writeln!(text, "time_limit_s = {seconds}");
             }
         }
+        text.push_str(&self.tables);
         text
     }
 }

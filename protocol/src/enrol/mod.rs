@@ -23,8 +23,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+mod rotation;
 #[cfg(test)]
 mod tests;
+
+pub use rotation::{
+    accept_rotation_answer, rotation_token, seal_rotation_request, verify_rotation_request,
+};
 
 /// What the mac covers before the message id.
 const MAC_CONTEXT: &[u8] = b"postern/1 enrol";
@@ -98,6 +103,25 @@ impl EnrolRequest {
         secret: &JoinSecret,
         signer: &dyn Signer,
     ) -> Result<SealedEnrolRequest, Reject> {
+        let request = self.seal_envelope(root, tenant, signer)?;
+        let message_id = request.message_id();
+        let frame = PlainFrame::Enrol {
+            token: self.token,
+            //= spec/postern.md#join-line
+            //# The secret MUST NOT travel in any frame.
+            mac: secret.mac_over(message_id).finalize().into_bytes().into(),
+            request: request.as_bytes(),
+        }
+        .encode()?;
+        Ok(SealedEnrolRequest { frame, message_id })
+    }
+
+    fn seal_envelope(
+        &self,
+        root: Thumbprint,
+        tenant: &Tenant,
+        signer: &dyn Signer,
+    ) -> Result<SealedEnvelope, Reject> {
         let mut writer = Writer::new();
         writer
             .array(5)
@@ -114,17 +138,7 @@ impl EnrolRequest {
             digest: Some(Digest::of(&payload)),
         };
         let draft = Draft { header, payload };
-        let request = draft.seal(Role::Enrolling, Binding::Tenant { root, tenant }, signer)?;
-        let message_id = request.message_id();
-        let frame = PlainFrame::Enrol {
-            token: self.token,
-            //= spec/postern.md#join-line
-            //# The secret MUST NOT travel in any frame.
-            mac: secret.mac_over(message_id).finalize().into_bytes().into(),
-            request: request.as_bytes(),
-        }
-        .encode()?;
-        Ok(SealedEnrolRequest { frame, message_id })
+        draft.seal(Role::Enrolling, Binding::Tenant { root, tenant }, signer)
     }
 }
 
@@ -201,28 +215,37 @@ impl<'a> ReceivedEnrolRequest<'a> {
             //# verifier MUST compare that key with the pinned thumbprint or the token's proof
             //# before it trusts the payload.
             .map_err(|_| Reject::EnrolMac)?;
-        let payload = self.envelope.unverified_payload();
-        let (request, key) = decode_request(payload)?;
-        //= spec/postern.md#enrolment
-        //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
-        //# tenant and device name do not agree with the invitation, with `token-unknown`.
-        if request.token != self.token {
-            return Err(Reject::TokenUnknown);
-        }
-        let expected = Expected {
-            role: Role::Enrolling,
-            plane: None,
-        };
-        let verified = self.envelope.verify(expected, binding, [&key], |_| false)?;
-        if verified.header().digest != Some(Digest::of(payload)) {
-            return Err(Reject::DigestMismatch);
-        }
-        Ok(VerifiedEnrolRequest {
-            request,
-            key,
-            message_id,
-        })
+        verify_request(&self.envelope, binding, self.token)
     }
+}
+
+/// Checks a request by the key that it names itself: payload, token, signature, digest, in this order.
+fn verify_request(
+    envelope: &ReceivedEnvelope<'_>,
+    binding: Binding<'_>,
+    token: TokenId,
+) -> Result<VerifiedEnrolRequest, Reject> {
+    let payload = envelope.unverified_payload();
+    let (request, key) = decode_request(payload)?;
+    //= spec/postern.md#enrolment
+    //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
+    //# tenant and device name do not agree with the invitation, with `token-unknown`.
+    if request.token != token {
+        return Err(Reject::TokenUnknown);
+    }
+    let expected = Expected {
+        role: Role::Enrolling,
+        plane: None,
+    };
+    let verified = envelope.verify(expected, binding, [&key], |_| false)?;
+    if verified.header().digest != Some(Digest::of(payload)) {
+        return Err(Reject::DigestMismatch);
+    }
+    Ok(VerifiedEnrolRequest {
+        request,
+        key,
+        message_id: verified.message_id(),
+    })
 }
 
 /// Reads the payload of an enrol-request.
@@ -328,7 +351,11 @@ pub fn accept_enrolled(
     //# it verifies the answer with the tenant's writer key of the last one.
     let trust = Trust::from_chain(enrolling.channel.root, recovery, bundles)?;
     let answer = verify_answer(answer, &trust, enrolling)?;
-    Ok((trust, answer))
+    if answer.bundle == trust.number() {
+        Ok((trust, answer))
+    } else {
+        Err(Reject::EnrolAnswerMismatch)
+    }
 }
 
 /// Verifies an enrol-answer under the newest bundle.
@@ -369,9 +396,8 @@ fn verify_answer(
     //# The device MUST refuse with `enrol-answer-mismatch` an answer whose digest is not the
     //# message id of its request, whose thumbprint is not its own key's, or whose number is not the
     //# last bundle's.
-    let is_ours = header.digest == Some(Digest::from_bytes(*enrolling.request.as_bytes()))
-        && device_key == enrolling.device_key
-        && answer.bundle == trust.number();
+    let named = header.digest == Some(Digest::from_bytes(*enrolling.request.as_bytes()));
+    let is_ours = named && device_key == enrolling.device_key;
     if is_ours {
         Ok(answer)
     } else {

@@ -4,7 +4,7 @@
 //! Refuses half a citation, one that names no heading of the page, one with no code below it, and a
 //! test that does not say that it is one.
 
-use super::PAGE;
+use super::WITHOUT_RULES;
 use super::files::is_test;
 
 /// What ends the first line of a citation by a test.
@@ -16,6 +16,7 @@ pub(crate) struct Citation {
     pub(crate) file: String,
     /// Number of its first line, from 1.
     pub(crate) line: usize,
+    pub(crate) page: String,
     pub(crate) anchor: String,
     pub(crate) sentence: String,
     pub(crate) is_test: bool,
@@ -66,9 +67,9 @@ impl<'a> Source<'a> {
 
     fn citation(&self, at: usize, head: &str) -> Result<Citation, &'static str> {
         let (target, kind) = head.split_once(' ').unwrap_or((head, ""));
-        let anchor = match target.split_once('#') {
-            Some((PAGE, anchor)) if !anchor.is_empty() => anchor,
-            _ => return Err("name spec/postern.md and a heading of it"),
+        let (page, anchor) = match target.split_once('#') {
+            Some((page, anchor)) if is_page(page) && !anchor.is_empty() => (page, anchor),
+            _ => return Err("name a page such as spec/postern.md and a heading of it"),
         };
         let is_said_to_be_test = match kind {
             "" => false,
@@ -94,11 +95,16 @@ impl<'a> Source<'a> {
         Ok(Citation {
             file: self.file.to_owned(),
             line: at + 1,
+            page: page.to_owned(),
             anchor: anchor.to_owned(),
             sentence: parts.join(" "),
             is_test: is_said_to_be_test,
         })
     }
+}
+
+fn is_page(target: &str) -> bool {
+    target.starts_with("spec/") && target.ends_with(".md") && !WITHOUT_RULES.contains(&target)
 }
 
 /// True for a file that shows rules instead of meeting them.

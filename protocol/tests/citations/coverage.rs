@@ -2,7 +2,6 @@
 //!
 //! Refuses a sentence that differs from its rule in a single byte, and says which rule is nearest.
 
-use super::PAGE;
 use super::citation::Citation;
 use super::specification::{Force, Rule};
 use std::collections::BTreeSet;
@@ -14,7 +13,7 @@ pub(crate) struct Coverage {
     pub(crate) drift: Vec<String>,
     /// Rules that nobody meets or shows.
     pub(crate) holes: Vec<String>,
-    /// Lines of the rules that code cites, and of those that tests cite.
+    /// Places of the rules that code cites, and of those that tests cite.
     by: [BTreeSet<usize>; 2],
 }
 
@@ -24,21 +23,24 @@ impl Coverage {
         let mut found = Self::default();
         let [mut by_code, mut by_tests] = [BTreeSet::new(), BTreeSet::new()];
         for citation in citations {
-            match rules.iter().find(|rule| is_cited(rule, citation)) {
-                Some(rule) if citation.is_test => by_tests.insert(rule.line),
-                Some(rule) => by_code.insert(rule.line),
+            match rules.iter().position(|rule| is_cited(rule, citation)) {
+                Some(rule) if citation.is_test => by_tests.insert(rule),
+                Some(rule) => by_code.insert(rule),
                 None => {
                     found.drift.push(drift_of(rules, citation));
                     continue;
                 }
             };
         }
-        for rule in rules.iter().filter(|rule| rule.force != Force::May) {
-            for (lines, who) in [(&by_code, "no code"), (&by_tests, "no test")] {
-                if !lines.contains(&rule.line) {
-                    let Rule { line, anchor, .. } = rule;
+        let binding = rules.iter().enumerate();
+        for (at, rule) in binding.filter(|(_, rule)| rule.force != Force::May) {
+            for (cited, who) in [(&by_code, "no code"), (&by_tests, "no test")] {
+                if !cited.contains(&at) {
+                    let Rule {
+                        page, line, anchor, ..
+                    } = rule;
                     let sentence = &rule.sentence;
-                    let hole = format!("{PAGE}:{line}: {who} cites #{anchor}: {sentence}");
+                    let hole = format!("{page}:{line}: {who} cites #{anchor}: {sentence}");
                     found.holes.push(hole);
                 }
             }
@@ -50,19 +52,17 @@ impl Coverage {
     /// Says how many rules there are and how many of them are cited.
     pub(crate) fn counts(&self, rules: &[Rule]) -> String {
         let count = |force, word| {
-            let lines = || {
-                rules
-                    .iter()
-                    .filter(|it| it.force == force)
-                    .map(|it| it.line)
+            let places = || {
+                let all = rules.iter().enumerate();
+                all.filter(|(_, it)| it.force == force).map(|(at, _)| at)
             };
             let [code, tests] = self
                 .by
                 .each_ref()
-                .map(|by| lines().filter(|it| by.contains(it)).count());
+                .map(|by| places().filter(|at| by.contains(at)).count());
             format!(
                 "{} {word}, {code} cited in code, {tests} cited in tests",
-                lines().count()
+                places().count()
             )
         };
         let [must, should] = [count(Force::Must, "MUST"), count(Force::Should, "SHOULD")];
@@ -71,7 +71,9 @@ impl Coverage {
 }
 
 fn is_cited(rule: &Rule, citation: &Citation) -> bool {
-    rule.anchor == citation.anchor && rule.sentence == citation.sentence
+    rule.page == citation.page
+        && rule.anchor == citation.anchor
+        && rule.sentence == citation.sentence
 }
 
 fn drift_of(rules: &[Rule], citation: &Citation) -> String {
@@ -82,14 +84,22 @@ fn drift_of(rules: &[Rule], citation: &Citation) -> String {
         let ruled: BTreeSet<String> = words(&rule.sentence);
         let shared = said.intersection(&ruled).count() * 1000;
         let share = shared / said.union(&ruled).count().max(1);
-        (share, rule.anchor == citation.anchor)
+        let is_there = rule.page == citation.page && rule.anchor == citation.anchor;
+        (share, is_there)
     };
     let Citation {
-        file, line, anchor, ..
+        file,
+        line,
+        page,
+        anchor,
+        ..
     } = citation;
     let nearest = match rules.iter().max_by_key(likeness) {
-        Some(rule) => format!("{PAGE}:{}: #{}: {}", rule.line, rule.anchor, rule.sentence),
-        None => "none, the page has no rules".to_owned(),
+        Some(rule) => format!(
+            "{}:{}: #{}: {}",
+            rule.page, rule.line, rule.anchor, rule.sentence
+        ),
+        None => "none, there are no rules".to_owned(),
     };
-    format!("{file}:{line}: #{anchor} does not say this; nearest is\n    {nearest}")
+    format!("{file}:{line}: {page}#{anchor} does not say this; nearest is\n    {nearest}")
 }

@@ -39,6 +39,8 @@ impl Force {
 /// One rule of the specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
+    /// The page that it stands on.
+    pub(crate) page: String,
     /// Number of its line, from 1.
     pub(crate) line: usize,
     /// Anchor of the heading that it stands under.
@@ -49,7 +51,7 @@ pub(crate) struct Rule {
     pub(crate) force: Force,
 }
 
-/// The rules of a page, and what is wrong with how they are written.
+/// The rules of all pages, and what is wrong with how they are written.
 #[derive(Debug, Default)]
 pub(crate) struct Specification {
     pub(crate) rules: Vec<Rule>,
@@ -57,34 +59,35 @@ pub(crate) struct Specification {
 }
 
 impl Specification {
-    /// Reads a page in Markdown.
-    pub(crate) fn read(page: &str) -> Self {
-        let mut read = Self::default();
+    /// Reads one more page in Markdown.
+    pub(crate) fn read(&mut self, page: &str, content: &str) {
         let mut anchor = String::new();
-        for (at, line) in page.lines().enumerate() {
+        for (at, line) in content.lines().enumerate() {
             if let Some(title) = title_of(line) {
                 anchor = anchor_of(title);
             } else if anchor != EXPLAINS {
-                read.take(at + 1, &anchor, line);
+                self.take((page, at + 1), &anchor, line);
             }
         }
-        read
     }
 
-    fn take(&mut self, line: usize, anchor: &str, text: &str) {
+    fn take(&mut self, (page, line): (&str, usize), anchor: &str, text: &str) {
+        let place = (page, line);
         let force = match Force::of(text) {
             Ok(None) => return,
             Ok(Some(force)) => force,
-            Err(count) => return self.refuse(line, &format!("{count} key words in one rule")),
+            Err(count) => return self.refuse(place, &format!("{count} key words in one rule")),
         };
         let Some(sentence) = text.strip_prefix("- ") else {
-            return self.refuse(line, "a key word outside of a rule");
+            return self.refuse(place, "a key word outside of a rule");
         };
-        let is_twin = |rule: &Rule| rule.anchor == anchor && rule.sentence == sentence;
+        let is_twin =
+            |rule: &Rule| rule.page == page && rule.anchor == anchor && rule.sentence == sentence;
         if self.rules.iter().any(is_twin) {
-            return self.refuse(line, "the sentence stands twice under this heading");
+            return self.refuse(place, "the sentence stands twice under this heading");
         }
         self.rules.push(Rule {
+            page: page.to_owned(),
             line,
             anchor: anchor.to_owned(),
             sentence: sentence.to_owned(),
@@ -92,8 +95,8 @@ impl Specification {
         });
     }
 
-    fn refuse(&mut self, line: usize, fault: &str) {
-        self.faults.push(format!("{}:{line}: {fault}", super::PAGE));
+    fn refuse(&mut self, (page, line): (&str, usize), fault: &str) {
+        self.faults.push(format!("{page}:{line}: {fault}"));
     }
 }
 

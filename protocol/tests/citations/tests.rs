@@ -14,6 +14,12 @@ fn page() -> String {
     format!("# Wire\n## Conventions\nMUST and MAY.\n## Delta set\n- {RULE}\n- {OTHER}\n")
 }
 
+fn specification(text: &str) -> Specification {
+    let mut read = Specification::default();
+    read.read("spec/postern.md", text);
+    read
+}
+
 fn cite(kind: &str, sentence: &str) -> String {
     format!("//= spec/postern.md#delta-set{kind}\n//# {sentence}\nfn code() {{}}\n")
 }
@@ -29,7 +35,7 @@ fn read(file: &str, text: &str) -> Result<Vec<Citation>, String> {
 }
 
 fn coverage_of(sources: &[(&str, String)]) -> (Coverage, Specification) {
-    let specification = Specification::read(&page());
+    let specification = specification(&page());
     let read_one = |(file, text): &(&str, String)| read(file, text).expect("citations");
     let citations: Vec<_> = sources.iter().flat_map(read_one).collect();
     (
@@ -40,8 +46,7 @@ fn coverage_of(sources: &[(&str, String)]) -> (Coverage, Specification) {
 
 #[test]
 fn rule_is_read_with_its_heading_and_force() {
-    let read =
-        Specification::read("## CBOR, profile\n- A SHOULD b.\ntext\n- c MUST NOT d.\n- MAY.\n");
+    let read = specification("## CBOR, profile\n- A SHOULD b.\ntext\n- c MUST NOT d.\n- MAY.\n");
     let forces: Vec<_> = read
         .rules
         .iter()
@@ -69,7 +74,7 @@ fn rule_that_is_not_one_is_refused() {
             "the sentence stands twice under this heading",
         ),
     ] {
-        let faults = Specification::read(&format!("## Delta\n{text}\n")).faults;
+        let faults = specification(&format!("## Delta\n{text}\n")).faults;
         let expected = format!("spec/postern.md:{}: {fault}", text.lines().count() + 1);
         assert_eq!(faults, [expected]);
     }
@@ -77,7 +82,7 @@ fn rule_that_is_not_one_is_refused() {
 
 #[test]
 fn section_of_the_key_words_has_no_rules() {
-    let read = Specification::read("## Conventions\nMUST, MAY.\n- MUST is a word.\n");
+    let read = specification("## Conventions\nMUST, MAY.\n- MUST is a word.\n");
     assert!(read.rules.is_empty() && read.faults.is_empty());
 }
 
@@ -98,7 +103,7 @@ fn citation_in_python_is_a_test() {
 
 #[test]
 fn citation_that_is_not_one_is_refused() {
-    let heading = "name spec/postern.md and a heading of it";
+    let heading = "name a page such as spec/postern.md and a heading of it";
     let missing = "the sentence is missing";
     let nothing = "no code below the citation";
     for (text, fault) in [
@@ -186,4 +191,12 @@ fn rule_cited_by_code_and_a_test_is_no_hole() {
     let sources = [both(RULE), both(OTHER)].concat();
     let (coverage, _) = coverage_of(&sources);
     assert!(coverage.drift.is_empty() && coverage.holes.is_empty());
+}
+
+#[test]
+fn citation_of_another_page_does_not_cover_the_rule() {
+    let elsewhere = cite("", RULE).replace("postern.md", "planes.md");
+    let (coverage, _) = coverage_of(&[(CODE, elsewhere)]);
+    assert_eq!(coverage.drift.len(), 1, "{:?}", coverage.drift);
+    assert!(coverage.drift[0].contains("spec/planes.md#delta-set"));
 }

@@ -20,7 +20,7 @@
 //! |---|---|---|---|
 //! | durability | immediate | immediate | stated on every commit, never left to a default |
 //! | two-phase commit | off | on, contained in quick repair | a one-phase commit can be attacked by someone who chooses the payload and can cut the power; strangers choose what a server stores, only the paired controller what a device stores |
-//! | flushes per commit | exactly 1 | exactly 2, at times 3 where the file grows | asserted by count; an engine that flushes less loses acknowledged records |
+//! | flushes per commit | exactly 1 | exactly 2 | asserted by count; an engine that flushes less loses acknowledged records. Each growth of the file inside a commit adds exactly one, under both profiles: the longer file is durable before any header can name it, or a power cut would leave a header that points beyond the end |
 //! | quick repair | off | on | without it, opening a million records after a crash takes 6 s and 587 MB; a device's file is checked whole in milliseconds |
 //! | integrity check on open | on | off | reads the whole file: cheap for a device, beyond a server's restart budget. Opening a server's file once with the device profile runs the check |
 //! | cache | 1 MiB | 64 MiB | the engine's default is 1 GiB |

@@ -1,4 +1,7 @@
-//! SplitMix64: one word of state, so that a seed is all there is to print. No cryptography.
+//! Random draws that a seed repeats: SplitMix64, one word of state.
+//!
+//! A seed is all there is to print. It is no cryptography, and nothing here asks the system for
+//! randomness.
 
 /// A stream of draws.
 #[derive(Clone, Debug)]

@@ -1,0 +1,112 @@
+//! `/metrics`: Prometheus text with labels from closed sets only.
+//!
+//! Refuses names of devices, tenants, peers and paths as labels: whoever scrapes knows whom it asks.
+
+use crate::device::status::Status;
+use crate::device::view::View;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Writes all families.
+#[must_use]
+pub fn render(view: &View) -> String {
+    let status = &view.status;
+    let mut page = Page(String::new());
+    page.gauge(
+        "postern_replica_lag_revisions",
+        "Decisions that are accepted and not applied",
+        status.lag_revisions(),
+    );
+    page.gauge(
+        "postern_applying_allowed",
+        "1 while neither a pause nor a window keeps changes back",
+        status.gate.is_open().into(),
+    );
+    page.gauge(
+        "postern_route_connected",
+        "1 after a verified answer of a mailbox, until the way fails",
+        status.is_connected.into(),
+    );
+    page.gauge(
+        "postern_bundle_number",
+        "Number of the key bundle that counts",
+        status.bundle,
+    );
+    let intents = view
+        .intents
+        .iter()
+        .filter(|intent| intent.taken > intent.done);
+    page.gauge(
+        "postern_intents_pending",
+        "Intents that fired and are not done",
+        u64::try_from(intents.count()).unwrap_or(u64::MAX),
+    );
+    counters(&mut page, status);
+    page.0
+}
+
+fn counters(page: &mut Page, status: &Status) {
+    let counts = &status.counts;
+    page.counter(
+        "postern_store_commits_total",
+        "Commits of the store",
+        counts.commits,
+    );
+    let [well, badly] = counts.applied;
+    page.labelled(
+        "postern_applications_total",
+        "Applications of a revision that ended",
+        "outcome",
+        &BTreeMap::from([("failure", badly), ("success", well)]),
+    );
+    page.labelled(
+        "postern_envelopes_rejected_total",
+        "Messages and answers that were refused here",
+        "reason",
+        &counts.rejects,
+    );
+    page.labelled(
+        "postern_mailbox_refusals_total",
+        "Refusals that mailboxes told of",
+        "reason",
+        &counts.refusals,
+    );
+    page.labelled(
+        "postern_exchange_failures_total",
+        "Exchanges that failed on the way",
+        "reason",
+        &counts.failures,
+    );
+    let (up, down) = status.bytes;
+    page.labelled(
+        "postern_socket_bytes_total",
+        "Bytes on the sockets, TLS and HTTP included",
+        "direction",
+        &BTreeMap::from([("down", down), ("up", up)]),
+    );
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, help: &str, kind: &str) {
+        let _infallible = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} {kind}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, number: u64) {
+        self.family(name, help, "gauge");
+        let _infallible = writeln!(self.0, "{name} {number}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, number: u64) {
+        self.family(name, help, "counter");
+        let _infallible = writeln!(self.0, "{name} {number}");
+    }
+
+    fn labelled(&mut self, name: &str, help: &str, label: &str, numbers: &BTreeMap<&str, u64>) {
+        self.family(name, help, "counter");
+        for (value, number) in numbers {
+            let _infallible = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {number}");
+        }
+    }
+}
