@@ -80,8 +80,7 @@ pub fn repeat(workload: Workload, iterations: u32) -> Result<(), BenchError> {
 }
 
 fn repeat_raw(delivery: &Delivery, iterations: u32) -> Result<(), BenchError> {
-    let key =
-        VerifyingKey::from_bytes(delivery.key.as_bytes()).map_err(|_| BenchError::Signature)?;
+    let key = VerifyingKey::try_from(delivery.key.as_bytes()).map_err(|_| BenchError::Signature)?;
     let signature = Signature::from_bytes(&delivery.signature);
     for _ in 0..iterations {
         key.verify_strict(black_box(&delivery.to_be_signed), black_box(&signature))

@@ -18,7 +18,7 @@ class Opened:
 
     def __init__(self, items, header):
         self.protected, _, self.payload, self.signature = items
-        self.kid = header[4]
+        self.kid, self.algorithm = header[4], header[1]
         self.kind, self.epoch, self.seq, self.base, self.digest = header[-65537]
 
     def structure(self, aad):
@@ -37,7 +37,7 @@ def parse(data):
     ensure(isinstance(header, dict) and {1, 4, -65537} <= set(header), "shape")
     ensure(2 not in header, "crit-unknown")
     ensure(len(header) == 3, "header-label-unknown")
-    ensure(header[1] == -19, "algorithm-unknown")
+    ensure(header[1] in (-19, -9), "algorithm-unknown")
     ensure(isinstance(header[4], bytes) and len(header[4]) == 8, "shape")
     ensure(position(header[-65537]), "shape")
     return Opened(items, header)
@@ -80,6 +80,7 @@ def verify_envelope(data, role, plane, aad, publics, revoked=()):
     ensure(len(opened.signature) == 64, "signature-length")
     found = [public for public in publics if thumbprint(public)[:8] == opened.kid]
     ensure(found, "key-unknown")
+    ensure(opened.algorithm == (-19 if len(found[0]) == 32 else -9), "algorithm-mismatch")
     ensure(thumbprint(found[0]) not in revoked, "key-revoked")
     structure = opened.structure(aad)
     verify(found[0], structure, opened.signature)

@@ -98,8 +98,9 @@ def buckets(add):
     for label, value in ((3, 0), (5, b"iv"), (15, {1: "issuer"}), (16, "postern"), (-65536, 1), (-65538, 1), ("x", 1), (258, -16), (0, 0)):
         name = f"label-{str(label).replace('-', 'minus-')}"
         add(name, "header-label-unknown", f"label {label}", delta(labels={label: value}), ["header"])
-    for algorithm, name in ((-8, "eddsa"), (-7, "es256"), (-9, "esp256"), (-53, "ed448"), (-49, "ml-dsa-65"), (19, "positive"), (0, "reserved")):
+    for algorithm, name in ((-8, "eddsa"), (-7, "es256"), (-53, "ed448"), (-49, "ml-dsa-65"), (19, "positive"), (0, "reserved")):
         add(f"algorithm-{name}", "algorithm-unknown", f"alg {algorithm}", delta(labels={1: algorithm}), ["pitfall-9"])
+    add("algorithm-esp256", "algorithm-mismatch", "alg -9 with an Ed25519 key", delta(labels={1: -9}), ["pitfall-9"])
 
 
 def encodings(add):

@@ -56,7 +56,7 @@ rejects! {
     UnprotectedNotEmpty = 20 "unprotected-not-empty" "the unprotected header holds something";
     CritUnknown = 21 "crit-unknown" "the crit header names an extension, and none is defined";
     HeaderLabelUnknown = 22 "header-label-unknown" "the protected header holds an unknown label";
-    AlgorithmUnknown = 23 "algorithm-unknown" "the algorithm is not Ed25519 (-19)";
+    AlgorithmUnknown = 23 "algorithm-unknown" "the algorithm is neither Ed25519 (-19) nor ESP256 (-9)";
     KindUnknown = 24 "kind-unknown" "the kind is not in the registry of what is built";
     SignerRole = 25 "signer-role" "this kind is not signed by the role it is expected from";
     PlaneMismatch = 26 "plane-mismatch" "this kind does not belong to the plane it came for";
@@ -70,6 +70,7 @@ rejects! {
     KeyRevoked = 34 "key-revoked" "the key is revoked by the bundle";
     KeyRefused = 35 "key-refused" "the public key is not canonical, of small or mixed order, or no point";
     SignatureInvalid = 36 "signature-invalid" "the signature does not verify for this channel, incarnation, plane and kind";
+    AlgorithmMismatch = 37 "algorithm-mismatch" "the key is of another algorithm than the header names";
 
     NameInvalid = 40 "name-invalid" "a tenant or device name is outside 1..63 characters of a-z 0-9 . _ -";
     PathInvalid = 41 "path-invalid" "a path is not segments of a-z 0-9 . _ - joined by /";

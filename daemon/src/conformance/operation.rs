@@ -8,7 +8,7 @@ use postern_protocol::Reject;
 use postern_protocol::cbor;
 use postern_protocol::frame::{Direction, PlainFrame, SessionFrame, frame_type};
 use postern_protocol::id::Digest;
-use postern_protocol::key::PublicKey;
+use postern_protocol::key::{Algorithm, PublicKey};
 use postern_protocol::state::{Delta, State};
 use serde_json::{Map, Value as Json};
 
@@ -40,7 +40,8 @@ pub(super) fn answer(request: &Json) -> Result<Outputs, Fault> {
             cbor::check(&bytes(request, "input")?)?;
             Ok(Outputs::new())
         }
-        "ed25519.verify" => verify(request),
+        "ed25519.verify" => verify(request, Algorithm::Ed25519),
+        "esp256.verify" => verify(request, Algorithm::Esp256),
         "sign1.verify" => sign1::verify(request),
         "state.digest" => typed::state(member(request, "state")?).map(|state| describe(&state)),
         "state.apply" => apply(request),
@@ -49,10 +50,14 @@ pub(super) fn answer(request: &Json) -> Result<Outputs, Fault> {
     }
 }
 
-fn verify(request: &Json) -> Result<Outputs, Fault> {
+fn verify(request: &Json, algorithm: Algorithm) -> Result<Outputs, Fault> {
     let key = bytes(request, "public_key")?;
     let (message, signature) = (bytes(request, "message")?, bytes(request, "signature")?);
-    PublicKey::from_bytes(&key)?.verify(&message, &signature)?;
+    let key = PublicKey::from_bytes(&key)?;
+    if key.algorithm() != algorithm {
+        return Err(Reject::KeyRefused.into());
+    }
+    key.verify(&message, &signature)?;
     Ok(Outputs::new())
 }
 

@@ -40,6 +40,7 @@ pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<(Show, Ju
     let header = envelope.unverified_header();
     let payload = envelope.unverified_payload();
     let kind = header.kind;
+    let algorithm = envelope.unverified_algorithm();
     let (judgement, message_id) = judge(&envelope, belief);
     let (signers, planes) = names_of(kind);
     let digest = header
@@ -59,7 +60,10 @@ pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<(Show, Ju
         ("base", Show::Number(header.base.number())),
         ("digest", Show::Text(digest)),
         ("key_id", Show::text(envelope.unverified_key_id())),
-        ("algorithm", Show::text("Ed25519 (-19)")),
+        (
+            "algorithm",
+            Show::Text(format!("{} ({})", algorithm.as_str(), algorithm.number())),
+        ),
         ("envelope_bytes", Show::count(bytes.len())),
         ("payload_bytes", Show::count(payload.len())),
         ("payload", Show::Text(shown_payload)),

@@ -266,7 +266,7 @@ fn request_with(name: &str, key: [u8; 32]) -> Vec<u8> {
 //# The controller MUST refuse a device name outside #names with `name-invalid`.
 #[test]
 fn request_for_a_name_outside_the_grammar_is_refused() {
-    let key = *signer(5).public_key().as_bytes();
+    let key = <[u8; 32]>::try_from(signer(5).public_key().as_bytes()).unwrap();
     assert!(verify(&request_with("press-7", key), SECRET, "acme").is_ok());
     let long = "a".repeat(64);
     for name in ["", "Press", "a/b", "-a", &long] {

@@ -5,7 +5,7 @@
 use super::Header;
 use crate::cbor::{KeyOrder, Kind, Reader, decode_all};
 use crate::id::{Digest, KeyId};
-use crate::key::ALGORITHM_ED25519;
+use crate::key::Algorithm;
 use crate::kind::MessageKind;
 use crate::limits::ENVELOPE_BYTES_MAX;
 use crate::reject::Reject;
@@ -23,6 +23,7 @@ const LABEL_SEMANTICS: i128 = -65_537;
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedEnvelope<'a> {
     pub(super) header: Header,
+    pub(super) algorithm: Algorithm,
     pub(super) key_id: KeyId,
     pub(super) protected: &'a [u8],
     pub(super) payload: &'a [u8],
@@ -49,6 +50,7 @@ impl<'a> ReceivedEnvelope<'a> {
         let header = semantics.check()?;
         Ok(Self {
             header,
+            algorithm: semantics.algorithm,
             key_id: semantics.key_id,
             protected,
             payload,
@@ -72,6 +74,12 @@ impl<'a> ReceivedEnvelope<'a> {
     #[must_use]
     pub const fn unverified_header(&self) -> &Header {
         &self.header
+    }
+
+    /// The algorithm that the header claims.
+    #[must_use]
+    pub const fn unverified_algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// The key id that the header claims.
@@ -122,6 +130,7 @@ pub fn skip_envelope<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
 
 /// The protected header as read, before the registry of kinds is asked.
 struct Semantics {
+    algorithm: Algorithm,
     key_id: KeyId,
     kind: u64,
     epoch: u64,
@@ -167,10 +176,9 @@ fn read_protected(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {
     let (Some(algorithm), Some(key_id), Some(semantics)) = (algorithm, key_id, semantics) else {
         return Err(Reject::Shape);
     };
-    if algorithm != i128::from(ALGORITHM_ED25519) {
-        return Err(Reject::AlgorithmUnknown);
-    }
+    let algorithm = Algorithm::from_number(algorithm)?;
     Ok(Semantics {
+        algorithm,
         key_id,
         ..semantics
     })
@@ -186,6 +194,7 @@ fn read_semantics(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {
     );
     let digest = reader.bytes()?;
     Ok(Semantics {
+        algorithm: Algorithm::Ed25519,
         key_id: KeyId::from_bytes([0; 8]),
         kind,
         epoch,

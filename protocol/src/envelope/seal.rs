@@ -6,7 +6,7 @@ use super::verify::{message_id, sig_structure};
 use super::{Binding, Header};
 use crate::cbor::Writer;
 use crate::id::MessageId;
-use crate::key::{ALGORITHM_ED25519, Signer};
+use crate::key::Signer;
 use crate::kind::Role;
 use crate::limits::ENVELOPE_BYTES_MAX;
 use crate::reject::Reject;
@@ -92,10 +92,9 @@ impl Draft {
         //= spec/postern.md#envelope
         //# The protected header MUST encode exactly the map `{1: -19, 4: bstr8, -65537: [kind,
         //# epoch, seq, base, digest]}`.
-        writer.map(3).uint(1).int(ALGORITHM_ED25519);
-        writer
-            .uint(4)
-            .bytes(signer.public_key().key_id().as_bytes());
+        let key = signer.public_key();
+        writer.map(3).uint(1).int(key.algorithm().number());
+        writer.uint(4).bytes(key.key_id().as_bytes());
         writer.int(-65_537).array(5).uint(header.kind.number());
         writer
             .uint(header.epoch.number())

@@ -3,7 +3,7 @@
 use super::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope, TAG_SIGN1};
 use crate::cbor::Writer;
 use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint};
-use crate::key::{MemorySigner, PublicKey, Signer};
+use crate::key::{Algorithm, MemorySigner, PublicKey, Signer};
 use crate::kind::{MessageKind, Role, Scope};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Seq};
@@ -185,6 +185,38 @@ fn envelope_without_a_usable_key_is_refused() {
         Some(Reject::KeyRevoked)
     );
     assert_eq!(run(&[other, own], false), None);
+}
+
+#[test]
+fn envelope_under_the_other_algorithm_is_refused() {
+    let other = MemorySigner::esp256_from_secret(&[1; 32]).unwrap();
+    let channel = channel();
+    let draft = Draft {
+        header: header(MessageKind::Delta),
+        payload: vec![0x80],
+    };
+    let sealed = draft.seal(Role::Writer, binding(&channel), &other).unwrap();
+    let received = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+    assert_eq!(received.unverified_algorithm(), Algorithm::Esp256);
+    let run = |bytes: &[u8], key: &PublicKey, is_revoked| {
+        ReceivedEnvelope::parse(bytes)?
+            .verify(WRITER, binding(&channel), [key], |_| is_revoked)
+            .map(|verified| verified.message_id())
+    };
+    let key = other.public_key();
+    assert_eq!(run(sealed.as_bytes(), key, false), Ok(sealed.message_id()));
+    assert_eq!(run(sealed.as_bytes(), key, true), Err(Reject::KeyRevoked));
+    // The header is changed, so that the key id still selects the key.
+    let mut changed = sealed.into_bytes();
+    let at = changed
+        .windows(2)
+        .position(|pair| pair == [1, 0x28])
+        .unwrap();
+    changed[at + 1] = 0x32;
+    for is_revoked in [false, true] {
+        let refused = run(&changed, key, is_revoked);
+        assert_eq!(refused, Err(Reject::AlgorithmMismatch));
+    }
 }
 
 #[test]

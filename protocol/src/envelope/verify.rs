@@ -69,7 +69,7 @@ impl<'a> ReceivedEnvelope<'a> {
     /// `keys` are those that hold `expected.role` now; `revoked` tells of keys that never count again.
     ///
     /// # Errors
-    /// `signer-role`, `plane-mismatch`, `signature-length`, `key-unknown`, `key-revoked`, `signature-invalid`.
+    /// `signer-role`, `plane-mismatch`, `signature-length`, `key-unknown`, `algorithm-mismatch`, `key-revoked`, `signature-invalid`.
     pub fn verify<'k>(
         &self,
         expected: Expected,
@@ -104,6 +104,10 @@ impl<'a> ReceivedEnvelope<'a> {
         //= spec/postern.md#keys
         //# A verifier MUST NOT try more than 4 keys for one key id.
         for key in matching.take(crate::limits::KEY_CANDIDATES_MAX) {
+            if key.algorithm() != self.algorithm {
+                refusal = Reject::AlgorithmMismatch;
+                continue;
+            }
             if revoked(&key.thumbprint()) {
                 refusal = Reject::KeyRevoked;
                 continue;

@@ -6,6 +6,9 @@
 //!
 //! Refuses to resynchronise: behind a frame whose end cannot be found there is nothing.
 
+#[cfg(test)]
+mod tests;
+
 use super::{FrameType, check_file_type};
 use crate::cbor::Reader;
 use crate::envelope::TAG_SIGN1;
