@@ -1,4 +1,6 @@
 //! The local API of a running device: what an application reads, what it may not do, and what it cannot break.
+//!
+//! Requests are raw bytes on the socket, as any HTTP client would send them.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

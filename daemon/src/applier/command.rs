@@ -1,20 +1,15 @@
-//! Runs the command of a revision and brings back how it ended.
+//! Runs one of the operator's commands and brings back how it ended.
 //!
-//! The command gets one JSON object on standard input and the numbers in its environment:
-//! `{"epoch","seq","digest","folder","changed":[paths],"removed":[paths]}`. It runs at least once a
-//! revision and tells repetitions by (epoch, seq). `changed` and `removed` are against the last
-//! revision that the command took with status 0, so that a failure or a crash hides no change.
-//! It has a process group of its own, which ends with the time limit; what it leaves in the
-//! background before that is its own affair. Refuses shells, unbounded output and unbounded time.
+//! It gets one JSON object on standard input and some variables. It has a process group of its own,
+//! which ends with the time limit; what it leaves in the background before that is its own affair.
+//! Refuses shells, unbounded output and unbounded time.
 
-use super::generation::Changes;
 use super::tail::Tail;
-use super::{OnChange, STATUS_NOT_STARTED, STATUS_SIGNAL, STATUS_TIME_LIMIT};
-use postern_protocol::id::Digest;
-use postern_protocol::revision::Revision;
+use super::{STATUS_NOT_STARTED, STATUS_SIGNAL, STATUS_TIME_LIMIT};
+use crate::accounts::Account;
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,31 +23,44 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// How long output is awaited after the command ended, in case something in the background holds it.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
-/// What the command is told.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) revision: Revision,
-    pub(super) digest: &'a Digest,
-    pub(super) folder: &'a Path,
-    pub(super) changes: &'a Changes,
+/// A command of the operator's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Program and arguments; run directly, not by a shell.
+    pub(crate) words: Vec<String>,
+    /// After this the command's process group gets SIGTERM, and SIGKILL 2 s later.
+    pub(crate) time_limit: Duration,
+    /// As whom it runs; `None` for the user of this process. Without further groups.
+    pub(crate) account: Option<Account>,
 }
 
-/// How the command ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Finished {
-    pub(super) status: i64,
-    pub(super) output: String,
+/// What a command is told.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    /// Variables beside those of this process.
+    pub(crate) variables: Vec<(&'static str, OsString)>,
+    /// What stands on standard input.
+    pub(crate) input: serde_json::Value,
 }
 
-/// Runs the command to its end or its time limit.
-pub(super) async fn run(on_change: &OnChange, request: &Request<'_>) -> Finished {
-    let mut child = match spawn(on_change, request) {
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// 0 for success; else the exit status or a negative constant of this module's parent.
+    pub(crate) status: i64,
+    /// The end of what was printed.
+    pub(crate) output: String,
+}
+
+/// Runs a command to its end or its time limit.
+pub(crate) async fn run(program: &Program, call: &Call) -> Finished {
+    let mut child = match spawn(program, call) {
         Ok(child) => child,
         Err(error) => {
-            let program = on_change.command.first().map_or("", String::as_str);
+            let name = program.words.first().map_or("", String::as_str);
             return Finished {
                 status: STATUS_NOT_STARTED,
-                output: format!("cannot start {program:?}: {error}"),
+                output: format!("cannot start {name:?}: {error}"),
             };
         }
     };
@@ -66,7 +74,7 @@ pub(super) async fn run(on_change: &OnChange, request: &Request<'_>) -> Finished
         readers.spawn(read_into(stderr, Arc::clone(&tail)));
     }
     let stdin = child.stdin.take();
-    let input = to_json(request);
+    let input = call.input.to_string();
     let mut writer = JoinSet::new();
     writer.spawn(async move {
         if let Some(mut stdin) = stdin {
@@ -74,7 +82,7 @@ pub(super) async fn run(on_change: &OnChange, request: &Request<'_>) -> Finished
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     });
-    let status = wait(&mut child, &group, on_change.time_limit).await;
+    let status = wait(&mut child, &group, program.time_limit).await;
     group.disarm();
     let _ = timeout(OUTPUT_GRACE, async {
         while readers.join_next().await.is_some() {}
@@ -87,33 +95,33 @@ pub(super) async fn run(on_change: &OnChange, request: &Request<'_>) -> Finished
     Finished { status, output }
 }
 
-fn spawn(on_change: &OnChange, request: &Request<'_>) -> std::io::Result<Child> {
-    let Some((program, arguments)) = on_change.command.split_first() else {
+fn spawn(program: &Program, call: &Call) -> std::io::Result<Child> {
+    let Some((name, arguments)) = program.words.split_first() else {
         return Err(std::io::Error::other("the command is empty"));
     };
-    Command::new(program)
+    let mut command = Command::new(name);
+    command
         .args(arguments)
-        .env("POSTERN_EPOCH", request.revision.epoch.to_string())
-        .env("POSTERN_SEQ", request.revision.seq.to_string())
-        .env("POSTERN_FOLDER", request.folder)
+        .envs(call.variables.iter().map(|(name, text)| (name, text)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    if let Some(account) = &program.account {
+        become_account(&mut command, account);
+    }
+    command.spawn()
 }
 
-fn to_json(request: &Request<'_>) -> String {
-    serde_json::json!({
-        "epoch": request.revision.epoch.number(),
-        "seq": request.revision.seq.number(),
-        "digest": request.digest.to_string(),
-        "folder": request.folder.to_string_lossy(),
-        "changed": request.changes.changed,
-        "removed": request.changes.removed,
-    })
-    .to_string()
+/// Lets root's children run as somebody else; setting a user id as root drops all further groups.
+fn become_account(command: &mut Command, account: &Account) {
+    if rustix::process::geteuid().is_root() {
+        command.gid(account.gid).uid(account.uid);
+    }
+    let name = account.name.iter();
+    command.envs(name.flat_map(|name| [("USER", name), ("LOGNAME", name)]));
+    command.env("HOME", account.home.as_deref().unwrap_or("/".as_ref()));
 }
 
 async fn read_into(mut stream: impl AsyncRead + Unpin, tail: Arc<Mutex<Tail>>) {

@@ -4,10 +4,11 @@
 //! symlink. Whatever a crash leaves behind is either unfinished (`new-…`, `link`) and removed by the
 //! next rendering, or whole and removed after the next switch. The generation before the current
 //! one is kept for readers that still stand in it. Refuses a `current` that is no symlink.
+//! What is on trial and what is good stands in the journal beside the generations.
 
 use super::RenderError;
 use super::content::Files;
-use super::generation::{Changes, Generation};
+use super::generation::{Changes, Generation, Owning};
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -41,7 +42,8 @@ pub(super) struct GenerationName {
 }
 
 impl GenerationName {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a name as [`Self::text`] writes it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.strip_prefix("gen-")?.split('-');
         let epoch = numbers.next()?.parse().ok()?;
         let seq = numbers.next()?.parse().ok()?;
@@ -53,10 +55,24 @@ impl GenerationName {
         (name.text() == text).then_some(name)
     }
 
-    fn text(&self) -> String {
+    /// The revision that it shows.
+    pub(super) const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Returns the folder's name.
+    pub(super) fn text(&self) -> String {
         let Revision { epoch, seq } = self.revision;
         format!("gen-{epoch}-{seq}-{}", self.twin)
     }
+}
+
+/// A whole generation, shown or not.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) name: GenerationName,
+    /// Differences to what the command is to compare with.
+    pub(super) changes: Changes,
 }
 
 /// What came of rendering.
@@ -75,23 +91,24 @@ pub(super) struct Rendered {
 pub(super) struct Folder {
     path: PathBuf,
     outer: OwnedFd,
-    inner: OwnedFd,
+    pub(super) inner: OwnedFd,
+    owning: Owning,
 }
 
 impl Folder {
     /// Makes the folder when it is absent, then opens it. # Errors: the system's refusals.
-    pub(super) fn create(path: &Path) -> Result<Self, RenderError> {
+    pub(super) fn create(path: &Path, owning: Owning) -> Result<Self, RenderError> {
         std::fs::create_dir_all(path)
             .map_err(|error| RenderError::new("make folder", path, error))?;
         let inner = path.join(INNER);
         match rustix::fs::mkdir(&inner, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => Self::open(path),
+            Ok(()) | Err(Errno::EXIST) => Self::open(path, owning),
             Err(error) => Err(RenderError::new("make folder", &inner, error)),
         }
     }
 
     /// Opens the folder and waits until nobody else changes it. # Errors: the system's refusals.
-    pub(super) fn open(path: &Path) -> Result<Self, RenderError> {
+    pub(super) fn open(path: &Path, owning: Owning) -> Result<Self, RenderError> {
         let outer_flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let outer = rustix::fs::open(path, outer_flags, Mode::empty())
             .map_err(|error| RenderError::new("open folder", path, error))?;
@@ -104,15 +121,23 @@ impl Folder {
             path: path.into(),
             outer,
             inner,
+            owning,
         })
     }
 
     /// Makes `current` show `files`. # Errors: the system's refusals; then nothing changed.
     pub(super) fn render(self, revision: Revision, files: &Files) -> Result<Rendered, RenderError> {
+        let built = self.prepare(revision, files)?;
+        self.show(built, &[])
+    }
+
+    /// Finds or builds the generation of a revision, which nobody sees yet.
+    /// # Errors: the system's refusals; then nothing changed.
+    pub(super) fn prepare(&self, revision: Revision, files: &Files) -> Result<Built, RenderError> {
         self.check_current()?;
         self.remove_unfinished()?;
-        let current = self.linked(&self.outer, CURRENT);
-        let settled = self.linked(&self.inner, SETTLED);
+        let current = self.current();
+        let settled = self.settled();
         let previous = current.as_ref().and_then(|name| self.generation(name));
         let base = settled.as_ref().and_then(|name| self.generation(name));
         let changes = Changes::between(base.as_ref(), files);
@@ -120,13 +145,52 @@ impl Folder {
             && name.revision == revision
             && Changes::between(Some(previous), files).is_empty()
         {
-            return Ok(self.rendered(name.clone(), changes));
+            let name = name.clone();
+            return Ok(Built { name, changes });
         }
         let name = self.build(revision, previous.as_ref(), files)?;
-        self.switch(&self.outer, CURRENT, Path::new(INNER), &name)?;
-        let kept = [Some(&name), current.as_ref(), settled.as_ref()];
-        self.remove_old(&kept.into_iter().flatten().collect());
+        Ok(Built { name, changes })
+    }
+
+    /// Makes `current` show a generation, and removes those that nobody needs.
+    /// # Errors: the system's refusals; then nothing changed.
+    pub(super) fn show(
+        &self,
+        built: Built,
+        needed: &[&GenerationName],
+    ) -> Result<Rendered, RenderError> {
+        let Built { name, changes } = built;
+        let current = self.current();
+        if current.as_ref() != Some(&name) {
+            self.switch(&self.outer, CURRENT, Path::new(INNER), &name)?;
+            let settled = self.settled();
+            let kept = [Some(&name), current.as_ref(), settled.as_ref()];
+            let kept = kept.into_iter().flatten().chain(needed.iter().copied());
+            self.remove_old(&kept.collect());
+        }
         Ok(self.rendered(name, changes))
+    }
+
+    /// Returns a generation that stands here, with its differences to what is shown.
+    /// # Errors: the system's refusals.
+    pub(super) fn find(&self, name: &GenerationName) -> Result<Option<Built>, RenderError> {
+        let Some(generation) = self.generation(name) else {
+            return Ok(None);
+        };
+        let shown = self.current().and_then(|name| self.generation(&name));
+        let changes = Changes::between(shown.as_ref(), &generation.files()?);
+        let name = name.clone();
+        Ok(Some(Built { name, changes }))
+    }
+
+    /// Returns what `current` shows.
+    pub(super) fn current(&self) -> Option<GenerationName> {
+        self.linked(&self.outer, CURRENT)
+    }
+
+    /// Returns the last generation that the command took.
+    pub(super) fn settled(&self) -> Option<GenerationName> {
+        self.linked(&self.inner, SETTLED)
     }
 
     /// Remembers that the command took a generation. # Errors: the system's refusals.
@@ -142,7 +206,7 @@ impl Folder {
         }
     }
 
-    fn inner_path(&self, name: &str) -> PathBuf {
+    pub(super) fn inner_path(&self, name: &str) -> PathBuf {
         self.path.join(INNER).join(name)
     }
 
@@ -174,7 +238,16 @@ impl Folder {
 
     fn generation(&self, name: &GenerationName) -> Option<Generation> {
         let path = self.inner_path(&name.text());
-        Generation::open(&self.inner, &name.text(), path).ok()
+        Generation::open(&self.inner, &name.text(), path, self.owning).ok()
+    }
+
+    /// Finds or builds a generation without files. # Errors: the system's refusals.
+    pub(super) fn build_empty(&self, revision: Revision) -> Result<GenerationName, RenderError> {
+        let name = GenerationName { revision, twin: 1 };
+        match self.generation(&name) {
+            Some(_) => Ok(name),
+            None => self.build(revision, None, &Files::new()),
+        }
     }
 
     fn build(
@@ -188,7 +261,8 @@ impl Folder {
         let built = rustix::fs::mkdirat(&self.inner, &unfinished, Mode::from_raw_mode(0o700))
             .map_err(|error| RenderError::new("make folder", &path, error))
             .and_then(|()| {
-                Generation::open(&self.inner, &unfinished, path.clone())?.fill(previous, files)
+                let built = Generation::open(&self.inner, &unfinished, path.clone(), self.owning)?;
+                built.fill(previous, files)
             });
         if let Err(error) = built {
             // Gives a full disk its space back; a failure here is the next rendering's to repair.

@@ -20,6 +20,8 @@ use std::path::PathBuf;
 const FILE_MODE: RawMode = 0o644;
 /// Mode of a folder that was not there before.
 const FOLDER_MODE: RawMode = 0o755;
+/// Bytes that are read back of a file: a value has at most half of that.
+const FILE_BYTES_MAX: u64 = 65_536;
 /// Folders that may lie in each other: a path has 255 bytes and a segment at least 2 of them.
 const DEPTH_MAX: usize = 128;
 
@@ -64,13 +66,39 @@ impl Changes {
 pub(super) struct Generation {
     root: OwnedFd,
     path: PathBuf,
+    owning: Owning,
+}
+
+/// Whose rendered files are, and who may do what with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Owning {
+    /// Mode of files; `None`: 0644 for new ones, and what the administrator made of the others.
+    pub(crate) file_mode: Option<RawMode>,
+    /// Mode of folders; `None`: 0755 for new ones, as above.
+    pub(crate) dir_mode: Option<RawMode>,
+    /// Group of both; `None`: that of this process or the file before.
+    pub(crate) gid: Option<u32>,
+}
+
+impl Owning {
+    /// Tells whether a file may stay the same file.
+    fn fits(&self, stat: &Stat) -> bool {
+        let mode = self.file_mode.unwrap_or(stat.st_mode & 0o7777);
+        let gid = self.gid.unwrap_or(stat.st_gid);
+        stat.st_mode & 0o7777 == mode && stat.st_gid == gid
+    }
 }
 
 impl Generation {
     /// Opens the generation `name` of a folder. # Errors: the system's refusals.
-    pub(super) fn open(folder: &OwnedFd, name: &str, path: PathBuf) -> Result<Self, RenderError> {
+    pub(super) fn open(
+        folder: &OwnedFd,
+        name: &str,
+        path: PathBuf,
+        owning: Owning,
+    ) -> Result<Self, RenderError> {
         match rustix::fs::openat(folder, name, FOLDER_FLAGS, Mode::empty()) {
-            Ok(root) => Ok(Self { root, path }),
+            Ok(root) => Ok(Self { root, path, owning }),
             Err(error) => Err(RenderError::new("open folder", &path, error)),
         }
     }
@@ -97,6 +125,31 @@ impl Generation {
                 .map_err(|error| RenderError::new("flush", &self.path, error))?;
         }
         Ok(())
+    }
+
+    /// Reads every regular file back. # Errors: the system's refusals.
+    pub(super) fn files(&self) -> Result<Files, RenderError> {
+        let mut files = Files::new();
+        for path in self.paths() {
+            let file = self.path.join(&path);
+            let bytes = self
+                .parent_of(&path)
+                .and_then(|(parent, name)| {
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    rustix::fs::openat(&parent, name, flags, Mode::empty())
+                })
+                .map_err(std::io::Error::from)
+                .and_then(|opened| {
+                    let mut bytes = Vec::new();
+                    File::from(opened)
+                        .take(FILE_BYTES_MAX)
+                        .read_to_end(&mut bytes)
+                        .map(|_| bytes)
+                })
+                .map_err(|error| RenderError::new("read", &file, error))?;
+            files.insert(path, bytes);
+        }
+        Ok(files)
     }
 
     /// Tells whether a regular file with these bytes stands at a path.
@@ -127,6 +180,7 @@ impl Generation {
         let found = previous.and_then(|previous| previous.found(path, bytes));
         if let (Some(previous), Some(found)) = (previous, &found)
             && found.is_same
+            && self.owning.fits(&found.stat)
         {
             if previous.link_to(path, &found.stat, &parent, name) {
                 return Ok(());
@@ -145,7 +199,11 @@ impl Generation {
             // Only a privileged process may give a file away; others keep it.
             let _ = std::os::unix::fs::fchown(&file, Some(stat.st_uid), Some(stat.st_gid));
         }
-        let mode = found.map_or(FILE_MODE, |found| found.stat.st_mode & 0o7777);
+        if let Some(gid) = self.owning.gid {
+            std::os::unix::fs::fchown(&file, None, Some(gid))?;
+        }
+        let before = found.map_or(FILE_MODE, |found| found.stat.st_mode & 0o7777);
+        let mode = self.owning.file_mode.unwrap_or(before);
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         match flush {
             Flush::Each => file.sync_all(),
@@ -171,8 +229,12 @@ impl Generation {
         let before = previous
             .and_then(|previous| previous.folder(folder).ok())
             .and_then(|folder| rustix::fs::fstat(&folder).ok());
-        let mode = before.map_or(FOLDER_MODE, |stat| stat.st_mode & 0o7777);
+        let before = before.map_or(FOLDER_MODE, |stat| stat.st_mode & 0o7777);
+        let mode = self.owning.dir_mode.unwrap_or(before);
         let opened = self.folder(folder)?;
+        if let Some(gid) = self.owning.gid {
+            rustix::fs::fchown(&opened, None, Some(rustix::fs::Gid::from_raw(gid)))?;
+        }
         rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode))?;
         match flush {
             Flush::Each => rustix::fs::fsync(&opened),

@@ -36,3 +36,12 @@ pub(super) fn end_of(text: &str, bytes_max: usize) -> &str {
         .find_map(|start| text.get(start..))
         .unwrap_or_default()
 }
+
+/// Returns the longest start of `text` that has at most `bytes_max` bytes and ends with a character.
+pub(super) fn start_of(text: &str, bytes_max: usize) -> &str {
+    let most = text.len().min(bytes_max);
+    (0..=most)
+        .rev()
+        .find_map(|end| text.get(..end))
+        .unwrap_or_default()
+}

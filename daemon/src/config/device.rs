@@ -39,7 +39,10 @@ pub struct DeviceConfig {
     /// The command to run after each change.
     pub on_change: Option<Command>,
     /// Commands of intents, by path.
-    #[expect(dead_code, reason = "read when the engine fires intents")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "read when the engine fires intents")
+    )]
     pub intents: BTreeMap<StatePath, IntentCommand>,
     /// The socket for applications.
     pub local_api: LocalApi,

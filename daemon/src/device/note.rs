@@ -31,6 +31,7 @@ impl Driver {
                 kind,
                 bytes,
             } => {
+                self.newest.send_replace(revision);
                 let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
                 tracing::info!(device, epoch, seq, kind = kind.as_str(), bytes, "accepted");
             }

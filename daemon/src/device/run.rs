@@ -68,6 +68,8 @@ pub(super) struct Driver {
     pub(super) config: DeviceConfig,
     /// The revision whose result the application owes.
     pub(super) awaited: Option<Revision>,
+    /// The newest accepted revision, which cuts the trial of an older one short.
+    pub(super) newest: watch::Sender<Revision>,
     pub(super) gate: Gate,
     /// A revision that the gate keeps back.
     pub(super) kept_back: Option<Revision>,
@@ -172,9 +174,10 @@ impl Driver {
         }
         let state = self.engine.state().clone();
         let applier = Arc::clone(&self.applier);
+        let newest = self.newest.subscribe();
         let sender = self.sender.clone();
         let _task = crate::tasks::spawn(async move {
-            let applied = applier.apply(revision, *state.root(), state).await;
+            let applied = applier.apply(revision, *state.root(), state, newest).await;
             let _closed = sender.send(Happening::Applied(applied)).await;
         });
     }

@@ -7,14 +7,15 @@ use super::identity::{Stage, StoredIdentity};
 use super::run::{Driver, Happening};
 use super::show::view_of;
 use super::status::{Counts, StatusFile, Surroundings};
-use crate::applier::{Applier, ApplierSettings, OnChange};
-use crate::config::DeviceConfig;
+use crate::applier::{Applier, ApplierSettings, Confirm, Owning, Program};
+use crate::config::{Command, DeviceConfig};
 use crate::exit::CommandError;
 use crate::records::Loaded;
 use crate::{keys, records};
 use postern_egress::backoff::Backoff;
 use postern_protocol::device::Device;
 use postern_protocol::record::Table;
+use postern_protocol::revision::Revision;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(super) fn start(
         bytes: (0, 0),
     };
     let (view, _) = watch::channel(view_of(&engine, &around));
+    let head = engine.head().map(|head| head.revision);
+    let (newest, _) = watch::channel(head.unwrap_or(Revision::NONE));
     Ok(Driver {
         engine,
         signer,
@@ -58,6 +61,7 @@ pub(super) fn start(
         has_paused: false,
         config: config.clone(),
         awaited: None,
+        newest,
         gate,
         kept_back: None,
         counts,
@@ -70,13 +74,37 @@ pub(super) fn start(
 }
 
 fn applier_settings(config: &DeviceConfig) -> ApplierSettings {
-    let on_change = config.on_change.as_ref().map(|on_change| OnChange {
-        command: on_change.words.clone(),
-        time_limit: Duration::from_secs(on_change.time_limit_s),
+    let apply = &config.apply;
+    let confirm = apply.confirm.as_ref().map(|confirm| Confirm {
+        soak: Duration::from_secs(confirm.soak_s),
+        health: confirm
+            .health
+            .as_ref()
+            .map(|health| program(config, health)),
+        interval: Duration::from_secs(confirm.interval_s),
+        failures: confirm.failures,
     });
     ApplierSettings {
         render_dir: config.render_folder.clone(),
-        on_change,
+        on_change: config
+            .on_change
+            .as_ref()
+            .map(|command| program(config, command)),
+        confirm,
+        owning: Owning {
+            file_mode: apply.file_mode,
+            dir_mode: apply.dir_mode,
+            gid: apply.gid,
+        },
+    }
+}
+
+/// Makes a command of the configuration one that can be run.
+pub(super) fn program(config: &DeviceConfig, command: &Command) -> Program {
+    Program {
+        words: command.words.clone(),
+        time_limit: Duration::from_secs(command.time_limit_s),
+        account: config.apply.user.clone(),
     }
 }
 

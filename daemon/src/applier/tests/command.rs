@@ -1,7 +1,7 @@
 use super::Site;
 use crate::applier::tail::{TAIL_BYTES_MAX, Tail, end_of};
 use crate::applier::{
-    OnChange, STATUS_NOT_RENDERED, STATUS_NOT_STARTED, STATUS_SIGNAL, STATUS_TIME_LIMIT,
+    Program, STATUS_NOT_RENDERED, STATUS_NOT_STARTED, STATUS_SIGNAL, STATUS_TIME_LIMIT,
 };
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -87,9 +87,10 @@ async fn command_that_cannot_start_is_named() {
         vec!["".to_owned()],
         vec!["/nonexistent/postern-hook".to_owned()],
     ] {
-        let site = Site::running(Some(OnChange {
-            command,
+        let site = Site::running(Some(Program {
+            words: command,
             time_limit: SHORT,
+            account: None,
         }));
         let applied = site.apply(1, &[("a", "1")]).await;
         assert_eq!(applied.status, STATUS_NOT_STARTED);

@@ -1,7 +1,8 @@
 mod command;
 mod rendering;
+mod trial;
 
-use super::{Applier, ApplierSettings, OnChange};
+use super::{Applier, ApplierSettings, Confirm, Owning, Program};
 use postern_protocol::device::Applied;
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Path as StatePath, State, Value};
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// A folder of a test and the applier that renders into it.
 struct Site {
@@ -22,20 +24,34 @@ impl Site {
     }
 
     fn limited(script: Option<&str>, time_limit: Duration) -> Self {
-        let command = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
-        Self::running(script.map(|script| OnChange {
-            command: command(script),
+        Self::running(script.map(|script| Program {
             time_limit,
+            ..shell(script)
         }))
     }
 
-    fn running(on_change: Option<OnChange>) -> Self {
+    fn running(on_change: Option<Program>) -> Self {
+        Self::with(on_change, None, Owning::default())
+    }
+
+    fn with(on_change: Option<Program>, confirm: Option<Confirm>, owning: Owning) -> Self {
         let dir = TempDir::new().expect("a folder");
         let applier = Applier::new(ApplierSettings {
             render_dir: dir.path().join("site"),
             on_change,
+            confirm,
+            owning,
         });
         Self { dir, applier }
+    }
+
+    /// The next process is configured to try revisions first.
+    fn confirm_by(&mut self, confirm: Confirm) {
+        let settings = ApplierSettings {
+            confirm: Some(confirm),
+            ..(*self.applier.settings).clone()
+        };
+        self.applier = Applier::new(settings);
     }
 
     fn root(&self) -> PathBuf {
@@ -75,7 +91,18 @@ impl Site {
         let parsed = entries.map(|(path, value)| (StatePath::parse(path).expect("a path"), value));
         let state = State::from_entries(parsed).expect("a state");
         let revision = Revision::new(Epoch::new(7), Seq::new(seq));
-        self.applier.apply(revision, *state.root(), state).await
+        let (_newest, newest) = watch::channel(revision);
+        self.applier
+            .apply(revision, *state.root(), state, newest)
+            .await
+    }
+}
+
+fn shell(script: &str) -> Program {
+    Program {
+        words: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        time_limit: Duration::from_secs(60),
+        account: None,
     }
 }
 

@@ -3,6 +3,9 @@
 //! `[apply]`, `[on_change]`, `[intents.*]` and `[local_api]`. Refuses combinations that would do
 //! something else than they say.
 
+#[cfg(test)]
+mod tests;
+
 use super::path_in;
 use super::reader::{Placed, Section};
 use super::window::{Windows, parse_offset};
