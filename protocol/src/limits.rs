@@ -93,3 +93,20 @@ pub const FRESHNESS_ASK_MS_MIN: u64 = 5_000;
 pub const FRESHNESS_ASK_MS_MAX: u64 = 60_000;
 /// Nonces remembered while nobody repeats them. Arbitrary: an answer may take a few asks.
 pub const FRESHNESS_NONCES_MAX: usize = 4;
+/// Steps by which one change may raise an intent: a counter that jumps further is damaged.
+pub const INTENT_STEP_MAX: u64 = 1 << 20;
+/// Entries of verbs that one incarnation keeps. Arbitrary: marks are never forgotten.
+pub const INTENT_VERBS_MAX: usize = 64;
+/// Milliseconds after which what a mailbox took, and nobody acknowledged, is posted again. Arbitrary.
+pub const RESEND_MS: u64 = 60_000;
+/// Milliseconds between two posts of one evidence at most, while nothing resolves it. Arbitrary: it may
+/// hold a whole envelope, and an operator may take days.
+pub const EVIDENCE_RESEND_MS_MAX: u64 = 3_600_000;
+/// Milliseconds between two heartbeats that answer asks, of one writer to one reader. Arbitrary.
+pub const HEARTBEAT_INTERVAL_MS: u64 = 5_000;
+/// Bytes of chunks in one put: a frame without its head, session id, counter, plane and tag.
+pub const PUT_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
+/// Exchanges in which bodies are put for one post: twice what the largest state takes.
+pub const PUTS_MAX: usize = 128;
+/// Bytes of the longest lineage in a snapshot: 64 entries of at most 55 bytes, and their array.
+pub const LINEAGE_BYTES_MAX: usize = LINEAGE_MAX * 55 + 2;

@@ -55,6 +55,17 @@ impl Driver {
                 tracing::info!(device, bundle = number.number(), "bundle accepted");
             }
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
+            Event::ActualWritten { .. }
+            | Event::ActualRefused { .. }
+            | Event::ActualAcknowledged { .. }
+            | Event::IntentNoted { .. }
+            | Event::Anchored
+            | Event::FreshnessChanged { .. }
+            | Event::KeyConfirmed { .. }
+            | Event::Left
+            | Event::EvidencePosted { .. } => {
+                tracing::debug!(device, ?event, "engine event");
+            }
             Event::Rejected { reject } => {
                 tracing::warn!(device, reason = reject.as_str(), "rejected");
                 self.counts.count_reject(reject);

@@ -17,7 +17,7 @@ use crate::{clock, records};
 use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
 use postern_egress::hold::Hold;
-use postern_protocol::device::{Applied, Context, Device, ExchangeId, Input, Output};
+use postern_protocol::device::{ActOutcome, Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
 use postern_protocol::revision::Revision;
 use postern_relay::store::{DiskStore, Store};
@@ -138,6 +138,7 @@ impl Driver {
             signer: &self.signer,
         };
         self.engine.handle_input(&mut context, input);
+        let mut unconfigured = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Persist(writes) => {
@@ -146,11 +147,22 @@ impl Driver {
                 }
                 Output::Exchange(exchange) => self.carry(exchange),
                 Output::Apply { revision } => self.apply_or_keep_back(revision),
+                Output::Act { path, value, .. } => unconfigured.push((path, value)),
                 Output::Reconnect => self.connect_later(),
                 Output::Event(event) => self.note(event),
             }
         }
-        Ok(())
+        unconfigured.into_iter().try_for_each(|(path, value)| {
+            let outcome = ActOutcome::Finished {
+                status: -1,
+                output: "no action is configured for this intent".into(),
+            };
+            self.feed(Input::Acted {
+                path,
+                value,
+                outcome,
+            })
+        })
     }
 
     fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {

@@ -13,7 +13,7 @@ use crate::exit::CommandError;
 use crate::records::Loaded;
 use crate::{keys, records};
 use postern_egress::backoff::Backoff;
-use postern_protocol::device::Device;
+use postern_protocol::device::{Device, Settings};
 use postern_protocol::record::Table;
 use postern_protocol::revision::Revision;
 use postern_protocol::trust::Trust;
@@ -34,8 +34,13 @@ pub(super) fn start(
     let signer = keys::read(&config.key, keys::KeyRole::Device)?;
     let trust = trust_of(config, &stored, &records)?;
     let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
-    let engine = Device::restore(stored.identity, trust, records::lend(&records))
-        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let engine = Device::restore(
+        stored.identity,
+        trust,
+        Settings::default(),
+        records::lend(&records),
+    )
+    .map_err(|error| CommandError::from_record(&config.store, &error))?;
     let (counts, gate) = (Counts::default(), Gate::Open);
     let around = Surroundings {
         counts: &counts,

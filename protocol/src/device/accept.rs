@@ -4,9 +4,10 @@
 
 use super::fetch::Pending;
 use super::{Context, Device, Event, records};
-use crate::envelope::{Header, Verified};
+use crate::envelope::Verified;
 use crate::kind::MessageKind;
 use crate::message::{PlaneMessage, RejectNote, Snapshot, SupersededNote};
+use crate::record::{Table, Write};
 use crate::reject::Reject;
 use crate::revision::{Arrival, Epoch, Generation, Head, Outcome, Revision, Seq, accept};
 use crate::state::{DeltaView, SnapshotAssembly, State};
@@ -18,6 +19,8 @@ use core::cmp::Ordering;
 pub(super) struct Desired {
     pub(super) state: State,
     pub(super) head: Option<Head>,
+    /// The newest accepted envelope, as it was signed.
+    pub(super) envelope: Option<Vec<u8>>,
     pub(super) frozen: Option<Epoch>,
     pub(super) pending: Option<Pending>,
     pub(super) need: Need,
@@ -28,6 +31,16 @@ pub(super) struct Desired {
 pub(super) struct Need {
     pub(super) is_wanted: bool,
     pub(super) allowed_ms: u64,
+}
+
+/// How an accepted revision came.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) kind: MessageKind,
+    /// Bytes that it cost on the way.
+    pub(super) bytes: usize,
+    /// The signed delta or snapshot.
+    pub(super) envelope: Vec<u8>,
 }
 
 impl Desired {
@@ -74,7 +87,7 @@ impl Device {
             digest,
         };
         let outcome = PlaneMessage::decode(verified).and_then(|message| match message {
-            PlaneMessage::Delta(delta) => self.handle_delta(context, verified, &incoming, &delta),
+            PlaneMessage::Delta(delta) => self.handle_delta(verified, &incoming, &delta),
             PlaneMessage::Snapshot(snapshot) => {
                 self.handle_snapshot(context, verified, &incoming, &snapshot)
             }
@@ -86,7 +99,7 @@ impl Device {
         match outcome {
             Ok(is_progress) => is_progress,
             Err(reject) => {
-                self.refuse_desired(context, &header, reject);
+                self.refuse_desired(context, verified, reject);
                 false
             }
         }
@@ -94,7 +107,6 @@ impl Device {
 
     fn handle_delta(
         &mut self,
-        context: &mut Context<'_>,
         verified: &Verified<'_>,
         incoming: &Head,
         delta: &DeltaView<'_>,
@@ -111,8 +123,12 @@ impl Device {
                 //# A reader MUST apply an envelope to a copy, compare the digest, persist the
                 //# result, and only then act on it or acknowledge it.
                 let state = self.desired.state.apply_view(delta, &incoming.digest)?;
-                let writes = records::values(&delta.to_delta()?, &state);
-                self.commit(context, state, incoming, verified, writes);
+                let arrived = Arrived {
+                    kind: MessageKind::Delta,
+                    bytes: verified.as_bytes().len(),
+                    envelope: verified.as_bytes().to_vec(),
+                };
+                self.adopt(incoming, state, arrived);
                 Ok(true)
             }
             Outcome::Duplicate | Outcome::Older => Ok(false),
@@ -152,6 +168,7 @@ impl Device {
         self.desired.pending = Some(Pending {
             head: *incoming,
             assembly,
+            envelope: verified.as_bytes().to_vec(),
             bytes: verified.as_bytes().len(),
             retry_ms: 0,
             failures: 0,
@@ -186,59 +203,51 @@ impl Device {
         }
     }
 
-    /// Makes a delta's outcome durable and known.
-    fn commit(
-        &mut self,
-        context: &mut Context<'_>,
-        state: State,
-        incoming: &Head,
-        verified: &Verified<'_>,
-        writes: Vec<crate::record::Write>,
-    ) {
-        self.desired.state = state;
-        self.adopt(
-            context,
-            incoming,
-            MessageKind::Delta,
-            verified.as_bytes().len(),
-            writes,
-        );
-    }
-
-    /// Moves the head; the values' writes go into the same commit.
-    pub(super) fn adopt(
-        &mut self,
-        _context: &mut Context<'_>,
-        head: &Head,
-        kind: MessageKind,
-        bytes: usize,
-        mut writes: Vec<crate::record::Write>,
-    ) {
-        if kind == MessageKind::Snapshot {
+    /// Moves to an accepted revision: state, head, envelope, cursors and marks in one commit.
+    pub(super) fn adopt(&mut self, head: &Head, state: State, arrived: Arrived) {
+        if arrived.kind == MessageKind::Snapshot {
             self.note_skipped(head.revision);
         }
+        let mut writes = records::changes(Table::Values, &self.desired.state, &state);
+        writes.push(records::envelope(&arrived.envelope));
+        let is_first = self.desired.head.is_none();
+        if is_first && self.desired.frozen.is_some() {
+            writes.push(records::frozen(None));
+        }
+        if self.disputes.resolve() {
+            writes.push(records::dispute(None));
+        }
+        self.desired.state = state;
+        self.desired.envelope = Some(arrived.envelope);
         // Nothing of a frozen epoch gets here: this is a higher epoch or generation.
         self.desired.frozen = None;
         self.desired.head = Some(*head);
         self.desired.need.is_wanted = false;
-        // A writer of a higher generation may open a lower epoch: the cursors follow it down.
-        self.reporter.received = head.revision;
-        self.reporter.accepted = head.revision;
-        if self.reporter.applied > head.revision {
-            self.reporter.applied = Revision::NONE;
-            self.reporter.applied_digest = None;
+        if is_first {
+            writes.extend(self.record_intents());
         }
-        writes.push(records::head(head, self.desired.frozen));
+        self.move_cursors(head.revision);
+        writes.push(records::head(head, None));
         writes.push(records::reporter(&self.reporter));
         //= spec/postern.md#acceptance
         //# A reader MUST persist the accepted head together with the state, before it acknowledges.
         self.persist(writes);
         self.event(Event::Accepted {
             revision: head.revision,
-            kind,
-            bytes,
+            kind: arrived.kind,
+            bytes: arrived.bytes,
         });
         self.apply_next();
+    }
+
+    /// A writer of a higher generation may open a lower epoch: the cursors follow it down.
+    fn move_cursors(&mut self, to: Revision) {
+        self.reporter.received = to;
+        self.reporter.accepted = to;
+        if self.reporter.applied > to {
+            self.reporter.applied = Revision::NONE;
+            self.reporter.applied_digest = None;
+        }
     }
 
     fn note_skipped(&mut self, to: Revision) {
@@ -263,7 +272,13 @@ impl Device {
     }
 
     /// Counts a refusal, asks for what is missing, and reports what contradicts.
-    fn refuse_desired(&mut self, context: &mut Context<'_>, header: &Header, reject: Reject) {
+    fn refuse_desired(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        reject: Reject,
+    ) {
+        let header = verified.header();
         self.event(Event::Rejected { reject });
         //= spec/postern.md#acceptance
         //# For the outcome *need* a reader MUST count the reject and ask for a snapshot (#need),
@@ -276,14 +291,17 @@ impl Device {
         //# For the outcome *refuse* a reader MUST count the reject and list it in its report.
         self.note_reject(note);
         if reject == Reject::Equivocation {
-            self.freeze(context, header.epoch);
+            let evidence = self.dispute_equivocation(verified);
+            self.freeze(context, header.epoch, evidence);
+        } else if reject == Reject::WriterBehind {
+            self.dispute_behind(verified);
         } else if header.kind == MessageKind::Delta && !is_contradiction(reject) {
             self.want_snapshot();
         }
     }
 
     /// Believes nothing more of an epoch whose writer contradicted itself.
-    fn freeze(&mut self, context: &mut Context<'_>, epoch: Epoch) {
+    fn freeze(&mut self, context: &mut Context<'_>, epoch: Epoch, mut writes: Vec<Write>) {
         let desired = &mut self.desired;
         //= spec/postern.md#acceptance
         //# A reader MUST keep its state and apply nothing more of a frozen epoch.
@@ -294,8 +312,11 @@ impl Device {
             .take_if(|pending| pending.head.revision.epoch == epoch);
         //= spec/postern.md#acceptance
         //# A frozen epoch MUST stay frozen across restarts of the reader.
-        let write = desired.head.map(|head| records::head(&head, Some(epoch)));
-        self.send_report(context, write.into_iter().collect());
+        writes.push(match &desired.head {
+            Some(head) => records::head(head, Some(epoch)),
+            None => records::frozen(Some(epoch)),
+        });
+        self.send_report(context, writes);
     }
 
     pub(super) fn want_snapshot(&mut self) {
@@ -316,7 +337,7 @@ fn is_contradiction(reject: Reject) -> bool {
 }
 
 /// Tells whether the table answers with a question instead of a refusal.
-fn is_need(reject: Reject) -> bool {
+pub(super) fn is_need(reject: Reject) -> bool {
     let needs = [
         Reject::NothingStored,
         Reject::EpochNeedsSnapshot,

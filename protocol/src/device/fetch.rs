@@ -2,8 +2,9 @@
 //!
 //! Refuses to begin anew when a body is cut off: the next fetch names the byte where it ended.
 
+use super::accept::Arrived;
 use super::link::PACE_MS;
-use super::{Context, Device, Event, records};
+use super::{Context, Device, Event};
 use crate::context::Now;
 use crate::frame::BodyChunk;
 use crate::kind::MessageKind;
@@ -11,6 +12,7 @@ use crate::message::RejectNote;
 use crate::reject::Reject;
 use crate::revision::Head;
 use crate::state::SnapshotAssembly;
+use alloc::vec::Vec;
 
 /// Fetches in a row that may bring nothing before the snapshot is given up. Arbitrary.
 const FETCH_FAILURES_MAX: u32 = 3;
@@ -20,6 +22,8 @@ const FETCH_FAILURES_MAX: u32 = 3;
 pub(super) struct Pending {
     pub(super) head: Head,
     pub(super) assembly: SnapshotAssembly,
+    /// The signed snapshot: kept with the head once it is accepted.
+    pub(super) envelope: Vec<u8>,
     pub(super) bytes: usize,
     /// No fetch before this moment.
     pub(super) retry_ms: u64,
@@ -48,7 +52,7 @@ impl Device {
     }
 
     /// Takes one chunk of a body. Chunks are unsigned: only the finished body's hash is believed.
-    fn handle_chunk(&mut self, chunk: &BodyChunk<'_>) -> Result<bool, Reject> {
+    pub(super) fn handle_chunk(&mut self, chunk: &BodyChunk<'_>) -> Result<bool, Reject> {
         let Some(pending) = &mut self.desired.pending else {
             return Ok(false);
         };
@@ -87,6 +91,7 @@ impl Device {
         let Some(Pending {
             head,
             assembly,
+            envelope,
             bytes,
             ..
         }) = self.desired.pending.take()
@@ -102,9 +107,12 @@ impl Device {
         //# A reader MUST commit all sections of a snapshot together.
         match assembly.finish() {
             Ok(state) => {
-                let writes = records::replacement(&self.desired.state, &state);
-                self.desired.state = state;
-                self.adopt(context, &head, MessageKind::Snapshot, bytes, writes);
+                let arrival = Arrived {
+                    kind: MessageKind::Snapshot,
+                    bytes,
+                    envelope,
+                };
+                self.adopt(&head, state, arrival);
             }
             Err(reject) => self.refuse_snapshot(context, &head, reject),
         }

@@ -2,11 +2,11 @@
 //!
 //! Refuses to let one bad item spoil the others of an answer.
 
-use super::link::{InFlight, Link, PACE_MS, Work};
+use super::link::{InFlight, Link, PACE_MS};
+use super::work::{Taken, Work};
 use super::{Context, Device, Event, ExchangeId};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
-use crate::id::Plane;
 use crate::kind::{MessageKind, Role};
 use crate::record::{Table, Write};
 use crate::reject::Reject;
@@ -120,61 +120,77 @@ impl Device {
             is_empty: answer.items.is_empty(),
         });
         match work {
-            Some(Work::Report(rseq)) => self.handle_post_answer(now_ms, rseq, answer),
+            Some(Work::Report(rseq)) => self.handle_report_answer(now_ms, rseq, answer),
+            Some(Work::Evidence(code)) => self.handle_evidence_answer(code, &answer.hints),
+            Some(Work::Put(plane)) => self.handle_put_answer(plane, &answer.hints.wanted),
+            Some(Work::Actual(revision)) => {
+                self.handle_offer_answer(now_ms, revision, &answer.hints);
+            }
             // The mailbox had no bodies to give: as if it had given none.
             Some(Work::Fetch) => self.abandon_snapshot(context.now),
-            Some(Work::Need) | None => {}
+            Some(Work::Heartbeat | Work::Need) | None => {}
         }
-        let mut is_progress = false;
-        //= spec/postern.md#answer
-        //# A device MUST process the items in order, bundles before what they are needed for.
-        for item in &answer.items {
-            match self.handle_item(context, item) {
-                Ok(progressed) => is_progress |= progressed,
-                //= spec/postern.md#reports-and-acks
-                //# A device MUST NOT list an envelope in its report before that envelope's
-                //# signature has verified.
-                Err(reject) => self.event(Event::Rejected { reject }),
-            }
-        }
-        self.report_notes(context);
-        let pace_ms = if is_progress || answer.items.is_empty() {
-            0
-        } else {
-            PACE_MS
-        };
-        let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
-        if let Link::Open(open) = &mut self.link {
-            open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
-            if work.is_none() {
-                open.pace_empty(now_ms, answer.items.is_empty());
-            }
-        }
-    }
-
-    fn handle_post_answer(&mut self, now_ms: u64, rseq: Seq, answer: &Answer<'_>) {
+        self.handle_need_hint(&answer.hints.need);
         for refusal in &answer.hints.refused {
             self.event(Event::RefusedByMailbox {
                 reject: Reject::from_code(refusal.code.into()),
             });
         }
+        let (mut is_progress, mut is_quiet) = (false, true);
+        //= spec/postern.md#answer
+        //# A device MUST process the items in order, bundles before what they are needed for.
+        for item in &answer.items {
+            match self.handle_item(context, item) {
+                Ok(taken) => {
+                    is_progress |= taken == Taken::Forward;
+                    is_quiet &= taken == Taken::Quiet;
+                }
+                //= spec/postern.md#reports-and-acks
+                //# A device MUST NOT list an envelope in its report before that envelope's
+                //# signature has verified.
+                Err(reject) => {
+                    is_quiet = false;
+                    self.event(Event::Rejected { reject });
+                }
+            }
+        }
+        self.report_notes(context);
+        let pace_ms = if is_progress || is_quiet { 0 } else { PACE_MS };
+        let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
+        if let Link::Open(open) = &mut self.link {
+            open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
+            if work.is_none() {
+                open.pace_empty(now_ms, is_quiet);
+            }
+        }
+    }
+
+    fn handle_report_answer(&mut self, now_ms: u64, rseq: Seq, answer: &Answer<'_>) {
         let wait_ms = answer.hints.retry_ms.map(|wait| wait.max(PACE_MS));
         if rseq == self.reporter.rseq {
             self.reporter.mark_posted(now_ms, wait_ms);
         }
     }
 
-    /// Takes one envelope. Returns true when it brought the device forward.
-    fn handle_item(&mut self, context: &mut Context<'_>, item: &Item<'_>) -> Result<bool, Reject> {
+    /// Takes one envelope, whatever way it came.
+    pub(super) fn handle_item(
+        &mut self,
+        context: &mut Context<'_>,
+        item: &Item<'_>,
+    ) -> Result<Taken, Reject> {
         let received = ReceivedEnvelope::parse(item.envelope)?;
-        if item.plane.is_none() {
-            return self.handle_bundle(item.envelope);
-        }
+        let Some(plane) = item.plane else {
+            return if received.unverified_header().kind == MessageKind::EnrolAnswer {
+                self.handle_enrol_answer(item.envelope)
+            } else {
+                self.handle_bundle(item.envelope).map(Taken::from)
+            };
+        };
         let tenant = &self.identity.channel.tenant;
         let (generation, writer) = self.trust.writer(tenant).ok_or(Reject::KeyUnknown)?;
         let expected = Expected {
             role: Role::Writer,
-            plane: item.plane,
+            plane: Some(plane),
         };
         let binding = Binding::Device {
             channel: &self.identity.channel,
@@ -189,16 +205,23 @@ impl Device {
         let verified = received.verify(expected, binding, [writer], |key| {
             self.trust.is_revoked(key)
         })?;
-        if item.plane != Some(Plane::Desired) {
-            return Err(Reject::PlaneMismatch);
+        match verified.header().kind {
+            MessageKind::Delta | MessageKind::Snapshot => {
+                Ok(self.handle_desired(context, &verified, generation).into())
+            }
+            MessageKind::ReportAck => self.handle_report_ack(context, &verified).map(Taken::from),
+            MessageKind::Heartbeat => self.handle_heartbeat(context, &verified),
+            MessageKind::Evidence => self.handle_evidence(context, &verified),
+            MessageKind::Report
+            | MessageKind::EnrolRequest
+            | MessageKind::EnrolAnswer
+            | MessageKind::Bundle
+            | MessageKind::SessionHello
+            | MessageKind::SessionWelcome => Err(Reject::SignerRole),
         }
-        if verified.header().kind == MessageKind::ReportAck {
-            return self.handle_report_ack(&verified);
-        }
-        Ok(self.handle_desired(context, &verified, generation))
     }
 
-    fn handle_bundle(&mut self, envelope: &[u8]) -> Result<bool, Reject> {
+    pub(super) fn handle_bundle(&mut self, envelope: &[u8]) -> Result<bool, Reject> {
         let trust = self.trust.offer(envelope)?;
         let number = trust.number();
         let tenant = &self.identity.channel.tenant;
@@ -216,11 +239,7 @@ impl Device {
             value: Some(envelope.to_vec()),
         }]));
         self.event(Event::BundleAccepted { number });
+        self.leave_unlisted_mailbox();
         Ok(true)
-    }
-
-    /// Does what waiting was for.
-    pub(super) fn handle_timeout(&mut self, now: crate::context::Now) {
-        self.retry_apply(now.mono_ms);
     }
 }

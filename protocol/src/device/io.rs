@@ -2,10 +2,13 @@
 //!
 //! What is not a variant here cannot enter or leave the engine. Refuses to hold behaviour.
 
+use crate::id::Thumbprint;
 use crate::kind::MessageKind;
+use crate::message::{EvidenceCode, IntentNote};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Revision};
+use crate::state::{Change, Path};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -22,6 +25,20 @@ pub struct Applied {
     pub status: i64,
     /// What the application printed, for the report; cut to `RESULT_OUTPUT_BYTES_MAX`.
     pub output: String,
+}
+
+/// How the action of an intent ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActOutcome {
+    /// It ran to its end.
+    Finished {
+        /// 0 for success; else an exit status, or negative for a signal or a time-out.
+        status: i64,
+        /// What it printed, for the report; cut to `RESULT_OUTPUT_BYTES_MAX`.
+        output: String,
+    },
+    /// It may run at most once, and whether it ran before the restart is not known.
+    Interrupted,
 }
 
 /// What the driver tells the device.
@@ -60,6 +77,41 @@ pub enum Input<'a> {
     },
     /// The moment of [`super::Device::poll_timeout`] came.
     Timeout,
+    /// Changes of the actual plane, made by the application; together they are one decision.
+    WriteActual {
+        /// Names the answer: [`Event::ActualWritten`] or [`Event::ActualRefused`].
+        ticket: u64,
+        /// What changes, in order. The section `intent` is written by the engine alone.
+        changes: Vec<Change>,
+    },
+    /// The action of an [`Output::Act`] ended.
+    Acted {
+        /// The intent.
+        path: Path,
+        /// The value that it had.
+        value: u64,
+        /// How it ended.
+        outcome: ActOutcome,
+    },
+    /// Opens or closes the way to the application: while closed nothing is applied and no action
+    /// starts. What runs already goes on. Open until somebody says otherwise.
+    Gate {
+        /// True when the application may be touched.
+        is_open: bool,
+    },
+    /// Asks the controller to count another key as this device's: an enrol-request envelope that
+    /// the next key signed. The present key stays in use until [`Event::KeyConfirmed`].
+    RotateKey {
+        /// The untagged envelope; its token is the first 8 bytes of the present key's thumbprint.
+        request: Vec<u8>,
+    },
+    /// Ends the membership: reported until the controller acknowledges it, then [`Event::Left`].
+    Leave,
+    /// One frame of a file of types 14, 17 and 23, as `FileFrames` gives it. Works without a session.
+    Filed {
+        /// The frame.
+        frame: &'a [u8],
+    },
 }
 
 /// A frame to carry to the mailbox.
@@ -84,6 +136,16 @@ pub enum Output {
     Apply {
         /// The revision.
         revision: Revision,
+    },
+    /// Run the action of an intent, then give [`Input::Acted`]. That it was taken is durable already.
+    Act {
+        /// The intent, in the section `intent` of the desired state.
+        path: Path,
+        /// Its value: several increments seen together are one action.
+        value: u64,
+        /// True after a restart that left the end of the action unknown: what may run at most once
+        /// is answered with [`ActOutcome::Interrupted`].
+        is_retry: bool,
     },
     /// The session is of no more use: wait as after a failure, then give [`Input::Connect`].
     Reconnect,
@@ -141,5 +203,50 @@ pub enum Event {
     RefusedByMailbox {
         /// Its reason, if it is in the registry.
         reject: Option<Reject>,
+    },
+    /// A write of the actual plane is durable.
+    ActualWritten {
+        /// The ticket of [`Input::WriteActual`].
+        ticket: u64,
+        /// The head of the plane now.
+        revision: Revision,
+        /// False when nothing differed: that is no decision and got no number.
+        is_change: bool,
+    },
+    /// A write of the actual plane was refused as a whole.
+    ActualRefused {
+        /// The ticket of [`Input::WriteActual`].
+        ticket: u64,
+        /// Why.
+        reject: Reject,
+    },
+    /// The controller signed that it holds this revision of the actual plane.
+    ActualAcknowledged {
+        /// The revision.
+        revision: Revision,
+    },
+    /// Something became of an intent; it stands in the report, too.
+    IntentNoted {
+        /// What.
+        note: IntentNote,
+    },
+    /// The controller repeated a nonce of this device: freshness is measured from here.
+    Anchored,
+    /// The controller fell silent for longer than allowed, or was heard again.
+    FreshnessChanged {
+        /// True when it fell silent.
+        is_stale: bool,
+    },
+    /// The controller counts this key as the device's: every input from now on must come with its signer.
+    KeyConfirmed {
+        /// The new key.
+        thumbprint: Thumbprint,
+    },
+    /// The controller holds the report that says that this device leaves. Nothing is exchanged any more.
+    Left,
+    /// A mailbox took what the device holds against the writer of its desired plane.
+    EvidencePosted {
+        /// What the writer did.
+        code: EvidenceCode,
     },
 }

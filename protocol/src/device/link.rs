@@ -3,12 +3,13 @@
 //! At most two exchanges at a time: one poll that may be held, and one piece of work (a report, a
 //! fetch or a need). Any doubt about the session ends it; a new one costs two exchanges.
 
+use super::put::Puts;
+use super::work::Work;
 use super::{Context, Device, Event, Exchange, ExchangeId, Output};
-use crate::frame::{Item, Poll, UpFrame, Wanted};
-use crate::id::Plane;
+use crate::frame::{Poll, UpFrame};
+use crate::id::Thumbprint;
 use crate::limits::NEED_INTERVAL_MS;
 use crate::reject::Reject;
-use crate::revision::{Revision, Seq};
 use crate::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -42,6 +43,10 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) session: ClientSession,
+    /// The mailbox's key: the session ends when a bundle no longer lists it.
+    pub(super) mailbox: Thumbprint,
+    /// The bodies that the other side wants of what was posted.
+    pub(super) puts: Option<Puts>,
     pub(super) poll: Option<InFlight>,
     /// When the newest poll that may be held was sent.
     pub(super) held_since_ms: Option<u64>,
@@ -56,15 +61,6 @@ pub(super) struct Open {
 pub(super) struct InFlight {
     pub(super) exchange: ExchangeId,
     pub(super) counter: u16,
-}
-
-/// What the second exchange does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Brings the report of this number: a newer one may be sealed before the answer comes.
-    Report(Seq),
-    Fetch,
-    Need,
 }
 
 impl Open {
@@ -90,7 +86,7 @@ impl Open {
 impl Device {
     /// Begins a handshake unless a session is open or under way.
     pub(super) fn connect(&mut self, _context: &mut Context<'_>) {
-        if !matches!(self.link, Link::Down) {
+        if !matches!(self.link, Link::Down) || self.has_left {
             return;
         }
         match Asking::start(self.trust.number()) {
@@ -151,11 +147,13 @@ impl Device {
         greeting: Greeting,
         frame: &[u8],
     ) {
+        let mailbox = greeting.mailbox();
         match greeting.handle_welcome(frame, context.now.mono_ms) {
             Ok(session) => {
-                self.reporter.mark_unposted();
                 self.link = Link::Open(Box::new(Open {
                     session,
+                    mailbox,
+                    puts: None,
                     poll: None,
                     held_since_ms: None,
                     early_empties: 0,
@@ -163,8 +161,33 @@ impl Device {
                     poll_after_ms: 0,
                 }));
                 self.event(Event::Connected);
+                self.begin_session(context);
             }
             Err(reject) => self.give_up(reject),
+        }
+    }
+
+    /// Another mailbox may know nothing: whatever nobody acknowledged is posted again.
+    fn begin_session(&mut self, context: &Context<'_>) {
+        let signer = context.signer.public_key().thumbprint();
+        self.reporter.begin_session(&signer);
+        self.actual.begin_session(&signer);
+        self.disputes.begin_session();
+        self.pulse.watch.begin_session();
+        self.resume_rotation(context);
+        self.report_notes(context);
+    }
+
+    /// Ends a session with a mailbox that the bundle no longer lists.
+    pub(super) fn leave_unlisted_mailbox(&mut self) {
+        let mailbox = match &self.link {
+            Link::Greeting(_, greeting) => greeting.mailbox(),
+            Link::Open(open) => open.mailbox,
+            Link::Down | Link::Asking(..) => return,
+        };
+        let mut listed = self.trust.mailboxes().iter();
+        if !listed.any(|one| one.key.thumbprint() == mailbox) {
+            self.disconnect();
         }
     }
 
@@ -178,27 +201,20 @@ impl Device {
         if open.session.is_over(now_ms) || (is_idle && open.session.is_renewal_due(now_ms)) {
             return self.disconnect();
         }
-        if open.work.is_none() && !self.pump_work(now_ms) {
+        if open.work.is_none() && !self.pump_work(context) {
             return;
         }
         self.pump_poll(now_ms);
     }
 
-    fn pump_work(&mut self, now_ms: u64) -> bool {
-        let report = self.may_report(now_ms);
-        let may = May {
-            report,
-            fetch: !report && self.may_fetch(now_ms),
-            digests_max: self.sizes.digests_max(),
+    fn pump_work(&mut self, context: &mut Context<'_>) -> bool {
+        let Some((work, outgoing)) = self.next_work(context) else {
+            return true;
         };
         let Link::Open(open) = &mut self.link else {
             return false;
         };
-        let next = next_work(&self.reporter, &mut self.desired, may, now_ms);
-        let Some((work, frame)) = next else {
-            return true;
-        };
-        match open.session.seal_request(&frame) {
+        match open.session.seal_request(&outgoing.as_frame()) {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, None);
                 if let Link::Open(open) = &mut self.link {
@@ -234,7 +250,7 @@ impl Device {
                 .is_some()
                 .then_some(self.reporter.acked),
             desired: self.desired.seen(),
-            actual: None,
+            actual: self.actual.polled(),
         });
         match open.session.seal_request(&poll) {
             Ok(Request { counter, bytes }) => {
@@ -259,69 +275,20 @@ impl Device {
                     open.poll = None;
                 }
                 let is_of = |(work, _): &mut (InFlight, Work)| work.exchange == exchange;
-                if let Some((_, Work::Need)) = open.work.take_if(is_of) {
-                    self.desired.need.is_wanted = true;
+                match open.work.take_if(is_of).map(|(_, work)| work) {
+                    Some(Work::Need) => self.desired.need.is_wanted = true,
+                    Some(Work::Evidence(_)) => self.disputes.begin_session(),
+                    Some(
+                        Work::Report(_)
+                        | Work::Heartbeat
+                        | Work::Put(_)
+                        | Work::Actual(_)
+                        | Work::Fetch,
+                    )
+                    | None => {}
                 }
             }
             Link::Down | Link::Asking(..) | Link::Greeting(..) => {}
         }
     }
-}
-
-/// What the route in use carries of the work that is due.
-#[derive(Debug, Clone, Copy)]
-struct May {
-    report: bool,
-    fetch: bool,
-    /// Bodies of one fetch.
-    digests_max: usize,
-}
-
-/// Chooses the next piece of work: reports first, bodies second, questions last.
-fn next_work<'a>(
-    reporter: &'a super::reporter::Reporter,
-    desired: &mut super::accept::Desired,
-    may: May,
-    now_ms: u64,
-) -> Option<(Work, UpFrame<'a>)> {
-    if let Some(envelope) = reporter.due(now_ms).filter(|_| may.report) {
-        let item = Item {
-            //= spec/postern.md#frames
-            //# A sender MUST NOT send an item whose plane is not the one of the kind.
-            plane: Some(Plane::Actual),
-            envelope,
-        };
-        return Some((
-            Work::Report(reporter.rseq),
-            UpFrame::Post(Vec::from([item])),
-        ));
-    }
-    if let Some(pending) = &desired.pending {
-        let missing = pending.assembly.missing().take(may.digests_max);
-        let wanted: Vec<Wanted> = missing
-            .map(|(digest, offset)| Wanted { digest, offset })
-            .collect();
-        if !wanted.is_empty() && may.fetch {
-            return Some((
-                Work::Fetch,
-                UpFrame::Fetch {
-                    plane: Plane::Desired,
-                    wanted,
-                },
-            ));
-        }
-    }
-    if desired.need.is_wanted && desired.need.allowed_ms <= now_ms {
-        desired.need.allowed_ms = now_ms.saturating_add(PACE_MS);
-        desired.need.is_wanted = false;
-        let held = desired.head.map_or(Revision::NONE, |head| head.revision);
-        return Some((
-            Work::Need,
-            UpFrame::Need {
-                plane: Plane::Desired,
-                held,
-            },
-        ));
-    }
-    None
 }

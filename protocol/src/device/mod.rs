@@ -11,30 +11,52 @@
 //! Refuses to know transports: it gives frames and is given the bytes that came back.
 
 mod accept;
+mod act;
+mod actual;
+mod apply;
+mod evidence;
 mod fetch;
+mod file;
+mod heartbeat;
 mod inbound;
+mod intents;
 mod io;
 mod link;
+mod offer;
+mod put;
 mod records;
 mod reporter;
+mod rotation;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod work;
 
-pub use io::{Applied, Event, Exchange, ExchangeId, Input, Output};
+pub use io::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
 
 use crate::context::{Now, Random};
-use crate::id::{Channel, Incarnation};
+use crate::envelope::{Binding, Draft, Header};
+use crate::freshness::Freshness;
+use crate::id::{Channel, Incarnation, Thumbprint};
 use crate::key::Signer;
+use crate::kind::Role;
+use crate::limits::FRESHNESS_MS_DEFAULT;
 use crate::record::{RecordError, Table, Write};
-use crate::revision::{Head, Revision};
-use crate::state::State;
+use crate::reject::Reject;
+use crate::revision::{Epoch, Head, Revision};
+use crate::state::{Path, State};
 use crate::trust::Trust;
 use accept::Desired;
+use actual::Actual;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use apply::Application;
+use evidence::Disputes;
+use heartbeat::Pulse;
+use intents::Intents;
 use link::Link;
 use reporter::Reporter;
+use rotation::Keys;
 use sizes::Sizes;
 
 /// What the device is given with every input.
@@ -56,14 +78,37 @@ pub struct Identity {
     pub incarnation: Incarnation,
 }
 
+/// What an operator of a device may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Milliseconds of silence of the controller that still count as fresh.
+    pub max_age_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_age_ms: FRESHNESS_MS_DEFAULT,
+        }
+    }
+}
+
 /// The device's engine.
 #[derive(Debug)]
 pub struct Device {
     identity: Identity,
     trust: Trust,
     desired: Desired,
+    actual: Actual,
     reporter: Reporter,
+    application: Application,
+    intents: Intents,
+    disputes: Disputes,
+    pulse: Pulse,
+    keys: Keys,
     link: Link,
+    /// True once the controller acknowledged that this device leaves.
+    has_left: bool,
     /// The hold that the driver granted for the next poll.
     hold_s: Option<u64>,
     /// What the route in use carries.
@@ -80,15 +125,23 @@ impl Device {
     pub fn restore<'a>(
         identity: Identity,
         trust: Trust,
+        settings: Settings,
         records: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
     ) -> Result<Self, RecordError> {
         let restored = records::restore(records)?;
         Ok(Self {
+            keys: Keys::restore(restored.confirmed, &restored.reporter.lists),
             identity,
             trust,
             desired: restored.desired,
+            actual: restored.actual,
             reporter: restored.reporter,
+            application: Application::default(),
+            intents: restored.intents,
+            disputes: restored.disputes,
+            pulse: Pulse::new(settings.max_age_ms),
             link: Link::Down,
+            has_left: false,
             hold_s: None,
             sizes: Sizes::default(),
             exchanges: 0,
@@ -109,23 +162,35 @@ impl Device {
                 up_bytes_max,
                 down_bytes_max,
             } => self.handle_sizes(up_bytes_max, down_bytes_max),
-            Input::Timeout => self.handle_timeout(context.now),
+            Input::Timeout => self.retry_apply(context.now.mono_ms),
+            Input::WriteActual { ticket, changes } => self.write_actual(context, ticket, &changes),
+            Input::Acted {
+                path,
+                value,
+                outcome,
+            } => self.handle_acted(context, &path, value, outcome),
+            Input::Gate { is_open } => self.set_gate(is_open),
+            Input::RotateKey { request } => self.rotate_key(context, request),
+            Input::Leave => self.leave(context),
+            Input::Filed { frame } => self.handle_filed(context, frame),
         }
         self.pump(context);
+        self.note_freshness(context.now);
     }
 
     /// Takes the next output, in order. `None` when the input is fully drained.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front()?;
-        let Output::Apply { revision } = output else {
-            return Some(output);
-        };
-        // The state that the driver can read is the newest: that one is applied, and only after it is durable.
-        if self.skip_to_newest(revision) {
-            return self.poll_output();
+        loop {
+            let output = self.outputs.pop_front()?;
+            let Output::Apply { revision } = output else {
+                return Some(output);
+            };
+            // The state that the driver can read is the newest: that one is applied, and only after it is durable.
+            if !self.skip_to_newest(revision) {
+                return Some(output);
+            }
         }
-        Some(output)
     }
 
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
@@ -133,20 +198,15 @@ impl Device {
     pub fn poll_timeout(&self) -> Option<u64> {
         let (poll, work) = match &self.link {
             Link::Open(open) => {
-                let work = [self.desired.wake_ms(), self.report_wake_ms()]
-                    .into_iter()
-                    .flatten()
-                    .min();
                 let is_fetching = self.desired.pending.is_some();
                 let is_granted = open.poll.is_none() && self.hold_s.is_some() && !is_fetching;
-                (
-                    is_granted.then_some(open.poll_after_ms),
-                    work.filter(|_| open.work.is_none()),
-                )
+                let work_ms = self.work_due_ms().filter(|_| open.work.is_none());
+                (is_granted.then_some(open.poll_after_ms), work_ms)
             }
             Link::Down | Link::Asking(..) | Link::Greeting(..) => (None, None),
         };
-        [poll, work, self.reporter.retry_ms()]
+        let turn = self.pulse.watch.turn_due_ms();
+        [poll, work, turn, self.application.retry_ms()]
             .into_iter()
             .flatten()
             .min()
@@ -187,6 +247,55 @@ impl Device {
         Revision::new(self.reporter.epoch, self.reporter.rseq)
     }
 
+    /// What the device is, as its application wrote it.
+    #[must_use]
+    pub const fn actual(&self) -> &State {
+        &self.actual.state
+    }
+
+    /// The newest decision of the actual plane; `None` when nothing was ever written.
+    #[must_use]
+    pub const fn actual_head(&self) -> Option<&Head> {
+        self.actual.head.as_ref()
+    }
+
+    /// The newest revision of the actual plane that the controller signed to hold, in this process.
+    #[must_use]
+    pub fn actual_acknowledged(&self) -> Revision {
+        self.actual.acknowledged()
+    }
+
+    /// How fresh the controller's word is.
+    #[must_use]
+    pub fn freshness(&self, now: Now) -> Freshness {
+        self.pulse.watch.freshness(now.mono_ms)
+    }
+
+    /// Every intent that was seen, with the highest value taken and the highest value done.
+    pub fn intents(&self) -> impl Iterator<Item = (&Path, u64, u64)> {
+        self.intents
+            .marks()
+            .map(|(path, mark)| (path, mark.taken, mark.done))
+    }
+
+    /// The epoch of the desired plane of which nothing is believed any more.
+    #[must_use]
+    pub const fn frozen(&self) -> Option<Epoch> {
+        self.desired.frozen
+    }
+
+    /// The key that the controller confirmed after a rotation; `None` while the enrolled one counts.
+    #[must_use]
+    pub const fn confirmed_key(&self) -> Option<&Thumbprint> {
+        self.keys.confirmed.as_ref()
+    }
+
+    /// The request for the next key while nobody confirmed it.
+    #[must_use]
+    pub fn rotation(&self) -> Option<&[u8]> {
+        self.reporter.lists.rotation()
+    }
+
     /// Who this device is.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
@@ -197,6 +306,21 @@ impl Device {
     #[must_use]
     pub const fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// Signs a message of this device.
+    fn seal(
+        &self,
+        context: &Context<'_>,
+        header: Header,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, Reject> {
+        let binding = Binding::Device {
+            channel: &self.identity.channel,
+            incarnation: self.identity.incarnation,
+        };
+        let sealed = Draft { header, payload }.seal(Role::Device, binding, context.signer)?;
+        Ok(sealed.into_bytes())
     }
 
     fn persist(&mut self, writes: Vec<Write>) {

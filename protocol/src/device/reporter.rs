@@ -3,20 +3,15 @@
 //! Every entry stays in each report until a signed acknowledgement covers the report that first
 //! carried it. Refuses to forget: a full list counts what it dropped.
 
-use super::{Applied, Context, Device, Event, Identity, records};
+use super::{Context, Device, Event, Identity, records};
 use crate::envelope::{Binding, Draft, Header, Verified};
-use crate::id::Digest;
+use crate::id::{Digest, Thumbprint};
 use crate::kind::{MessageKind, Role};
-use crate::message::{PlaneMessage, RejectNote, Report, ReportLists, ResultNote, SupersededNote};
+use crate::limits::{EPOCH_SHOWN_MAX, RESEND_MS};
+use crate::message::{PlaneMessage, RejectNote, Report, ReportLists, SupersededNote};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Revision, Seq};
 use alloc::vec::Vec;
-
-/// Milliseconds after which a report that the mailbox took, and nobody acknowledged, is sent again.
-const RESEND_MS: u64 = 60_000;
-/// Milliseconds before a failed application is tried again, doubled each time up to an hour.
-const RETRY_FIRST_MS: u64 = 30_000;
-const RETRY_MAX_MS: u64 = 3_600_000;
 
 /// The newest report and what the next one will say.
 #[derive(Debug, Default)]
@@ -33,33 +28,22 @@ pub(super) struct Reporter {
     pub(super) lists_rseq: Seq,
     pub(super) outstanding: Option<Outstanding>,
     /// True when a refusal was noted that no sealed report carries.
-    is_news: bool,
-    applying: Option<(Revision, Option<Digest>)>,
-    retry: Option<Retry>,
+    pub(super) is_news: bool,
+    /// True once a report epoch was opened because the controller showed a later one.
+    has_outnumbered: bool,
 }
 
 /// The newest report, sealed, until it is acknowledged.
 #[derive(Debug)]
 pub(super) struct Outstanding {
     pub(super) envelope: Vec<u8>,
+    /// The key that signed it: after a rotation it is signed anew, under the next number.
+    signer: Thumbprint,
     /// `None` until a mailbox took it; then the moment at which it is sent again.
     pub(super) resend_ms: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Retry {
-    at_ms: u64,
-    wait_ms: u64,
-}
-
 impl Reporter {
-    /// When a failed application is tried again.
-    pub(super) fn retry_ms(&self) -> Option<u64> {
-        self.retry
-            .filter(|_| self.applying.is_none())
-            .map(|retry| retry.at_ms)
-    }
-
     /// When an unacknowledged report is sent again.
     pub(super) fn resend_ms(&self) -> Option<u64> {
         self.outstanding
@@ -105,6 +89,7 @@ impl Reporter {
         let sealed = draft.seal(Role::Device, binding, context.signer)?;
         self.outstanding = Some(Outstanding {
             envelope: sealed.into_bytes(),
+            signer: context.signer.public_key().thumbprint(),
             resend_ms: None,
         });
         Ok(())
@@ -127,17 +112,31 @@ impl Reporter {
         }
     }
 
-    /// A new session may reach another mailbox: give it the report again.
-    pub(super) fn mark_unposted(&mut self) {
+    /// A new session may reach another mailbox: give it the report again. What a former key signed
+    /// counts no more there: it is said anew, under the next number.
+    pub(super) fn begin_session(&mut self, signer: &Thumbprint) {
         if let Some(outstanding) = &mut self.outstanding {
             outstanding.resend_ms = None;
+            self.is_news |= outstanding.signer != *signer;
         }
     }
 }
 
 impl Device {
-    /// Opens the device's epoch and tells the controller where it stands.
+    /// Opens the device's epochs, tells the controller where it stands, and takes up what was under way.
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
+        self.pulse.begin(context);
+        self.open_report_epoch(context, self.reporter.epoch);
+        let writes = self.open_actual_epoch(context, Epoch::new(0));
+        self.send_report(context, writes);
+        self.start_actions();
+        self.apply_next();
+    }
+
+    /// Numbers reports in a new epoch, above the own one and one that was shown.
+    fn open_report_epoch(&mut self, context: &mut Context<'_>, shown: Epoch) {
+        let shown = Epoch::new(shown.number().min(EPOCH_SHOWN_MAX));
+        let highest = self.reporter.epoch.max(shown);
         let random = u32::from_be_bytes(crate::context::draw(context.random));
         //= spec/postern.md#reports-and-acks
         //# A device MUST open a new device epoch by the rules of #epochs, from the reports it has
@@ -145,15 +144,15 @@ impl Device {
         //= spec/postern.md#epochs
         //# A writer MUST open a new epoch at every start after which it cannot prove that its store
         //# is the newest.
-        let Some(epoch) = Epoch::open(self.reporter.epoch, context.now.unix_s, random) else {
-            unreachable!("epochs are 64 bits of which a start spends at most 2^20 above the clock");
+        let Some(epoch) = Epoch::open(highest, context.now.unix_s, random) else {
+            unreachable!(
+                "epochs are 64 bits, of which a start spends few and a reader at most half"
+            );
         };
         self.reporter.epoch = epoch;
         self.reporter.rseq = Seq::new(0);
         self.reporter.acked = Seq::new(0);
         self.reporter.lists_rseq = Seq::new(1);
-        self.send_report(context, Vec::new());
-        self.apply_next();
     }
 
     /// Seals a report and persists it together with `writes`.
@@ -168,6 +167,8 @@ impl Device {
         writes.push(records::reporter(&self.reporter));
         //= spec/postern.md#reports-and-acks
         //# A device MUST persist the number of a report before it sends the report.
+        // What a cursor of the controller covers is kept when something is kept anyway.
+        writes.extend(self.actual.take_covered().map(records::actual_head));
         self.persist(writes);
     }
 
@@ -194,104 +195,21 @@ impl Device {
         self.mark_lists();
     }
 
-    fn mark_lists(&mut self) {
+    pub(super) fn mark_lists(&mut self) {
         self.reporter.lists_rseq = Seq::new(self.reporter.rseq.number().saturating_add(1));
     }
 
-    /// Starts applying the accepted revision unless one is being applied or it is done.
-    pub(super) fn apply_next(&mut self) {
-        let Some(head) = self.desired.head else {
-            return;
-        };
-        if self.reporter.applying.is_some() || self.reporter.applied == head.revision {
-            return;
-        }
-        self.reporter.retry = None;
-        self.reporter.applying = Some((head.revision, Some(head.digest)));
-        self.outputs.push_back(super::Output::Apply {
-            revision: head.revision,
-        });
-    }
-
-    /// Asks to apply the newest revision instead, behind everything else, when `revision` is not the newest.
-    pub(super) fn skip_to_newest(&mut self, revision: Revision) -> bool {
-        let newest = self.desired.head.filter(|head| head.revision != revision);
-        if newest.is_some() {
-            self.reporter.applying = None;
-            self.apply_next();
-        }
-        newest.is_some()
-    }
-
-    /// Takes the outcome of an application.
-    pub(super) fn handle_applied(&mut self, context: &Context<'_>, applied: Applied) {
-        let Some((revision, digest)) = self.reporter.applying.take() else {
-            return;
-        };
-        if revision != applied.revision {
-            self.reporter.applying = Some((revision, digest));
-            return;
-        }
-        let is_success = applied.status == 0;
-        // A writer of a higher generation may have opened a lower epoch meanwhile.
-        let is_outranked = revision > self.reporter.accepted;
-        if is_success && !is_outranked {
-            //= spec/postern.md#report
-            //# A device MUST NOT raise the applied cursor before its application has finished with
-            //# that revision.
-            self.reporter.applied = revision;
-            self.reporter.applied_digest = digest;
-        }
-        let note = ResultNote {
-            revision,
-            status: applied.status,
-            output: applied.output.clone(),
-        };
-        let is_news = !note.output.is_empty() || !is_success;
-        let last = self.reporter.lists.results().last();
-        let is_repeated = last.is_some_and(|last| {
-            let is_same = last.revision == revision && last.status == applied.status;
-            is_same && applied.output.ends_with(&last.output)
-        });
-        if is_news && !is_repeated {
-            self.reporter.lists.push_result(note);
-            self.mark_lists();
-        }
-        self.event(Event::Applied(applied));
-        if is_success || !is_repeated {
-            self.send_report(context, Vec::new());
-        }
-        let is_newest = self
-            .desired
-            .head
-            .is_some_and(|head| head.revision == revision);
-        if is_success || !is_newest {
-            self.reporter.retry = None;
-            return self.apply_next();
-        }
-        let wait_ms = self.reporter.retry.map_or(RETRY_FIRST_MS, |retry| {
-            (retry.wait_ms * 2).min(RETRY_MAX_MS)
-        });
-        self.reporter.retry = Some(Retry {
-            at_ms: context.now.mono_ms.saturating_add(wait_ms),
-            wait_ms,
-        });
-    }
-
-    /// Tries a failed application again when its moment came.
-    pub(super) fn retry_apply(&mut self, now_ms: u64) {
-        let Some(retry) = self.reporter.retry.filter(|retry| retry.at_ms <= now_ms) else {
-            return;
-        };
-        self.apply_next();
-        // Kept while the application runs, so that the next failure waits longer.
-        self.reporter.retry = self.reporter.applying.is_some().then_some(retry);
-    }
-
     /// Takes the controller's signature that it holds a report and all before it.
-    pub(super) fn handle_report_ack(&mut self, verified: &Verified<'_>) -> Result<bool, Reject> {
+    pub(super) fn handle_report_ack(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+    ) -> Result<bool, Reject> {
         PlaneMessage::decode(verified)?;
         let header = verified.header();
+        if header.epoch > self.reporter.epoch {
+            return Ok(self.outnumber(context, header.epoch));
+        }
         //= spec/postern.md#reports-and-acks
         //# A device MUST take a report-ack of its current device epoch as covering every report up
         //# to that rseq and all of lower device epochs.
@@ -302,18 +220,44 @@ impl Device {
             return Ok(false);
         }
         self.reporter.acked = header.seq;
-        //= spec/postern.md#reports-and-acks
-        //# A device MUST repeat every list entry in each report until a report-ack covers a report
-        //# that held it.
-        if header.seq >= self.reporter.lists_rseq {
-            self.reporter.lists = ReportLists::default();
-        }
         if header.seq == self.reporter.rseq {
             self.reporter.outstanding = None;
         }
         self.event(Event::ReportAcknowledged {
             rseq: header.seq.number(),
         });
+        //= spec/postern.md#reports-and-acks
+        //# A device MUST repeat every list entry in each report until a report-ack covers a report
+        //# that held it.
+        if header.seq >= self.reporter.lists_rseq {
+            self.forget_lists();
+        }
         Ok(true)
+    }
+
+    /// What was acknowledged is told no more; a rotation is asked for until it is answered.
+    fn forget_lists(&mut self) {
+        let is_leaving = self.reporter.lists.is_leaving();
+        let rotation = self.reporter.lists.rotation().map(Vec::from);
+        self.reporter.lists = ReportLists::default();
+        if let Err(reject) = self.reporter.lists.set_rotation(rotation) {
+            self.event(Event::Rejected { reject });
+        }
+        if is_leaving {
+            self.has_left = true;
+            self.event(Event::Left);
+            self.disconnect();
+        }
+    }
+
+    /// The controller holds a report of a later epoch than ours: this store is not the newest. Once
+    /// a start: a second device with the same key would answer in the same way for ever.
+    fn outnumber(&mut self, context: &mut Context<'_>, shown: Epoch) -> bool {
+        if core::mem::replace(&mut self.reporter.has_outnumbered, true) {
+            return false;
+        }
+        self.open_report_epoch(context, shown);
+        self.send_report(context, Vec::new());
+        true
     }
 }

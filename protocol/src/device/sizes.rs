@@ -6,11 +6,14 @@
 
 use super::{Device, Event};
 use crate::kind::MessageKind;
-use crate::limits::{FETCH_DIGESTS_MAX, FRAME_BYTES_MAX};
+use crate::limits::{FETCH_DIGESTS_MAX, FRAME_BYTES_MAX, PUT_BYTES_MAX};
 
 /// Milliseconds between two tries of what the route is not known to carry. Arbitrary: six tries an
 /// hour cost nothing and end an operator's wait soon after the front was corrected.
 pub(super) const HELD_BACK_MS: u64 = 600_000;
+
+/// Bytes of bodies in a put at least, whatever the route is said to carry. Arbitrary.
+const PUT_BYTES_MIN: usize = 1_024;
 
 /// Bytes of a post that are not its envelope: type, session, counter, array head, plane and tag.
 pub(super) const POST_OVERHEAD_BYTES: usize = 20;
@@ -56,6 +59,18 @@ impl Sizes {
     pub(super) fn digests_max(&self) -> usize {
         let share = self.down_bytes_max.saturating_mul(FETCH_DIGESTS_MAX) / FRAME_BYTES_MAX;
         share.clamp(1, FETCH_DIGESTS_MAX)
+    }
+
+    /// Bytes of bodies that one put may carry.
+    pub(super) fn put_bytes_max(&self) -> usize {
+        let overhead = FRAME_BYTES_MAX - PUT_BYTES_MAX;
+        let room = self.up_bytes_max.saturating_sub(overhead);
+        room.clamp(PUT_BYTES_MIN, PUT_BYTES_MAX)
+    }
+
+    /// Tells whether one envelope passes the route as a post.
+    pub(super) const fn carries(&self, envelope_bytes: usize) -> bool {
+        envelope_bytes.saturating_add(POST_OVERHEAD_BYTES) <= self.up_bytes_max
     }
 
     fn admit_report(&mut self, now_ms: u64, envelope_bytes: usize) -> Admission {

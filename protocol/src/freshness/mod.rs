@@ -184,6 +184,14 @@ impl FreshnessWatch {
         Some(sent_ms)
     }
 
+    /// Tells whether freshness is measured by the clock of this start.
+    #[must_use]
+    pub fn is_anchored_to(&self, start: &StartId) -> bool {
+        self.anchor
+            .as_ref()
+            .is_some_and(|anchor| anchor.start == *start)
+    }
+
     /// Tells whether the writer may have been silent for longer than `max_age_ms`.
     #[must_use]
     pub fn is_stale(&self, now_ms: u64) -> bool {

@@ -7,7 +7,7 @@ use super::keys::{SessionKeys, Transcript, ephemeral_public};
 use crate::cbor::{Writer, decode_all};
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
 use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_up};
-use crate::id::{Channel, Digest, Incarnation, SessionId};
+use crate::id::{Channel, Digest, Incarnation, SessionId, Thumbprint};
 use crate::key::{PublicKey, Signer};
 use crate::kind::{MessageKind, Role};
 use crate::limits::{COUNTER_MAX, SESSION_AGE_S_MAX};
@@ -138,6 +138,12 @@ impl Asking {
 }
 
 impl Greeting {
+    /// The mailbox that is greeted; the welcome proves it.
+    #[must_use]
+    pub fn mailbox(&self) -> Thumbprint {
+        self.mailbox.thumbprint()
+    }
+
     /// Takes the welcome frame and opens the session. `now_ms` is of the caller's monotonic clock.
     ///
     /// # Errors

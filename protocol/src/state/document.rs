@@ -116,11 +116,23 @@ impl State {
         self.sections.values().flat_map(|section| section.entries())
     }
 
+    /// Returns the entries of one section, in the order of the text.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = (&Path, &Value)> {
+        let section = self.sections.get(name).map(|section| section.entries());
+        section.into_iter().flatten()
+    }
+
     /// Returns each section's name and body digest, in the order of the text.
     pub fn section_digests(&self) -> impl Iterator<Item = (&SectionName, &Digest)> {
         self.sections
             .iter()
             .map(|(name, section)| (name, section.digest()))
+    }
+
+    /// Returns the digest of a section's body.
+    #[must_use]
+    pub fn section_digest(&self, name: &str) -> Option<&Digest> {
+        self.sections.get(name).map(|section| section.digest())
     }
 
     /// Returns the encoded body of a section.

@@ -7,7 +7,7 @@ use super::keys::{Dice, TestKeys, signer};
 use super::node::DeviceNode;
 use crate::context::draw;
 use crate::device::{Applied, Event, Exchange, ExchangeId, Identity, Input, Output};
-use crate::envelope::{Binding, Draft, Header};
+use crate::envelope::{Binding, Draft, Header, ReceivedEnvelope};
 use crate::frame::{
     Answer, BodyChunk, Direction, DownFrame, FrameType, Item, SessionFrame, frame_type,
 };
@@ -53,6 +53,8 @@ pub struct Lone {
     pub applies: Vec<Revision>,
     /// How often it gave its session up.
     pub reconnects: usize,
+    /// Heartbeats that it posted. They are answered with nothing at once.
+    pub heartbeats: Vec<Vec<u8>>,
     windows: EphemeralWindows,
     sessions: Sessions<u8>,
 }
@@ -81,6 +83,7 @@ impl Lone {
             outbox: Vec::new(),
             applies: Vec::new(),
             reconnects: 0,
+            heartbeats: Vec::new(),
             windows: EphemeralWindows::new([3; 32], 10_000),
             sessions: Sessions::new(8),
         };
@@ -118,15 +121,30 @@ impl Lone {
     /// Gives one input and drains.
     pub fn input(&mut self, input: Input<'_>) {
         self.node.input(self.now_ms, &mut self.dice, input);
+        let mut heartbeats = Vec::new();
         while let Some(output) = self.node.engine.as_mut().and_then(|it| it.poll_output()) {
             match output {
                 Output::Persist(writes) => {
                     self.node.commit(&writes);
                 }
+                Output::Exchange(exchange) if is_heartbeat(&exchange) => heartbeats.push(exchange),
                 Output::Exchange(exchange) => self.outbox.push(exchange),
                 Output::Apply { revision } => self.applies.push(revision),
+                Output::Act {
+                    path,
+                    value,
+                    is_retry,
+                } => self.node.acts.push((path, value, is_retry)),
                 Output::Reconnect => self.reconnects += 1,
                 Output::Event(event) => self.node.events.push(event),
+            }
+        }
+        for exchange in heartbeats {
+            self.heartbeats.extend(posted(&exchange.frame));
+            if let Ok(opened) = self.sessions.open(&exchange.frame, self.now_ms) {
+                let counter = opened.counter;
+                let frame = self.seal(counter, &DownFrame::Answer(Answer::default()));
+                self.answer_raw(exchange.id, &frame);
             }
         }
     }
@@ -427,10 +445,26 @@ impl Lone {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::HeldBack { .. }
+            | Event::ActualWritten { .. }
+            | Event::ActualRefused { .. }
+            | Event::ActualAcknowledged { .. }
+            | Event::IntentNoted { .. }
+            | Event::Anchored
+            | Event::FreshnessChanged { .. }
+            | Event::KeyConfirmed { .. }
+            | Event::Left
+            | Event::EvidencePosted { .. }
             | Event::RefusedByMailbox { .. } => None,
         };
         self.node.events.iter().filter_map(reject).collect()
     }
+}
+
+fn is_heartbeat(exchange: &Exchange) -> bool {
+    posted(&exchange.frame).iter().any(|envelope| {
+        let received = ReceivedEnvelope::parse(envelope);
+        received.is_ok_and(|it| it.unverified_header().kind == MessageKind::Heartbeat)
+    })
 }
 
 /// Returns the envelopes of a post without looking at its tag.

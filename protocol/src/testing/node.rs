@@ -5,10 +5,11 @@ use super::store::MemoryStore;
 use crate::cbor::Reader;
 use crate::context::Now;
 use crate::controller::{self, Controller};
-use crate::device::{self, Device, Event, ExchangeId, Identity};
+use crate::device::{self, Device, Event, ExchangeId, Identity, Settings};
 use crate::key::MemorySigner;
 use crate::record::Table;
 use crate::revision::{Epoch, Generation, Revision, Seq};
+use crate::state::Path;
 use crate::trust::Trust;
 use alloc::vec::Vec;
 
@@ -44,6 +45,8 @@ pub struct DeviceNode {
     pub events: Vec<Event>,
     /// Every revision that its application was brought to, in order.
     pub applied: Vec<Revision>,
+    /// Every action that it started: the intent, its value, and whether it was a retry.
+    pub acts: Vec<(Path, u64, bool)>,
     /// Exchanges that it started.
     pub exchanges: usize,
     pub(super) poll: Option<ExchangeId>,
@@ -67,6 +70,7 @@ impl DeviceNode {
             failures: 0,
             events: Vec::new(),
             applied: Vec::new(),
+            acts: Vec::new(),
             exchanges: 0,
             poll: None,
             durable: None,
@@ -86,7 +90,8 @@ impl DeviceNode {
         let trust = bundles.iter().fold(self.joined.clone(), |trust, bundle| {
             trust.offer(bundle).unwrap_or(trust)
         });
-        let engine = Device::restore(self.identity.clone(), trust, self.store.rows());
+        let settings = Settings::default();
+        let engine = Device::restore(self.identity.clone(), trust, settings, self.store.rows());
         let Ok(engine) = engine else {
             unreachable!("a store holds what an engine wrote: {engine:?}");
         };
@@ -143,7 +148,8 @@ impl DeviceNode {
     /// The head as the store holds it: the engine may be ahead of what it asked to persist.
     fn stored_head(&self) -> Option<(Generation, Revision)> {
         let mut rows = self.store.rows();
-        let (_, _, value) = rows.find(|(table, _, _)| *table == Table::Heads)?;
+        let is_desired = |table, key: &[u8]| table == Table::Heads && key == b"desired";
+        let (_, _, value) = rows.find(|(table, key, _)| is_desired(*table, key))?;
         let mut reader = Reader::new(value);
         reader.array().ok()?;
         let generation = Generation::new(reader.uint().ok()?);

@@ -9,9 +9,10 @@ use super::node::{ControllerNode, DeviceNode};
 use super::store::MemoryStore;
 use super::wire::{Faults, Wire};
 use crate::controller::{self, Ticket};
-use crate::device::{Applied, Event, Exchange, ExchangeId, Input, Output};
+use crate::device::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
 use crate::frame::PlainFrame;
 use crate::id::ChannelId;
+use crate::state::Path;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -31,6 +32,7 @@ enum Step {
     Connect,
     Timer(u64),
     Applied(Applied),
+    Acted(Path, u64),
     Restart,
 }
 
@@ -195,6 +197,20 @@ impl World {
                 }
                 self.input(device, Input::Applied(applied));
             }
+            Step::Acted(path, value) => {
+                let outcome = ActOutcome::Finished {
+                    status: 0,
+                    output: "done".into(),
+                };
+                self.input(
+                    device,
+                    Input::Acted {
+                        path,
+                        value,
+                        outcome,
+                    },
+                );
+            }
         }
     }
 
@@ -258,6 +274,14 @@ impl World {
                 };
                 self.schedule(APPLY_MS, device, life, Step::Applied(applied));
             }
+            Output::Act {
+                path,
+                value,
+                is_retry,
+            } => {
+                node.acts.push((path.clone(), value, is_retry));
+                self.schedule(APPLY_MS, device, life, Step::Acted(path, value));
+            }
             Output::Reconnect => {
                 node.poll = None;
                 node.failed_connects = node.failed_connects.saturating_add(1);
@@ -289,6 +313,15 @@ impl World {
             | Event::BundleAccepted { .. }
             | Event::Rejected { .. }
             | Event::HeldBack { .. }
+            | Event::ActualWritten { .. }
+            | Event::ActualRefused { .. }
+            | Event::ActualAcknowledged { .. }
+            | Event::IntentNoted { .. }
+            | Event::Anchored
+            | Event::FreshnessChanged { .. }
+            | Event::KeyConfirmed { .. }
+            | Event::Left
+            | Event::EvidencePosted { .. }
             | Event::RefusedByMailbox { .. } => None,
         };
         node.events.push(event);

@@ -41,7 +41,11 @@ fn place(outputs: &[Output], is_it: impl Fn(&Output) -> bool) -> usize {
 fn writes(output: &Output) -> Option<&[Write]> {
     match output {
         Output::Persist(writes) => Some(writes),
-        Output::Exchange(_) | Output::Apply { .. } | Output::Reconnect | Output::Event(_) => None,
+        Output::Exchange(_)
+        | Output::Apply { .. }
+        | Output::Act { .. }
+        | Output::Reconnect
+        | Output::Event(_) => None,
     }
 }
 
