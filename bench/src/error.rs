@@ -27,9 +27,42 @@ pub enum BenchError {
     /// callgrind wrote no total.
     #[error("callgrind wrote no total")]
     NoTotal,
+    /// The machine refused something of the benchmark's own.
+    #[error("cannot {what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A process of the benchmark failed.
+    #[error(transparent)]
+    Lab(#[from] postern_lab::LabError),
+    /// The store of the benchmark failed.
+    #[error("the benchmark's own store fails")]
+    Store(#[from] postern_relay::store::StoreError),
+    /// A process answered something that no number can be had from.
+    #[error("{what}: {answer}")]
+    Answer {
+        /// What was wanted.
+        what: &'static str,
+        /// What came.
+        answer: String,
+    },
+    /// What was measured changed its nature meanwhile.
+    #[error("no number: {0}")]
+    Unsteady(&'static str),
     /// The rows could not be printed.
     #[error("cannot print the rows")]
     Output(#[source] std::io::Error),
+}
+
+impl BenchError {
+    /// Names what was tried when the machine refused it.
+    pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
 }
 
 impl From<Reject> for BenchError {

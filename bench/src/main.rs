@@ -1,8 +1,8 @@
 //! `postern-bench`: every published number, with the command that reproduces it.
 //!
-//! Reading order: [`engine`] (instructions) and [`wire`] (bytes) make the rows that [`table`]
-//! judges; [`fixture`] is the fleet of one that both use.
-//! Refuses to judge time: instructions and bytes do not depend on the load of a machine.
+//! Reading order: [`engine`] (instructions), [`wire`] (bytes), [`push`] and [`device`] (real
+//! processes) make the rows that [`table`] judges; [`fixture`] is the fleet of one of the first two.
+//! Refuses to judge a time by itself: it is divided by another of the same run.
 
 #![expect(
     unreachable_pub,
@@ -10,9 +10,13 @@
 )]
 
 mod callgrind;
+mod clock;
+mod device;
 mod engine;
 mod error;
 mod fixture;
+mod forward;
+mod push;
 mod table;
 mod wire;
 mod workload;
@@ -43,6 +47,10 @@ enum Command {
     Engine,
     /// Count the bytes of frames and envelopes.
     Wire,
+    /// Push decisions from end to end: time, bytes, and an idle hour (needs the release binary; about 2 minutes).
+    Push,
+    /// Weigh a device: memory, binary, commits (needs the release binary).
+    Device,
     /// Do one kind of work some times; `engine` runs this under valgrind.
     #[command(hide = true)]
     EngineChild {
@@ -77,6 +85,8 @@ fn run(arguments: &Arguments) -> Result<bool, BenchError> {
     let rows = match arguments.command {
         Command::Engine => engine::measure()?,
         Command::Wire => wire::measure()?,
+        Command::Push => push::measure()?,
+        Command::Device => device::measure()?,
         Command::EngineChild {
             workload,
             iterations,

@@ -15,8 +15,12 @@ pub enum Unit {
     Bytes,
     /// Instructions, as callgrind counts them.
     Instructions,
-    /// Instructions over instructions.
+    /// One measure over another of the same run.
     Ratio,
+    /// Milliseconds on this machine, now.
+    Milliseconds,
+    /// Things.
+    Count,
 }
 
 impl Unit {
@@ -25,13 +29,15 @@ impl Unit {
             Self::Bytes => "B",
             Self::Instructions => "Ir",
             Self::Ratio => "x",
+            Self::Milliseconds => "ms",
+            Self::Count => "#",
         }
     }
 
     fn format(self, number: f64) -> String {
         match self {
-            Self::Bytes | Self::Instructions => format!("{number:.0}"),
-            Self::Ratio => format!("{number:.3}"),
+            Self::Bytes | Self::Instructions | Self::Count => format!("{number:.0}"),
+            Self::Ratio | Self::Milliseconds => format!("{number:.3}"),
         }
     }
 }
@@ -50,6 +56,26 @@ pub struct Row {
 }
 
 impl Row {
+    /// Makes a row.
+    pub fn new(
+        name: impl Into<String>,
+        unit: Unit,
+        value: Option<f64>,
+        target: Option<f64>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            target,
+        }
+    }
+
+    /// Makes a row whose number could not be had here.
+    pub fn skipped(name: impl Into<String>) -> Self {
+        Self::new(name, Unit::Ratio, None, None)
+    }
+
     /// Makes a row of bytes.
     pub fn bytes(name: impl Into<String>, count: usize, target: Option<u32>) -> Self {
         Self {

@@ -113,7 +113,7 @@ fn hello(fleet: &Fleet) -> Result<usize, Reject> {
 }
 
 /// Asks for what is newer than the desired revision of a device without outstanding reports.
-const fn poll(actual: Option<Revision>) -> Poll {
+pub const fn poll(actual: Option<Revision>) -> Poll {
     Poll {
         hold_s: HOLD_S,
         bundle: BundleNumber::new(1),
@@ -123,11 +123,11 @@ const fn poll(actual: Option<Revision>) -> Poll {
     }
 }
 
-fn up(frame: &UpFrame<'_>) -> Result<usize, Reject> {
+pub fn up(frame: &UpFrame<'_>) -> Result<usize, Reject> {
     seal_up(&frame_key(), SESSION, COUNTER, frame).map(|bytes| bytes.len())
 }
 
-fn down(frame: &DownFrame<'_>) -> Result<usize, Reject> {
+pub fn down(frame: &DownFrame<'_>) -> Result<usize, Reject> {
     seal_down(&frame_key(), SESSION, COUNTER, frame).map(|bytes| bytes.len())
 }
 

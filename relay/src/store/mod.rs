@@ -33,7 +33,8 @@
 //! damaged. The integrity check sees it; a server's settings do not look. Of 24,896 single flips
 //! in a server's file opened without a check, none was served as other data, but 20 made records
 //! vanish, 1 let the next commit write over what was in use, and 1 ended the process inside the
-//! engine; checked at start, 62,080 of 62,080 were refused or harmless (November 2026). So whoever
+//! engine; checked at start, all of 62,080, one bit of each byte read, were refused or harmless; the test
+//! `store_flips` repeats every 11th (November 2026). So whoever
 //! uses [`Profile::Server`] opens the file with [`Profile::Device`] and closes it first, as the
 //! controller does, and owners of numbered records keep the numbers contiguous.
 //!

@@ -1,0 +1,93 @@
+//! What a device daemon weighs: memory, binary, and commits for each accepted change.
+//!
+//! A real device follows a real controller over TLS and renders files. Memory is read from the
+//! kernel after the device came to rest; commits are those that the device itself counts.
+//! Refuses to average: the figures are of one process, after it did everything once.
+
+use crate::error::BenchError;
+use crate::table::{Row, Unit};
+use postern_lab::{Binary, DeviceSettings, Fleet};
+use serde_json::Value;
+
+/// Bytes of memory of an idle device, by DESIGN: 12 MiB.
+const RSS_BYTES_MAX: f64 = 12.0 * 1_048_576.0;
+/// Bytes of the binary.
+const BINARY_BYTES_MAX: f64 = 12.0 * 1_000_000.0;
+/// Commits for each accepted change.
+const COMMITS_MAX: f64 = 2.0;
+/// Changes that are counted.
+const CHANGES: u64 = 20;
+/// Deployments on the device: documents of 2.4 KB.
+const DEPLOYMENTS: usize = 10;
+/// Name of the device.
+const DEVICE: &str = "scale";
+
+/// Measures every row.
+///
+/// # Errors
+/// When a process ends or shows nothing.
+pub fn measure() -> Result<Vec<Row>, BenchError> {
+    let Some(fleet) = Fleet::start_or_skip("postern-bench device", "localhost")? else {
+        return Ok(vec![Row::skipped("device: memory when idle")]);
+    };
+    let binary = Binary::postern()?;
+    let size = std::fs::metadata(binary.path()).map_err(BenchError::io("look at the binary"))?;
+    let mut device = fleet.device(DEVICE, &DeviceSettings::direct())?;
+    for number in 1..=DEPLOYMENTS {
+        let (path, text) = crate::push::deployment(number);
+        fleet.set(DEVICE, &path, &Value::from(text).to_string())?;
+    }
+    device.daemon.start()?;
+    fleet.wait_converged(DEVICE)?;
+    let before = device.folder.status();
+    for change in 0..CHANGES {
+        let revision = fleet.set(DEVICE, "oven/setpoint", &change.to_string())?;
+        device.wait_applied(revision)?;
+    }
+    fleet.wait_converged(DEVICE)?;
+    let after = device.folder.status();
+    let rss = device.daemon.pid().map(resident_bytes).transpose()?;
+    device.daemon.kill_9()?;
+    let spent = commits(&after)
+        .zip(commits(&before))
+        .map(|(after, before)| (after - before) / CHANGES as f64);
+    Ok(vec![
+        Row::new(
+            "device: memory when idle, 10 deployments",
+            Unit::Bytes,
+            rss,
+            Some(RSS_BYTES_MAX),
+        ),
+        Row::new(
+            "device: size of the binary, all roles in one",
+            Unit::Bytes,
+            Some(size.len() as f64),
+            Some(BINARY_BYTES_MAX),
+        ),
+        Row::new(
+            "device: commits for each accepted change",
+            Unit::Ratio,
+            spent,
+            Some(COMMITS_MAX),
+        ),
+    ])
+}
+
+fn commits(status: &Value) -> Option<f64> {
+    status.get("commits").and_then(Value::as_f64)
+}
+
+/// Reads the resident memory of a process, as the kernel counts it.
+fn resident_bytes(pid: u32) -> Result<f64, BenchError> {
+    let file = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(file).map_err(BenchError::io("look at the process"))?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    kib.map(|kib| kib * 1_024.0).ok_or(BenchError::Answer {
+        what: "the kernel tells no memory of the process",
+        answer: text,
+    })
+}

@@ -1,0 +1,155 @@
+//! From `desired set` to the application, and to the controller that knows it; both ends durable.
+//!
+//! The decision goes over the operator's socket. The application is this program: it waits at the
+//! device's local API, is told of the new state, and reports that it is applied. One push at a
+//! time: no batching flatters the figure. The commits are measured before and after, on the same
+//! disk, by the same store with the profiles of the two ends.
+
+use crate::clock::{ms_since, now};
+use crate::error::BenchError;
+use crate::push::socket::{LocalApi, Operator};
+use crate::table::{Row, Unit};
+use postern_lab::{DeviceSettings, Fleet};
+use postern_relay::store::{Batch, DiskStore, Profile, Store, Table};
+use std::path::Path;
+
+/// Pushes that are timed.
+const PUSHES: usize = 200;
+/// Pushes that are let pass first.
+const WARM_PUSHES: usize = 10;
+/// Commits of each profile that are timed, half before and half after the pushes.
+const COMMITS: usize = 100;
+/// Bytes of the values of one commit: what a change of one key writes at either end, about.
+const COMMIT_VALUES: [usize; 4] = [24, 96, 260, 180];
+/// Milliseconds that a push may take beside its two commits.
+const ALLOWANCE_MS: f64 = 1.0;
+/// Name of the device.
+const DEVICE: &str = "press-7";
+
+/// Times of many runs of one thing, in milliseconds.
+#[derive(Debug, Default)]
+struct Times(Vec<f64>);
+
+impl Times {
+    /// Returns the value below which `percent` of the times lie.
+    fn percentile(&mut self, percent: usize) -> Option<f64> {
+        self.0.sort_by(f64::total_cmp);
+        let rank = (self.0.len().saturating_sub(1)) * percent / 100;
+        self.0.get(rank).copied()
+    }
+}
+
+/// Measures the rows; `fleet` runs already.
+///
+/// # Errors
+/// When a process ends, refuses, or the store fails.
+pub fn measure(fleet: &Fleet) -> Result<Vec<Row>, BenchError> {
+    let settings = DeviceSettings::default().with_tables("[apply]\nby = \"application\"\n");
+    let mut device = fleet.device(DEVICE, &settings)?;
+    device.daemon.start()?;
+    let mut operator = Operator::connect(&fleet.controller_dir())?;
+    let socket = device.folder.path().join("local.sock");
+    device
+        .daemon
+        .wait_for("the local API", || socket.exists().then_some(()))?;
+    let mut api = LocalApi::connect(&socket)?;
+    let (mut server, mut client) = (Times::default(), Times::default());
+    time_commits(fleet.path(), "before", &mut server, &mut client)?;
+    let (mut told, mut reported) = (Times::default(), Times::default());
+    for number in 0..WARM_PUSHES + PUSHES {
+        let start = now();
+        let revision = operator.set(DEVICE, "oven/setpoint", number as u64)?;
+        api.wait_for(revision)?;
+        let told_ms = ms_since(start);
+        api.report_applied(revision)?;
+        operator.wait(DEVICE, revision)?;
+        if number >= WARM_PUSHES {
+            told.0.push(told_ms);
+            reported.0.push(ms_since(start));
+        }
+    }
+    time_commits(fleet.path(), "after", &mut server, &mut client)?;
+    device.daemon.kill_9()?;
+    Ok(rows(&mut told, &mut reported, &mut server, &mut client))
+}
+
+fn rows(
+    told: &mut Times,
+    reported: &mut Times,
+    server: &mut Times,
+    client: &mut Times,
+) -> Vec<Row> {
+    let commits_ms = server
+        .percentile(50)
+        .zip(client.percentile(50))
+        .map(|(server, client)| server + client);
+    let ratio = told
+        .percentile(50)
+        .zip(commits_ms)
+        .map(|(told, commits)| told / (commits + ALLOWANCE_MS));
+    let ms = |name: &str, value: Option<f64>| Row::new(name, Unit::Milliseconds, value, None);
+    vec![
+        Row::new(
+            "push: set to told, p50 / (two commits + 1 ms)",
+            Unit::Ratio,
+            ratio,
+            Some(1.0),
+        ),
+        ms(
+            "push: set to told (durable at both ends), p50",
+            told.percentile(50),
+        ),
+        ms(
+            "push: set to told (durable at both ends), p99",
+            told.percentile(99),
+        ),
+        ms(
+            "push: set to applied, reported and held, p50",
+            reported.percentile(50),
+        ),
+        ms(
+            "push: set to applied, reported and held, p99",
+            reported.percentile(99),
+        ),
+        ms(
+            "commit of the controller (2 flushes), p50",
+            server.percentile(50),
+        ),
+        ms("commit of the device (1 flush), p50", client.percentile(50)),
+    ]
+}
+
+/// Times commits of both profiles, by turns, in the folder of the fleet.
+fn time_commits(
+    folder: &Path,
+    name: &str,
+    server: &mut Times,
+    client: &mut Times,
+) -> Result<(), BenchError> {
+    let open = |role: &str, profile| {
+        DiskStore::open(&folder.join(format!("commits-{name}-{role}.redb")), profile)
+    };
+    let stores = (
+        open("server", Profile::Server)?,
+        open("device", Profile::Device)?,
+    );
+    for number in 0..COMMITS / 2 {
+        server.0.push(time_commit(&stores.0, number)?);
+        client.0.push(time_commit(&stores.1, number)?);
+    }
+    stores.0.close()?;
+    stores.1.close()?;
+    Ok(())
+}
+
+fn time_commit(store: &DiskStore, number: usize) -> Result<f64, BenchError> {
+    const VALUES: Table = Table::new("values");
+    let mut batch = Batch::new();
+    for (index, bytes) in COMMIT_VALUES.into_iter().enumerate() {
+        let byte = u8::try_from(number % 251).unwrap_or_default();
+        batch.insert(VALUES, format!("key-{index}"), vec![byte; bytes]);
+    }
+    let start = now();
+    let _durable = store.commit(batch)?;
+    Ok(ms_since(start))
+}
