@@ -14,12 +14,12 @@ SPEC = pathlib.Path(__file__).resolve().parent
 VECTORS = SPEC.parent / "interop-vectors" / "v1"
 QUANTITY_MAX = 100_000
 KINDS = {
-    0: "delta", 1: "snapshot", 2: "report", 3: "report-ack", 5: "enrol-request",
-    6: "enrol-answer", 7: "bundle", 9: "session-hello", 10: "session-welcome",
+    0: "delta", 1: "snapshot", 2: "report", 3: "report-ack", 4: "heartbeat", 5: "enrol-request",
+    6: "enrol-answer", 7: "bundle", 9: "session-hello", 10: "session-welcome", 12: "evidence",
 }
-SESSION_FRAMES = {0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies"}
+SESSION_FRAMES = {0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies", 6: "put"}
 PLAIN_FRAMES = {
-    16: "enrol", 17: "enrolled", 18: "ask", 19: "challenge-frame",
+    14: "filed-body", 16: "enrol", 17: "enrolled", 18: "ask", 19: "challenge-frame",
     20: "hello", 21: "welcome", 22: "refused-frame", 23: "posted",
 }
 # Rejects that the grammar alone can find; the others need order, arithmetic or state.
@@ -38,7 +38,7 @@ SAMPLES = [
     ("snapshot", [{"net": DIGEST[:31]}, []], False), ("snapshot", [{}, [[0, 1, DIGEST]]], False), ("snapshot", [{}], False),
     ("report", [1, 2], True), ("report", [1, 2, {1: [[0, 1, 2, 3]]}], True), ("report", [1, 2, 1, 2, 1, 1], True),
     ("report", [1, 2, 3, 4], False), ("report", [1, 2, {5: [[1, 2]]}], False), ("report", [1, 2, {2: []}], False),
-    ("report", [1, 2, {2: [[1, 2, 0, "x" * 513]]}], False), ("report", [1, 2, {4: [[5, 1]]}], False),
+    ("report", [1, 2, {2: [[1, 2, 0, "x" * 513]]}], False), ("report", [1, 2, {4: [[4, 1]]}], False),
     ("bundle", {1: KEY, 2: KEY, 3: {"t": [1, KEY]}, 4: [[KEY, ["https://m.example"]]], 5: [DIGEST]}, True),
     ("bundle", {1: KEY, 2: KEY, 3: {}, 4: [], 5: []}, False), ("bundle", {1: KEY, 2: KEY, 3: {"t": [0, KEY]}, 4: [], 5: []}, False),
     ("bundle", {1: KEY, 2: KEY, 3: {"t": [1, KEY]}, 4: [[KEY, []]], 5: []}, False),
@@ -52,6 +52,14 @@ SAMPLES = [
     ("fetch-body", [1, 0, [DIGEST, 0]], True), ("fetch-body", [1, 0], False), ("fetch-body", [1, 0] + [[DIGEST, 0]] * 17, False),
     ("bodies-body", [1], True), ("bodies-body", [1, [DIGEST, 3, 0, b"abc"]], True), ("bodies-body", [1, [DIGEST, 3, 0, b""]], False),
     ("ask", [18, 1], True), ("ask", [18, 2], False), ("refused-frame", [22, 114], True), ("refused-frame", [22, 114, 500], True), ("refused-frame", [22], False),
+    ("ask", [18, 1, 7], True), ("ask", [18, 1, 0], False), ("put-body", [1, 1, [DIGEST, 3, 0, b"abc"]], True), ("put-body", [1, 1], False),
+    ("filed-body", [14, bytes(16), 1, [DIGEST, 3, 0, b"abc"]], True), ("filed-body", [14, bytes(16), None, [DIGEST, 3, 0, b"abc"]], False),
+    ("cose-key", {1: 2, -1: 1, -2: DIGEST, -3: DIGEST}, True), ("cose-key", {1: 2, -1: 1, -2: DIGEST, -3: True}, False), ("cose-key", {1: 2, -1: 1, -2: DIGEST}, False),
+    ("delta", [{}, [], {"a": [[0, 1, b"x"]]}], True), ("delta", [{}, [], {}], False), ("delta", [{}, [], {"a": []}], False), ("delta", [{}, [], {"a": [[0, 1, "x"]]}], False),
+    ("heartbeat", [bytes(8), 5, 0, 0, None, bytes(16)], True), ("heartbeat", [bytes(8), 5, 0, 0, None], False), ("heartbeat", [bytes(8), 5, 0, 0, None, bytes(15)], False),
+    ("evidence", [64, {"": DIGEST}, [[DIGEST, None]]], True), ("evidence", [66, None, []], False), ("evidence", [65, None, [[DIGEST, b"x"]]], False),
+    ("report", [1, 2, {5: [["intent/a", 1, 0], ["intent/a", 1, 5, [0, "ok"]]], 6: b"x", 7: True}], True), ("report", [1, 2, {5: [["intent/a", 1, 5]]}], False),
+    ("report", [1, 2, {7: False}], False), ("answer-body", [1, {5: [[DIGEST, 0]], 6: [0, 1]}], True), ("answer-body", [1, {6: []}], False),
     ("challenge-frame", [19, bytes(16), DIGEST, DIGEST], True), ("challenge-frame", [19, bytes(15), DIGEST, DIGEST], False),
 ]
 

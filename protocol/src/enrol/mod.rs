@@ -107,7 +107,7 @@ impl EnrolRequest {
         let message_id = request.message_id();
         let frame = PlainFrame::Enrol {
             token: self.token,
-            //= spec/postern.md#join-line
+            //= spec/lives.md#join-line
             //# The secret MUST NOT travel in any frame.
             mac: secret.mac_over(message_id).finalize().into_bytes().into(),
             request: request.as_bytes(),

@@ -201,7 +201,7 @@ fn answer_signed_by_another_or_for_another_life_is_refused() {
     assert_eq!(accept(&zero, 3, 5), Err(Reject::EpochZero));
 }
 
-//= spec/postern.md#join-line type=test
+//= spec/lives.md#join-line type=test
 //# The secret MUST NOT travel in any frame.
 #[test]
 fn request_frame_does_not_hold_the_secret() {

@@ -63,8 +63,8 @@ impl<'a> ReceivedEnvelope<'a> {
     pub fn parse_tagged(bytes: &'a [u8]) -> Result<Self, Reject> {
         match bytes.split_first() {
             //= spec/postern.md#envelope
-            //# An envelope MUST carry tag 18 in a posted frame, a file and a vector, where the tag
-            //# is stripped before the strict decoder runs.
+            //# An envelope MUST carry tag 18 in a posted frame and a vector, where the tag is
+            //# stripped before the strict decoder runs.
             Some((&TAG_SIGN1, rest)) => Self::parse(rest),
             Some(_) | None => Self::parse(bytes),
         }

@@ -90,8 +90,8 @@ impl Draft {
         let header = &self.header;
         let mut writer = Writer::new();
         //= spec/postern.md#envelope
-        //# The protected header MUST encode exactly the map `{1: -19, 4: bstr8, -65537: [kind,
-        //# epoch, seq, base, digest]}`.
+        //# The protected header MUST encode exactly the map `{1: -19 or -9, 4: bstr8, -65537:
+        //# [kind, epoch, seq, base, digest]}`.
         let key = signer.public_key();
         writer.map(3).uint(1).int(key.algorithm().number());
         writer.uint(4).bytes(key.key_id().as_bytes());

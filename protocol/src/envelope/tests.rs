@@ -296,8 +296,8 @@ impl Protected {
 }
 
 //= spec/postern.md#envelope type=test
-//# The protected header MUST encode exactly the map `{1: -19, 4: bstr8, -65537: [kind, epoch, seq,
-//# base, digest]}`.
+//# The protected header MUST encode exactly the map `{1: -19 or -9, 4: bstr8, -65537: [kind,
+//# epoch, seq, base, digest]}`.
 #[test]
 fn protected_header_that_breaks_a_rule_is_refused_by_name() {
     type Change = fn(&mut Protected);
@@ -341,8 +341,8 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
     //# An envelope MUST be untagged inside a session frame or a plain frame of types 16 to 22.
     assert_eq!(verify(&tagged, WRITER), Err(Reject::CborTag));
     //= spec/postern.md#envelope type=test
-    //# An envelope MUST carry tag 18 in a posted frame, a file and a vector, where the tag is
-    //# stripped before the strict decoder runs.
+    //# An envelope MUST carry tag 18 in a posted frame and a vector, where the tag is stripped
+    //# before the strict decoder runs.
     assert!(ReceivedEnvelope::parse_tagged(&tagged).is_ok());
     let twice = [&[TAG_SIGN1], &tagged[..]].concat();
     assert_eq!(

@@ -82,10 +82,10 @@ impl JoinLine {
     /// # Errors
     /// [`JoinLineError`], one for each way in which lines break when people copy them.
     pub fn parse(text: &str) -> Result<Self, JoinLineError> {
-        //= spec/postern.md#join-line
+        //= spec/lives.md#join-line
         //# A device MUST ignore white space before and after the line and refuse any inside it.
         let text = text.trim();
-        //= spec/postern.md#join-line
+        //= spec/lives.md#join-line
         //# A device MUST refuse a join line of more than 16384 characters.
         if text.len() > JOIN_LINE_CHARS_MAX {
             return Err(JoinLineError::Length);
@@ -95,7 +95,7 @@ impl JoinLine {
             .ok_or(JoinLineError::Prefix)?;
         let decoded = Base64UrlUnpadded::decode_vec(encoded).map_err(|_| JoinLineError::Base64)?;
         let content = Zeroizing::new(decoded);
-        //= spec/postern.md#join-line
+        //= spec/lives.md#join-line
         //# A device MUST refuse a join line whose map has another key, a missing one, or a form
         //# outside the CBOR profile.
         decode_all(&content, read_join_line).map_err(JoinLineError::Content)

@@ -23,7 +23,7 @@ fn text_of(content: &[u8]) -> String {
     )
 }
 
-//= spec/postern.md#join-line type=test
+//= spec/lives.md#join-line type=test
 //# A device MUST ignore white space before and after the line and refuse any inside it.
 #[test]
 fn join_line_survives_the_text_form() {
@@ -45,9 +45,9 @@ fn join_line_survives_the_text_form() {
     }
 }
 
-//= spec/postern.md#join-line type=test
+//= spec/lives.md#join-line type=test
 //# A device MUST ignore white space before and after the line and refuse any inside it.
-//= spec/postern.md#join-line type=test
+//= spec/lives.md#join-line type=test
 //# A device MUST refuse a join line of more than 16384 characters.
 #[test]
 fn join_line_that_copying_broke_is_refused_by_name() {
@@ -84,7 +84,7 @@ fn join_line_cut_anywhere_is_refused() {
     }
 }
 
-//= spec/postern.md#join-line type=test
+//= spec/lives.md#join-line type=test
 //# A device MUST refuse a join line whose map has another key, a missing one, or a form outside the
 //# CBOR profile.
 #[test]

@@ -149,8 +149,9 @@ impl PublicKey {
     /// Reads a COSE_Key map. # Errors: `shape`, `key-refused`, or the CBOR reject.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Reject> {
         //= spec/postern.md#keys
-        //# A public key on the wire MUST be an Ed25519 key (RFC 8032) as the COSE_Key map `{1: 1,
-        //# -1: 6, -2: bstr32}`, 40 bytes, else `shape`.
+        //# A public key on the wire MUST be an Ed25519 key (RFC 8032), the COSE_Key map `{1: 1,
+        //# -1: 6, -2: bstr32}` of 40 bytes, or an ESP256 key (RFC 9864), the map `{1: 2, -1: 1,
+        //# -2: x bstr32, -3: y bstr32}` of 75 bytes, else `shape`.
         let (key_type, curve) = match reader.map()? {
             3 => (1, 6),
             4 => (2, 1),

@@ -85,8 +85,9 @@ fn key_as_cose_key_has_40_bytes_and_comes_back() {
 }
 
 //= spec/postern.md#keys type=test
-//# A public key on the wire MUST be an Ed25519 key (RFC 8032) as the COSE_Key map `{1: 1, -1: 6,
-//# -2: bstr32}`, 40 bytes, else `shape`.
+//# A public key on the wire MUST be an Ed25519 key (RFC 8032), the COSE_Key map `{1: 1, -1: 6,
+//# -2: bstr32}` of 40 bytes, or an ESP256 key (RFC 9864), the map `{1: 2, -1: 1, -2: x bstr32,
+//# -3: y bstr32}` of 75 bytes, else `shape`.
 #[test]
 fn cose_key_with_another_member_is_refused() {
     let signer = MemorySigner::from_seed(&[3; 32]);
