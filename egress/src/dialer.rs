@@ -7,6 +7,7 @@
 use crate::client::Client;
 use crate::config::{ProxyPolicy, ProxySettings};
 use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, TCP_BUDGET, TLS_BUDGET};
+use crate::lockout::{LockoutKeeper, LockoutMemory};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{Path, Proxy};
 use crate::proxy_auth::ProxyAuth;
@@ -47,6 +48,9 @@ pub enum DialerError {
     /// The user agent is no header value.
     #[error("PST-C04 the user agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
+    /// The record of rejected proxy credentials cannot be kept.
+    #[error("PST-C05 the record of rejected proxy credentials cannot be read or written ({0})")]
+    LockoutRecord(std::io::ErrorKind),
     /// The policy forbids this route to this target.
     #[error("the proxy policy forbids the {route} route to this target")]
     Forbidden {
@@ -81,13 +85,7 @@ impl Dialer {
         if !legal || HeaderValue::from_str(user_agent).is_err() {
             return Err(DialerError::UserAgent);
         }
-        let proxy = settings.choice().map(|choice| Proxy {
-            url: choice.url.clone(),
-            auth: Arc::new(ProxyAuth::new(
-                choice.url.secret.clone(),
-                choice.secret_file.clone(),
-            )),
-        });
+        let proxy = proxy(&settings, LockoutKeeper::in_process());
         Ok(Self {
             settings,
             proxy,
@@ -96,6 +94,23 @@ impl Dialer {
             resolver: Arc::new(SystemResolver),
             budgets: Budgets::default(),
         })
+    }
+
+    /// Keeps the lock-out of rejected proxy credentials beyond this process. Touches nothing when
+    /// no proxy is configured.
+    ///
+    /// # Errors
+    /// [`DialerError::LockoutRecord`] when the record can be neither read nor written.
+    pub fn with_lockout_memory(
+        mut self,
+        memory: Arc<dyn LockoutMemory>,
+    ) -> Result<Self, DialerError> {
+        if self.proxy.is_some() {
+            let keeper = LockoutKeeper::open(memory);
+            let keeper = keeper.map_err(|error| DialerError::LockoutRecord(error.kind()))?;
+            self.proxy = proxy(&self.settings, keeper);
+        }
+        Ok(self)
     }
 
     /// Replaces the resolver.
@@ -153,4 +168,18 @@ impl Dialer {
             traffic: Arc::new(Traffic::default()),
         }))
     }
+}
+
+fn proxy(settings: &ProxySettings, lockout: LockoutKeeper) -> Option<Proxy> {
+    let choice = settings.choice()?;
+    let auth = ProxyAuth::new(
+        choice.url.authority.to_string(),
+        choice.url.secret.clone(),
+        choice.secret_file.clone(),
+        Arc::new(lockout),
+    );
+    Some(Proxy {
+        url: choice.url.clone(),
+        auth: Arc::new(auth),
+    })
 }

@@ -50,6 +50,9 @@ pub enum Fault {
     /// The secret for the proxy is unusable.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The record of rejected proxy credentials cannot be written: nothing was sent.
+    #[error("the record of rejected proxy credentials cannot be written ({0})")]
+    LockoutRecord(ErrorKind),
     /// The trust anchors are unusable.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -114,6 +117,7 @@ impl Fault {
             Self::Connect(fault) => fault.code(),
             Self::Trust(_) => "PST-C02",
             Self::Secret(_) => "PST-C03",
+            Self::LockoutRecord(_) => "PST-C05",
             Self::Tls(fault) => fault.code(),
             Self::Status { .. } => "PST-H01",
             Self::Oversize { .. } => "PST-H02",
@@ -139,6 +143,7 @@ impl Fault {
             }
             Self::Connect(fault) => fault.remedy(),
             Self::Secret(_) => "write one line user:password into the secret file",
+            Self::LockoutRecord(_) => "make room and check the mode of the device's folder",
             Self::Trust(_) => "correct the named CA file",
             Self::Tls(fault) => fault.remedy(),
             Self::Status { .. } => {
@@ -181,6 +186,7 @@ impl TransportError {
             | Fault::TcpSlow
             | Fault::Connect(_)
             | Fault::Secret(_)
+            | Fault::LockoutRecord(_)
             | Fault::Trust(_)
             | Fault::Tls(_)
             | Fault::Silent
@@ -223,6 +229,7 @@ impl TransportError {
             | Fault::TcpSlow
             | Fault::Connect(_)
             | Fault::Secret(_)
+            | Fault::LockoutRecord(_)
             | Fault::Trust(_)
             | Fault::Tls(_)
             | Fault::NotHttp
@@ -262,6 +269,7 @@ impl TransportError {
             | Fault::TcpSlow
             | Fault::Connect(_)
             | Fault::Secret(_)
+            | Fault::LockoutRecord(_)
             | Fault::Trust(_)
             | Fault::Tls(_)
             | Fault::NotHttp

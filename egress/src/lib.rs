@@ -52,6 +52,7 @@ pub use environment::Variables;
 pub use fault::{Fault, TransportError};
 pub use foreign::Foreign;
 pub use host::{Authority, Host, HostError};
+pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};
 pub use route::Route;

@@ -82,6 +82,10 @@ pub const LOCKOUT_PAUSES: [Duration; 3] = [
     Duration::from_secs(6 * 60 * 60),
 ];
 
+/// Proxy secrets remembered, each as an entry of a few bytes. Arbitrary; a device has one, and its
+/// operator tries a few others.
+pub const LOCKOUT_ENTRIES_MAX: usize = 16;
+
 /// Connections of one client over HTTP/1.1: one for a held exchange, one for everything else.
 /// Proxies cap connections per source; the measured hostile one allows three.
 pub const H1_CONNECTIONS_MAX: usize = 2;

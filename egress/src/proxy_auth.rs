@@ -5,13 +5,13 @@
 //! result, so that two parallel connects never cost two tries. Proven credentials are sent without
 //! being asked and in parallel.
 
-use crate::clock::Clock;
 use crate::connect::{Authenticator, ConnectFault};
 use crate::fault::Fault;
-use crate::lockout::{Fingerprint, Lockout, Verdict};
+use crate::lockout::{LockoutKeeper, Mark, Verdict};
 use crate::secret::ProxySecret;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
@@ -26,21 +26,37 @@ enum SecretSource {
 #[derive(Debug)]
 pub(crate) struct ProxyAuth {
     source: SecretSource,
-    clock: Clock,
-    lockout: Mutex<Lockout>,
+    /// The proxy's host and port.
+    place: String,
+    lockout: Arc<LockoutKeeper>,
     first: Semaphore,
 }
 
 /// Credentials about to be sent; while it lives, nobody else tries unproven ones.
 #[derive(Debug)]
 pub(crate) struct Ticket<'a> {
-    fingerprint: Fingerprint,
+    lockout: &'a LockoutKeeper,
+    mark: Mark,
+    is_settled: AtomicBool,
     pub(crate) header: Zeroizing<String>,
     _turn: Option<SemaphorePermit<'a>>,
 }
 
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled.load(Ordering::Relaxed) {
+            self.lockout.handle_unsettled(self.mark);
+        }
+    }
+}
+
 impl ProxyAuth {
-    pub(crate) fn new(secret: Option<ProxySecret>, file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(
+        place: String,
+        secret: Option<ProxySecret>,
+        file: Option<PathBuf>,
+        lockout: Arc<LockoutKeeper>,
+    ) -> Self {
         let source = match (file, secret) {
             (Some(file), _) => SecretSource::File(file),
             (None, Some(secret)) => SecretSource::Fixed(secret),
@@ -48,8 +64,8 @@ impl ProxyAuth {
         };
         Self {
             source,
-            clock: Clock::start(),
-            lockout: Mutex::new(Lockout::new()),
+            place,
+            lockout,
             first: Semaphore::new(1),
         }
     }
@@ -65,13 +81,9 @@ impl ProxyAuth {
     /// the proxy may not ask.
     pub(crate) fn proven(&self) -> Option<Ticket<'_>> {
         let secret = self.load().ok()??;
-        let fingerprint = secret.fingerprint();
-        let verdict = self.lockout().verdict(self.clock.now(), fingerprint);
-        (verdict == Verdict::Proven).then(|| Ticket {
-            fingerprint,
-            header: secret.basic(),
-            _turn: None,
-        })
+        let mark = self.lockout.mark(&self.place, secret.fingerprint());
+        let is_proven = self.lockout.verdict(mark) == Verdict::Proven;
+        is_proven.then(|| self.ticket(mark, &secret, None))
     }
 
     /// Waits for the turn and returns the credentials, unless they are locked.
@@ -80,24 +92,40 @@ impl ProxyAuth {
         let Some(secret) = self.load()? else {
             unreachable!("an anonymous authenticator never asks for credentials")
         };
-        let fingerprint = secret.fingerprint();
-        match self.lockout().verdict(self.clock.now(), fingerprint) {
+        let mark = self.lockout.mark(&self.place, secret.fingerprint());
+        match self.lockout.verdict(mark) {
             Verdict::Locked { wait } => Err(ConnectFault::Locked { wait }.into()),
-            Verdict::Proven | Verdict::MayTry => Ok(Ticket {
-                fingerprint,
-                header: secret.basic(),
-                _turn: turn,
-            }),
+            Verdict::Proven | Verdict::MayTry => {
+                let durable = self.lockout.handle_try(mark);
+                durable.map_err(|error| Fault::LockoutRecord(error.kind()))?;
+                Ok(self.ticket(mark, &secret, turn))
+            }
+        }
+    }
+
+    fn ticket<'a>(
+        &'a self,
+        mark: Mark,
+        secret: &ProxySecret,
+        turn: Option<SemaphorePermit<'a>>,
+    ) -> Ticket<'a> {
+        Ticket {
+            lockout: &self.lockout,
+            mark,
+            is_settled: AtomicBool::new(false),
+            header: secret.basic(),
+            _turn: turn,
         }
     }
 
     pub(crate) fn handle_accepted(&self, ticket: &Ticket<'_>) {
-        self.lockout().handle_accepted(ticket.fingerprint);
+        ticket.is_settled.store(true, Ordering::Relaxed);
+        self.lockout.handle_accepted(ticket.mark);
     }
 
     pub(crate) fn handle_rejected(&self, ticket: &Ticket<'_>) {
-        let now = self.clock.now();
-        let wait = self.lockout().handle_rejected(now, ticket.fingerprint);
+        ticket.is_settled.store(true, Ordering::Relaxed);
+        let wait = self.lockout.handle_rejected(ticket.mark);
         tracing::warn!(
             reason = "proxy-credentials-rejected",
             wait_s = wait.as_secs(),
@@ -111,9 +139,5 @@ impl ProxyAuth {
             SecretSource::Fixed(secret) => Ok(Some(secret.clone())),
             SecretSource::File(path) => Ok(Some(ProxySecret::from_file(path)?)),
         }
-    }
-
-    fn lockout(&self) -> MutexGuard<'_, Lockout> {
-        self.lockout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@
 //! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
 
 use super::identity::{Stage, StoredIdentity};
+use super::lockout::LockoutFile;
 use super::routes::Routes;
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
@@ -57,6 +58,15 @@ pub fn routes(
     let dialer =
         Dialer::new(config.proxy.clone(), Arc::new(trust), USER_AGENT).map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
+        })?;
+    let memory = LockoutFile::new(&config.dir);
+    let place = memory.path().display().to_string();
+    let dialer = dialer
+        .with_lockout_memory(Arc::new(memory))
+        .map_err(|error| {
+            let message = format!("{place}: {error}");
+            let next = "make room and correct the mode of the file, or remove it";
+            CommandError::configuration("proxy-lockout", message, next)
         })?;
     Routes::new(&dialer, urls, Duration::from_secs(config.hold_s_max))
 }

@@ -14,6 +14,7 @@ mod identity;
 mod join;
 mod local;
 mod local_asks;
+mod lockout;
 mod note;
 mod routes;
 mod run;

@@ -9,7 +9,9 @@
 
 mod answers;
 mod direct;
+mod fronts;
 mod inspection;
+mod lockout;
 mod origin;
 mod pki;
 mod proxied;

@@ -138,7 +138,11 @@ async fn check(site: &Site, act: Act, code: &str) {
     let error = exchange(&client).await.unwrap_err();
     let text = error.to_string();
     let what = match shown {
-        Act::Answer(bytes) | Act::AnswerAndClose(bytes) | Act::Stall(bytes) => bytes,
+        Act::Answer(bytes)
+        | Act::AnswerAndClose(bytes)
+        | Act::Stall(bytes)
+        | Act::Reset(bytes)
+        | Act::Drip(bytes) => bytes,
         Act::Tunnel(bytes, _) => bytes,
         Act::Silence | Act::Flood => Vec::new(),
     };

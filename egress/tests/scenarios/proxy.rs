@@ -24,6 +24,10 @@ pub(crate) enum Act {
     Silence,
     /// Writes these bytes, then nothing until the client leaves.
     Stall(Vec<u8>),
+    /// Writes these bytes and resets the connection.
+    Reset(Vec<u8>),
+    /// Writes these bytes, then a header without end, one byte at a time.
+    Drip(Vec<u8>),
     /// Writes header bytes without end.
     Flood,
 }
@@ -92,11 +96,22 @@ impl Proxy {
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    mut client: S,
-    heads: &Mutex<Vec<String>>,
-    script: &Script,
-) {
+trait Client: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the end of this connection a reset.
+    fn reset_at_end(&self) {}
+}
+
+impl Client for TcpStream {
+    fn reset_at_end(&self) {
+        socket2::SockRef::from(self)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+    }
+}
+
+impl Client for tokio_rustls::server::TlsStream<TcpStream> {}
+
+async fn serve<S: Client>(mut client: S, heads: &Mutex<Vec<String>>, script: &Script) {
     while let Some((head, _)) = read_request(&mut client).await {
         let nth = {
             let mut heads = heads.lock().unwrap();
@@ -119,6 +134,20 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             Act::Stall(bytes) => {
                 client.write_all(&bytes).await.unwrap();
                 drop(client.read(&mut [0; 1]).await);
+            }
+            Act::Reset(bytes) => {
+                client.write_all(&bytes).await.unwrap();
+                // The client's TLS begins: the head has arrived.
+                drop(client.read(&mut [0; 1]).await);
+                client.reset_at_end();
+                return;
+            }
+            Act::Drip(bytes) => {
+                let _ = client.write_all(&bytes).await;
+                let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+                while client.write_all(b"x").await.is_ok() {
+                    tick.tick().await;
+                }
             }
             Act::Flood => {
                 let _ = client.write_all(b"HTTP/1.1 200 ok\r\n").await;

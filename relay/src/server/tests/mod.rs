@@ -1,6 +1,7 @@
 //! The server over real TLS on loopback.
 
 mod client;
+mod fronts;
 mod holds;
 mod limits;
 mod posts;
