@@ -110,3 +110,14 @@ pub const PUT_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
 pub const PUTS_MAX: usize = 128;
 /// Bytes of the longest lineage in a snapshot: 64 entries of at most 55 bytes, and their array.
 pub const LINEAGE_BYTES_MAX: usize = LINEAGE_MAX * 55 + 2;
+/// Entries of evidence kept of one device (spec: #evidence). Arbitrary: the oldest goes first.
+pub const EVIDENCE_HELD_MAX: usize = 16;
+/// Milliseconds between two pieces of evidence posted to one device. Arbitrary, as a need.
+pub const EVIDENCE_INTERVAL_MS: u64 = 5_000;
+/// Milliseconds between two further epochs that a device's unproven word opens. Arbitrary: each costs a snapshot.
+pub const REOPEN_INTERVAL_MS: u64 = 60_000;
+/// Milliseconds for which a device that leaves is still served: time to collect the acknowledgement. Arbitrary.
+pub const LEAVE_GRACE_MS: u64 = 60_000;
+/// Highest value of an intent, a counter, that a device's word can lift the next one to: half of the range, so that
+/// no device can use it up.
+pub const INTENT_SHOWN_MAX: u64 = u64::MAX / 2;

@@ -1,16 +1,17 @@
-//! Decisions: from the operator's changes to a signed delta, and epochs to signed snapshots.
+//! Decisions: from the operator's changes to a signed delta.
 //!
-//! A decision is durable before it is posted. Refuses to reuse a number.
+//! A decision is durable before it is posted. Refuses to reuse a number, to decide for a tenant whose
+//! writer another controller is, and to sign what a key of ours may not say.
 
 use super::member::Member;
-use super::{Context, Controller, Event, Output, Post, Ticket, records};
-use crate::envelope::{Binding, Draft, Header, SealedEnvelope};
+use super::{Context, Controller, Event, Post, Ticket, records};
+use crate::envelope::{Binding, Draft, Header};
 use crate::id::{ChannelId, DeviceName, Tenant};
+use crate::key::Signer;
 use crate::kind::{MessageKind, Role};
 use crate::limits::{ENVELOPE_BYTES_MAX, LINEAGE_MAX};
-use crate::message::Snapshot;
 use crate::reject::Reject;
-use crate::revision::{Epoch, Head, Lineage, Revision, Seq};
+use crate::revision::{Head, Revision, Seq};
 use crate::state::{Change, Delta, State};
 use alloc::vec::Vec;
 
@@ -20,59 +21,6 @@ const ROW_BYTES_MAX: usize = 37;
 const TABLE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - LINEAGE_MAX * 56 - 512;
 
 impl Controller {
-    /// Opens an epoch above everything stored and offers every enrolled member a snapshot.
-    pub(super) fn start(&mut self, context: &mut Context<'_>) {
-        let random = u32::from_be_bytes(crate::context::draw(context.random));
-        //= spec/postern.md#epochs
-        //# A writer MUST open a new epoch at every start after which it cannot prove that its store
-        //# is the newest.
-        let Some(epoch) = Epoch::open(self.epoch.max(self.shown), context.now.unix_s, random)
-        else {
-            unreachable!("readers lift epochs to EPOCH_SHOWN_MAX at most, and a start spends one");
-        };
-        self.epoch = epoch;
-        let mut writes = Vec::from([records::epoch(epoch)]);
-        for member in self.members.values_mut() {
-            let writer = self.trust.writer(&member.channel.tenant);
-            let generation = writer.map_or(member.head.generation, |(generation, _)| generation);
-            member.open_epoch(epoch, generation);
-            writes.push(records::member(member));
-        }
-        self.persist(writes);
-        let enrolled: Vec<ChannelId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.is_enrolled())
-            .map(|(id, _)| *id)
-            .collect();
-        for channel in &enrolled {
-            self.admit(*channel);
-            //= spec/postern.md#epochs
-            //# A writer MUST begin an epoch with a snapshot.
-            self.post_snapshot(context, *channel);
-            self.post_ack(context, *channel);
-        }
-        self.event(Event::Started {
-            epoch,
-            members: enrolled.len(),
-        });
-    }
-
-    /// Tells the mailbox whom it may serve.
-    pub(super) fn admit(&mut self, channel: ChannelId) {
-        let Some(member) = self.members.get(&channel) else {
-            return;
-        };
-        if let Some(enrolled) = &member.enrolled {
-            self.outputs.push_back(Output::Admit {
-                channel: member.channel.clone(),
-                incarnation: enrolled.incarnation,
-                key: enrolled.key.clone(),
-                next: None,
-            });
-        }
-    }
-
     /// Takes the operator's changes as one decision.
     pub(super) fn decide(
         &mut self,
@@ -83,59 +31,57 @@ impl Controller {
         changes: &[Change],
     ) {
         let id = self.channel(tenant, device).id();
-        let Some(member) = self.members.get_mut(&id) else {
-            return self.refuse(ticket, Reject::NotAdmitted);
-        };
-        let (state, delta, edits) = match member.state.change(changes) {
-            Ok(Some((state, delta))) => {
-                let edits = delta.clone().shortened(&member.state);
-                (state, delta, edits)
-            }
-            Ok(None) => {
-                let Head {
-                    revision, digest, ..
-                } = member.head;
-                return self.event(Event::Decided {
-                    ticket,
-                    channel: id,
-                    revision,
-                    digest,
-                    is_change: false,
-                });
-            }
-            Err(reject) => return self.refuse(ticket, reject),
+        match self.decide_member(context, id, changes) {
+            Ok((head, is_change)) => self.event(Event::Decided {
+                ticket,
+                channel: id,
+                revision: head.revision,
+                digest: head.digest,
+                is_change,
+            }),
+            Err(reject) => self.refuse(ticket, reject),
+        }
+    }
+
+    /// Returns the head after the decision, and whether there was anything to decide.
+    pub(super) fn decide_member(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ChannelId,
+        changes: &[Change],
+    ) -> Result<(Head, bool), Reject> {
+        let member = self.members.get(&id).ok_or(Reject::NotAdmitted)?;
+        self.signer(context, &member.channel.tenant)?;
+        let Some((state, delta)) = member.state.change(changes)? else {
+            return Ok((member.head, false));
         };
         //= spec/postern.md#revisions
         //# A writer MUST raise seq by exactly one for each decision that changes the state.
         //= spec/postern.md#revisions
         //# A writer MUST NOT sign two different digests for one revision.
-        let Some(seq) = member.head.revision.seq.next() else {
-            return self.refuse(ticket, Reject::HeaderNumbers);
-        };
+        let seq = member.head.revision.seq.next();
+        let seq = seq.ok_or(Reject::HeaderNumbers)?;
         if table_bytes(&state) > TABLE_BYTES_MAX {
-            return self.refuse(ticket, Reject::StateOversize);
+            return Err(Reject::StateOversize);
         }
+        let Some(member) = self.members.get_mut(&id) else {
+            return Err(Reject::NotAdmitted);
+        };
         let base = member.head.revision.seq;
-        let revision = Revision::new(member.head.revision.epoch, seq);
-        let digest = *state.root();
         member.head = Head {
-            revision,
-            digest,
+            revision: Revision::new(member.head.revision.epoch, seq),
+            digest: *state.root(),
             ..member.head
         };
-        member.state = state;
+        let before = core::mem::replace(&mut member.state, state);
+        let head = member.head;
         //= spec/postern.md#revisions
         //# A writer MUST persist a revision before it sends it.
-        let writes = records::decision(member, &delta);
+        let writes = records::decision(member, &before);
         self.persist(writes);
-        self.post_delta(context, id, base, &edits);
-        self.event(Event::Decided {
-            ticket,
-            channel: id,
-            revision,
-            digest,
-            is_change: true,
-        });
+        // What travels may be shorter than what changed: parts of a text instead of all of it.
+        self.post_delta(context, id, base, &delta.shortened(&before));
+        Ok((head, true))
     }
 
     fn post_delta(
@@ -145,7 +91,7 @@ impl Controller {
         base: Seq,
         delta: &Delta,
     ) {
-        let Some(member) = self.members.get(&channel) else {
+        let Some(member) = self.offered(channel) else {
             return;
         };
         let header = Header {
@@ -155,66 +101,54 @@ impl Controller {
             base,
             digest: Some(member.head.digest),
         };
-        match seal(
-            context,
-            member,
-            Draft {
-                header,
-                payload: delta.encode(),
-            },
-        ) {
-            Ok(Some(sealed)) => {
-                let post = Post::Delta {
-                    envelope: sealed.into_bytes(),
-                };
-                self.post(channel, post);
-            }
+        match self.seal(context, member, header, delta.encode()) {
+            Ok(Some(envelope)) => self.post(channel, Post::Delta { envelope }),
             Ok(None) => {}
             // A change too large for one envelope travels as a snapshot, whose bodies are fetched in chunks.
             Err(_) => self.post_snapshot(context, channel),
         }
     }
 
-    //= spec/postern.md#revisions
-    //# A writer MUST NOT change seq for re-signing, re-encoding, resending, another key of the same
-    //# generation, or another transport.
-    /// Signs the whole state at its present revision; the number does not move.
-    pub(super) fn post_snapshot(&mut self, context: &mut Context<'_>, channel: ChannelId) {
-        let Some(member) = self.members.get(&channel) else {
-            return;
-        };
-        let Head {
-            revision, digest, ..
-        } = member.head;
-        let Ok(lineage) = Lineage::new(member.lineage.clone(), revision.epoch) else {
-            unreachable!(
-                "epochs are opened in ascending order and the lineage is pruned to its limit"
-            );
-        };
-        let header = Header {
-            kind: MessageKind::Snapshot,
-            epoch: revision.epoch,
-            seq: revision.seq,
-            base: Seq::new(0),
-            digest: Some(digest),
-        };
-        let payload = Snapshot {
-            table: member.state.section_table(),
-            lineage,
+    /// The member, unless it must not be offered anything before an operator has decided.
+    pub(super) fn offered(&self, channel: ChannelId) -> Option<&Member> {
+        let member = self.members.get(&channel);
+        member.filter(|member| !member.is_in_conflict())
+    }
+
+    /// The writer key of a tenant, only while the newest bundle names it: a fenced controller signs nothing.
+    ///
+    /// # Errors
+    /// `key-unknown`.
+    pub(super) fn signer<'k>(
+        &self,
+        context: &Context<'k>,
+        tenant: &Tenant,
+    ) -> Result<&'k dyn Signer, Reject> {
+        let signer = context.keys.writer(tenant).ok_or(Reject::KeyUnknown)?;
+        match self.trust.writer(tenant) {
+            Some((_, key)) if key == signer.public_key() => Ok(signer),
+            Some(_) | None => Err(Reject::KeyUnknown),
         }
-        .encode();
-        match seal(context, member, Draft { header, payload }) {
-            Ok(Some(sealed)) => {
-                let bodies = bodies(&member.state);
-                let post = Post::Snapshot {
-                    envelope: sealed.into_bytes(),
-                    bodies,
-                };
-                self.post(channel, post);
-            }
-            Ok(None) => {}
-            Err(reject) => self.event(Event::Rejected { channel, reject }),
-        }
+    }
+
+    /// Seals for an enrolled member; `None` while there is no device.
+    pub(super) fn seal(
+        &self,
+        context: &Context<'_>,
+        member: &Member,
+        header: Header,
+        payload: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, Reject> {
+        let Some(enrolled) = &member.enrolled else {
+            return Ok(None);
+        };
+        let signer = self.signer(context, &member.channel.tenant)?;
+        let binding = Binding::Device {
+            channel: &member.channel,
+            incarnation: enrolled.incarnation,
+        };
+        let sealed = Draft { header, payload }.seal(Role::Writer, binding, signer)?;
+        Ok(Some(sealed.into_bytes()))
     }
 }
 
@@ -222,39 +156,4 @@ impl Controller {
 fn table_bytes(state: &State) -> usize {
     let names = state.section_digests().map(|(name, _)| name.as_str().len());
     names.map(|name_bytes| name_bytes + ROW_BYTES_MAX).sum()
-}
-
-fn bodies(state: &State) -> Vec<(crate::id::Digest, Vec<u8>)> {
-    let sections = state.section_digests();
-    sections
-        .filter_map(|(_, digest)| state.body(digest).map(|body| (*digest, body.to_vec())))
-        .collect()
-}
-
-/// Seals for an enrolled member; `None` while there is no device or no key to sign with.
-pub(super) fn seal(
-    context: &Context<'_>,
-    member: &Member,
-    draft: Draft,
-) -> Result<Option<SealedEnvelope>, Reject> {
-    let Some(enrolled) = &member.enrolled else {
-        return Ok(None);
-    };
-    let Some(signer) = context.keys.writer(&member.channel.tenant) else {
-        return Err(Reject::KeyUnknown);
-    };
-    let binding = Binding::Device {
-        channel: &member.channel,
-        incarnation: enrolled.incarnation,
-    };
-    draft.seal(Role::Writer, binding, signer).map(Some)
-}
-
-/// The first head of a member: nothing decided yet, one decision counted for the opening.
-pub(super) fn first_head(epoch: Epoch, generation: crate::revision::Generation) -> Head {
-    Head {
-        generation,
-        revision: Revision::new(epoch, Seq::new(1)),
-        digest: *State::empty().root(),
-    }
 }

@@ -1,74 +1,134 @@
 //! Invitations and enrolment: a device key counts once the controller signs that it does.
 //!
-//! Refuses a second key for an invitation, and a request that does not prove the invitation's secret.
+//! Refuses a second key for an invitation, one that expired or was taken back, and a request that does
+//! not prove the invitation's secret.
 
-use super::decide::first_head;
+use super::lives::begin_life;
 use super::member::{Enrolled, Member};
 use super::{Context, Controller, Event, Output, Ticket, records};
+use crate::context::Now;
 use crate::enrol::{EnrolAnswer, JoinSecret, ReceivedEnrolRequest, VerifiedEnrolRequest};
 use crate::frame::PlainFrame;
 use crate::id::{ChannelId, DeviceName, Tenant, Thumbprint, TokenId};
+use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Revision, Seq};
-use crate::state::State;
 use alloc::vec::Vec;
 
 /// One invitation, from the operator's word to the device's answer.
 #[derive(Debug)]
-pub(super) struct Invitation {
+pub struct Invitation {
     pub(super) tenant: Tenant,
     pub(super) device: DeviceName,
     pub(super) secret: JoinSecret,
+    pub(super) expires_unix_s: Option<u64>,
     pub(super) used_by: Option<Thumbprint>,
+}
+
+impl Invitation {
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The device.
+    #[must_use]
+    pub const fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    /// Seconds since 1970 after which it counts no more, if it ends at all.
+    #[must_use]
+    pub const fn expires_unix_s(&self) -> Option<u64> {
+        self.expires_unix_s
+    }
+
+    /// The key that used it.
+    #[must_use]
+    pub const fn used_by(&self) -> Option<&Thumbprint> {
+        self.used_by.as_ref()
+    }
+
+    /// Without a clock nothing expires: the wrong way out would be to shut devices out.
+    fn is_expired(&self, now: Now) -> bool {
+        let expiry = self.expires_unix_s.zip(now.unix_s);
+        self.used_by.is_none() && expiry.is_some_and(|(expires, unix_s)| unix_s > expires)
+    }
+
+    fn is_for(&self, tenant: &Tenant, device: &DeviceName) -> bool {
+        self.tenant == *tenant && self.device == *device
+    }
 }
 
 impl Controller {
     /// Opens an invitation, and the member if the name is new.
     pub(super) fn invite(
         &mut self,
+        context: &Context<'_>,
         ticket: Ticket,
-        tenant: Tenant,
-        device: DeviceName,
         token: TokenId,
-        secret: JoinSecret,
+        invitation: Invitation,
     ) {
-        let Some((generation, _)) = self.trust.writer(&tenant) else {
+        let Some((generation, _)) = self.trust.writer(&invitation.tenant) else {
             return self.refuse(ticket, Reject::KeyUnknown);
         };
+        let mut writes = self.purge_invitations(context.now);
         if self.invitations.contains_key(&token) {
             return self.refuse(ticket, Reject::TokenUsed);
         }
-        let channel = self.channel(&tenant, &device);
+        let channel = self.channel(&invitation.tenant, &invitation.device);
         let id = channel.id();
-        let mut writes = Vec::new();
         if !self.members.contains_key(&id) {
-            let head = first_head(self.epoch, generation);
-            let member = Member {
-                channel,
-                enrolled: None,
-                state: State::empty(),
-                head,
-                lineage: Vec::new(),
-                report: None,
-            };
+            let member = Member::new(channel, self.epoch, generation);
             writes.push(records::member(&member));
             self.members.insert(id, member);
         }
-        let invitation = Invitation {
-            tenant,
-            device,
-            secret,
-            used_by: None,
-        };
         writes.push(records::invitation(token, &invitation));
         self.invitations.insert(token, invitation);
         self.persist(writes);
         self.event(Event::Invited { ticket });
     }
 
+    /// Takes an unused invitation back.
+    pub(super) fn withdraw(&mut self, ticket: Ticket, token: TokenId) {
+        match self.invitations.get(&token) {
+            None => return self.refuse(ticket, Reject::TokenUnknown),
+            Some(invitation) if invitation.used_by.is_some() => {
+                return self.refuse(ticket, Reject::TokenUsed);
+            }
+            Some(_) => {}
+        }
+        let writes = self.drop_where(|one, _| *one == token);
+        self.persist(writes);
+        self.event(Event::Withdrawn { ticket });
+    }
+
+    /// Forgets invitations that expired unused. Returns what must become durable with it.
+    pub(super) fn purge_invitations(&mut self, now: Now) -> Vec<Write> {
+        self.drop_where(|_, invitation| invitation.is_expired(now))
+    }
+
+    /// Forgets every invitation of a name.
+    pub(super) fn drop_invitations(&mut self, tenant: &Tenant, device: &DeviceName) -> Vec<Write> {
+        self.drop_where(|_, invitation| invitation.is_for(tenant, device))
+    }
+
+    fn drop_where(&mut self, is_over: impl Fn(&TokenId, &Invitation) -> bool) -> Vec<Write> {
+        let mut writes = Vec::new();
+        self.invitations.retain(|token, invitation| {
+            let is_kept = !is_over(token, invitation);
+            if !is_kept {
+                writes.push(records::no_invitation(*token));
+            }
+            is_kept
+        });
+        writes
+    }
+
     /// Takes an `enrol` frame that a mailbox handed over.
     pub(super) fn enrol(&mut self, context: &mut Context<'_>, ticket: Ticket, frame: &[u8]) {
-        match self.verify_enrolment(frame) {
+        match self.verify_enrolment(context.now, frame) {
             Ok((token, verified)) => {
                 //= spec/postern.md#enrolment
                 //# The controller MUST persist the enrolment before it answers.
@@ -78,6 +138,7 @@ impl Controller {
                     Err(reject) => self.refuse(ticket, reject),
                 }
                 self.admit(channel);
+                self.show_actual_held(channel);
                 self.post_snapshot(context, channel);
                 self.event(Event::Enrolled { channel });
             }
@@ -85,13 +146,19 @@ impl Controller {
         }
     }
 
-    fn verify_enrolment(&self, frame: &[u8]) -> Result<(TokenId, VerifiedEnrolRequest), Reject> {
+    fn verify_enrolment(
+        &self,
+        now: Now,
+        frame: &[u8],
+    ) -> Result<(TokenId, VerifiedEnrolRequest), Reject> {
         let received = ReceivedEnrolRequest::open(frame)?;
         let token = received.token();
         //= spec/postern.md#enrolment
         //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
         //# tenant and device name do not agree with the invitation, with `token-unknown`.
-        let invitation = self.invitations.get(&token).ok_or(Reject::TokenUnknown)?;
+        let invitation = self.invitations.get(&token);
+        let invitation = invitation.filter(|invitation| !invitation.is_expired(now));
+        let invitation = invitation.ok_or(Reject::TokenUnknown)?;
         let verified = received.verify(&invitation.secret, self.root(), &invitation.tenant)?;
         if verified.request.device != invitation.device {
             return Err(Reject::TokenUnknown);
@@ -102,7 +169,7 @@ impl Controller {
         }
         let id = self.channel(&invitation.tenant, &invitation.device).id();
         self.check_reuse(invitation, id, &verified)?;
-        self.check_key_id(id, &verified)?;
+        self.check_key_id(id, &verified.key)?;
         Ok((token, verified))
     }
 
@@ -135,54 +202,30 @@ impl Controller {
         }
     }
 
-    /// A second key with the same id in a mailbox would make hellos ambiguous.
-    fn check_key_id(&self, id: ChannelId, verified: &VerifiedEnrolRequest) -> Result<(), Reject> {
-        let key_id = verified.key.key_id();
-        let mut others = self.members.iter().filter(|(other, _)| **other != id);
-        let is_taken = others.any(|(_, member)| {
-            member
-                .enrolled
-                .as_ref()
-                .is_some_and(|enrolled| enrolled.key.key_id() == key_id)
-        });
-        if is_taken {
-            Err(Reject::KeyRefused)
-        } else {
-            Ok(())
-        }
-    }
-
     fn admit_new(&mut self, token: TokenId, verified: &VerifiedEnrolRequest) -> ChannelId {
-        let mut writes = Vec::new();
-        let root = self.root();
         let Some(invitation) = self.invitations.get_mut(&token) else {
             unreachable!("the invitation was found by this token while verifying");
         };
         invitation.used_by = Some(verified.key.thumbprint());
-        writes.push(records::invitation(token, invitation));
+        let mut writes = Vec::from([records::invitation(token, invitation)]);
         let (tenant, device) = (invitation.tenant.clone(), invitation.device.clone());
-        let id = crate::id::Channel {
-            root,
-            tenant,
-            device,
-        }
-        .id();
+        // An older invitation of the name that was used has ended with the life that it began.
+        writes.extend(self.drop_where(|one, invitation| {
+            *one != token && invitation.used_by.is_some() && invitation.is_for(&tenant, &device)
+        }));
+        let id = self.channel(&tenant, &device).id();
         if let Some(member) = self.members.get_mut(&id) {
             let incarnation = verified.request.incarnation;
-            if member
-                .enrolled
-                .as_ref()
-                .is_none_or(|enrolled| enrolled.incarnation != incarnation)
-            {
-                // A new life holds nothing: no earlier epoch needs to be named, no report counts.
-                member.lineage.clear();
-                member.report = None;
-                writes.push(records::no_report(member));
-            }
-            member.enrolled = Some(Enrolled {
+            let enrolled = Enrolled {
                 key: verified.key.clone(),
                 incarnation,
-            });
+                next: None,
+            };
+            match &member.enrolled {
+                // The same request again: a next key and everything else stay as they are.
+                Some(held) if held.incarnation == incarnation && held.key == enrolled.key => {}
+                Some(_) | None => writes.extend(begin_life(member, enrolled)),
+            }
             writes.push(records::member(member));
         }
         self.persist(writes);
@@ -196,10 +239,7 @@ impl Controller {
         verified: &VerifiedEnrolRequest,
     ) -> Result<Vec<u8>, Reject> {
         let member = self.members.get(&id).ok_or(Reject::NotAdmitted)?;
-        let writer = context
-            .keys
-            .writer(&member.channel.tenant)
-            .ok_or(Reject::KeyUnknown)?;
+        let writer = self.signer(context, &member.channel.tenant)?;
         let answer = EnrolAnswer {
             revision: Revision::new(self.epoch, Seq::new(1)),
             request: verified.message_id,

@@ -11,6 +11,7 @@ use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Generation, Head, Revision, Seq};
 use crate::state::{Change, Path};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Ties an operator's request to its answer; chosen by the driver.
@@ -155,7 +156,7 @@ pub enum Output {
         /// The device's key.
         key: PublicKey,
         /// The key that takes its place with the first message that it signs; both may open sessions until then.
-        next: Option<PublicKey>,
+        next: Option<Box<PublicKey>>,
     },
     /// The mailbox must not serve this device any more: close its sessions, forget what is kept for it.
     Evict {

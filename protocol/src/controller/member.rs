@@ -1,25 +1,42 @@
-//! One device as the controller knows it: its key, its desired state, its newest report.
+//! One device as the controller knows it: its key, both planes, its newest report, what stands against either.
 //!
 //! Refuses to know others: nothing of one device depends on another.
 
 use super::Ack;
-use crate::id::{Channel, Incarnation, MessageId};
+use super::actual::Actual;
+use super::evidence::EvidenceHeld;
+use super::heartbeat::Pulse;
+use super::recovery::Behind;
+use crate::context::Now;
+use crate::freshness::Freshness;
+use crate::id::{Channel, Digest, Incarnation, MessageId, Thumbprint};
 use crate::key::PublicKey;
 use crate::limits::LINEAGE_MAX;
-use crate::message::{Report, ReportHead};
-use crate::revision::{Epoch, Head, LineageEntry, Revision};
-use crate::state::State;
+use crate::message::{IntentNote, Report, ReportHead};
+use crate::revision::{Epoch, Generation, Head, LineageEntry, Revision, Seq};
+use crate::state::{Path, State};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// One device of the controller.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Member {
     pub(super) channel: Channel,
     pub(super) enrolled: Option<Enrolled>,
+    /// True from the report that says so until the name is enrolled again.
+    pub(super) has_left: bool,
     pub(super) state: State,
     pub(super) head: Head,
     pub(super) lineage: Vec<LineageEntry>,
+    /// The epoch of ours in which somebody else's decisions showed up.
+    pub(super) contested: Option<Epoch>,
     pub(super) report: Option<ReportHeld>,
+    pub(super) actual: Actual,
+    pub(super) behind: Option<Behind>,
+    pub(super) cloned: Option<Cloned>,
+    pub(super) evidence: Vec<EvidenceHeld>,
+    pub(super) intents: BTreeMap<Path, IntentShown>,
+    pub(super) pulse: Pulse,
 }
 
 /// The life of a device that the controller confirmed.
@@ -27,6 +44,41 @@ pub struct Member {
 pub(super) struct Enrolled {
     pub(super) key: PublicKey,
     pub(super) incarnation: Incarnation,
+    /// The key that counts with the first message that it signs.
+    pub(super) next: Option<NextKey>,
+}
+
+/// A device key that was confirmed and has signed nothing yet.
+#[derive(Debug, Clone)]
+pub(super) struct NextKey {
+    pub(super) key: PublicKey,
+    /// The request that it was confirmed for.
+    pub(super) request: MessageId,
+}
+
+impl Enrolled {
+    /// Every key that may sign for the device now.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        core::iter::once(&self.key).chain(self.next.as_ref().map(|next| &next.key))
+    }
+}
+
+/// Two reports that one device cannot have made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cloned {
+    /// The report held.
+    pub held: Ack,
+    /// The report that contradicts it.
+    pub shown: Ack,
+}
+
+/// What a device showed of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentShown {
+    /// The highest value that it took, or shows in its actual state.
+    pub value: u64,
+    /// The newest thing that a report said of it.
+    pub note: Option<IntentNote>,
 }
 
 /// The newest report of the member's incarnation.
@@ -37,7 +89,7 @@ pub struct ReportHeld {
     /// Its identity.
     pub message_id: MessageId,
     /// The digest that the device applied, if it applied anything.
-    pub applied_digest: Option<crate::id::Digest>,
+    pub applied_digest: Option<Digest>,
     /// What it says.
     pub report: Report,
 }
@@ -53,16 +105,62 @@ impl ReportHeld {
 }
 
 impl Member {
+    /// A member that nobody has enrolled and nothing was decided for.
+    pub(super) fn new(channel: Channel, epoch: Epoch, generation: Generation) -> Self {
+        let state = State::empty();
+        let head = Head {
+            generation,
+            revision: Revision::new(epoch, Seq::new(1)),
+            digest: *state.root(),
+        };
+        Self {
+            channel,
+            enrolled: None,
+            has_left: false,
+            state,
+            head,
+            lineage: Vec::new(),
+            contested: None,
+            report: None,
+            actual: Actual::default(),
+            behind: None,
+            cloned: None,
+            evidence: Vec::new(),
+            intents: BTreeMap::new(),
+            pulse: Pulse::default(),
+        }
+    }
+
     /// The device's names.
     #[must_use]
     pub const fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// True once the device's key is confirmed.
+    /// True while the device's key is confirmed and it has not left.
     #[must_use]
     pub const fn is_enrolled(&self) -> bool {
-        self.enrolled.is_some()
+        self.enrolled.is_some() && !self.has_left
+    }
+
+    /// True when the device said that it leaves; a new invitation enrols the name again.
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.has_left
+    }
+
+    /// The thumbprint of the device's key.
+    #[must_use]
+    pub fn key(&self) -> Option<Thumbprint> {
+        let enrolled = self.enrolled.as_ref()?;
+        Some(enrolled.key.thumbprint())
+    }
+
+    /// The thumbprint of the key that takes its place with the first message that it signs.
+    #[must_use]
+    pub fn next_key(&self) -> Option<Thumbprint> {
+        let next = self.enrolled.as_ref()?.next.as_ref()?;
+        Some(next.key.thumbprint())
     }
 
     /// What the device should be.
@@ -77,10 +175,71 @@ impl Member {
         &self.head
     }
 
+    /// What the device says it is.
+    #[must_use]
+    pub const fn actual(&self) -> &State {
+        &self.actual.state
+    }
+
+    /// The revision and digest of the actual state, if the device ever wrote one. Its generation is always 0.
+    #[must_use]
+    pub const fn actual_head(&self) -> Option<&Head> {
+        self.actual.head.as_ref()
+    }
+
     /// The newest report, if there is one.
     #[must_use]
     pub const fn report(&self) -> Option<&ReportHeld> {
         self.report.as_ref()
+    }
+
+    /// What the device proved against this writer, oldest first.
+    #[must_use]
+    pub fn evidence(&self) -> &[EvidenceHeld] {
+        &self.evidence
+    }
+
+    /// The history that the device holds and this store does not, if it showed one.
+    #[must_use]
+    pub const fn behind(&self) -> Option<&Behind> {
+        self.behind.as_ref()
+    }
+
+    /// True when the device showed a head that this store does not know.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let accepted = self.report.as_ref().map(|held| held.report.accepted);
+        self.behind.is_some() || accepted.is_some_and(|accepted| self.is_unknown(accepted))
+    }
+
+    /// True while nothing is offered to the device before an operator decides which history counts.
+    #[must_use]
+    pub fn is_in_conflict(&self) -> bool {
+        self.behind.as_ref().is_some_and(Behind::is_conflict)
+    }
+
+    /// The two reports that show a clone, until the name is enrolled again.
+    #[must_use]
+    pub const fn cloned(&self) -> Option<&Cloned> {
+        self.cloned.as_ref()
+    }
+
+    /// True when two units run this device's life.
+    #[must_use]
+    pub const fn is_cloned(&self) -> bool {
+        self.cloned.is_some()
+    }
+
+    /// What the device showed of its intents, by path.
+    #[must_use]
+    pub const fn intents(&self) -> &BTreeMap<Path, IntentShown> {
+        &self.intents
+    }
+
+    /// How fresh the device's word is.
+    #[must_use]
+    pub fn freshness(&self, now: Now) -> Freshness {
+        self.pulse.watch.freshness(now.mono_ms)
     }
 
     /// True when the device reports that it applied exactly the desired state.
@@ -91,22 +250,25 @@ impl Member {
     }
 
     /// Closes the epoch of the head and continues in `epoch` at sequence 1 with the same content.
-    pub(super) fn open_epoch(&mut self, epoch: Epoch, generation: crate::revision::Generation) {
-        let ended = LineageEntry {
-            last: self.head.revision,
-            digest: self.head.digest,
-        };
+    pub(super) fn open_epoch(&mut self, epoch: Epoch, generation: Generation) {
         //= spec/postern.md#lineage
         //# A writer MUST keep an entry for every epoch that a reader has shown in a signed head and
         //# not yet left.
-        self.lineage.push(ended);
+        self.lineage.push(self.ended());
         self.prune_lineage();
-        let first = Revision::new(epoch, crate::revision::Seq::new(1));
         self.head = Head {
             generation,
-            revision: first,
-            digest: self.head.digest,
+            revision: Revision::new(epoch, Seq::new(1)),
+            digest: *self.state.root(),
         };
+    }
+
+    /// The present epoch as the lineage of a later one names it.
+    pub(super) const fn ended(&self) -> LineageEntry {
+        LineageEntry {
+            last: self.head.revision,
+            digest: self.head.digest,
+        }
     }
 
     /// Forgets epochs older than the one that the device signed as its own, and those after it above the limit.

@@ -9,27 +9,42 @@
 //! after every input; outputs are ordered and [`Output::Persist`] is a barrier: nothing behind it
 //! may leave the process before it is durable. Refuses to know transports, devices' secrets, time.
 
+mod actual;
+mod bundle;
 mod decide;
 mod enrol;
+mod epochs;
+mod evidence;
+mod heartbeat;
+mod inbound;
+mod intents;
 mod io;
+mod lives;
 mod member;
 mod records;
+mod recovery;
 mod reports;
+mod rotation;
 #[cfg(test)]
 mod tests;
+mod timers;
 
+pub use enrol::Invitation;
+pub use evidence::EvidenceHeld;
 pub use io::{Ack, Event, Input, Output, Post, Take, Ticket};
-pub use member::{Member, ReportHeld};
+pub use member::{Cloned, IntentShown, Member, ReportHeld};
+pub use recovery::Behind;
 
 use crate::context::{Keyring, Now, Random};
 use crate::id::{Channel, ChannelId, DeviceName, Tenant, Thumbprint, TokenId};
 use crate::record::{RecordError, Table, Write};
 use crate::reject::Reject;
-use crate::revision::Epoch;
+use crate::revision::{BundleNumber, Epoch};
 use crate::trust::Trust;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use enrol::Invitation;
+use heartbeat::Beat;
+use timers::Timers;
 
 /// What the controller is given with every input.
 pub struct Context<'a> {
@@ -46,17 +61,34 @@ pub struct Context<'a> {
 pub struct Controller {
     trust: Trust,
     bundles: Vec<Vec<u8>>,
+    /// The epoch in which new members begin.
     epoch: Epoch,
-    /// The highest epoch that any device showed; the next start opens one above it.
-    shown: Epoch,
+    /// The highest epoch that was opened here or shown by any device; the next is above it.
+    highest: Epoch,
     members: BTreeMap<ChannelId, Member>,
     invitations: BTreeMap<TokenId, Invitation>,
+    beat: Beat,
+    timers: Timers,
     outputs: VecDeque<Output>,
 }
 
 impl Controller {
+    const fn new(trust: Trust, bundles: Vec<Vec<u8>>) -> Self {
+        Self {
+            trust,
+            bundles,
+            epoch: Epoch::new(0),
+            highest: Epoch::new(0),
+            members: BTreeMap::new(),
+            invitations: BTreeMap::new(),
+            beat: Beat::NONE,
+            timers: Timers::NONE,
+            outputs: VecDeque::new(),
+        }
+    }
+
     /// Rebuilds the engine from its records. `bundles` are the envelopes from number 1 on that
-    /// `trust` was verified by.
+    /// `trust` was verified by; bundles of a higher number in the records are taken up too.
     ///
     /// # Errors
     /// [`RecordError`] naming the record that cannot be read.
@@ -75,12 +107,21 @@ impl Controller {
             Input::Received {
                 channel,
                 envelope,
-                is_live: _,
-            } => self.receive(context, channel, envelope),
+                is_live,
+            } => self.receive(context, channel, envelope, is_live),
+            Input::Put {
+                channel,
+                plane,
+                chunks,
+            } => self.put(context, channel, plane, chunks),
             Input::Enrol { ticket, frame } => self.enrol(context, ticket, frame),
             Input::SnapshotWanted { channel } => self.post_snapshot(context, channel),
-            Input::Bundle { ticket, .. } => self.refuse(ticket, Reject::BundleStale),
-            Input::Put { .. } | Input::HeartbeatWanted { .. } | Input::Timeout => {}
+            Input::HeartbeatWanted { channel } => {
+                self.heartbeat_wanted(channel);
+                self.settle(context, channel);
+            }
+            Input::Bundle { ticket, envelope } => self.take_bundle(context, ticket, envelope),
+            Input::Timeout => self.handle_timeout(context),
             input @ (Input::Invite { .. }
             | Input::Withdraw { .. }
             | Input::Decide { .. }
@@ -99,18 +140,41 @@ impl Controller {
                 device,
                 token,
                 secret,
-                expires_unix_s: _,
-            } => self.invite(ticket, tenant, device, token, secret),
+                expires_unix_s,
+            } => {
+                let invitation = Invitation {
+                    tenant,
+                    device,
+                    secret,
+                    expires_unix_s,
+                    used_by: None,
+                };
+                self.invite(context, ticket, token, invitation);
+            }
+            Input::Withdraw { ticket, token } => self.withdraw(ticket, token),
             Input::Decide {
                 ticket,
                 tenant,
                 device,
                 changes,
             } => self.decide(context, ticket, &tenant, &device, &changes),
-            Input::Withdraw { ticket, .. }
-            | Input::Intend { ticket, .. }
-            | Input::Remove { ticket, .. }
-            | Input::Resolve { ticket, .. } => self.refuse(ticket, Reject::NotAdmitted),
+            Input::Intend {
+                ticket,
+                tenant,
+                device,
+                path,
+            } => self.intend(context, ticket, &tenant, &device, path),
+            Input::Remove {
+                ticket,
+                tenant,
+                device,
+            } => self.remove(context, ticket, &tenant, &device),
+            Input::Resolve {
+                ticket,
+                tenant,
+                device,
+                take,
+            } => self.resolve(context, ticket, &tenant, &device, take),
             Input::Start
             | Input::Received { .. }
             | Input::Put { .. }
@@ -124,8 +188,8 @@ impl Controller {
 
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
     #[must_use]
-    pub const fn poll_timeout(&self) -> Option<u64> {
-        None
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.timers.next_ms()
     }
 
     /// Takes the next output, in order. `None` when the input is fully drained.
@@ -157,7 +221,30 @@ impl Controller {
         &self.trust
     }
 
-    /// The epoch that this start opened.
+    /// The bundle envelopes that count, from number 1.
+    #[must_use]
+    pub fn bundles(&self) -> &[Vec<u8>] {
+        &self.bundles
+    }
+
+    /// Open and used invitations, by token.
+    pub fn invitations(&self) -> impl Iterator<Item = (TokenId, &Invitation)> {
+        self.invitations.iter().map(|(token, one)| (*token, one))
+    }
+
+    /// The lowest bundle that an enrolled device named since this start; `None` while one of them
+    /// has named none. Mailbox keys that a lower bundle lists must still be answered with.
+    #[must_use]
+    pub fn lowest_bundle(&self) -> Option<BundleNumber> {
+        let enrolled = self.members.values().filter(|one| one.is_enrolled());
+        let named: Option<Vec<BundleNumber>> = enrolled.map(|one| one.pulse.bundle).collect();
+        named?
+            .into_iter()
+            .min()
+            .or_else(|| Some(self.trust.number()))
+    }
+
+    /// The epoch in which new members begin: the one that this start opened, or one after it.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch

@@ -2,91 +2,103 @@
 //!
 //! Refuses to acknowledge a report before it is durable.
 
-use super::decide::seal;
-use super::member::ReportHeld;
+use super::member::{Cloned, ReportHeld};
 use super::{Ack, Context, Controller, Event, Post, records};
-use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
-use crate::id::{ChannelId, Plane};
-use crate::kind::{MessageKind, Role};
-use crate::limits::EPOCH_SHOWN_MAX;
+use crate::envelope::{Header, Verified};
+use crate::id::ChannelId;
+use crate::kind::MessageKind;
+use crate::limits::REOPEN_INTERVAL_MS;
 use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD, accept_report};
 use crate::reject::Reject;
-use crate::revision::{Epoch, Outcome, Seq};
+use crate::revision::{Outcome, Seq};
+use alloc::vec::Vec;
 
 impl Controller {
-    /// Takes an envelope that a mailbox handed over for a channel.
-    pub(super) fn receive(
+    /// Takes a verified report.
+    pub(super) fn receive_report(
         &mut self,
         context: &mut Context<'_>,
         channel: ChannelId,
-        envelope: &[u8],
-    ) {
-        if let Err(reject) = self.receive_report(context, channel, envelope) {
-            self.event(Event::Rejected { channel, reject });
-        }
-    }
-
-    fn receive_report(
-        &mut self,
-        context: &mut Context<'_>,
-        channel: ChannelId,
-        envelope: &[u8],
+        verified: &Verified<'_>,
+        is_live: bool,
     ) -> Result<(), Reject> {
-        let held = self.verify_report(channel, envelope)?;
-        let Some(member) = self.members.get_mut(&channel) else {
-            return Err(Reject::NotAdmitted);
-        };
-        let stored = member.report.as_ref().map(ReportHeld::head);
-        match accept_report(stored.as_ref(), &held.head()) {
-            Outcome::Refuse(reject) | Outcome::Need(reject) => return Err(reject),
+        let incoming = held_report(verified)?;
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let stored = member.report.as_ref();
+        match accept_report(stored.map(ReportHeld::head).as_ref(), &incoming.head()) {
+            Outcome::Refuse(reject) | Outcome::Need(reject) => {
+                let held = stored.map(|stored| stored.ack);
+                if let Some(held) = held.filter(|_| is_live) {
+                    self.note_clone(channel, held, incoming.ack);
+                }
+                return Err(reject);
+            }
             Outcome::Duplicate | Outcome::Older => {}
             Outcome::Accept | Outcome::Apply => {
-                let (ack, report) = (held.ack, held.report.clone());
-                member.report = Some(held);
-                member.prune_lineage();
-                //= spec/postern.md#reports-and-acks
-                //# A controller MUST persist an accepted report before it signs the report-ack.
-                let mut writes = records::report(member, envelope);
-                // A device that is ahead proves that this store is not the newest.
-                //= spec/postern.md#epochs
-                //# A writer MUST count an epoch above 2^63 - 1 that a reader shows as 2^63 - 1.
-                let shown = report.received.epoch.min(Epoch::new(EPOCH_SHOWN_MAX));
-                if shown > self.epoch.max(self.shown) {
-                    self.shown = shown;
-                    writes.push(records::epoch(self.shown));
-                }
-                self.persist(writes);
-                self.event(Event::Reported {
-                    channel,
-                    ack,
-                    report,
-                });
+                self.hold_report(channel, incoming, verified.as_bytes());
+                self.note_ahead(context, channel);
+                self.close_behind(context, channel);
             }
         }
         self.post_ack(context, channel);
+        self.take_rotation(context, channel);
+        self.take_leave(context, channel);
         Ok(())
     }
 
-    fn verify_report(&self, channel: ChannelId, envelope: &[u8]) -> Result<ReportHeld, Reject> {
-        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
-        let enrolled = member.enrolled.as_ref().ok_or(Reject::NotAdmitted)?;
-        let expected = Expected {
-            role: Role::Device,
-            plane: Some(Plane::Actual),
+    /// Makes a newer report durable, with all that follows from it.
+    fn hold_report(&mut self, channel: ChannelId, incoming: ReportHeld, envelope: &[u8]) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
         };
-        let binding = Binding::Device {
-            channel: &member.channel,
-            incarnation: enrolled.incarnation,
+        let (ack, report) = (incoming.ack, incoming.report.clone());
+        member.report = Some(incoming);
+        member.prune_lineage();
+        //= spec/postern.md#reports-and-acks
+        //# A controller MUST persist an accepted report before it signs the report-ack.
+        let mut writes = records::report(member, envelope);
+        writes.extend(self.note_reported_intents(channel, &report));
+        // A device that is ahead proves that this store is not the newest.
+        writes.extend(self.note_shown(report.received.epoch));
+        self.persist(writes);
+        self.event(Event::Reported {
+            channel,
+            ack,
+            report,
+        });
+    }
+
+    /// A device that is beyond us in our own epoch shows that somebody else writes in it: leave it.
+    fn note_ahead(&mut self, context: &Context<'_>, channel: ChannelId) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
         };
-        let received = ReceivedEnvelope::parse(envelope)?;
-        //= spec/postern.md#incarnation
-        //# A controller MUST NOT accept an envelope of a device's earlier incarnation.
-        //= spec/postern.md#post
-        //# A mailbox MUST verify every item of a post before it stores, compares or answers for it.
-        let verified = received.verify(expected, binding, [&enrolled.key], |key| {
-            self.trust.is_revoked(key)
-        })?;
-        held_report(&verified)
+        let Some(held) = &member.report else { return };
+        let (accepted, own) = (held.report.accepted, member.head.revision);
+        if accepted.epoch == own.epoch && accepted.seq > own.seq {
+            member.contested = Some(own.epoch);
+            let now_ms = context.now.mono_ms;
+            member.pulse.want_reopen(now_ms, REOPEN_INTERVAL_MS);
+        }
+    }
+
+    /// Two reports that one device cannot have made, the second out of a live session: two units run one life.
+    fn note_clone(&mut self, channel: ChannelId, held: Ack, shown: Ack) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
+        };
+        // A lower number of the same epoch may have waited on the way; a lower epoch ended before this session began.
+        if member.is_cloned() || (shown.epoch == held.epoch && shown.rseq != held.rseq) {
+            return;
+        }
+        member.cloned = Some(Cloned { held, shown });
+        let writes = Vec::from([records::member(member)]);
+        self.persist(writes);
+        self.event(Event::Cloned {
+            channel,
+            held,
+            shown,
+        });
     }
 
     /// Signs that the newest report and all before it are held.
@@ -104,20 +116,8 @@ impl Controller {
             base: Seq::new(0),
             digest: None,
         };
-        match seal(
-            context,
-            member,
-            Draft {
-                header,
-                payload: REPORT_ACK_PAYLOAD.to_vec(),
-            },
-        ) {
-            Ok(Some(sealed)) => {
-                let post = Post::ReportAck {
-                    envelope: sealed.into_bytes(),
-                };
-                self.post(channel, post);
-            }
+        match self.seal(context, member, header, REPORT_ACK_PAYLOAD.to_vec()) {
+            Ok(Some(envelope)) => self.post(channel, Post::ReportAck { envelope }),
             Ok(None) => {}
             Err(reject) => self.event(Event::Rejected { channel, reject }),
         }
@@ -125,14 +125,14 @@ impl Controller {
 }
 
 /// Reads a verified report into what the controller keeps of it.
-pub(super) fn held_report(verified: &Verified<'_>) -> Result<ReportHeld, Reject> {
+fn held_report(verified: &Verified<'_>) -> Result<ReportHeld, Reject> {
     let header = verified.header();
     let PlaneMessage::Report(report) = PlaneMessage::decode(verified)? else {
         return Err(Reject::SignerRole);
     };
     Ok(ReportHeld {
         ack: Ack {
-            epoch: Epoch::new(header.epoch.number()),
+            epoch: header.epoch,
             rseq: header.seq,
         },
         message_id: verified.message_id(),

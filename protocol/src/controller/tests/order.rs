@@ -279,7 +279,7 @@ fn report_is_durable_before_it_is_acknowledged_by_its_number() {
         let input = Input::Received {
             channel,
             envelope: &envelope,
-            is_live: true,
+            is_live: false,
         };
         let outputs = outputs(&mut world, input);
         assert!(place(&outputs, is_persist) < place(&outputs, is_post));

@@ -1,0 +1,64 @@
+//! The next bundle while the controller runs: believed, durable, handed on, and acted on for every device.
+//!
+//! A writer key that changed signs the same revisions again: the number does not move. Refuses a
+//! bundle that the trust does not follow, and to sign on with a key that the bundle replaced.
+
+use super::{Context, Controller, Event, Output, Ticket, records};
+use crate::id::ChannelId;
+use crate::record::{Table, Write};
+use alloc::vec::Vec;
+
+impl Controller {
+    /// Takes a bundle that the roots signed.
+    pub(super) fn take_bundle(
+        &mut self,
+        context: &mut Context<'_>,
+        ticket: Ticket,
+        envelope: &[u8],
+    ) {
+        let trust = match self.trust.offer(envelope) {
+            Ok(trust) => trust,
+            Err(reject) => return self.refuse(ticket, reject),
+        };
+        let number = trust.number();
+        let before = core::mem::replace(&mut self.trust, trust);
+        self.bundles.push(envelope.to_vec());
+        let mut writes = Vec::from([Write {
+            table: Table::Bundles,
+            key: number.number().to_be_bytes().to_vec(),
+            value: Some(envelope.to_vec()),
+        }]);
+        let mut rewritten: Vec<ChannelId> = Vec::new();
+        for (id, member) in &mut self.members {
+            let tenant = &member.channel.tenant;
+            let Some((generation, _)) = self.trust.writer(tenant) else {
+                continue;
+            };
+            if before.writer(tenant) != self.trust.writer(tenant) {
+                member.head.generation = generation;
+                writes.push(records::member(member));
+                rewritten.push(*id);
+            }
+        }
+        self.persist(writes);
+        self.outputs.push_back(Output::PostBundle {
+            envelope: envelope.to_vec(),
+        });
+        self.evict_revoked();
+        for channel in rewritten {
+            self.post_snapshot(context, channel);
+            self.post_ack(context, channel);
+            self.post_key_answer(context, channel);
+        }
+        self.event(Event::BundleAccepted { ticket, number });
+    }
+
+    fn evict_revoked(&mut self) {
+        let channels: Vec<ChannelId> = self.members.keys().copied().collect();
+        for channel in channels {
+            if self.drop_revoked(channel) {
+                self.outputs.push_back(Output::Evict { channel });
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Heartbeats: the acknowledgement of the actual plane, the echo that a device asked for, and our own asks.
+//!
+//! ```text
+//!  revision durable | device asks | mailbox has none --> wanted --5 s since the last--> posted
+//! ```
+//!
+//! The newest replaces all that waited. Refuses to be kept: nothing here outlives the process, and
+//! nothing here blocks anything.
+
+use super::{Context, Controller, Event, Post};
+use crate::context::draw;
+use crate::envelope::{Header, Verified};
+use crate::freshness::{FreshnessWatch, Heard};
+use crate::id::{ChannelId, Nonce, StartId};
+use crate::kind::MessageKind;
+use crate::limits::{FRESHNESS_MS_DEFAULT, HEARTBEAT_INTERVAL_MS};
+use crate::message::{Heartbeat, PlaneMessage};
+use crate::reject::Reject;
+use crate::revision::{BundleNumber, Revision, Seq};
+
+/// This start of the controller, as its heartbeats name it.
+#[derive(Debug)]
+pub(super) struct Beat {
+    start: StartId,
+    started_ms: u64,
+}
+
+impl Beat {
+    /// Before the first start.
+    pub(super) const NONE: Self = Self {
+        start: StartId::from_bytes([0; 8]),
+        started_ms: 0,
+    };
+
+    /// Draws the name of this start and begins to count.
+    pub(super) fn begin(&mut self, context: &mut Context<'_>) {
+        self.start = StartId::from_bytes(draw(context.random));
+        self.started_ms = context.now.mono_ms;
+    }
+}
+
+/// What is due for one member, and how fresh its word is.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    pub(super) watch: FreshnessWatch,
+    /// The bundle that the device named last.
+    pub(super) bundle: Option<BundleNumber>,
+    /// When the last heartbeat was posted.
+    sent_ms: Option<u64>,
+    is_wanted: bool,
+    /// The newest nonce of the device that no heartbeat repeated yet.
+    echo: Option<Nonce>,
+    /// True when the device was heard since we last asked it.
+    is_present: bool,
+    /// When a further epoch was last opened, and when the next is due.
+    reopened_ms: Option<u64>,
+    pub(super) reopen_due_ms: Option<u64>,
+    /// When a device that left is no longer served.
+    pub(super) evict_due_ms: Option<u64>,
+    /// When evidence was last posted.
+    pub(super) accused_ms: Option<u64>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            watch: FreshnessWatch::new(FRESHNESS_MS_DEFAULT),
+            bundle: None,
+            sent_ms: None,
+            is_wanted: false,
+            echo: None,
+            is_present: false,
+            reopened_ms: None,
+            reopen_due_ms: None,
+            evict_due_ms: None,
+            accused_ms: None,
+        }
+    }
+}
+
+impl Pulse {
+    /// The device is there: it may be asked.
+    pub(super) const fn meet(&mut self) {
+        self.is_present = true;
+    }
+
+    /// A further epoch was opened.
+    pub(super) const fn reopened(&mut self, now_ms: u64) {
+        self.reopened_ms = Some(now_ms);
+        self.reopen_due_ms = None;
+    }
+
+    /// Wants a further epoch on a word that nothing proves: not more often than once in `interval_ms`.
+    pub(super) fn want_reopen(&mut self, now_ms: u64, interval_ms: u64) {
+        let after = self
+            .reopened_ms
+            .map(|last| last.saturating_add(interval_ms));
+        self.reopen_due_ms = Some(after.unwrap_or(0).max(now_ms));
+    }
+
+    fn is_ask_due(&self, now_ms: u64) -> bool {
+        self.is_present && self.watch.ask_due_ms() <= now_ms
+    }
+
+    fn beat_due_ms(&self) -> Option<u64> {
+        let asked_ms = self.is_present.then(|| self.watch.ask_due_ms());
+        let wanted_ms = self.is_wanted.then_some(0);
+        let due_ms = [asked_ms, wanted_ms].into_iter().flatten().min()?;
+        let allowed_ms = self
+            .sent_ms
+            .map(|sent| sent.saturating_add(HEARTBEAT_INTERVAL_MS));
+        Some(due_ms.max(allowed_ms.unwrap_or(0)))
+    }
+
+    /// The next moment at which anything is due.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        [
+            self.beat_due_ms(),
+            self.watch.turn_due_ms(),
+            self.reopen_due_ms,
+            self.evict_due_ms,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+impl Controller {
+    /// Takes a device's heartbeat.
+    pub(super) fn receive_heartbeat(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: ChannelId,
+        verified: &Verified<'_>,
+    ) -> Result<(), Reject> {
+        let PlaneMessage::Heartbeat(heartbeat) = PlaneMessage::decode(verified)? else {
+            return Err(Reject::SignerRole);
+        };
+        let Some(member) = self.members.get_mut(&channel) else {
+            return Err(Reject::NotAdmitted);
+        };
+        let bundle = BundleNumber::new(verified.header().base.number());
+        let heard = Heard {
+            start: heartbeat.start,
+            uptime_ms: heartbeat.uptime_ms,
+            bundle,
+            echo: heartbeat.echo,
+        };
+        member.pulse.watch.hear(&heard, context.now.mono_ms);
+        member.pulse.bundle = Some(bundle);
+        if let Some(nonce) = heartbeat.ask {
+            member.pulse.echo = Some(nonce);
+            member.pulse.is_wanted = true;
+        }
+        self.turn(context, channel);
+        Ok(())
+    }
+
+    /// Wants a heartbeat as soon as the pace allows.
+    pub(super) fn want_heartbeat(&mut self, channel: ChannelId) {
+        if let Some(member) = self.members.get_mut(&channel) {
+            member.pulse.is_wanted = true;
+        }
+    }
+
+    /// A mailbox answers an idle poll of the device: it is there.
+    pub(super) fn heartbeat_wanted(&mut self, channel: ChannelId) {
+        if let Some(member) = self.members.get_mut(&channel) {
+            member.pulse.is_wanted = true;
+            member.pulse.meet();
+        }
+    }
+
+    /// Posts a heartbeat when one is due now.
+    pub(super) fn beat(&mut self, context: &mut Context<'_>, channel: ChannelId) {
+        let now_ms = context.now.mono_ms;
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
+        };
+        let pulse = &mut member.pulse;
+        if pulse.beat_due_ms().is_none_or(|due_ms| due_ms > now_ms) {
+            return;
+        }
+        let ask = pulse
+            .is_ask_due(now_ms)
+            .then(|| Nonce::from_bytes(draw(context.random)));
+        let echo = pulse.echo.take();
+        (pulse.sent_ms, pulse.is_wanted) = (Some(now_ms), false);
+        if let Some(nonce) = ask {
+            pulse.watch.ask(nonce, now_ms);
+            pulse.is_present = false;
+        }
+        self.post_heartbeat(context, channel, echo, ask);
+    }
+
+    fn post_heartbeat(
+        &mut self,
+        context: &Context<'_>,
+        channel: ChannelId,
+        echo: Option<Nonce>,
+        ask: Option<Nonce>,
+    ) {
+        let Some(member) = self.members.get(&channel) else {
+            return;
+        };
+        let header = Header {
+            kind: MessageKind::Heartbeat,
+            epoch: member.head.revision.epoch,
+            seq: member.head.revision.seq,
+            base: Seq::new(self.trust.number().number()),
+            digest: Some(member.head.digest),
+        };
+        let accepted = member.actual.head.as_ref();
+        let payload = Heartbeat {
+            start: self.beat.start,
+            uptime_ms: context.now.mono_ms.saturating_sub(self.beat.started_ms),
+            other: accepted.map_or(Revision::NONE, |head| head.revision),
+            echo,
+            ask,
+        };
+        match self.seal(context, member, header, payload.encode()) {
+            Ok(Some(envelope)) => self.post(channel, Post::Heartbeat { envelope }),
+            Ok(None) => {}
+            Err(reject) => self.event(Event::Rejected { channel, reject }),
+        }
+    }
+
+    /// Tells once when a device's word turned stale or fresh.
+    pub(super) fn turn(&mut self, context: &Context<'_>, channel: ChannelId) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
+        };
+        if let Some(is_stale) = member.pulse.watch.turn(context.now.mono_ms) {
+            self.event(Event::FreshnessChanged { channel, is_stale });
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The end of a device's life here: it leaves, it is removed, or the name is enrolled anew.
+//!
+//! Refuses to let anything of a closed life count again, and to close one before its last report is
+//! acknowledged.
+
+use super::actual::Actual;
+use super::heartbeat::Pulse;
+use super::member::{Enrolled, Member};
+use super::{Context, Controller, Event, Output, Ticket, records};
+use crate::id::{ChannelId, DeviceName, Tenant};
+use crate::limits::LEAVE_GRACE_MS;
+use crate::record::Write;
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+impl Controller {
+    /// Takes the word of the newest report that the device leaves. The mailbox serves it a little
+    /// longer, so that it can collect the acknowledgement.
+    pub(super) fn take_leave(&mut self, context: &Context<'_>, channel: ChannelId) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
+        };
+        let is_leaving = member.report.as_ref();
+        if !is_leaving.is_some_and(|held| held.report.lists.is_leaving()) || member.has_left {
+            return;
+        }
+        member.has_left = true;
+        let now_ms = context.now.mono_ms;
+        member.pulse.evict_due_ms = Some(now_ms.saturating_add(LEAVE_GRACE_MS));
+        let writes = Vec::from([records::member(member)]);
+        self.persist(writes);
+        self.event(Event::Left { channel });
+    }
+
+    /// Removes a device with everything that is held of it, and takes back its open invitations.
+    pub(super) fn remove(
+        &mut self,
+        context: &mut Context<'_>,
+        ticket: Ticket,
+        tenant: &Tenant,
+        device: &DeviceName,
+    ) {
+        let channel = self.channel(tenant, device).id();
+        let Some(member) = self.members.remove(&channel) else {
+            return self.refuse(ticket, Reject::NotAdmitted);
+        };
+        let mut writes = forget_life(&member);
+        writes.extend(records::no_member(&member));
+        writes.extend(self.drop_invitations(tenant, device));
+        // A later member of this name begins above every number that this one used.
+        self.epoch = self.further_epoch(context);
+        writes.push(records::epoch(self.highest));
+        self.persist(writes);
+        self.arm(channel);
+        self.outputs.push_back(Output::Evict { channel });
+        self.event(Event::Removed { ticket, channel });
+    }
+}
+
+/// Begins a new life of a member: nothing of an earlier one counts any more, in either direction.
+/// Returns what must become durable with it.
+pub(super) fn begin_life(member: &mut Member, enrolled: Enrolled) -> Vec<Write> {
+    let writes = forget_life(member);
+    // A new life holds nothing: no earlier epoch needs to be named, no report counts.
+    member.lineage.clear();
+    member.report = None;
+    member.actual = Actual::default();
+    member.intents.clear();
+    member.evidence.clear();
+    (member.contested, member.behind, member.cloned) = (None, None, None);
+    member.pulse = Pulse::default();
+    member.has_left = false;
+    member.enrolled = Some(enrolled);
+    writes
+}
+
+/// Removes what a device said in its life. The desired state is the operator's and stays.
+fn forget_life(member: &Member) -> Vec<Write> {
+    let mut writes = Vec::from([records::no_report(member)]);
+    writes.extend(records::no_actual(member));
+    let intents = member.intents.keys();
+    writes.extend(intents.map(|path| records::no_intent(&member.channel, path)));
+    let evidence = member.evidence.iter();
+    writes.extend(evidence.map(|held| records::no_evidence(member, held.number)));
+    writes
+}

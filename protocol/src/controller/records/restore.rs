@@ -1,0 +1,405 @@
+//! How the engine is rebuilt at start, from what this version wrote or any before it.
+//!
+//! Envelopes were verified when they came and are not verified again: the key that signed one may
+//! have been rotated since. Refuses to start from records that are damaged or contradict each other.
+
+use super::super::actual::Actual;
+use super::super::enrol::Invitation;
+use super::super::evidence::EvidenceHeld;
+use super::super::member::{Cloned, Enrolled, IntentShown, Member, NextKey, ReportHeld};
+use super::super::{Ack, Controller};
+use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH};
+use crate::cbor::{Kind, Reader};
+use crate::enrol::JoinSecret;
+use crate::envelope::{Binding, ReceivedEnvelope};
+use crate::id::{
+    Channel, ChannelId, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint,
+    TokenId,
+};
+use crate::key::PublicKey;
+use crate::message::{Evidence, IntentNote, IntentOutcome, Report};
+use crate::record::{RecordError, Table, damaged, read};
+use crate::reject::Reject;
+use crate::revision::{Epoch, Generation, Head, Lineage, LineageEntry, Revision, Seq};
+use crate::state::{Path, State, Value};
+use crate::trust::Trust;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Members of a member's row in version 0.1.
+const MEMBER_LENGTH_FIRST: usize = 9;
+/// Members of an invitation's row in version 0.1.
+const INVITATION_LENGTH_FIRST: usize = 4;
+
+/// A row that belongs to a member: it is read once all members are known.
+type Row<'a> = (Table, &'a [u8], &'a [u8]);
+/// Values of one plane, by the member that they belong to.
+type Values = BTreeMap<ChannelId, Vec<(Path, Value)>>;
+
+/// Rebuilds the engine.
+pub(in super::super) fn restore<'a>(
+    trust: Trust,
+    bundles: Vec<Vec<u8>>,
+    records: impl IntoIterator<Item = Row<'a>>,
+) -> Result<Controller, RecordError> {
+    let mut controller = Controller::new(trust, bundles);
+    let (mut desired, mut actual) = (Values::new(), Values::new());
+    let mut stored_bundles = BTreeMap::new();
+    let mut of_members: Vec<Row<'a>> = Vec::new();
+    for (table, key, value) in records {
+        match table {
+            Table::Identity if key == EPOCH_KEY => {
+                controller.highest = Epoch::new(read(table, key, value, Reader::uint)?);
+            }
+            Table::Identity => {}
+            Table::Bundles => {
+                stored_bundles.insert(key, value);
+            }
+            Table::Members => {
+                let member = read_member(controller.root(), key, value)?;
+                controller.members.insert(member.channel.id(), member);
+            }
+            Table::Values => push_value(&mut desired, table, key, value)?,
+            Table::Actual => push_value(&mut actual, table, key, value)?,
+            Table::Reports | Table::Heads | Table::Envelopes | Table::Intents | Table::Evidence => {
+                of_members.push((table, key, value))
+            }
+            Table::Invitations => {
+                let token = TokenId::from_bytes(fixed(table, key)?);
+                let invitation = read(table, key, value, read_invitation)?;
+                controller.invitations.insert(token, invitation);
+            }
+        }
+    }
+    controller.epoch = controller.highest;
+    restore_bundles(&mut controller, stored_bundles)?;
+    restore_desired(&mut controller, desired)?;
+    for row in of_members {
+        restore_row(&mut controller, row)?;
+    }
+    restore_actual(&mut controller, actual)?;
+    controller
+        .members
+        .values_mut()
+        .for_each(Controller::reopen_behind);
+    Ok(controller)
+}
+
+/// Takes up bundles that were accepted after those that the caller brought.
+fn restore_bundles(
+    controller: &mut Controller,
+    stored: BTreeMap<&[u8], &[u8]>,
+) -> Result<(), RecordError> {
+    for (key, envelope) in stored {
+        let number = u64::from_be_bytes(fixed(Table::Bundles, key)?);
+        if number <= controller.trust.number().number() {
+            continue;
+        }
+        let offered = controller.trust.offer(envelope);
+        controller.trust = offered.map_err(|reject| damaged(Table::Bundles, key, reject))?;
+        controller.bundles.push(envelope.to_vec());
+    }
+    Ok(())
+}
+
+fn push_value(
+    values: &mut Values,
+    table: Table,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), RecordError> {
+    let (id, path) = split_path_key(table, key)?;
+    let value = read(table, key, value, Value::decode)?;
+    values.entry(id).or_default().push((path, value));
+    Ok(())
+}
+
+fn restore_desired(controller: &mut Controller, mut values: Values) -> Result<(), RecordError> {
+    for (id, member) in &mut controller.members {
+        let held = values.remove(id).unwrap_or_default();
+        member.state = whole(Table::Values, *id, held, &member.head.digest)?;
+    }
+    Ok(())
+}
+
+fn restore_actual(controller: &mut Controller, mut values: Values) -> Result<(), RecordError> {
+    let nothing = State::empty();
+    for (id, member) in &mut controller.members {
+        let held = values.remove(id).unwrap_or_default();
+        let head = member.actual.head.as_ref();
+        let digest = head.map_or(*nothing.root(), |head| head.digest);
+        member.actual.state = whole(Table::Actual, *id, held, &digest)?;
+    }
+    Ok(())
+}
+
+/// Puts a state together and proves that it is the one of the head.
+fn whole(
+    table: Table,
+    id: ChannelId,
+    values: Vec<(Path, Value)>,
+    digest: &Digest,
+) -> Result<State, RecordError> {
+    let error = |reject| damaged(table, id.as_bytes(), reject);
+    let state = State::from_entries(values).map_err(error)?;
+    if state.root() == digest {
+        Ok(state)
+    } else {
+        Err(error(Reject::DigestMismatch))
+    }
+}
+
+/// Reads a row into the member that it belongs to; one of a member that is gone says nothing.
+fn restore_row(controller: &mut Controller, row: Row<'_>) -> Result<(), RecordError> {
+    let (table, key, value) = row;
+    let error = |reject| damaged(table, key, reject);
+    let (id, rest) = key
+        .split_first_chunk::<16>()
+        .ok_or_else(|| error(Reject::Shape))?;
+    let Some(member) = controller.members.get_mut(&ChannelId::from_bytes(*id)) else {
+        return Ok(());
+    };
+    match table {
+        Table::Reports => member.report = read_report(member, value).map_err(error)?,
+        Table::Heads => {
+            let (head, frozen) = read(table, key, value, read_actual_head)?;
+            (member.actual.head, member.actual.frozen) = (Some(head), frozen);
+        }
+        Table::Envelopes => member.actual.newest = Some(value.to_vec()),
+        Table::Intents => {
+            let (_, path) = split_path_key(table, key)?;
+            let shown = read(table, key, value, |reader| read_intent(reader, &path))?;
+            member.intents.insert(path, shown);
+        }
+        Table::Evidence => {
+            let number = rest.try_into().map_err(|_| error(Reject::Shape))?;
+            let held = read(table, key, value, |reader| {
+                read_evidence(reader, u64::from_be_bytes(number), member.head.generation)
+            })?;
+            member.evidence.push(held);
+            member.evidence.sort_by_key(|held| held.number);
+        }
+        Table::Identity
+        | Table::Bundles
+        | Table::Values
+        | Table::Actual
+        | Table::Members
+        | Table::Invitations => {}
+    }
+    Ok(())
+}
+
+fn read_report(member: &Member, envelope: &[u8]) -> Result<Option<ReportHeld>, Reject> {
+    let Some(enrolled) = &member.enrolled else {
+        return Ok(None);
+    };
+    let received = ReceivedEnvelope::parse(envelope)?;
+    let binding = Binding::Device {
+        channel: &member.channel,
+        incarnation: enrolled.incarnation,
+    };
+    let message_id = received.unverified_message_id(binding, Some(Plane::Actual));
+    let header = received.unverified_header();
+    Ok(Some(ReportHeld {
+        ack: Ack {
+            epoch: header.epoch,
+            rseq: header.seq,
+        },
+        message_id: message_id.ok_or(Reject::SignerRole)?,
+        applied_digest: header.digest,
+        report: Report::decode(received.unverified_payload())?,
+    }))
+}
+
+fn read_actual_head(reader: &mut Reader<'_>) -> Result<(Head, Option<Epoch>), Reject> {
+    reader.array_of(4)?;
+    let head = Head {
+        generation: Generation::new(0),
+        revision: read_revision(reader)?,
+        digest: Digest::from_bytes(reader.bytes_of()?),
+    };
+    let frozen = reader.optional(|reader| reader.uint().map(Epoch::new))?;
+    Ok((head, frozen))
+}
+
+fn read_intent(reader: &mut Reader<'_>, path: &Path) -> Result<IntentShown, Reject> {
+    reader.array_of(2)?;
+    let value = reader.uint()?;
+    let note = reader.optional(|reader| read_note(reader, path))?;
+    Ok(IntentShown { value, note })
+}
+
+fn read_note(reader: &mut Reader<'_>, path: &Path) -> Result<IntentNote, Reject> {
+    let members = reader.array()?;
+    let (value, outcome) = (reader.uint()?, reader.uint()?);
+    let outcome = match (members, outcome) {
+        (2, 0) => IntentOutcome::Recorded,
+        (2, 1) => IntentOutcome::Fired,
+        (2, 2) => IntentOutcome::Lower,
+        (2, 3) => IntentOutcome::Jump,
+        (2, 4) => IntentOutcome::NotUint,
+        (4, 5) => IntentOutcome::Finished {
+            status: i64::try_from(reader.int()?).map_err(|_| Reject::Shape)?,
+            output: reader.text()?.into(),
+        },
+        (2, 6) => IntentOutcome::TooManyVerbs,
+        (2, 7) => IntentOutcome::Interrupted,
+        (_, _) => return Err(Reject::Shape),
+    };
+    Ok(IntentNote {
+        path: path.clone(),
+        value,
+        outcome,
+    })
+}
+
+fn read_evidence(
+    reader: &mut Reader<'_>,
+    number: u64,
+    generation: Generation,
+) -> Result<EvidenceHeld, Reject> {
+    reader.array_of(2)?;
+    let is_proven = reader.bool()?;
+    let envelope = reader.bytes()?;
+    let received = ReceivedEnvelope::parse(envelope)?;
+    let header = received.unverified_header();
+    Ok(EvidenceHeld {
+        number,
+        code: Evidence::decode(received.unverified_payload())?.code,
+        head: Head {
+            generation,
+            revision: Revision::new(header.epoch, header.seq),
+            digest: header.digest.ok_or(Reject::DigestLength)?,
+        },
+        is_proven,
+        envelope: envelope.to_vec(),
+    })
+}
+
+fn read_member(root: Thumbprint, key: &[u8], value: &[u8]) -> Result<Member, RecordError> {
+    read(Table::Members, key, value, |reader| {
+        let length = reader.array()?;
+        if length != MEMBER_LENGTH_FIRST && length != MEMBER_LENGTH {
+            return Err(Reject::Shape);
+        }
+        let channel = Channel {
+            root,
+            tenant: Tenant::parse(reader.text()?)?,
+            device: DeviceName::parse(reader.text()?)?,
+        };
+        let enrolled = read_enrolled(reader)?;
+        let generation = Generation::new(reader.uint()?);
+        let revision = read_revision(reader)?;
+        let digest = Digest::from_bytes(reader.bytes_of()?);
+        let entries = reader.array()?;
+        let lineage = (0..entries)
+            .map(|_| read_lineage_entry(reader))
+            .collect::<Result<_, _>>()?;
+        let mut member = Member::new(channel, revision.epoch, generation);
+        member.lineage = Lineage::new(lineage, revision.epoch)?.entries().to_vec();
+        (member.head.revision, member.head.digest) = (revision, digest);
+        (member.enrolled, member.actual) = (enrolled, Actual::default());
+        if length == MEMBER_LENGTH {
+            read_alarms(reader, &mut member)?;
+        }
+        Ok(member)
+    })
+}
+
+fn read_alarms(reader: &mut Reader<'_>, member: &mut Member) -> Result<(), Reject> {
+    member.has_left = reader.bool()?;
+    let next = reader.optional(|reader| {
+        reader.array_of(2)?;
+        Ok(NextKey {
+            key: PublicKey::from_bytes(reader.bytes()?)?,
+            request: MessageId::from_bytes(reader.bytes_of()?),
+        })
+    })?;
+    if let Some(enrolled) = &mut member.enrolled {
+        enrolled.next = next;
+    }
+    member.cloned = reader.optional(|reader| {
+        reader.array_of(4)?;
+        Ok(Cloned {
+            held: read_ack(reader)?,
+            shown: read_ack(reader)?,
+        })
+    })?;
+    member.contested = reader.optional(|reader| reader.uint().map(Epoch::new))?;
+    Ok(())
+}
+
+fn read_ack(reader: &mut Reader<'_>) -> Result<Ack, Reject> {
+    Ok(Ack {
+        epoch: Epoch::new(reader.uint()?),
+        rseq: Seq::new(reader.uint()?),
+    })
+}
+
+fn read_enrolled(reader: &mut Reader<'_>) -> Result<Option<Enrolled>, Reject> {
+    if reader.peek()? == Kind::Null {
+        reader.null()?;
+        reader.null()?;
+        return Ok(None);
+    }
+    let incarnation = Incarnation::from_bytes(reader.bytes_of()?);
+    let key = PublicKey::from_bytes(reader.bytes()?)?;
+    Ok(Some(Enrolled {
+        key,
+        incarnation,
+        next: None,
+    }))
+}
+
+fn read_revision(reader: &mut Reader<'_>) -> Result<Revision, Reject> {
+    let epoch = Epoch::new(reader.uint()?);
+    Ok(Revision::new(epoch, Seq::new(reader.uint()?)))
+}
+
+fn read_lineage_entry(reader: &mut Reader<'_>) -> Result<LineageEntry, Reject> {
+    reader.array_of(3)?;
+    Ok(LineageEntry {
+        last: read_revision(reader)?,
+        digest: Digest::from_bytes(reader.bytes_of()?),
+    })
+}
+
+fn read_invitation(reader: &mut Reader<'_>) -> Result<Invitation, Reject> {
+    let length = reader.array()?;
+    if length != INVITATION_LENGTH_FIRST && length != INVITATION_LENGTH {
+        return Err(Reject::Shape);
+    }
+    let tenant = Tenant::parse(reader.text()?)?;
+    let device = DeviceName::parse(reader.text()?)?;
+    let secret = JoinSecret::from_bytes(reader.bytes_of()?);
+    let used_by = reader.optional(|reader| reader.bytes_of().map(Thumbprint::from_bytes))?;
+    let expires_unix_s = if length == INVITATION_LENGTH {
+        reader.optional(Reader::uint)?
+    } else {
+        None
+    };
+    Ok(Invitation {
+        tenant,
+        device,
+        secret,
+        expires_unix_s,
+        used_by,
+    })
+}
+
+fn split_path_key(table: Table, key: &[u8]) -> Result<(ChannelId, Path), RecordError> {
+    let error = |reject| damaged(table, key, reject);
+    let (id, path) = key
+        .split_first_chunk::<16>()
+        .ok_or_else(|| error(Reject::Shape))?;
+    let path = core::str::from_utf8(path).map_err(|_| error(Reject::PathInvalid))?;
+    Ok((
+        ChannelId::from_bytes(*id),
+        Path::parse(path).map_err(error)?,
+    ))
+}
+
+fn fixed<const N: usize>(table: Table, key: &[u8]) -> Result<[u8; N], RecordError> {
+    key.try_into()
+        .map_err(|_| damaged(table, key, Reject::Shape))
+}

@@ -1,0 +1,337 @@
+//! Recovery: a device knows more of our own history than this store does.
+//!
+//! ```text
+//!  evidence --bodies wanted--> collecting --puts--> whole --no decision of ours since--> adopted
+//!                                                     '-- else --> conflict --Resolve--> adopted or overruled
+//! ```
+//!
+//! Whatever is taken, the member goes on in a further epoch whose lineage covers the device's head.
+//! Refuses to continue an epoch that somebody else wrote in, to take back a head that was passed, and
+//! to adopt on its own what our key did not sign.
+
+use super::evidence::EvidenceHeld;
+use super::member::Member;
+use super::{Context, Controller, Event, Output, Take, Ticket, actual, records};
+use crate::id::{ChannelId, DeviceName, Tenant};
+use crate::limits::{EPOCH_SHOWN_MAX, LINEAGE_MAX};
+use crate::reject::Reject;
+use crate::revision::{Head, LineageEntry, Revision, Seq};
+use crate::state::{SectionTable, SnapshotAssembly, State};
+use alloc::vec::Vec;
+
+/// The history that a device holds and this store does not.
+#[derive(Debug)]
+pub struct Behind {
+    head: Head,
+    is_proven: bool,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Collecting(SnapshotAssembly),
+    Whole(State),
+}
+
+impl Behind {
+    /// What the device holds.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The device's state, once every part of it is here.
+    #[must_use]
+    pub const fn state(&self) -> Option<&State> {
+        match &self.content {
+            Content::Whole(state) => Some(state),
+            Content::Collecting(_) => None,
+        }
+    }
+
+    /// True when it is whole and was not adopted: an operator has to choose.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        self.state().is_some()
+    }
+
+    /// True when this controller's key signed the head.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    pub(super) const fn assembly_mut(&mut self) -> Option<&mut SnapshotAssembly> {
+        match &mut self.content {
+            Content::Collecting(assembly) => Some(assembly),
+            Content::Whole(_) => None,
+        }
+    }
+
+    fn new(held: &EvidenceHeld, table: &SectionTable, own: &State) -> Self {
+        Self {
+            head: held.head,
+            is_proven: held.is_proven,
+            content: Content::Collecting(SnapshotAssembly::new(table, own)),
+        }
+    }
+}
+
+/// How a head that a device shows stands to what this store knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Our lineage covers it: the device only has to follow.
+    Known,
+    /// The device signed a higher one before: it gains nothing by showing an old one.
+    Passed,
+    /// We do not know it.
+    News,
+}
+
+impl Member {
+    /// What this store knows of the epoch of `revision`.
+    fn known(&self, revision: Revision) -> Option<LineageEntry> {
+        let present = core::iter::once(self.ended());
+        let mut all = self.lineage.iter().copied().chain(present);
+        all.find(|entry| entry.last.epoch == revision.epoch)
+    }
+
+    /// True when a head is above all that this store knows of its epoch.
+    pub(super) fn is_unknown(&self, revision: Revision) -> bool {
+        if revision == Revision::NONE {
+            return false;
+        }
+        let oldest = self.lineage.first().map(|entry| entry.last.epoch);
+        match self.known(revision) {
+            Some(known) => revision.seq > known.last.seq,
+            None => oldest.is_some_and(|oldest| revision.epoch > oldest),
+        }
+    }
+
+    fn standing(&self, head: &Head) -> Standing {
+        let reported = self.report.as_ref().map(|held| held.report.accepted);
+        let is_below_report = reported.is_some_and(|reported| head.revision < reported);
+        // Older epochs were forgotten because the device itself had left them.
+        let oldest = self.lineage.first().copied().unwrap_or(self.ended());
+        if is_below_report || head.revision.epoch < oldest.last.epoch {
+            return Standing::Passed;
+        }
+        match self.known(head.revision) {
+            Some(known) if head.revision.seq < known.last.seq => Standing::Known,
+            Some(known) if head.revision == known.last && head.digest == known.digest => {
+                Standing::Known
+            }
+            Some(_) | None => Standing::News,
+        }
+    }
+
+    /// True when taking the device's history would drop a decision of ours, or might.
+    fn has_own_decisions(&self, head: &Head) -> bool {
+        let known = self.known(head.revision);
+        let is_fork = known.is_some_and(|known| known.last.seq == head.revision.seq);
+        let is_contested = self.contested == Some(head.revision.epoch)
+            && known.is_some_and(|known| known.last.seq > Seq::new(1));
+        // The epoch may be one of those that the limit made us forget.
+        let is_gap = known.is_none()
+            && self.lineage.len() >= LINEAGE_MAX
+            && head.revision.epoch < self.head.revision.epoch;
+        let decided = self.lineage.iter().map(|entry| entry.last);
+        let is_later = |last: &Revision| last.epoch > head.revision.epoch;
+        let mut since = decided.filter(is_later).chain([self.head.revision]);
+        is_fork || is_contested || is_gap || since.any(|last| last.seq > Seq::new(1))
+    }
+
+    /// Names the device's head in the lineage of the present epoch, which was just opened.
+    fn cover(&mut self, head: &Head) {
+        let entry = LineageEntry {
+            last: head.revision,
+            digest: head.digest,
+        };
+        let epoch = head.revision.epoch;
+        // The device signed that it is there: it left what is older.
+        self.lineage.retain(|known| known.last.epoch > epoch);
+        self.lineage.push(entry);
+        self.lineage.sort_by_key(|known| known.last.epoch);
+        self.prune_lineage();
+    }
+}
+
+impl Controller {
+    /// Takes a device's word that it holds more than we offer.
+    pub(super) fn take_behind(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: ChannelId,
+        held: EvidenceHeld,
+        table: Option<&SectionTable>,
+    ) -> Result<(), Reject> {
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let head = held.head;
+        if head.revision.epoch.number() > EPOCH_SHOWN_MAX {
+            return Err(Reject::HeaderNumbers);
+        }
+        match member.standing(&head) {
+            Standing::Known => return Ok(()),
+            Standing::Passed => return Err(Reject::EpochStale),
+            Standing::News => {}
+        }
+        let shown = member.behind.as_ref().map(|behind| behind.head);
+        let is_lower = shown.is_some_and(|shown| head.revision < shown.revision);
+        if !is_lower && shown != Some(head) {
+            let table = table.ok_or(Reject::Shape)?;
+            let behind = Behind::new(&held, table, &member.state);
+            if let Some(member) = self.members.get_mut(&channel) {
+                member.behind = Some(behind);
+            }
+        }
+        if let Some(member) = self.members.get_mut(&channel)
+            && let Some(behind) = &mut member.behind
+        {
+            behind.is_proven |= held.is_proven && behind.head == head;
+        }
+        if let Some(write) = self.note_shown(head.revision.epoch) {
+            self.persist(Vec::from([write]));
+        }
+        self.keep_evidence(channel, held);
+        self.advance_behind(context, channel)
+    }
+
+    /// Adopts or shows the device's history once every body is here, else asks for what is missing.
+    pub(super) fn advance_behind(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: ChannelId,
+    ) -> Result<(), Reject> {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return Ok(());
+        };
+        let Some(behind) = &mut member.behind else {
+            return Ok(());
+        };
+        let Content::Collecting(assembly) = &behind.content else {
+            return Ok(());
+        };
+        if !assembly.is_complete() {
+            let wanted = actual::wanted(assembly);
+            self.outputs.push_back(Output::Wanted { channel, wanted });
+            return Ok(());
+        }
+        match assembly.clone().finish() {
+            Ok(state) => behind.content = Content::Whole(state),
+            Err(reject) => {
+                member.behind = None;
+                return Err(reject);
+            }
+        }
+        let (head, is_proven) = (behind.head, behind.is_proven);
+        let is_conflict = !is_proven || member.has_own_decisions(&head);
+        self.event(Event::Behind {
+            channel,
+            head,
+            is_conflict,
+        });
+        if !is_conflict {
+            self.recover(context, None, channel, Take::Device)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the operator's choice between two histories.
+    pub(super) fn resolve(
+        &mut self,
+        context: &mut Context<'_>,
+        ticket: Ticket,
+        tenant: &Tenant,
+        device: &DeviceName,
+        take: Take,
+    ) {
+        let channel = self.channel(tenant, device).id();
+        if let Err(reject) = self.recover(context, Some(ticket), channel, take) {
+            self.refuse(ticket, reject);
+        }
+    }
+
+    /// Goes on in a further epoch that covers the device's head, with the content that was chosen.
+    ///
+    /// # Errors
+    /// `not-admitted`, `key-unknown`; `nothing-stored` when the device holds nothing that we do not;
+    /// `body-mismatch` when its content is wanted and not all of it is here.
+    fn recover(
+        &mut self,
+        context: &mut Context<'_>,
+        ticket: Option<Ticket>,
+        channel: ChannelId,
+        take: Take,
+    ) -> Result<(), Reject> {
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        self.signer(context, &member.channel.tenant)?;
+        let behind = member.behind.as_ref().ok_or(Reject::NothingStored)?;
+        let head = behind.head;
+        let state = match take {
+            Take::Device => behind.state().ok_or(Reject::BodyMismatch)?.clone(),
+            Take::Controller => member.state.clone(),
+        };
+        let epoch = self.further_epoch(context);
+        let highest = self.highest;
+        let Some(member) = self.members.get_mut(&channel) else {
+            return Err(Reject::NotAdmitted);
+        };
+        let known = member.known(head.revision);
+        let first = known.map_or(0, |known| known.last.seq.number());
+        member.open_epoch(epoch, member.head.generation);
+        member.cover(&head);
+        member.behind = None;
+        let before = core::mem::replace(&mut member.state, state);
+        member.head.digest = *member.state.root();
+        member.pulse.reopened(context.now.mono_ms);
+        let mut writes = Vec::from([records::epoch(highest)]);
+        writes.extend(records::decision(member, &before));
+        self.persist(writes);
+        self.post_snapshot(context, channel);
+        self.event(Event::Recovered {
+            ticket,
+            channel,
+            epoch: head.revision.epoch,
+            first: Seq::new(first.saturating_add(1)),
+            last: head.revision.seq,
+            take,
+        });
+        Ok(())
+    }
+
+    /// Forgets a history that the device itself left: its newest report shows a higher head that we know.
+    pub(super) fn close_behind(&mut self, context: &mut Context<'_>, channel: ChannelId) {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return;
+        };
+        let (Some(behind), Some(held)) = (&member.behind, &member.report) else {
+            return;
+        };
+        let accepted = held.report.accepted;
+        let is_ours = member.known(accepted).is_some() && !member.is_unknown(accepted);
+        if is_ours && accepted > behind.head.revision {
+            member.behind = None;
+            self.post_snapshot(context, channel);
+        }
+    }
+
+    /// Collects again, after a start, what a device showed before: the newest evidence says it all but the bodies.
+    pub(super) fn reopen_behind(member: &mut Member) {
+        let newest = member.evidence.iter().rev().find(|held| {
+            let is_behind = held.code == crate::message::EvidenceCode::WriterBehind;
+            is_behind && member.standing(&held.head) == Standing::News
+        });
+        let Some(held) = newest else { return };
+        let Ok(received) = crate::envelope::ReceivedEnvelope::parse(&held.envelope) else {
+            return;
+        };
+        let payload = received.unverified_payload();
+        let Ok(crate::message::Evidence {
+            table: Some(table), ..
+        }) = crate::message::Evidence::decode(payload)
+        else {
+            return;
+        };
+        member.behind = Some(Behind::new(held, &table, &member.state));
+    }
+}
