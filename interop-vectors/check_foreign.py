@@ -44,8 +44,9 @@ def registry(base):
 
 
 def anchors(base):
-    """Returns the anchors of the specification."""
-    lines = (base.parent.parent / "spec" / "postern.md").read_text().splitlines()
+    """Returns the anchors of the pages of the specification."""
+    pages = sorted((base.parent.parent / "spec").glob("*.md"))
+    lines = [line for page in pages for line in page.read_text().splitlines()]
     return {"#" + line[3:].strip().lower().replace(" ", "-") for line in lines if line.startswith("## ")}
 
 
