@@ -1,6 +1,15 @@
 //! The controller engine, by hand and with the devices of the simulator.
 
+mod actual;
+mod bundle;
 mod decide;
 mod enrol;
+mod hand;
+mod heartbeat;
+mod intents;
+mod invitations;
+mod lives;
 mod order;
+mod records;
+mod recovery;
 mod reports;
