@@ -68,7 +68,6 @@ impl World {
                 tenant,
                 device,
                 changes: vec![change],
-                base: None,
             })
             .await;
         let Response::Decided { desired, .. } = decided else {

@@ -321,6 +321,8 @@ fn error_as_json_has_name_message_and_next() {
     assert!(json["error"]["message"].is_string() && json["error"]["next"].is_string());
 }
 
+//= spec/lives.md#join-line type=test
+//# A device SHOULD read the join line from standard input or a file and not from its arguments.
 #[test]
 fn join_refuses_lines_that_are_damaged_without_showing_them() {
     let folder = tempfile::tempdir().unwrap();

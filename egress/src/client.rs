@@ -162,6 +162,9 @@ impl Client {
             Ok(complete) => {
                 self.pool.keep(connection);
                 drop(slot);
+                //= spec/postern.md#http-binding
+                //# A client MUST take a frame only from an answer with status 200, whatever its
+                //# content type.
                 if complete.status == StatusCode::OK {
                     return Ok(complete);
                 }
@@ -190,6 +193,12 @@ impl Client {
         let request = Request::builder()
             .method(Method::POST)
             .header(USER_AGENT, &self.path.user_agent)
+            //= spec/postern.md#http-binding
+            //# A client MUST send a frame as the body of `POST <base URL>/postern/1` with
+            //# Content-Length and the content type `application/octet-stream`.
+            //= spec/postern.md#http-binding
+            //# A client MUST NOT need Upgrade, chunked uploads, cookies, or any header beyond
+            //# Content-Length and Content-Type.
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, body.len());
         let path = target.path();

@@ -73,10 +73,10 @@ def verify_envelope(data, role, plane, aad, publics, revoked=()):
     """Verifies and returns (envelope, payload, message id, public key)."""
     opened = parse(data)
     ensure(opened.kind in KINDS, "kind-unknown")
+    check_numbers(opened)
     planes = KINDS[opened.kind][0]
     ensure(role in planes, "signer-role")
     ensure(planes[role] == plane, "plane-mismatch")
-    check_numbers(opened)
     ensure(len(opened.signature) == 64, "signature-length")
     found = [public for public in publics if thumbprint(public)[:8] == opened.kid]
     ensure(found, "key-unknown")

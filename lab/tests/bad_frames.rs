@@ -53,6 +53,9 @@ fn scene(scenario: &str) -> Result<Option<(Fleet, postern_lab::Device)>, LabErro
     Ok(Some((fleet, device)))
 }
 
+//= spec/postern.md#rejects type=test
+//# A peer MUST NOT be able to end a process, close another's session or change a state by what is
+//# refused.
 #[test]
 fn bytes_that_are_no_frame_are_refused_and_the_controller_serves_on() {
     let Some((fleet, mut device)) = scene("bad frames").unwrap() else {

@@ -316,7 +316,6 @@ fn decide(
         tenant: operator.tenant.clone(),
         device: device.clone(),
         changes,
-        base: None,
     };
     let Response::Decided { desired, changed } = client.ask(&request)? else {
         return Err(unexpected());

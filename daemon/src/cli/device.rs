@@ -141,6 +141,8 @@ fn join(args: &JoinArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+//= spec/lives.md#join-line
+//# A device SHOULD read the join line from standard input or a file and not from its arguments.
 /// Reads one line that holds a secret.
 fn read_line(file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
     match file {

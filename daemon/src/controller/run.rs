@@ -4,11 +4,9 @@
 //! The root keys are not needed and not looked for.
 
 use super::bundles;
-use super::driver::{Driver, Parts};
+use super::driver::Driver;
 use super::host::{ControllerHost, Directory};
 use super::keyring::{Writers, read_mailboxes};
-use super::metrics::EventCounts;
-use super::timer::TimerHandle;
 use super::work::Work;
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
@@ -48,18 +46,15 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     drop(loaded);
     let directory = Directory::default();
-    let (work, queue) = mpsc::channel(WORK_MAX);
-    let counts = Arc::new(EventCounts::default());
-    let mut driver = Driver::new(Parts {
+    let mut driver = Driver::new(
         engine,
-        keys: Box::new(writers),
+        Box::new(writers),
         store,
-        mailbox: mailbox.clone(),
-        directory: directory.clone(),
-        counts: Arc::clone(&counts),
-        timer: TimerHandle::start(work.clone()),
-    });
+        mailbox.clone(),
+        directory.clone(),
+    );
     driver.open()?;
+    let (work, queue) = mpsc::channel(WORK_MAX);
     let host = ControllerHost {
         directory,
         work: work.clone(),

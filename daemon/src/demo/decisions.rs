@@ -62,7 +62,6 @@ impl Operator {
                 tenant,
                 device,
                 changes,
-                base: None,
             })
             .await?
         {

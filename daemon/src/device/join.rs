@@ -52,6 +52,9 @@ pub fn routes(
     tls_ca: Option<&[u8]>,
 ) -> Result<Routes, CommandError> {
     let pem = tls_ca.map(pem_of);
+    //= spec/lives.md#join-line
+    //# Field 8 adds a trust anchor for TLS to the mailbox; a device MUST NOT take it as authority
+    //# over messages.
     let trust = TlsTrust::new(config.extra_ca_files.clone(), pem.as_deref()).map_err(|error| {
         CommandError::configuration("tls-trust", error.to_string(), "ask for a new join line")
     })?;
@@ -120,7 +123,7 @@ pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, 
 }
 
 /// Makes key and incarnation durable, or finds those of an earlier attempt with the same line.
-fn prepare(
+pub(super) fn prepare(
     config: &DeviceConfig,
     line: &JoinLine,
     store: &dyn Store,
@@ -156,6 +159,9 @@ fn prepare(
     };
     let pending = find(Stage::Pending)?.filter(|pending| pending.identity.channel == channel);
     let incarnation = pending.map_or_else(
+        //= spec/postern.md#incarnation
+        //# A device MUST draw a new incarnation of 16 random bytes at each enrolment and each reset
+        //# that loses its state.
         || Incarnation::from_bytes(draw(&mut OsRandom)),
         |pending| pending.identity.incarnation,
     );
@@ -221,7 +227,7 @@ fn refused(reject: Reject, next: &str) -> CommandError {
 }
 
 /// Verifies the answer and makes identity and bundles durable in one commit.
-fn confirm(
+pub(super) fn confirm(
     store: &dyn Store,
     line: &JoinLine,
     stored: &StoredIdentity,
@@ -241,6 +247,9 @@ fn confirm(
     let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)
         .map_err(|reject| refused(reject, next))?;
     let mut named = trust.mailboxes().iter();
+    //= spec/lives.md#join-line
+    //# When field 9 is present a device MUST refuse with `mailbox-mismatch` an enrolment whose
+    //# bundles name no mailbox key with that thumbprint.
     if line
         .mailbox
         .is_some_and(|mailbox| !named.any(|held| held.key.thumbprint() == mailbox))
@@ -251,6 +260,8 @@ fn confirm(
     else {
         return Err(refused(Reject::Shape, next));
     };
+    //= spec/postern.md#enrolment
+    //# The device MUST persist key, incarnation and bundle before it opens a session.
     let mut writes = vec![stored.to_write(Stage::Confirmed)];
     for (number, bundle) in (1_u64..).zip(bundles) {
         let key = number.to_be_bytes().to_vec();

@@ -21,6 +21,8 @@ mod run;
 mod show;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use gate::{pause, resume};

@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Longest time for an exchange that is not held. Arbitrary, above a slow proxy's round trip.
 const EXCHANGE_DEADLINE: Duration = Duration::from_secs(20);
+//= spec/postern.md#http-binding
+//# A client MUST send a frame as the body of `POST <base URL>/postern/1` with Content-Length and
+//# the content type `application/octet-stream`.
 /// The path of the HTTP binding below a mailbox's base URL (spec: #http-binding).
 const BINDING_PATH: &str = "/postern/1";
 

@@ -129,7 +129,6 @@ fn request_survives_its_line() {
             tenant: tenant(),
             device: device(),
             changes,
-            base: None,
         },
         Request::Get {
             tenant: tenant(),

@@ -41,6 +41,8 @@ fn raw(text: &str) -> Act {
     Act::AnswerAndClose(text.as_bytes().to_vec())
 }
 
+//= spec/postern.md#http-binding type=test
+//# A client MUST take a frame only from an answer with status 200, whatever its content type.
 #[tokio::test]
 async fn a11_status_other_than_200_is_a_typed_error() {
     let date = "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -81,6 +83,8 @@ async fn a11_broken_or_oversized_answer_is_a_typed_error() {
     }
 }
 
+//= spec/postern.md#http-binding type=test
+//# A client MUST take a frame only from an answer with status 200, whatever its content type.
 #[tokio::test]
 async fn block_page_with_status_200_is_returned_for_the_caller_to_refuse() {
     let site = Site::new();

@@ -8,6 +8,12 @@ use crate::site::{Site, exchange, outcome};
 use postern_egress::{HttpVersion, MailboxUrl, ProxySettings, Route};
 use std::time::Duration;
 
+//= spec/postern.md#http-binding type=test
+//# A client MUST send a frame as the body of `POST <base URL>/postern/1` with Content-Length and
+//# the content type `application/octet-stream`.
+//= spec/postern.md#http-binding type=test
+//# A client MUST NOT need Upgrade, chunked uploads, cookies, or any header beyond Content-Length
+//# and Content-Type.
 #[tokio::test]
 async fn a01_direct_https_carries_one_post_with_content_length() {
     let site = Site::new();
@@ -30,7 +36,16 @@ async fn a01_direct_https_carries_one_post_with_content_length() {
     assert!(head.starts_with("post /m http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-length: 4\r\n"), "{head}");
     assert!(head.contains("\r\nuser-agent: postern-test\r\n"), "{head}");
-    for forbidden in ["transfer-encoding", "expect", "upgrade", "connection:"] {
+    let content_type = "\r\ncontent-type: application/octet-stream\r\n";
+    assert!(head.contains(content_type), "{head}");
+    for forbidden in [
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "connection:",
+        "cookie",
+        "authorization",
+    ] {
         assert!(!head.contains(forbidden), "{forbidden} in {head}");
     }
     assert!(head.len() < 512 && body == b"ping");

@@ -3,7 +3,7 @@
 //! Everything that can be read here is named unverified. Refuses to look at the signature.
 
 use super::Header;
-use crate::cbor::{KeyOrder, Kind, Reader, decode_all};
+use crate::cbor::{KeyOrder, Kind, Reader, check, decode_all};
 use crate::id::{Digest, KeyId};
 use crate::key::Algorithm;
 use crate::kind::MessageKind;
@@ -13,6 +13,9 @@ use crate::revision::{Epoch, Seq};
 
 /// First byte of a COSE_Sign1 in a file or vector: tag 18. Refused inside frames.
 pub const TAG_SIGN1: u8 = 0xd2;
+
+/// The only unprotected header.
+const EMPTY_MAP: &[u8] = &[0xa0];
 
 const LABEL_ALGORITHM: i128 = 1;
 const LABEL_CRIT: i128 = 2;
@@ -45,7 +48,19 @@ impl<'a> ReceivedEnvelope<'a> {
         //= spec/postern.md#verification-order
         //# A verifier MUST apply these steps in this order and refuse with the reject of the first
         //# that fails:
-        let (protected, payload, signature) = decode_all(bytes, read_outer)?;
+        let Outer {
+            protected,
+            is_bare,
+            payload,
+            signature,
+        } = decode_all(bytes, read_outer)?;
+        //= spec/postern.md#envelope
+        //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.
+        if !is_bare {
+            return Err(check(protected)
+                .err()
+                .unwrap_or(Reject::UnprotectedNotEmpty));
+        }
         let semantics = decode_all(protected, read_protected)?;
         let header = semantics.check()?;
         Ok(Self {
@@ -101,8 +116,14 @@ impl<'a> ReceivedEnvelope<'a> {
     }
 }
 
-/// Protected header, payload and signature, in the order of the wire.
-type Outer<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+/// The outer array in the order of the wire.
+struct Outer<'a> {
+    protected: &'a [u8],
+    /// True when nothing stands in the header that nobody signs.
+    is_bare: bool,
+    payload: &'a [u8],
+    signature: &'a [u8],
+}
 
 fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
     reader.array_of(4)?;
@@ -110,12 +131,12 @@ fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
     if reader.peek()? != Kind::Map {
         return Err(Reject::Shape);
     }
-    if reader.map()? != 0 {
-        //= spec/postern.md#envelope
-        //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.
-        return Err(Reject::UnprotectedNotEmpty);
-    }
-    Ok((protected, reader.bytes()?, reader.bytes()?))
+    Ok(Outer {
+        protected,
+        is_bare: reader.item()? == EMPTY_MAP,
+        payload: reader.bytes()?,
+        signature: reader.bytes()?,
+    })
 }
 
 //= spec/postern.md#envelope
@@ -143,45 +164,58 @@ struct Semantics {
 fn read_protected(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {
     let entries = reader.map()?;
     let mut order = KeyOrder::new();
-    let mut algorithm = None;
-    let mut key_id = None;
-    let mut semantics = None;
-    let mut unknown = None;
+    let (mut algorithm, mut key_id, mut semantics) = (None, None, None);
+    let (mut has_crit, mut has_unknown) = (false, false);
     for _ in 0..entries {
         if !matches!(reader.peek()?, Kind::Uint | Kind::Nint) {
-            let key = reader.key()?;
-            order.check(key)?;
+            order.check(reader.key()?)?;
             reader.item()?;
-            unknown = unknown.or(Some(Reject::HeaderLabelUnknown));
+            has_unknown = true;
             continue;
         }
         match reader.int_key(&mut order)? {
-            LABEL_ALGORITHM => algorithm = Some(reader.int()?),
-            LABEL_KEY_ID => key_id = Some(KeyId::from_bytes(reader.bytes_of()?)),
-            LABEL_SEMANTICS => semantics = Some(read_semantics(reader)?),
+            LABEL_ALGORITHM => algorithm = Some(read_or_pass(reader, Reader::int)?),
+            LABEL_KEY_ID => key_id = Some(read_or_pass(reader, Reader::bytes_of)?),
+            LABEL_SEMANTICS => semantics = Some(read_or_pass(reader, read_semantics)?),
             label => {
                 reader.item()?;
-                let reject = if label == LABEL_CRIT {
-                    Reject::CritUnknown
-                } else {
-                    Reject::HeaderLabelUnknown
-                };
-                unknown = unknown.or(Some(reject));
+                has_crit |= label == LABEL_CRIT;
+                has_unknown |= label != LABEL_CRIT;
             }
         }
-    }
-    if let Some(reject) = unknown {
-        return Err(reject);
     }
     let (Some(algorithm), Some(key_id), Some(semantics)) = (algorithm, key_id, semantics) else {
         return Err(Reject::Shape);
     };
+    if has_crit {
+        return Err(Reject::CritUnknown);
+    }
+    if has_unknown {
+        return Err(Reject::HeaderLabelUnknown);
+    }
+    let algorithm = algorithm.ok_or(Reject::AlgorithmUnknown)?;
     let algorithm = Algorithm::from_number(algorithm)?;
+    let (Some(key_id), Some(semantics)) = (key_id, semantics) else {
+        return Err(Reject::Shape);
+    };
     Ok(Semantics {
         algorithm,
-        key_id,
+        key_id: KeyId::from_bytes(key_id),
         ..semantics
     })
+}
+
+/// Reads a member, or passes over one of another form: that is told once every label is known.
+fn read_or_pass<'a, T>(
+    reader: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Reject>,
+) -> Result<Option<T>, Reject> {
+    let start = reader.clone();
+    if let Ok(value) = read(reader) {
+        return Ok(Some(value));
+    }
+    *reader = start;
+    reader.item().map(|_| None)
 }
 
 fn read_semantics(reader: &mut Reader<'_>) -> Result<Semantics, Reject> {

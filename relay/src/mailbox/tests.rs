@@ -17,7 +17,6 @@ fn heads(desired: Revision) -> Heads {
         desired,
         acked: None,
         bundle: BundleNumber::new(0),
-        actual: None,
     }
 }
 
@@ -473,4 +472,54 @@ fn mailboxes_of_other_channels_never_mix() {
     assert!(mailboxes.collect(other, &heads(Revision::NONE)).is_empty());
     assert!(mailboxes.bodies(other, &[(digest(1), 0)]).is_empty());
     assert_eq!(mailboxes.head(other), None);
+}
+
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST keep the high-water mark of a chain and a slot after delivery.
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST NOT drop an entry because it was sent; only a higher entry or a later poll's head
+//# shows that it arrived.
+#[test]
+fn delivery_drops_nothing_and_forgets_no_mark() {
+    let mut mailboxes = filled();
+    mailboxes
+        .post_report_ack(channel_id(), &report_ack(3, 2))
+        .unwrap();
+    let mut poll = heads(Revision::NONE);
+    poll.acked = Some(Seq::new(0));
+    let first = envelopes(&mailboxes.collect(channel_id(), &poll));
+    for _ in 0..3 {
+        let again = envelopes(&mailboxes.collect(channel_id(), &poll));
+        assert_eq!(again, first, "what was sent may be lost on the way");
+    }
+    poll.desired = revision(10, 7);
+    poll.acked = Some(Seq::new(2));
+    assert!(mailboxes.collect(channel_id(), &poll).is_empty());
+    let older = mailboxes.post_delta(channel_id(), FIRST, &delta(10, 5, 6));
+    assert_eq!(older, Ok(Posted::Older));
+    let older = mailboxes.post_snapshot(channel_id(), FIRST, &snapshot(10, 6), []);
+    assert_eq!(older, Ok(Posted::Older));
+    let older = mailboxes.post_report_ack(channel_id(), &report_ack(3, 1));
+    assert_eq!(older, Ok(Posted::Older));
+    assert_eq!(mailboxes.head(channel_id()), Some(revision(10, 7)));
+}
+
+//= spec/postern.md#bodies type=test
+//# `size` MUST be the length of the whole body.
+//= spec/postern.md#bodies type=test
+//# A chunk MUST hold 1 to 32768 bytes of the body from the offset that it names, else `shape`.
+#[test]
+fn chunk_names_the_length_of_the_whole_body() {
+    let body = vec![1; 65_536];
+    let mut mailboxes = Mailboxes::default();
+    let envelope = snapshot_of(1, 1, 1, std::slice::from_ref(&body));
+    mailboxes
+        .post_snapshot(channel_id(), FIRST, &envelope, [body.clone()])
+        .unwrap();
+    for offset in [0, 1, 32_768, 65_535] {
+        let wanted = [(Digest::of(&body), offset)];
+        let chunks = mailboxes.bodies(channel_id(), &wanted);
+        assert_eq!((chunks[0].size, chunks[0].offset), (65_536, offset));
+        assert!((1..=BODY_CHUNK_BYTES_MAX).contains(&chunks[0].bytes.len()));
+    }
 }

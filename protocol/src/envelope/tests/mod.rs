@@ -1,5 +1,7 @@
 //! Envelopes: every step of the order of verification, and coset as a second reader.
 
+mod order;
+
 use super::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope, TAG_SIGN1};
 use crate::cbor::Writer;
 use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint};
