@@ -88,6 +88,9 @@ impl Controller {
             | PlaneMessage::Heartbeat(_)
             | PlaneMessage::Evidence(_) => Err(Reject::SignerRole),
         };
+        //= spec/planes.md#actual
+        //# A controller that refuses `actual` with `writer-behind` or `equivocation`
+        //# MUST post evidence (#evidence).
         match taken {
             Err(Reject::WriterBehind) => {
                 self.accuse(context, channel, EvidenceCode::WriterBehind, verified);
@@ -112,6 +115,9 @@ impl Controller {
         let arrival = Arrival::Delta {
             base: verified.header().base,
         };
+        //= spec/planes.md#actual
+        //# A reader MUST answer a posted change that needs a snapshot with its reject
+        //# in hint 4.
         match member.actual.decide(incoming, arrival) {
             Outcome::Apply | Outcome::Accept => {
                 let state = member.actual.state.apply_view(delta, &incoming.digest)?;
@@ -166,6 +172,9 @@ impl Controller {
             return Ok(());
         };
         if !pending.assembly.is_complete() {
+            //= spec/planes.md#actual
+            //# A reader MUST answer a posted snapshot whose bodies are missing with
+            //# hint 5 and accept it when they are complete.
             let wanted = wanted(&pending.assembly);
             self.outputs.push_back(Output::Wanted { channel, wanted });
             return Ok(());
@@ -199,6 +208,9 @@ impl Controller {
             channel,
             revision: head.revision,
         });
+        //= spec/planes.md#actual
+        //# A controller MUST post a heartbeat when a revision of `actual` became
+        //# durable, at most one in 5 s for each device.
         self.want_heartbeat(channel);
     }
 
@@ -212,6 +224,9 @@ impl Controller {
             // Only a pending snapshot was contradicted: nothing of that epoch counts yet.
             return;
         }
+        //= spec/lives.md#recovery
+        //# A reader that refuses with `equivocation` MUST keep its state, freeze the
+        //# epoch, and post evidence with both envelopes.
         member.actual.frozen = Some(epoch);
         let writes = Vec::from([records::actual_head(member)]);
         self.persist(writes);

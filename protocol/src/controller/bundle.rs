@@ -46,6 +46,9 @@ impl Controller {
         });
         self.evict_revoked();
         for channel in rewritten {
+            //= spec/lives.md#rotation
+            //# A controller MUST sign a snapshot of the same revision anew for each
+            //# device of a tenant whose writer key changed.
             self.post_snapshot(context, channel);
             self.post_ack(context, channel);
             self.post_key_answer(context, channel);

@@ -102,6 +102,9 @@ impl Controller {
 
     /// Tells the mailbox whom it may serve.
     pub(super) fn admit(&mut self, channel: ChannelId) {
+        //= spec/lives.md#leaving
+        //# A controller MUST NOT admit a device that left until a new invitation for
+        //# its name was used.
         let Some(member) = self.members.get(&channel).filter(|member| !member.has_left) else {
             return;
         };

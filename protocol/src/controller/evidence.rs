@@ -86,6 +86,9 @@ impl Controller {
         for proof in proofs {
             let keys = writer.map(|(_, key)| key);
             let is_revoked = |key: &_| self.trust.is_revoked(key);
+            //= spec/lives.md#evidence
+            //# A receiver MUST verify an envelope in evidence like any other before
+            //# it believes it.
             match proof.verify(expected, binding, keys, is_revoked) {
                 Ok(Some(one)) => found.push(one),
                 Err(Reject::DigestMismatch) => return Err(Reject::DigestMismatch),
@@ -133,6 +136,9 @@ impl Controller {
         }
         let last = member.evidence.last().map_or(0, |last| last.number);
         held.number = last.saturating_add(1);
+        //= spec/lives.md#recovery
+        //# A controller MUST keep evidence durably, at most 16 of a device, and show
+        //# it.
         let mut writes = Vec::new();
         let dropped = same.or_else(|| (member.evidence.len() >= EVIDENCE_HELD_MAX).then_some(0));
         if let Some(at) = dropped {

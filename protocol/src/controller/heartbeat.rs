@@ -34,6 +34,9 @@ impl Beat {
 
     /// Draws the name of this start and begins to count.
     pub(super) fn begin(&mut self, context: &mut Context<'_>) {
+        //= spec/freshness.md#heartbeat
+        //# A writer MUST draw a new start id of 8 random bytes at each start, and count
+        //# uptime with a clock that counts suspension.
         self.start = StartId::from_bytes(draw(context.random));
         self.started_ms = context.now.mono_ms;
     }
@@ -147,8 +150,13 @@ impl Controller {
             bundle,
             echo: heartbeat.echo,
         };
+        //= spec/freshness.md#heartbeat
+        //# A heartbeat MUST NOT be stored durably, counted as a duplicate, or
+        //# acknowledged.
         member.pulse.watch.hear(&heard, context.now.mono_ms);
         member.pulse.bundle = Some(bundle);
+        //= spec/freshness.md#heartbeat
+        //# A writer MUST answer a nonce with a heartbeat that repeats it.
         if let Some(nonce) = heartbeat.ask {
             member.pulse.echo = Some(nonce);
             member.pulse.is_wanted = true;

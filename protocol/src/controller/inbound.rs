@@ -82,6 +82,9 @@ impl Controller {
         //# A controller MUST NOT accept an envelope of a device's earlier incarnation.
         //= spec/postern.md#post
         //# A mailbox MUST verify every item of a post before it stores, compares or answers for it.
+        //= spec/lives.md#rotation
+        //# A controller MUST accept both keys of a device until an envelope verifies
+        //# under the next one, and then that one only.
         received.verify(expected, binding, enrolled.keys(), |key| {
             self.trust.is_revoked(key)
         })

@@ -65,6 +65,9 @@ impl Controller {
         }
         let stored = stored.and_then(counter).unwrap_or(0);
         let shown = member.intents.get(path).map_or(0, |shown| shown.value);
+        //= spec/planes.md#intents
+        //# A controller MUST allocate one more than the highest value that it holds or
+        //# that the device has shown.
         let highest = stored.max(shown);
         highest.checked_add(1).ok_or(Reject::ValueInvalid)
     }

@@ -26,6 +26,9 @@ impl Controller {
         }
         member.has_left = true;
         let now_ms = context.now.mono_ms;
+        //= spec/lives.md#leaving
+        //# A controller MUST acknowledge a report with list 7 before it closes the
+        //# membership.
         member.pulse.evict_due_ms = Some(now_ms.saturating_add(LEAVE_GRACE_MS));
         let writes = Vec::from([records::member(member)]);
         self.persist(writes);
@@ -60,6 +63,8 @@ impl Controller {
 /// Begins a new life of a member: nothing of an earlier one counts any more, in either direction.
 /// Returns what must become durable with it.
 pub(super) fn begin_life(member: &mut Member, enrolled: Enrolled) -> Vec<Write> {
+    //= spec/lives.md#leaving
+    //# A controller MUST close the old life of a name when a new invitation for it is used.
     let writes = forget_life(member);
     // A new life holds nothing: no earlier epoch needs to be named, no report counts.
     member.lineage.clear();

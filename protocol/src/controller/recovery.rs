@@ -170,6 +170,9 @@ impl Controller {
         if head.revision.epoch.number() > EPOCH_SHOWN_MAX {
             return Err(Reject::HeaderNumbers);
         }
+        //= spec/lives.md#recovery
+        //# A controller MUST NOT adopt a head that its lineage covers, or one below a
+        //# head that the device has signed.
         match member.standing(&head) {
             Standing::Known => return Ok(()),
             Standing::Passed => return Err(Reject::EpochStale),
@@ -211,6 +214,9 @@ impl Controller {
         let Content::Collecting(assembly) = &behind.content else {
             return Ok(());
         };
+        //= spec/lives.md#recovery
+        //# A controller MUST NOT adopt evidence before the device's signature, the
+        //# incarnation, the root and every body are verified.
         if !assembly.is_complete() {
             let wanted = actual::wanted(assembly);
             self.outputs.push_back(Output::Wanted { channel, wanted });
@@ -224,12 +230,20 @@ impl Controller {
             }
         }
         let (head, is_proven) = (behind.head, behind.is_proven);
+        //= spec/lives.md#recovery
+        //# A controller that made a decision in an epoch of its own that the device
+        //# does not know, or finds no signature of its own, MUST post no state to the
+        //# device until its operator has chosen one of the two.
         let is_conflict = !is_proven || member.has_own_decisions(&head);
         self.event(Event::Behind {
             channel,
             head,
             is_conflict,
         });
+        //= spec/lives.md#recovery
+        //# A controller that made no decision since, and finds its own signature over
+        //# that head in the evidence, MUST adopt the device's state, add its head to
+        //# the lineage, and post a snapshot of a further epoch.
         if !is_conflict {
             self.recover(context, None, channel, Take::Device)?;
         }
@@ -279,6 +293,9 @@ impl Controller {
         let known = member.known(head.revision);
         let first = known.map_or(0, |known| known.last.seq.number());
         member.open_epoch(epoch, member.head.generation);
+        //= spec/lives.md#recovery
+        //# The snapshot after a choice MUST have a further epoch whose lineage covers
+        //# the device's head.
         member.cover(&head);
         member.behind = None;
         let before = core::mem::replace(&mut member.state, state);

@@ -88,6 +88,10 @@ impl Controller {
             return;
         };
         // A lower number of the same epoch may have waited on the way; a lower epoch ended before this session began.
+        //= spec/lives.md#clones
+        //# A controller MUST show two devices under one key when a report inside a live
+        //# session has a lower epoch than the one held, or its number and other
+        //# content.
         if member.is_cloned() || (shown.epoch == held.epoch && shown.rseq != held.rseq) {
             return;
         }

@@ -22,6 +22,9 @@ impl Controller {
     pub(super) fn take_rotation(&mut self, context: &mut Context<'_>, channel: ChannelId) {
         match self.check_rotation(channel) {
             Ok(Some(verified)) => {
+                //= spec/lives.md#rotation
+                //# A controller MUST check a next key as at enrolment and
+                //# persist it before it answers.
                 self.hold_next(channel, verified);
                 self.post_key_answer(context, channel);
             }

@@ -35,6 +35,9 @@ fn held(hand: &Hand) -> Option<Revision> {
     hand.member().actual_head().map(|head| head.revision)
 }
 
+//= spec/planes.md#actual type=test
+//# A reader MUST answer a posted snapshot whose bodies are missing with hint 5 and accept it
+//# when they are complete.
 #[test]
 fn snapshot_counts_once_its_bodies_are_here() {
     let mut hand = Hand::new();
@@ -61,6 +64,9 @@ fn empty_snapshot_needs_no_bodies() {
     assert_eq!((hand.wanted(), held(&hand)), (None, Some(at(50, 1))));
 }
 
+//= spec/planes.md#actual type=test
+//# A controller MUST post a heartbeat when a revision of `actual` became durable, at most one
+//# in 5 s for each device.
 #[test]
 fn delta_applies_in_one_commit_and_is_acknowledged_by_a_heartbeat() {
     let mut hand = holding();
@@ -90,6 +96,8 @@ fn same_revision_again_is_acknowledged_again_without_a_commit() {
     assert_eq!(hand.store.commits(), commits);
 }
 
+//= spec/planes.md#actual type=test
+//# A reader MUST answer a posted change that needs a snapshot with its reject in hint 4.
 /// SQ-07, SQ-17: the same table as the device's, with the roles swapped.
 #[test]
 fn revision_that_does_not_follow_is_refused_by_name() {
@@ -181,6 +189,9 @@ fn snapshot_of_a_later_epoch_that_covers_is_accepted() {
     assert_eq!((hand.wanted(), held(&hand)), (None, Some(at(60, 1))));
 }
 
+//= spec/planes.md#actual type=test
+//# A controller that refuses `actual` with `writer-behind` or `equivocation` MUST post evidence
+//# (#evidence).
 /// The device lost what it wrote: it is shown what is held, signed, so that it can go on above it.
 #[test]
 fn device_that_is_behind_gets_evidence_of_what_is_held() {
@@ -201,6 +212,9 @@ fn device_that_is_behind_gets_evidence_of_what_is_held() {
     assert!(hand.evidence_post().is_none(), "not more often than in 5 s");
 }
 
+//= spec/lives.md#recovery type=test
+//# A reader that refuses with `equivocation` MUST keep its state, freeze the epoch, and post
+//# evidence with both envelopes.
 /// SQ-19: one number with two contents.
 #[test]
 fn device_that_contradicts_itself_is_frozen_until_a_higher_epoch() {

@@ -19,6 +19,9 @@ fn offer_this(hand: &mut Hand, envelope: &[u8]) {
     hand.input(Input::Bundle { ticket, envelope });
 }
 
+//= spec/lives.md#rotation type=test
+//# A controller MUST sign a snapshot of the same revision anew for each device of a tenant
+//# whose writer key changed.
 /// SQ-26: every device gets its state signed by the new key, under the number that it had.
 #[test]
 fn rotated_writer_signs_the_same_revision_again() {

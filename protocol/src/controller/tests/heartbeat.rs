@@ -35,6 +35,8 @@ fn turns(hand: &Hand) -> Vec<bool> {
     turns.collect()
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A writer MUST answer a nonce with a heartbeat that repeats it.
 #[test]
 fn ask_of_a_device_is_echoed_once() {
     let mut hand = Hand::new();
@@ -72,6 +74,9 @@ fn heartbeats_are_five_seconds_apart_and_the_newest_ask_wins() {
     assert_eq!(echoes, [Some(Nonce::from_bytes([1; 16])), newest]);
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A writer MUST draw a new start id of 8 random bytes at each start, and count uptime with a
+//# clock that counts suspension.
 #[test]
 fn heartbeat_names_this_start_and_how_long_it_runs() {
     let mut hand = Hand::new();
@@ -88,6 +93,8 @@ fn heartbeat_names_this_start_and_how_long_it_runs() {
     assert_eq!(second.uptime_ms, 0);
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A heartbeat MUST NOT be stored durably, counted as a duplicate, or acknowledged.
 #[test]
 fn heartbeats_are_never_durable() {
     let mut hand = fresh();

@@ -51,6 +51,9 @@ fn intent_rises_by_one_and_is_one_decision() {
     assert_eq!(intend(&mut hand, "intent/restart"), Some(4));
 }
 
+//= spec/planes.md#intents type=test
+//# A controller MUST allocate one more than the highest value that it holds or that the device
+//# has shown.
 /// SQ-01, SQ-16: a restored controller allocates above what the device's marks show.
 #[test]
 fn intent_is_above_what_reports_and_actual_state_showed() {

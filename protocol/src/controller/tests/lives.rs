@@ -47,6 +47,9 @@ fn is_admitted(hand: &Hand) -> bool {
     hand.outputs.iter().any(is_admit)
 }
 
+//= spec/lives.md#rotation type=test
+//# A controller MUST accept both keys of a device until an envelope verifies under the next
+//# one, and then that one only.
 #[test]
 fn next_key_counts_once_it_is_confirmed_and_signs() {
     let mut hand = Hand::new();
@@ -120,6 +123,8 @@ fn key_that_was_not_confirmed_signs_nothing() {
     assert!(hand.member().next_key().is_none());
 }
 
+//= spec/lives.md#rotation type=test
+//# A controller MUST check a next key as at enrolment and persist it before it answers.
 #[test]
 fn next_key_that_breaks_a_rule_is_refused() {
     let mut hand = Hand::new();
@@ -141,6 +146,9 @@ fn next_key_that_breaks_a_rule_is_refused() {
     assert!(hand.member().next_key().is_none());
 }
 
+//= spec/lives.md#clones type=test
+//# A controller MUST show two devices under one key when a report inside a live session has a
+//# lower epoch than the one held, or its number and other content.
 /// SQ-25: two units run one life; both are named by their device epochs, until the name is enrolled anew.
 #[test]
 fn clone_is_shown_and_may_not_rotate() {
@@ -199,6 +207,8 @@ fn leave(hand: &mut Hand) {
     assert_eq!(hand.receive(&report), None);
 }
 
+//= spec/lives.md#leaving type=test
+//# A controller MUST acknowledge a report with list 7 before it closes the membership.
 #[test]
 fn device_that_leaves_is_acknowledged_and_then_no_longer_served() {
     let mut hand = Hand::new();
@@ -213,6 +223,8 @@ fn device_that_leaves_is_acknowledged_and_then_no_longer_served() {
     assert_eq!(hand.receive(&report), Some(Reject::NotAdmitted));
 }
 
+//= spec/lives.md#leaving type=test
+//# A controller MUST NOT admit a device that left until a new invitation for its name was used.
 #[test]
 fn device_that_left_is_not_admitted_until_it_is_invited_again() {
     let mut hand = Hand::new();
@@ -265,6 +277,8 @@ fn unknown_device_is_not_removed() {
     assert_eq!(hand.refused(), Some(Reject::NotAdmitted));
 }
 
+//= spec/lives.md#leaving type=test
+//# A controller MUST close the old life of a name when a new invitation for it is used.
 /// An old snapshot, or a scrapped unit's reports, replayed after a reset.
 #[test]
 fn old_life_is_closed_both_ways_when_the_name_is_enrolled_anew() {

@@ -107,6 +107,10 @@ fn covers(hand: &Hand, head: &Head) -> bool {
         .is_some_and(|lineage| lineage.covers(head))
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller that made no decision since, and finds its own signature over that head in the
+//# evidence, MUST adopt the device's state, add its head to the lineage, and post a snapshot of
+//# a further epoch.
 /// SQ-20, SQ-21: the range that the restore lost comes back from the device; no number is used twice.
 #[test]
 fn restored_store_takes_the_lost_range_back_from_the_device() {
@@ -145,6 +149,9 @@ fn restored_110_to_100_while_the_relay_shows_105_ends_at_110() {
     assert_eq!(hand.member().desired(), &last.state);
 }
 
+//= spec/lives.md#recovery type=test
+//# The snapshot after a choice MUST have a further epoch whose lineage covers the device's
+//# head.
 /// A write before first contact: both histories are shown, and neither is dropped silently.
 #[test]
 fn write_before_first_contact_is_a_conflict_until_the_operator_chooses() {
@@ -170,6 +177,10 @@ fn write_before_first_contact_is_a_conflict_until_the_operator_chooses() {
     }
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller that made a decision in an epoch of its own that the device does not know, or
+//# finds no signature of its own, MUST post no state to the device until its operator has
+//# chosen one of the two.
 #[test]
 fn nothing_is_offered_during_a_conflict() {
     let (mut hand, _, last) = restored();
@@ -197,6 +208,9 @@ fn write_before_first_contact_is_remembered_over_a_restart() {
     assert_eq!((is_conflict(&hand), recovered(&hand)), (Some(true), None));
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller MUST NOT adopt a head that its lineage covers, or one below a head that the
+//# device has signed.
 /// A compromised device shows an old head to get a permission back.
 #[test]
 fn old_head_of_a_compromised_device_gains_nothing() {
@@ -222,6 +236,8 @@ fn old_head_of_a_compromised_device_gains_nothing() {
     assert!(hand.member().behind().is_none());
 }
 
+//= spec/lives.md#evidence type=test
+//# A receiver MUST verify an envelope in evidence like any other before it believes it.
 /// The controller imports on its own only what its own key signed.
 #[test]
 fn head_that_our_key_never_signed_waits_for_the_operator() {
@@ -260,6 +276,9 @@ fn evidence_that_contradicts_itself_is_refused() {
     assert_eq!(hand.store, store);
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller MUST NOT adopt evidence before the device's signature, the incarnation, the
+//# root and every body are verified.
 #[test]
 fn bodies_of_another_state_are_not_adopted() {
     let (mut hand, _, last) = restored();
@@ -398,6 +417,8 @@ fn own_epoch_that_somebody_else_writes_in_is_left() {
     assert_eq!(is_conflict(&hand), Some(true), "both decided in it");
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller MUST keep evidence durably, at most 16 of a device, and show it.
 #[test]
 fn sixteen_pieces_of_evidence_are_kept_and_the_oldest_goes() {
     let (mut hand, _, last) = restored();
