@@ -4,7 +4,7 @@ import struct
 
 from . import cbor, frame, payload, session, state, trust
 from .cbor import Refused, ensure, write
-from .crypto import check_key, sha256, thumbprint, verify
+from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
 
 
@@ -49,7 +49,7 @@ def key_thumbprint(test):
     """Judges a thumbprint."""
     public = bytes.fromhex(test["public_key"])
     check_key(public)
-    assert write({1: 1, -1: 6, -2: public}).hex() == test["cose_key"]
+    assert cose_key(public).hex() == test["cose_key"]
     assert thumbprint(public).hex() == test["thumbprint"] and test["thumbprint"].startswith(test["kid"])
 
 
@@ -61,11 +61,14 @@ def channel_id(test):
     assert preimage.hex() == test["preimage"] and sha256(preimage)[:16].hex() == test["channel_id"]
 
 
-def ed25519_verify(test):
-    """Judges a signature."""
-    public, message, signature = (bytes.fromhex(test[name]) for name in ("public_key", "message", "signature"))
-    check_key(public)
-    verify(public, message, signature)
+def signature_of(size):
+    """Returns the judge of signatures under keys of a size."""
+    def judge(test):
+        public, message, signature = (bytes.fromhex(test[name]) for name in ("public_key", "message", "signature"))
+        ensure(len(public) == size, "key-refused")
+        check_key(public)
+        verify(public, message, signature)
+    return judge
 
 
 def sign1_verify(test):
@@ -164,7 +167,7 @@ def report_accept(test):
 
 
 TABLE = {
-    "cbor.check": cbor_check, "key.thumbprint": key_thumbprint, "channel.id": channel_id, "ed25519.verify": ed25519_verify,
+    "cbor.check": cbor_check, "key.thumbprint": key_thumbprint, "channel.id": channel_id, "ed25519.verify": signature_of(32), "esp256.verify": signature_of(65),
     "sign1.verify": sign1_verify, "state.digest": state_digest, "state.apply": state_apply, "body.check": body_check,
     "frame.parse": frame_parse, "bytes": sizes, "session.derive": session.derivation, "session.challenge": session.challenge,
     "session.hello": session.hello, "session.welcome": session.welcome, "session.up": session.up, "session.down": session.down,

@@ -41,9 +41,18 @@ def check_name(text):
 
 def cose_key(value):
     """Returns the public key of a COSE_Key map."""
-    ensure(isinstance(value, dict) and set(value) == {1, -1, -2} and value[1] == 1 and value[-1] == 6 and sized(value[-2], 32), "shape")
-    check_key(value[-2])
-    return value[-2]
+    public = bare_key(value)
+    check_key(public)
+    return public
+
+
+def bare_key(value):
+    """Returns the bytes of a COSE_Key map of either type, unchecked."""
+    ensure(isinstance(value, dict) and uints(value.get(1)), "shape")
+    labels, curve = {1: ((-2,), 6), 2: ((-2, -3), 1)}.get(value[1], ((), None))
+    ensure(set(value) == {1, -1, *labels} and type(value[-1]) is int and value[-1] == curve, "shape")
+    ensure(all(sized(value[label], 32) for label in labels), "shape")
+    return b"\x04" * (len(labels) - 1) + b"".join(value[label] for label in labels)
 
 
 def snapshot(opened, value):

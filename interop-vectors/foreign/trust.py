@@ -2,8 +2,9 @@
 
 from . import frame
 from .cbor import Refused, ensure, write
-from .crypto import check_key, mac, sha256, thumbprint
+from .crypto import mac, sha256, thumbprint
 from .envelope import parse, untag, verify_envelope
+from .payload import bare_key, cose_key
 from .session import aad
 
 
@@ -25,7 +26,7 @@ class Held:
         except Refused as refused:
             raise Refused("bundle-root" if str(refused) == "key-unknown" else str(refused)) from None
         if self.content is None:
-            pins = [thumbprint(content[1][-2]), thumbprint(content[2][-2])]
+            pins = [thumbprint(bare_key(content[label])) for label in (1, 2)]
             ensure(pins == [self.genesis, self.recovery], "bundle-root")
         else:
             ensure(opened.digest == self.message_id, "bundle-chain")
@@ -37,10 +38,10 @@ class Held:
         from .cbor import read
 
         if self.content is None:
-            public = read(opened.payload)[1][-2]
+            public = bare_key(read(opened.payload)[1])
             ensure(thumbprint(public) == self.genesis, "bundle-root")
             return [public]
-        return [self.content[1][-2], self.content[2][-2]]
+        return [bare_key(self.content[label]) for label in (1, 2)]
 
     def follow(self, content):
         """Checks what may change."""
@@ -74,9 +75,9 @@ def request(test):
 
     inner_token, device, key, _, _ = read(opened.payload)
     ensure(inner_token == token and device == row["device"], "token-unknown")
-    check_key(key[-2])
-    verify_envelope(write(items), "enrolling", None, place, [key[-2]])
-    ensure(row["used_by"] in (None, thumbprint(key[-2]).hex()), "token-used")
+    public = cose_key(key)
+    verify_envelope(write(items), "enrolling", None, place, [public])
+    ensure(row["used_by"] in (None, thumbprint(public).hex()), "token-used")
 
 
 def answer(test):
@@ -87,7 +88,7 @@ def answer(test):
     for entry in bundles:
         held.accept(write(entry))
     place = [raw["genesis"], test["tenant"], test["device"], raw["incarnation"]]
-    writer = held.content[3][test["tenant"]][1][-2]
+    writer = bare_key(held.content[3][test["tenant"]][1])
     opened, content, _, _ = verify_envelope(write(items), "writer", None, aad(6, *place), [writer])
     sent = sha256(parse(untag(raw["request"])).structure(aad(5, *place[:2])))
     ensure(opened.digest == sent, "enrol-answer-mismatch")

@@ -6,11 +6,11 @@ import json
 import pathlib
 import sys
 
-from . import counts, encoding, schemas
+from . import counts, encoding, p256, schemas
 from .keys import keys_file
 
 MODULES = (
-    "c01_cbor", "c02_keys", "c03_valid", "c03_header", "c03_payload", "c04_state", "c05_frames",
+    "c01_cbor", "c02_keys", "c02_esp256", "c03_valid", "c03_header", "c03_payload", "c04_state", "c05_frames",
     "c06_sessions", "c06_exchange", "c06_enrol", "c07_acceptance", "c08_bytes",
 )
 
@@ -32,6 +32,7 @@ def row(name, data, count):
 def main(directory):
     """Writes every file and the manifest."""
     encoding.self_test()
+    p256.self_test()
     base = pathlib.Path(directory)
     keys = keys_file()
     rows = [row("keys.json", write(base / "keys.json", keys), len(keys["keys"]))]

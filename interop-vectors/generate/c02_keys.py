@@ -13,7 +13,7 @@ from .collection import Collection
 from .encoding import encode
 from .envelope import DEVICE, ROOT, TENANT
 from .hashing import sha256
-from .keys import SIGNERS
+from .keys import SIGNERS, SIGNING
 
 MESSAGE = b"the bytes that are signed"
 NAMES_VALID = (
@@ -39,7 +39,7 @@ def names():
     prints = Collection("02-keys/thumbprint.json", "key.thumbprint", "COSE_Key, RFC 9679 thumbprint and kid of a public key")
     for key in SIGNERS.values():
         prints.valid(
-            f"thumbprint-{key.name}", "#keys", "40 bytes of preimage", public_key=key.public,
+            f"thumbprint-{key.name}", "#keys", f"{len(encode(key.cose))} bytes of preimage", public_key=key.public,
             cose_key=encode(key.cose), thumbprint=key.thumbprint, kid=key.kid,
         )
     channels = Collection("02-keys/channel.json", "channel.id", "channel ids and names")
@@ -118,6 +118,7 @@ def bad_lengths(edge, key):
     edge.invalid("zero-signature", "signature-invalid", "64 zeros", key.public, MESSAGE, bytes(64))
     edge.invalid("public-key-empty", "key-refused", "no key", b"", MESSAGE, good)
     edge.invalid("public-key-31", "key-refused", "31 bytes", key.public[:31], MESSAGE, good)
+    edge.invalid("public-key-of-p256", "key-refused", "the key of the other algorithm", SIGNERS["device-p256"].public, MESSAGE, good)
     edge.invalid("public-key-33", "key-refused", "33 bytes", key.public + b"\0", MESSAGE, good)
 
 
@@ -204,7 +205,8 @@ def signatures():
     """Returns the file of ed25519.verify."""
     file = Collection("02-keys/ed25519.json", "ed25519.verify", "the key check, then the strict signature check")
     edge = Edge(file)
-    for name, key in SIGNERS.items():
+    for name, _ in SIGNING:
+        key = SIGNERS[name]
         edge.valid(f"valid-{name}", "an honest signature", key.public, MESSAGE, key.sign(MESSAGE))
     key = SIGNERS["device-a"]
     for size in (0, 1, 63, 64, 128, 1023):

@@ -36,7 +36,7 @@ def aad(kind, /, **other):
 
 def protected(signer, kind, numbers, digest, **change):
     """Returns the protected header, honest or with the named parts changed."""
-    labels = {1: -19, 4: signer.kid, -65537: [kind, *numbers, digest]}
+    labels = {1: signer.algorithm, 4: signer.kid, -65537: [kind, *numbers, digest]}
     labels.update(change.get("labels", {}))
     for label in change.get("without", ()):
         del labels[label]

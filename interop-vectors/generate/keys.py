@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from . import p256
 from .encoding import encode
 from .hashing import sha256
 
@@ -21,6 +22,14 @@ SIGNING = (
     ("device-a", "the device acme/press-7"),
     ("device-b", "another device"),
     ("other", "a key that nobody knows"),
+)
+SIGNING_P256 = (
+    ("root-p256", "a root of the other algorithm"),
+    ("recovery-p256", "a recovery root of the other algorithm"),
+    ("writer-p256", "a writer of the other algorithm"),
+    ("mailbox-p256", "a mailbox of the other algorithm"),
+    ("device-p256", "a device of the other algorithm"),
+    ("other-p256", "a key that nobody knows"),
 )
 AGREEMENT = ("ephemeral-device", "ephemeral-mailbox", "ephemeral-device-2", "ephemeral-mailbox-2")
 
@@ -41,7 +50,9 @@ def raw_public(key):
 
 
 def cose_key(public):
-    """Returns the COSE_Key of a public key, as a map."""
+    """Returns the COSE_Key of a public key of either type, as a map."""
+    if len(public) == 65:
+        return {1: 2, -1: 1, -2: public[1:33], -3: public[33:]}
     return {1: 1, -1: 6, -2: public}
 
 
@@ -53,18 +64,40 @@ def thumbprint(public):
 class Signer:
     """One Ed25519 test key."""
 
+    type, algorithm = "ed25519", -19
+
     def __init__(self, name):
         self.name = name
         self.seed = seed(name)
-        self.private = Ed25519PrivateKey.from_private_bytes(self.seed)
-        self.public = raw_public(self.private)
+        self.public = self.make_public()
         self.cose = cose_key(self.public)
         self.thumbprint = thumbprint(self.public)
         self.kid = self.thumbprint[:8]
 
+    def make_public(self):
+        """Returns the bytes of the public key."""
+        self.private = Ed25519PrivateKey.from_private_bytes(self.seed)
+        return raw_public(self.private)
+
     def sign(self, message):
         """Returns the 64-byte signature."""
         return self.private.sign(message)
+
+
+class SignerP256(Signer):
+    """One ESP256 test key: the seed is the secret number."""
+
+    type, algorithm = "esp256", -9
+
+    def make_public(self):
+        """Returns 04, x, y."""
+        self.secret = int.from_bytes(self.seed, "big")
+        assert 0 < self.secret < p256.N
+        return p256.public_bytes(p256.multiply(self.secret, p256.BASE))
+
+    def sign(self, message):
+        """Returns the 64-byte signature of RFC 6979."""
+        return p256.sign(self.secret, message)
 
 
 class Agreement:
@@ -82,6 +115,7 @@ class Agreement:
 
 
 SIGNERS = {name: Signer(name) for name, _ in SIGNING}
+SIGNERS.update((name, SignerP256(name)) for name, _ in SIGNING_P256)
 AGREEMENTS = {name: Agreement(name) for name in AGREEMENT}
 
 
@@ -91,14 +125,14 @@ def keys_file():
         {
             "name": name,
             "comment": comment,
-            "type": "ed25519",
+            "type": SIGNERS[name].type,
             "seed": SIGNERS[name].seed.hex(),
             "public_key": SIGNERS[name].public.hex(),
             "cose_key": encode(SIGNERS[name].cose).hex(),
             "thumbprint": SIGNERS[name].thumbprint.hex(),
             "kid": SIGNERS[name].kid.hex(),
         }
-        for name, comment in SIGNING
+        for name, comment in SIGNING + SIGNING_P256
     ]
     rows += [
         {
@@ -110,4 +144,4 @@ def keys_file():
         }
         for name, key in AGREEMENTS.items()
     ]
-    return {"description": 'seed = SHA-256("postern test key <name>"); never use these keys elsewhere', "keys": rows}
+    return {"description": 'seed = SHA-256("postern test key <name>"), of esp256 the secret number, big-endian; never use these keys elsewhere', "keys": rows}

@@ -38,6 +38,7 @@ def orders(*items):
 
 
 HASH = sized(32)
+PUBLIC_KEY = {"type": "string", "pattern": "^([0-9a-f]{64}|04[0-9a-f]{128})$"}
 INTEGER = {"anyOf": [{"type": "integer"}, fields(int={"type": "string", "pattern": "^-?[0-9]+$"})]}
 REFERENCE = fields(digest=HASH, size=INTEGER, media_type=TEXT)
 VALUE = {"anyOf": [
@@ -56,7 +57,7 @@ INCOMING = fields(
     lineage=many(orders(UINT, UINT, HASH)),
 )
 NUMBERED = fields(epoch=UINT, rseq=UINT, message_id=HASH)
-CHANNEL = fields(channel_id=sized(16), root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=HASH)
+CHANNEL = fields(channel_id=sized(16), root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY)
 ISSUED = fields(challenge=sized(16), mailbox_seed=HASH)
 INVITATION = fields(token=sized(8), secret=HASH, tenant=TEXT, device=TEXT, used_by={"anyOf": [HASH, {"type": "null"}]})
 OUTCOME = {"enum": ["accept", "apply", "duplicate", "older", "need", "refuse"]}
@@ -69,11 +70,12 @@ def nullable(schema):
 
 INPUTS = {
     "cbor.check": dict(input=HEX),
-    "key.thumbprint": dict(public_key=HASH, cose_key=sized(40), thumbprint=HASH, kid=sized(8)),
+    "key.thumbprint": dict(public_key=PUBLIC_KEY, cose_key={"anyOf": [sized(40), sized(75)]}, thumbprint=HASH, kid=sized(8)),
     "channel.id": dict(root=HASH, tenant=TEXT, device=TEXT, preimage_=HEX, channel_id_=sized(16)),
     "ed25519.verify": dict(public_key=HEX, message=HEX, signature=HEX),
+    "esp256.verify": dict(public_key=HEX, message=HEX, signature=HEX),
     "sign1.verify": dict(
-        public_key=HASH, aad=HEX, role=ROLE, plane=PLANE, cose=HEX, revoked_=many(HASH), message_id_=HASH, protected_=HEX,
+        public_key=PUBLIC_KEY, aad=HEX, role=ROLE, plane=PLANE, cose=HEX, revoked_=many(HASH), message_id_=HASH, protected_=HEX,
         payload_=HEX, tbs_=HEX, signature_=sized(64), diag_=TEXT,
     ),
     "state.digest": dict(state_=STATE, fill_=FILL, digest_=HASH, sections_=SECTIONS),
@@ -90,7 +92,7 @@ INPUTS = {
         frame=HEX, issued=many(ISSUED), mailbox_thumbprint=HASH, channels=many(CHANNEL), transcript_=HASH, key_up_=HASH, key_down_=HASH,
     ),
     "session.welcome": dict(
-        frame=HEX, challenge_frame=HEX, device_seed=HASH, mailbox_key=HASH, root=HASH, tenant=TEXT, device=TEXT,
+        frame=HEX, challenge_frame=HEX, device_seed=HASH, mailbox_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT,
         incarnation=sized(16), session_id_=sized(4), key_up_=HASH, key_down_=HASH,
     ),
     "session.up": dict(steps=many(STEP), **SESSION),
@@ -101,7 +103,7 @@ INPUTS = {
     "bundle.accept": dict(genesis=HASH, recovery=HASH, held=many(HEX), incoming=HEX, message_id=HASH),
     "enrol.request": dict(frame=HEX, root=HASH, invitations=many(INVITATION), mac_=HASH, message_id_=HASH),
     "enrol.answer": dict(
-        frame=HEX, genesis=HASH, recovery=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=HASH, request=HEX, bundle_number_=UINT,
+        frame=HEX, genesis=HASH, recovery=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY, request=HEX, bundle_number_=UINT,
     ),
     "revision.accept": dict(
         row=UINT, stored=nullable(HEAD), frozen=BOOL, incoming=INCOMING, outcome=OUTCOME, superseded_=orders(UINT, UINT), freezes_=BOOL,

@@ -17,7 +17,7 @@ use postern_protocol::cbor;
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::frame_type;
 use postern_protocol::id::{Channel, DeviceName, Digest, MessageId, Tenant, Thumbprint};
-use postern_protocol::key::PublicKey;
+use postern_protocol::key::{Algorithm, PublicKey};
 use postern_protocol::message::{ReportHead, accept_report};
 use postern_protocol::revision::{
     Arrival, Epoch, Generation, Head, Lineage, LineageEntry, Outcome, Revision, Seq, accept,
@@ -52,7 +52,8 @@ fn run(operation: &str, test: &Json) -> Option<Given> {
         "cbor.check" => cbor::check(&bytes(test, "input")).map(|()| vec![]),
         "key.thumbprint" => thumbprint(test),
         "channel.id" => channel(test),
-        "ed25519.verify" => verify(test),
+        "ed25519.verify" => verify(test, Algorithm::Ed25519),
+        "esp256.verify" => verify(test, Algorithm::Esp256),
         "sign1.verify" => sign1::verify(test),
         "state.digest" => digest(test),
         "state.apply" => apply(test),
@@ -90,8 +91,14 @@ fn channel(test: &Json) -> Given {
 //= spec/postern.md#keys type=test
 //# A verifier MUST use the strict, cofactorless verification that refuses a non-canonical S and a
 //# small-order R.
-fn verify(test: &Json) -> Given {
+//= spec/postern.md#keys type=test
+//# An ESP256 signature MUST be r ‖ s, 32 bytes each, over SHA-256, with r and s in 1..n-1; a high s
+//# counts.
+fn verify(test: &Json, algorithm: Algorithm) -> Given {
     let key = PublicKey::from_bytes(&bytes(test, "public_key"))?;
+    if key.algorithm() != algorithm {
+        return Err(Reject::KeyRefused);
+    }
     key.verify(&bytes(test, "message"), &bytes(test, "signature"))
         .map(|()| vec![])
 }

@@ -6,6 +6,7 @@ pub(crate) mod sign1;
 
 use postern_protocol::Reject;
 use postern_protocol::id::Digest;
+use postern_protocol::key::MemorySigner;
 use postern_protocol::state::{Finite, Integer, Reference, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -45,15 +46,20 @@ fn read(file: &PathBuf) -> Json {
     serde_json::from_slice(&content).expect("JSON")
 }
 
-/// Returns the seed of the test key with this public key.
-pub(crate) fn seed_of(public_key: &[u8]) -> [u8; 32] {
+/// Returns the test key with this public key.
+pub(crate) fn signer_of(public_key: &[u8]) -> MemorySigner {
     let keys = read(&root().join("keys.json"));
     let rows = keys["keys"].as_array().expect("keys");
     let row = rows
         .iter()
         .find(|row| bytes(row, "public_key") == public_key)
         .expect("a known key");
-    bytes(row, "seed").try_into().expect("32 bytes")
+    let seed: [u8; 32] = bytes(row, "seed").try_into().expect("32 bytes");
+    match text(row, "type") {
+        "ed25519" => MemorySigner::from_seed(&seed),
+        "esp256" => MemorySigner::esp256_from_secret(&seed).expect("a secret number"),
+        other => panic!("{other} does not sign"),
+    }
 }
 
 /// Returns a text member.

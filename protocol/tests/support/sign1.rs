@@ -2,12 +2,12 @@
 //!
 //! Its role and binding come from the vector. Refuses an aad that it cannot explain.
 
-use super::{bytes, hex_of, seed_of, text};
+use super::{bytes, hex_of, signer_of, text};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Reader;
 use postern_protocol::envelope::{Binding, Draft, Expected, ReceivedEnvelope, Verified};
 use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
-use postern_protocol::key::{MemorySigner, PublicKey};
+use postern_protocol::key::PublicKey;
 use postern_protocol::kind::Role;
 use postern_protocol::message::{PlaneMessage, check_payload};
 use serde_json::Value as Json;
@@ -98,7 +98,7 @@ pub(crate) fn verify(test: &Json) -> Result<Vec<(&'static str, Json)>, Reject> {
         return Err(Reject::SignatureInvalid);
     }
     decode_payload(&verified)?;
-    let signer = MemorySigner::from_seed(&seed_of(key.as_bytes()));
+    let signer = signer_of(key.as_bytes());
     let draft = Draft {
         header: *verified.header(),
         payload: verified.payload().into(),
