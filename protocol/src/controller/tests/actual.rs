@@ -236,6 +236,18 @@ fn device_that_contradicts_itself_is_frozen_until_a_higher_epoch() {
     assert_eq!(hand.receive(&delta), None);
 }
 
+/// SQ-17: reports and revisions have numbers of their own.
+#[test]
+fn report_and_actual_plane_of_one_number_do_not_collide() {
+    let mut hand = holding();
+    let report = hand.report_at(at(50, 3), Revision::NONE);
+    assert_eq!(hand.receive(&report), None);
+    let delta = hand.delta(&state(1), &state(2), 3, at(50, 4));
+    assert_eq!(hand.receive(&delta), None);
+    let report = hand.report_at(at(50, 4), Revision::NONE);
+    assert_eq!(hand.receive(&report), None);
+}
+
 /// SQ-32: a body that is valid at another end.
 #[test]
 fn actual_plane_signed_by_others_is_refused() {

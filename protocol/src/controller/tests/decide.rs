@@ -36,6 +36,7 @@ fn decision_counts_one_however_many_paths_change() {
     assert_eq!(seq(&world), before + 1);
 }
 
+/// SQ-13: the number moves only with the meaning.
 #[test]
 fn change_of_nothing_is_no_decision() {
     let mut world = World::with_devices(1, &["press-7"]);
@@ -56,6 +57,7 @@ fn change_of_nothing_is_no_decision() {
 
 //= spec/postern.md#revisions type=test
 //# A writer MUST NOT sign two different digests for one revision.
+/// SQ-10: D1, D2, D1 are three numbers.
 #[test]
 fn revert_is_a_new_decision_with_the_old_digest() {
     let mut world = World::with_devices(1, &["press-7"]);

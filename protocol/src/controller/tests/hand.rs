@@ -35,6 +35,8 @@ pub(super) struct Hand {
     pub(super) channel: Channel,
     pub(super) incarnation: Incarnation,
     pub(super) key: MemorySigner,
+    /// Commits that still succeed; with the one after them the process dies.
+    pub(super) commits_left: Option<usize>,
     tickets: u64,
 }
 
@@ -55,6 +57,7 @@ impl Hand {
             now_ms: 1_000,
             unix_s: Some(1_790_000_000),
             outputs: Vec::new(),
+            commits_left: None,
             tickets: 0,
         };
         hand.input(Input::Start);
@@ -92,11 +95,22 @@ impl Hand {
         self.engine.handle_input(&mut context, input);
         while let Some(output) = self.engine.poll_output() {
             if let Output::Persist(writes) = &output {
+                match &mut self.commits_left {
+                    Some(0) => return self.die(),
+                    Some(left) => *left -= 1,
+                    None => {}
+                }
                 self.store.commit(writes);
             } else {
                 self.outputs.push(output);
             }
         }
+    }
+
+    /// The commit did not return: nothing behind it leaves, and the process starts again.
+    fn die(&mut self) {
+        self.commits_left = None;
+        self.restart(None);
     }
 
     /// Drops the engine and starts it from `store`, or from its own.

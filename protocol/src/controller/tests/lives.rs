@@ -5,7 +5,7 @@ use crate::Reject;
 use crate::controller::{Event, Input, Output, Post};
 use crate::enrol::{Enrolling, accept_rotation_answer, seal_rotation_request};
 use crate::id::{Channel, Incarnation, Plane};
-use crate::key::Signer as _;
+use crate::key::{MemorySigner, Signer as _};
 use crate::message::Report;
 use crate::revision::Revision;
 use crate::state::State;
@@ -106,6 +106,29 @@ fn next_key_and_the_report_of_the_former_survive_a_restart() {
         hand.receive(&replayed),
         Some(Reject::Equivocation),
         "still held"
+    );
+}
+
+#[test]
+fn next_key_of_another_algorithm_survives_a_restart() {
+    let mut hand = Hand::new();
+    let next = MemorySigner::esp256_from_secret(&[6; 32]).unwrap();
+    let current = hand.key.public_key().thumbprint();
+    let request = seal_rotation_request(&hand.channel, hand.incarnation, &current, [4; 16], &next);
+    let mut report = Report::default();
+    let request = request.unwrap().into_bytes();
+    report.lists.set_rotation(Some(request)).unwrap();
+    assert_eq!(hand.receive(&hand.report(at(50, 1), &report)), None);
+    hand.restart(None);
+    hand.key = next;
+    for rseq in [2, 3] {
+        let report = hand.report_at(at(50, rseq), Revision::NONE);
+        assert_eq!(hand.receive(&report), None);
+        hand.restart(None);
+    }
+    assert_eq!(
+        hand.member().key(),
+        Some(hand.key.public_key().thumbprint())
     );
 }
 

@@ -2,12 +2,14 @@
 
 use super::hand::Hand;
 use crate::cbor::Writer;
-use crate::controller::Controller;
+use crate::controller::{Controller, Post};
+use crate::envelope::ReceivedEnvelope;
+use crate::id::Plane;
 use crate::key::Signer as _;
 use crate::record::Table;
-use crate::revision::{Epoch, Seq};
+use crate::revision::{Epoch, Revision, Seq};
 use crate::state::State;
-use crate::testing::{MemoryStore, TestKeys, signer};
+use crate::testing::{MemoryStore, TestKeys, at, numbers, signer};
 use alloc::vec::Vec;
 
 /// A member as version 0.1 wrote it, with an empty desired state at 60.4.
@@ -97,4 +99,59 @@ fn rows_of_a_member_that_is_gone_say_nothing() {
     }
     let bundles = hand.keys.bundles.clone();
     assert!(Controller::restore(hand.keys.trust(), bundles, store.rows()).is_ok());
+}
+
+/// What left before a crash at any commit is still true after it.
+#[test]
+fn nothing_that_was_acknowledged_is_lost_at_any_commit() {
+    let (one, two) = (numbers(&[("a/x", 1)]), numbers(&[("a/x", 2)]));
+    for commits in 0..12 {
+        let mut hand = Hand::new();
+        hand.commits_left = Some(commits);
+        let mut acknowledged = (Revision::NONE, Revision::NONE);
+        for step in 0..8 {
+            match step {
+                0 => drop(hand.receive(&hand.snapshot(&one, at(50, 1), &[]))),
+                1 => hand.put(Plane::Actual, &one),
+                2 => drop(hand.receive(&hand.delta(&one, &two, 1, at(50, 2)))),
+                7 => hand.set("a/x", 3),
+                n => drop(hand.receive(&hand.report_at(at(50, n), Revision::NONE))),
+            }
+            hand.run(5_000);
+            let beats = hand.heartbeats().into_iter().map(|beat| beat.other).max();
+            acknowledged.0 = acknowledged.0.max(beats.unwrap_or(Revision::NONE));
+            acknowledged.1 = acknowledged.1.max(acknowledged_report(&hand));
+        }
+        let member = hand.member();
+        let held = member
+            .actual_head()
+            .map_or(Revision::NONE, |head| head.revision);
+        let report = member
+            .report()
+            .map(|held| Revision::new(held.ack.epoch, held.ack.rseq));
+        assert!(held >= acknowledged.0, "crash at commit {commits}");
+        assert!(
+            report.unwrap_or(Revision::NONE) >= acknowledged.1,
+            "{commits}"
+        );
+        let bundles = hand.keys.bundles.clone();
+        let again = Controller::restore(hand.keys.trust(), bundles, hand.store.rows());
+        assert_eq!(
+            again.unwrap().member_of(hand.id()).unwrap().head(),
+            &hand.head()
+        );
+    }
+}
+
+fn acknowledged_report(hand: &Hand) -> Revision {
+    let acks = hand.posts().into_iter().filter_map(|post| {
+        let Post::ReportAck { envelope } = post else {
+            return None;
+        };
+        let header = *ReceivedEnvelope::parse(envelope)
+            .unwrap()
+            .unverified_header();
+        Some(Revision::new(header.epoch, header.seq))
+    });
+    acks.max().unwrap_or(Revision::NONE)
 }

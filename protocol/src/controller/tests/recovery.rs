@@ -439,6 +439,25 @@ fn sixteen_pieces_of_evidence_are_kept_and_the_oldest_goes() {
     assert_eq!(kept(&hand), (124..140).collect::<Vec<_>>());
 }
 
+/// SQ-08: a clock that jumps ten years ahead and back locks nobody out.
+#[test]
+fn clock_that_jumps_ahead_and_back_only_raises_epochs() {
+    let mut hand = Hand::new();
+    let mut device = decide_to(&mut hand, 3).head;
+    let start_s = hand.unix_s.unwrap();
+    for unix_s in [start_s + 315_360_000, start_s, 0, start_s + 1] {
+        hand.unix_s = Some(unix_s);
+        hand.forget();
+        hand.restart(None);
+        assert!(hand.head().revision.epoch > device.revision.epoch);
+        assert!(
+            covers(&hand, &device),
+            "a device that followed until now follows on"
+        );
+        device = hand.head();
+    }
+}
+
 /// SQ-28: without any clock the outcome is the same.
 #[test]
 fn recovery_needs_no_clock() {

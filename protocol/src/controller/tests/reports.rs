@@ -73,6 +73,7 @@ fn newer_report_counts_and_gaps_are_allowed() {
     assert_eq!(number(&world), (51, 1));
 }
 
+/// SQ-18, SQ-30: the report's own number orders, and a replay is not news.
 #[test]
 fn replayed_report_does_not_hide_a_newer_one() {
     let mut world = silent();
