@@ -68,6 +68,7 @@ impl World {
                 tenant,
                 device,
                 changes: vec![change],
+                base: None,
             })
             .await;
         let Response::Decided { desired, .. } = decided else {

@@ -4,6 +4,7 @@
 //! to the host. Refuses to be part of anything but tests.
 
 use crate::exchange::{AdmittedDevice, MailboxSigner};
+use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
 use postern_protocol::envelope::{Binding, Draft, Header, SealedEnvelope};
 use postern_protocol::frame::{Answer, BodyChunk, DownFrame, Item, Poll, UpFrame};
@@ -162,7 +163,16 @@ pub(crate) fn bundle(number: u64) -> Vec<u8> {
 
 /// The device's end of a hello with the mailbox of [`mailbox_signer`].
 pub(crate) fn greet(challenge: &[u8], seed: u8) -> (Greeting, Vec<u8>) {
-    let (asking, _) = Asking::start(BundleNumber::new(1)).unwrap();
+    greet_knowing(challenge, seed, &mailbox_signer()).unwrap()
+}
+
+/// The device's end of a hello when its bundle lists this one mailbox key.
+pub(crate) fn greet_knowing(
+    challenge: &[u8],
+    seed: u8,
+    mailbox: &MailboxSigner,
+) -> Result<(Greeting, Vec<u8>), Reject> {
+    let (asking, _) = Asking::start(BundleNumber::new(0)).unwrap();
     let channel = channel();
     let signer = device_signer();
     let identity = DeviceIdentity {
@@ -170,25 +180,93 @@ pub(crate) fn greet(challenge: &[u8], seed: u8) -> (Greeting, Vec<u8>) {
         incarnation: INCARNATION,
         signer: &signer,
     };
-    let mailbox = mailbox_signer();
-    asking
-        .handle_challenge(challenge, [mailbox.public_key()], identity, &[seed; 32])
-        .unwrap()
+    asking.handle_challenge(challenge, [mailbox.public_key()], identity, &[seed; 32])
 }
 
 pub(crate) fn ask() -> Vec<u8> {
-    Asking::start(BundleNumber::new(1)).unwrap().1
+    ask_holding(None)
+}
+
+/// An ask of a device that holds this bundle.
+pub(crate) fn ask_holding(bundle: Option<BundleNumber>) -> Vec<u8> {
+    Asking::start(bundle.unwrap_or_default()).unwrap().1
 }
 
 pub(crate) fn poll(session: &mut ClientSession, hold_s: u16, held: Revision) -> Request {
+    poll_of(session, hold_s, held, None)
+}
+
+/// A poll that shows a head of the actual plane, too.
+pub(crate) fn poll_of(
+    session: &mut ClientSession,
+    hold_s: u16,
+    held: Revision,
+    actual: Option<Revision>,
+) -> Request {
     let poll = Poll {
         hold_s,
         bundle: BundleNumber::new(0),
         acked: None,
         desired: held,
+        actual,
+    };
+    session.seal_request(&UpFrame::Poll(poll)).unwrap()
+}
+
+/// A poll that waits for the acknowledgement of its first report.
+pub(crate) fn poll_for_ack(session: &mut ClientSession, hold_s: u16, held: Revision) -> Request {
+    let poll = Poll {
+        hold_s,
+        bundle: BundleNumber::new(0),
+        acked: Some(Seq::new(0)),
+        desired: held,
         actual: None,
     };
     session.seal_request(&UpFrame::Poll(poll)).unwrap()
+}
+
+/// Brings one chunk that is a whole body.
+pub(crate) fn put(session: &mut ClientSession, plane: Plane, body: &[u8]) -> Request {
+    let chunk = BodyChunk {
+        digest: Digest::of(body),
+        size: body.len() as u64,
+        offset: 0,
+        bytes: body,
+    };
+    let chunks = vec![chunk];
+    session
+        .seal_request(&UpFrame::Put { plane, chunks })
+        .unwrap()
+}
+
+/// A heartbeat with a payload that nobody here reads; `mark` tells one from another.
+pub(crate) fn heartbeat(mark: u64) -> Vec<u8> {
+    let mut payload = Writer::new();
+    payload.array(1).uint(mark);
+    let payload = payload.into_bytes();
+    seal(MessageKind::Heartbeat, [1, 1, 1], Some(digest(1)), payload)
+}
+
+/// Evidence about a revision of the device's own plane.
+pub(crate) fn evidence(epoch: u64, seq: u64) -> Vec<u8> {
+    let payload = vec![0x80];
+    seal(
+        MessageKind::Evidence,
+        [epoch, seq, 0],
+        Some(digest(seq)),
+        payload,
+    )
+}
+
+/// The answer to a new device key.
+pub(crate) fn enrol_answer(number: u64) -> Vec<u8> {
+    let numbers = [1, number, 0];
+    seal(
+        MessageKind::EnrolAnswer,
+        numbers,
+        Some(digest(number)),
+        vec![0x80],
+    )
 }
 
 pub(crate) fn post(session: &mut ClientSession, envelopes: &[Vec<u8>]) -> Request {

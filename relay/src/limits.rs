@@ -8,9 +8,10 @@ use postern_protocol::limits::{
     CHAIN_BYTES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, STATE_BYTES_MAX,
 };
 
-/// Bytes of one mailbox: a full state, its snapshot, a full chain of deltas and an acknowledgement.
+/// Bytes of one mailbox: a full state, its snapshot, a full chain of deltas, one largest evidence,
+/// and the small ones (acknowledgement, heartbeat, enrolment answer) in the room of another envelope.
 /// Below this a device with the largest legal state could not be served.
-pub const MAILBOX_BYTES_MAX: usize = STATE_BYTES_MAX + CHAIN_BYTES_MAX + 2 * ENVELOPE_BYTES_MAX;
+pub const MAILBOX_BYTES_MAX: usize = STATE_BYTES_MAX + CHAIN_BYTES_MAX + 3 * ENVELOPE_BYTES_MAX;
 /// Bytes of all mailboxes together. Arbitrary: a quarter of the smallest machine we plan for (4 GB).
 pub const MAILBOXES_BYTES_MAX: usize = 1 << 30;
 /// Bytes of the bundles kept for readers that are behind. Arbitrary: 20 full or thousands of usual ones.
@@ -34,6 +35,22 @@ pub const REPEATS_AT_ONCE: u32 = 2;
 /// Milliseconds between further repeats: a reader that cannot use what it gets must not spin.
 /// As slow as a `need` (spec: #need).
 pub const REPEAT_INTERVAL_MS: u64 = 5_000;
+/// Milliseconds after which a device that shows another actual head is asked for a snapshot again;
+/// doubled each time the same head is shown. As slow as a `need` (spec: #need).
+pub const ACTUAL_ASK_INTERVAL_MS: u64 = 5_000;
+/// Doublings of that interval at most: 5 s become 320 s, as long as the longest hold.
+pub const ACTUAL_ASK_DOUBLINGS_MAX: u32 = 6;
+/// Age in milliseconds from which an idle answer asks the writer for a newer heartbeat: a third of
+/// the 900 s after which a reader calls its writer stale.
+pub const BEAT_WANTED_AGE_MS: u64 = 300_000;
+/// Milliseconds between two questions for a heartbeat: no writer signs them more often.
+pub const BEAT_ASK_INTERVAL_MS: u64 = 5_000;
+/// Milliseconds for which a heartbeat that its device waits for is kept from others. As long as
+/// the longest pause before the device asks again.
+pub const BEAT_AWAITED_MS_MAX: u64 = 60_000;
+/// Milliseconds that an idle answer waits for the heartbeat it asked for. Arbitrary: far above one
+/// signature, and nobody misses an idle answer.
+pub const BEAT_WAIT_MS_MAX: u64 = 1_000;
 /// Seconds that this server holds a poll at most. Arbitrary, above the longest rung of the hold
 /// ladder (285 s); the poll's own hold is the usual bound.
 pub const HOLD_S_MAX: u64 = 300;

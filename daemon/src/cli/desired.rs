@@ -316,6 +316,7 @@ fn decide(
         tenant: operator.tenant.clone(),
         device: device.clone(),
         changes,
+        base: None,
     };
     let Response::Decided { desired, changed } = client.ask(&request)? else {
         return Err(unexpected());

@@ -8,9 +8,11 @@ pub mod driver;
 mod host;
 pub mod init;
 pub mod keyring;
+pub mod metrics;
 mod replies;
 pub mod rotate;
 pub mod run;
+mod timer;
 pub mod waiting;
 pub mod work;
 

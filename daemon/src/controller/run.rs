@@ -4,9 +4,11 @@
 //! The root keys are not needed and not looked for.
 
 use super::bundles;
-use super::driver::Driver;
+use super::driver::{Driver, Parts};
 use super::host::{ControllerHost, Directory};
 use super::keyring::{Writers, read_mailboxes};
+use super::metrics::EventCounts;
+use super::timer::TimerHandle;
 use super::work::Work;
 use crate::config::ControllerConfig;
 use crate::exit::CommandError;
@@ -46,15 +48,18 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     drop(loaded);
     let directory = Directory::default();
-    let mut driver = Driver::new(
-        engine,
-        Box::new(writers),
-        store,
-        mailbox.clone(),
-        directory.clone(),
-    );
-    driver.open()?;
     let (work, queue) = mpsc::channel(WORK_MAX);
+    let counts = Arc::new(EventCounts::default());
+    let mut driver = Driver::new(Parts {
+        engine,
+        keys: Box::new(writers),
+        store,
+        mailbox: mailbox.clone(),
+        directory: directory.clone(),
+        counts: Arc::clone(&counts),
+        timer: TimerHandle::start(work.clone()),
+    });
+    driver.open()?;
     let host = ControllerHost {
         directory,
         work: work.clone(),

@@ -1,15 +1,31 @@
-//! Operators who wait until a device applied a revision. Bounded; who gave up is forgotten.
+//! Operators who wait until a device applied a revision or carried out an intent. Bounded; who
+//! gave up is forgotten.
 //!
 //! Refuses to judge by time: a wait ends with what the device reports.
 
-use postern_protocol::controller::Controller;
+use postern_protocol::controller::{Controller, Member};
 use postern_protocol::id::ChannelId;
-use postern_protocol::message::ResultNote;
+use postern_protocol::message::{IntentNote, IntentOutcome, ResultNote};
 use postern_protocol::revision::Revision;
+use postern_protocol::state::Path;
 use tokio::sync::oneshot;
 
 /// Waits at once. Arbitrary, far above the operators of one controller.
 const WAITERS_MAX: usize = 1_024;
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// That the device applied this revision or a later one.
+    Applied(Revision),
+    /// That the device carried out an intent at this value or a higher one.
+    Fired {
+        /// `intent/` and the verb.
+        path: Path,
+        /// The value.
+        value: u64,
+    },
+}
 
 /// How a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +34,14 @@ pub enum WaitEnd {
     Applied(Revision),
     /// The device reports that applying failed.
     Failed(ResultNote),
+    /// The device reports how the intent ended; `None` when only its actual state shows that it did.
+    Fired(Option<IntentNote>),
 }
 
 #[derive(Debug)]
 struct Waiter {
     channel: ChannelId,
-    revision: Revision,
+    awaited: Awaited,
     reply: oneshot::Sender<WaitEnd>,
 }
 
@@ -37,26 +55,27 @@ impl Waiters {
         &mut self,
         engine: &Controller,
         channel: ChannelId,
-        revision: Revision,
+        awaited: Awaited,
         reply: oneshot::Sender<WaitEnd>,
     ) {
         self.0.retain(|waiter| !waiter.reply.is_closed());
-        if let Some(end) = end_of(engine, channel, revision) {
+        if let Some(end) = end_of(engine, channel, &awaited) {
             drop(reply.send(end));
         } else if self.0.len() < WAITERS_MAX {
             self.0.push(Waiter {
                 channel,
-                revision,
+                awaited,
                 reply,
             });
         }
     }
 
-    /// Answers those whose end a new report shows.
-    pub fn handle_report(&mut self, engine: &Controller, channel: ChannelId) {
+    /// Answers those whose end a new report or a new actual state shows.
+    pub fn handle_news(&mut self, engine: &Controller, channel: ChannelId) {
         let waiting = std::mem::take(&mut self.0);
         for waiter in waiting {
-            let end = (waiter.channel == channel).then(|| end_of(engine, channel, waiter.revision));
+            let is_theirs = waiter.channel == channel;
+            let end = is_theirs.then(|| end_of(engine, channel, &waiter.awaited));
             match end.flatten() {
                 Some(end) => drop(waiter.reply.send(end)),
                 None => self.0.push(waiter),
@@ -65,12 +84,45 @@ impl Waiters {
     }
 }
 
-fn end_of(engine: &Controller, channel: ChannelId, revision: Revision) -> Option<WaitEnd> {
-    let report = &engine.member_of(channel)?.report()?.report;
+fn end_of(engine: &Controller, channel: ChannelId, awaited: &Awaited) -> Option<WaitEnd> {
+    let member = engine.member_of(channel)?;
+    match awaited {
+        Awaited::Applied(revision) => end_of_application(member, *revision),
+        Awaited::Fired { path, value } => end_of_intent(member, path, *value),
+    }
+}
+
+fn end_of_application(member: &Member, revision: Revision) -> Option<WaitEnd> {
+    let report = &member.report()?.report;
     if report.applied >= revision {
         return Some(WaitEnd::Applied(report.applied));
     }
     let results = report.lists.results().iter();
     let mut failures = results.filter(|note| note.status != 0 && note.revision >= revision);
     failures.next().cloned().map(WaitEnd::Failed)
+}
+
+fn end_of_intent(member: &Member, path: &Path, value: u64) -> Option<WaitEnd> {
+    let notes = member
+        .report()
+        .map(|held| held.report.lists.intents())
+        .unwrap_or_default();
+    let mut ended = notes
+        .iter()
+        .filter(|note| note.path == *path && note.value >= value && is_end(&note.outcome));
+    ended.next().cloned().map(|note| WaitEnd::Fired(Some(note)))
+}
+
+/// Tells whether nothing more comes of the intent at this value.
+const fn is_end(outcome: &IntentOutcome) -> bool {
+    match outcome {
+        IntentOutcome::Fired => false,
+        IntentOutcome::Recorded
+        | IntentOutcome::Lower
+        | IntentOutcome::Jump
+        | IntentOutcome::NotUint
+        | IntentOutcome::Finished { .. }
+        | IntentOutcome::TooManyVerbs
+        | IntentOutcome::Interrupted => true,
+    }
 }

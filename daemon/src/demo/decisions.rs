@@ -62,6 +62,7 @@ impl Operator {
                 tenant,
                 device,
                 changes,
+                base: None,
             })
             .await?
         {

@@ -6,8 +6,8 @@
 use super::request::{OperatorRequest, Request};
 use super::response::{DeviceStatus, HeadJson, Response, ResultJson};
 use super::value;
-use crate::controller::waiting::WaitEnd;
-use crate::controller::work::Work;
+use crate::controller::waiting::{Awaited, WaitEnd};
+use crate::controller::work::{Refusal, Work};
 use crate::exit::{CommandError, Exit};
 use crate::random::OsRandom;
 use postern_protocol::Reject;
@@ -63,7 +63,8 @@ impl Desk {
                 tenant,
                 device,
                 changes,
-            } => self.decide(tenant, device, changes).await,
+                base,
+            } => self.decide(tenant, device, changes, base).await,
             Request::Get {
                 tenant,
                 device,
@@ -126,6 +127,7 @@ impl Desk {
                 device,
                 token,
                 secret,
+                expires_unix_s: None,
                 reply,
             })
             .await?;
@@ -140,6 +142,7 @@ impl Desk {
         tenant: Tenant,
         device: DeviceName,
         changes: Vec<Change>,
+        base: Option<Revision>,
     ) -> Result<Response, CommandError> {
         let (who, named) = (tenant.clone(), device.clone());
         let decided = self
@@ -147,15 +150,14 @@ impl Desk {
                 tenant: who,
                 device,
                 changes,
+                base,
                 reply,
             })
             .await?
-            .map_err(|reject| {
-                if reject == Reject::NotAdmitted {
-                    device_unknown(&tenant, &named)
-                } else {
-                    refused(reject, &tenant)
-                }
+            .map_err(|refusal| match refusal {
+                Refusal::Reject(Reject::NotAdmitted) => device_unknown(&tenant, &named),
+                Refusal::Reject(reject) => refused(reject, &tenant),
+                Refusal::BaseChanged { now } => base_changed(&named, now),
             })?;
         Ok(Response::Decided {
             desired: HeadJson::new(decided.revision, decided.digest),
@@ -229,7 +231,7 @@ impl Desk {
         .id();
         let waiting = self.send(|reply| Work::Wait {
             channel,
-            revision,
+            awaited: Awaited::Applied(revision),
             reply,
         });
         let timeout = Duration::from_millis(timeout_ms);
@@ -245,6 +247,7 @@ impl Desk {
                     output: note.output,
                 },
             }),
+            Ok(Ok(WaitEnd::Fired(_))) => Err(stopping()),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(CommandError::new(
                 Exit::TimedOut,
@@ -285,6 +288,19 @@ fn device_unknown(tenant: &Tenant, device: &DeviceName) -> CommandError {
         format!(
             "list all devices with `postern status`, or invite it with `postern controller invite {device}`"
         ),
+    )
+}
+
+fn base_changed(device: &DeviceName, now: Revision) -> CommandError {
+    CommandError::new(
+        Exit::Refused,
+        "base-changed",
+        format!(
+            "somebody else decided for {device} in between: it stands at epoch {} seq {}",
+            now.epoch.number(),
+            now.seq.number()
+        ),
+        "look at the state and decide again; nothing was changed",
     )
 }
 

@@ -29,6 +29,8 @@ pub enum Request {
         device: DeviceName,
         /// The changes, at least one.
         changes: Vec<Change>,
+        /// The revision that they were made for; absent: whatever there is.
+        base: Option<Revision>,
     },
     /// Give the desired state, or the value of one path and all below it.
     Get {
@@ -79,6 +81,7 @@ enum Raw {
         tenant: String,
         device: String,
         changes: Vec<RawChange>,
+        base: Option<RawRevision>,
     },
     Get {
         tenant: String,
@@ -96,6 +99,13 @@ enum Raw {
         seq: u64,
         timeout_ms: u64,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRevision {
+    epoch: u64,
+    seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -121,10 +131,12 @@ impl Request {
                 tenant,
                 device,
                 changes,
+                base,
             } => Self::Decide {
                 tenant: parse_tenant(&tenant)?,
                 device: parse_device(&device)?,
                 changes: changes.iter().map(parse_change).collect::<Result<_, _>>()?,
+                base: base.map(|raw| Revision::new(Epoch::new(raw.epoch), Seq::new(raw.seq))),
             },
             Raw::Get {
                 tenant,
@@ -165,11 +177,13 @@ impl Request {
                 tenant,
                 device,
                 changes,
+                base,
             } => json!({
                 "op": "decide",
                 "tenant": tenant.as_str(),
                 "device": device.as_str(),
                 "changes": changes.iter().map(change_to_json).collect::<Vec<_>>(),
+                "base": base.map(|base| json!({ "epoch": base.epoch.number(), "seq": base.seq.number() })),
             }),
             Self::Get {
                 tenant,

@@ -129,6 +129,7 @@ fn request_survives_its_line() {
             tenant: tenant(),
             device: device(),
             changes,
+            base: None,
         },
         Request::Get {
             tenant: tenant(),

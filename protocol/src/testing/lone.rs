@@ -468,7 +468,8 @@ fn is_heartbeat(exchange: &Exchange) -> bool {
 }
 
 /// Returns the envelopes of a post without looking at its tag.
-fn posted(frame: &[u8]) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn posted(frame: &[u8]) -> Vec<Vec<u8>> {
     let body = SessionFrame::split(frame, Direction::Up).and_then(|it| it.danger_unverified_body());
     match body.and_then(|body| body.decode_up()) {
         Ok(crate::frame::UpFrame::Post(items)) => {

@@ -20,7 +20,7 @@ mod wire;
 mod world;
 
 pub use keys::{Dice, TestKeys, signer};
-pub use lone::{Answering, Lone, at, numbers};
+pub use lone::{Answering, Lone, at, numbers, posted};
 pub use mailbox::{Handled, TestMailbox};
 pub use node::{ControllerNode, Crash, DeviceNode};
 pub use store::MemoryStore;

@@ -3,7 +3,7 @@
 //! ```text
 //!   ask, hello ---> challenge, welcome
 //!   poll ---------> Step::Answer (news) | Step::Hold --release--> answer
-//!   post ---------> Step::Post --(host makes it durable)--> answer_post
+//!   post, put ----> Step::Post, Step::Put --(host makes it durable)--> answer_post, answer_put
 //!   need, fetch --> Step::Answer
 //! ```
 //!
@@ -11,29 +11,33 @@
 //! is never slept through. Refuses clocks and randomness (arguments), and answers to a device that
 //! asks for the same news again and again faster than it could have used them.
 
+mod keys;
+mod poll;
+mod post;
 mod repeats;
 #[cfg(test)]
 mod tests;
+mod under_way;
+
+pub use keys::{MailboxKey, MailboxKeys, MailboxSigner, TooManyKeys};
+pub use poll::Held;
+pub use post::{Post, PostedItem, Put};
+pub use under_way::Ended;
 
 use crate::limits::{HOLD_S_MAX, SESSIONS_MAX};
-use crate::mailbox::{Entry, Heads, MailboxLimits, Mailboxes};
+use crate::mailbox::{Entry, MailboxLimits, Mailboxes};
 use postern_protocol::Reject;
-use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::{
-    Answer, BodyChunk, DownFrame, FrameType, Hints, Item, Poll, Refusal, UpFrame, Wanted,
+    Answer, BodyChunk, DownFrame, FrameType, Hints, Item, UpFrame, Wanted,
 };
 use postern_protocol::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
-use postern_protocol::key::{PublicKey, Signer};
-use postern_protocol::kind::{MessageKind, Role};
+use postern_protocol::key::PublicKey;
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
 use postern_protocol::session::{
-    Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
+    Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
 use repeats::Repeats;
-use std::sync::Arc;
-
-/// Signs the welcomes of a mailbox.
-pub type MailboxSigner = Arc<dyn Signer + Send + Sync>;
+use under_way::UnderWay;
 
 /// A device that may open a session, as its host knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,43 +48,6 @@ pub struct AdmittedDevice {
     pub incarnation: Incarnation,
     /// Its enrolled key.
     pub key: PublicKey,
-}
-
-/// An exchange that waits for news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// What wakes it.
-    pub channel: ChannelId,
-    /// When to answer at the latest, on the caller's monotonic clock in milliseconds.
-    pub until_ms: u64,
-    session: SessionId,
-    counter: u16,
-    heads: Heads,
-    is_clamped: bool,
-}
-
-/// One item of a post that has the right shape; its signature is the host's to check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostedItem {
-    /// Place in the post.
-    pub index: u32,
-    /// The plane.
-    pub plane: Option<Plane>,
-    /// The untagged COSE_Sign1.
-    pub envelope: Vec<u8>,
-}
-
-/// A post to be made durable before it is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Post {
-    /// Whose session brought it.
-    pub channel: ChannelId,
-    /// What the host must take or refuse.
-    pub items: Vec<PostedItem>,
-    /// Refused already, for their shape.
-    pub refused: Vec<(u32, Reject)>,
-    session: SessionId,
-    counter: u16,
 }
 
 /// What to do with a request of a session.
@@ -94,6 +61,8 @@ pub enum Step {
     Hold(Held),
     /// Hand the items to the host, then [`Exchanges::answer_post`].
     Post(Post),
+    /// Hand the pieces to the host, then [`Exchanges::answer_put`].
+    Put(Put),
 }
 
 /// A request of a session that verified.
@@ -136,10 +105,11 @@ impl Default for ExchangeLimits {
 /// Sessions and mailboxes of one trust domain.
 pub struct Exchanges {
     limits: ExchangeLimits,
-    signer: MailboxSigner,
+    keys: MailboxKeys,
     windows: EphemeralWindows,
     sessions: Sessions<ChannelId>,
     repeats: Repeats,
+    under_way: UnderWay,
     /// What is kept for readers.
     pub mailboxes: Mailboxes,
 }
@@ -156,18 +126,14 @@ impl std::fmt::Debug for Exchanges {
 impl Exchanges {
     /// Starts without sessions and mailboxes. `window` is 32 fresh random bytes.
     #[must_use]
-    pub fn new(
-        limits: ExchangeLimits,
-        signer: MailboxSigner,
-        window: [u8; 32],
-        now_ms: u64,
-    ) -> Self {
+    pub fn new(limits: ExchangeLimits, keys: MailboxKeys, window: [u8; 32], now_ms: u64) -> Self {
         Self {
             limits,
-            signer,
+            keys,
             windows: EphemeralWindows::new(window, now_ms),
             sessions: Sessions::new(limits.sessions_max),
             repeats: Repeats::default(),
+            under_way: UnderWay::default(),
             mailboxes: Mailboxes::new(limits.mailbox),
         }
     }
@@ -190,7 +156,18 @@ impl Exchanges {
         self.sessions.expire(now_ms);
     }
 
-    /// Answers an ask. `nonce` is 8 fresh random bytes.
+    /// Takes other keys; sessions that are open stay.
+    pub fn replace_keys(&mut self, keys: MailboxKeys) {
+        self.keys = keys;
+    }
+
+    /// The keys that challenges name.
+    #[must_use]
+    pub const fn keys(&self) -> &MailboxKeys {
+        &self.keys
+    }
+
+    /// Answers an ask with a key that the asker's bundle lists. `nonce` is 8 fresh random bytes.
     /// # Errors: frame and CBOR rejects, `shape`.
     pub fn answer_ask(&self, frame: &[u8], nonce: [u8; 8]) -> Result<Vec<u8>, Reject> {
         self.handshake().answer_ask(frame, nonce)
@@ -231,7 +208,7 @@ impl Exchanges {
     fn handshake(&self) -> MailboxHandshake<'_> {
         MailboxHandshake {
             windows: &self.windows,
-            keys: Vec::from([MailboxKey::only(self.signer.as_ref())]),
+            keys: self.keys.lend(),
             bundle: self.mailboxes.bundle_number(),
             age_max_s: self.limits.session_age_s_max,
         }
@@ -251,19 +228,21 @@ impl Exchanges {
             frame,
             displaced,
         } = self.sessions.open(bytes, now_ms)?;
+        if self.under_way.is_closing(channel) {
+            return Err(Reject::SessionUnknown);
+        }
         let kind = frame.frame_type();
         let step = match frame {
             UpFrame::Poll(poll) => self.handle_poll(channel, session, counter, &poll, now_ms)?,
-            UpFrame::Post(items) => Step::Post(sort_post(channel, session, counter, &items)),
+            UpFrame::Post(items) => Step::Post(self.sort_post(channel, session, counter, &items)),
+            UpFrame::Put { plane, chunks } => {
+                Step::Put(self.copy_put(channel, session, counter, plane, &chunks))
+            }
             UpFrame::Need { plane, held: _ } => {
                 self.handle_need(channel, session, counter, plane, now_ms)?
             }
             UpFrame::Fetch { plane, wanted } => {
                 Step::Answer(self.answer_fetch(channel, session, counter, plane, &wanted)?)
-            }
-            // No snapshot of a device is taken here yet, so that no body of one is wanted.
-            UpFrame::Put { .. } => {
-                Step::Answer(self.seal(session, counter, Hints::default(), &[])?)
             }
         };
         Ok(Handled {
@@ -272,84 +251,6 @@ impl Exchanges {
             displaced: displaced.is_some(),
             step,
         })
-    }
-
-    fn handle_poll(
-        &mut self,
-        channel: ChannelId,
-        session: SessionId,
-        counter: u16,
-        poll: &Poll,
-        now_ms: u64,
-    ) -> Result<Step, Reject> {
-        //= spec/postern.md#poll
-        //# A mailbox MUST NOT take the heads in a poll as a report.
-        let heads = Heads {
-            desired: poll.desired,
-            acked: poll.acked,
-            bundle: poll.bundle,
-        };
-        let hold_s = u64::from(poll.hold_s).min(self.limits.hold_s_max);
-        let mut held = Held {
-            channel,
-            //= spec/postern.md#poll
-            //# A mailbox MUST answer a held poll at the latest after hold_s seconds.
-            until_ms: now_ms.saturating_add(hold_s.saturating_mul(1_000)),
-            session,
-            counter,
-            heads,
-            is_clamped: hold_s < u64::from(poll.hold_s),
-        };
-        let entries = self.mailboxes.collect(channel, &heads);
-        if entries.is_empty() {
-            return if hold_s == 0 {
-                self.release(&held, now_ms, None).map(Step::Answer)
-            } else {
-                Ok(Step::Hold(held))
-            };
-        }
-        let version = self.mailboxes.version(channel);
-        let wait_ms = self.repeats.wait_ms(channel, &heads, version, now_ms);
-        //= spec/postern.md#poll
-        //# A mailbox MUST answer at once when it has anything newer for the poll, except where the
-        //# next rule lets it wait.
-        if wait_ms == 0 {
-            return self.release(&held, now_ms, None).map(Step::Answer);
-        }
-        if hold_s == 0 {
-            let hints = Hints {
-                retry_ms: Some(wait_ms),
-                ..Hints::default()
-            };
-            return self.seal(session, counter, hints, &[]).map(Step::Answer);
-        }
-        held.until_ms = held.until_ms.min(now_ms.saturating_add(wait_ms));
-        Ok(Step::Hold(held))
-    }
-
-    /// Answers a held poll with what is newer by now, perhaps nothing. `retry_ms` asks the
-    /// device to wait before it comes again.
-    ///
-    /// # Errors
-    /// `session-unknown` when the session ended while it waited.
-    pub fn release(
-        &mut self,
-        held: &Held,
-        now_ms: u64,
-        retry_ms: Option<u64>,
-    ) -> Result<Vec<u8>, Reject> {
-        let entries = self.mailboxes.collect(held.channel, &held.heads);
-        if !entries.is_empty() {
-            let version = self.mailboxes.version(held.channel);
-            self.repeats
-                .note(held.channel, &held.heads, version, now_ms);
-        }
-        let hints = Hints {
-            retry_ms,
-            hold_s_max: held.is_clamped.then_some(self.limits.hold_s_max),
-            ..Hints::default()
-        };
-        self.seal(held.session, held.counter, hints, &entries)
     }
 
     fn handle_need(
@@ -403,35 +304,27 @@ impl Exchanges {
         self.seal_frame(session, counter, &DownFrame::Bodies(chunks.collect()))
     }
 
-    /// Answers a post once the host has made durable what it did not refuse.
-    ///
-    /// # Errors
-    /// `session-unknown` when the session ended meanwhile: the device posts again.
-    pub fn answer_post(
-        &self,
-        post: &Post,
-        refused: &[(u32, Reject)],
-        retry_ms: Option<u64>,
-    ) -> Result<Vec<u8>, Reject> {
-        //= spec/postern.md#post
-        //# An item that is refused MUST be named by its index and reject code in hint 4.
-        let refused = refused.iter().map(|&(index, reject)| Refusal {
-            index,
-            code: reject.code(),
-        });
-        let hints = Hints {
-            retry_ms,
-            refused: refused.collect(),
-            ..Hints::default()
-        };
-        self.seal(post.session, post.counter, hints, &[])
-    }
-
     /// Ends a channel's sessions and drops its mailbox, for a device removed or enrolled again.
     pub fn remove(&mut self, channel: ChannelId) {
         self.close_sessions(channel);
         self.mailboxes.remove(channel);
         self.repeats.remove(channel);
+    }
+
+    /// Drops a channel's mailbox and ends its sessions behind the answers to posts under way, for a
+    /// device that leaves: its last report is acknowledged, and nothing else is answered.
+    pub fn evict(&mut self, channel: ChannelId) {
+        let parting = self.mailboxes.report_ack(channel).into_iter().collect();
+        self.mailboxes.remove(channel);
+        self.repeats.remove(channel);
+        if !self.under_way.close(channel, parting) {
+            self.close_sessions(channel);
+        }
+    }
+
+    /// Leaves news to the answer of a post under way. Returns false when there is none.
+    pub fn leave_to_answer(&mut self, channel: ChannelId) -> bool {
+        self.under_way.leave_news(channel)
     }
 
     /// Ends a channel's sessions, as when its key was revoked; what is kept stays.
@@ -470,37 +363,4 @@ impl Exchanges {
             .ok_or(Reject::SessionUnknown)?
             .seal_answer(counter, frame)
     }
-}
-
-/// Parts what a host may be asked from what no signature could make right.
-fn sort_post(channel: ChannelId, session: SessionId, counter: u16, items: &[Item<'_>]) -> Post {
-    let mut post = Post {
-        channel,
-        items: Vec::new(),
-        refused: Vec::new(),
-        session,
-        counter,
-    };
-    for (index, item) in (0..).zip(items) {
-        match check_posted(item) {
-            Ok(()) => post.items.push(PostedItem {
-                index,
-                plane: item.plane,
-                envelope: item.envelope.to_vec(),
-            }),
-            Err(reject) => post.refused.push((index, reject)),
-        }
-    }
-    post
-}
-
-/// Refuses what a device does not post: only what it signs for a plane, named with that plane.
-fn check_posted(item: &Item<'_>) -> Result<(), Reject> {
-    let kind: MessageKind = ReceivedEnvelope::parse(item.envelope)?
-        .unverified_header()
-        .kind;
-    if kind != MessageKind::Report {
-        return Err(Reject::SignerRole);
-    }
-    kind.check_signer(Role::Device, item.plane)
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   post_snapshot, post_delta --> chain: newest snapshot, its bodies, contiguous deltas --+
-//!   post_report_ack ------------> slot: highest report-ack                               +--> collect
+//!   post_report_ack, _evidence,                                                          +--> collect
+//!     _enrol_answer, _heartbeat --> slots: the highest of each kind                      |
 //!   post_bundle ----------------> bundles of the trust domain, ascending ----------------+
 //! ```
 //!
@@ -11,6 +12,8 @@
 //! reader could use for what it could not, to forget a high-water mark on delivery, and to make
 //! anybody sign: a `need` is served from what is held.
 
+mod actual;
+mod beat;
 mod bundles;
 mod chain;
 mod limits;
@@ -22,14 +25,15 @@ mod tests;
 pub use chain::SnapshotWish;
 pub use limits::MailboxLimits;
 
+use actual::ActualHead;
 use bundles::Bundles;
 use postern_protocol::Reject;
 use postern_protocol::envelope::ReceivedEnvelope;
-use postern_protocol::id::{ChannelId, Digest, Plane};
+use postern_protocol::id::{ChannelId, Digest, Plane, SessionId};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Generation, Revision, Seq};
 use room::Room;
-use slots::Slots;
+use slots::{Carry, Slot, Slots};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +46,8 @@ pub struct Heads {
     pub acked: Option<Seq>,
     /// Highest bundle; 0 for none.
     pub bundle: BundleNumber,
+    /// Head of the actual plane that it writes; `None` where it never wrote.
+    pub actual: Option<Revision>,
 }
 
 /// One envelope on its way to a reader.
@@ -145,11 +151,103 @@ impl Mailboxes {
         channel: ChannelId,
         envelope: &[u8],
     ) -> Result<Posted, Reject> {
-        let received = parse(envelope, MessageKind::ReportAck)?;
-        let free = self.free();
-        self.in_channel(channel, |slots, limits| {
-            slots.post_report_ack(limits, free, &received)
+        self.post_letter(channel, MessageKind::ReportAck, Slot::Ack, envelope)
+    }
+
+    /// Returns the report acknowledgement that is held.
+    #[must_use]
+    pub fn report_ack(&self, channel: ChannelId) -> Option<Entry> {
+        self.channels.get(&channel).and_then(Slots::report_ack)
+    }
+
+    /// Keeps the newest evidence about the device's own plane, until its head changes.
+    /// # Errors: as [`Self::post_report_ack`].
+    pub fn post_evidence(&mut self, channel: ChannelId, envelope: &[u8]) -> Result<Posted, Reject> {
+        self.post_letter(channel, MessageKind::Evidence, Slot::Evidence, envelope)
+    }
+
+    /// Keeps the newest answer to a new device key, until [`Self::drop_enrol_answer`].
+    /// # Errors: as [`Self::post_report_ack`].
+    pub fn post_enrol_answer(
+        &mut self,
+        channel: ChannelId,
+        envelope: &[u8],
+    ) -> Result<Posted, Reject> {
+        let (kind, slot) = (MessageKind::EnrolAnswer, Slot::EnrolAnswer);
+        self.post_letter(channel, kind, slot, envelope)
+    }
+
+    /// Forgets the answer to a new device key: the device uses it, or has another one.
+    pub fn drop_enrol_answer(&mut self, channel: ChannelId) {
+        self.adjust(channel, |slots| slots.clear(Slot::EnrolAnswer));
+    }
+
+    /// Keeps a heartbeat of the writer; the newest put wins. `is_awaited` tells that it echoes the
+    /// device's nonce or acknowledges its plane. `now_ms` is a monotonic clock in milliseconds.
+    ///
+    /// # Errors
+    /// As [`Self::post_report_ack`].
+    pub fn post_heartbeat(
+        &mut self,
+        channel: ChannelId,
+        envelope: &[u8],
+        is_awaited: bool,
+        now_ms: u64,
+    ) -> Result<Posted, Reject> {
+        let received = parse(envelope, MessageKind::Heartbeat)?;
+        let (free, limits) = (self.free(), self.limits);
+        // A heartbeat is no news of a state: it changes no version.
+        self.adjust(channel, |slots| {
+            slots.post_heartbeat(&limits, free, &received, is_awaited, now_ms)
         })
+    }
+
+    fn post_letter(
+        &mut self,
+        channel: ChannelId,
+        kind: MessageKind,
+        slot: Slot,
+        envelope: &[u8],
+    ) -> Result<Posted, Reject> {
+        let received = parse(envelope, kind)?;
+        let free = self.free();
+        let number = self.changes.wrapping_add(1);
+        self.in_channel(channel, |slots, limits| {
+            slots.post_letter(limits, free, slot, &received, number)
+        })
+    }
+
+    /// Takes the head of the device's actual plane that is durable with its reader, or
+    /// [`Revision::NONE`]. Another head than before ends the evidence about the old one.
+    pub fn set_actual_head(&mut self, channel: ChannelId, held: Revision) {
+        self.adjust(channel, |slots| {
+            if slots.actual.set(held) {
+                slots.clear(Slot::Evidence);
+            }
+        });
+    }
+
+    /// Returns the head of the device's actual plane that its reader holds.
+    #[must_use]
+    pub fn actual_head(&self, channel: ChannelId) -> Revision {
+        self.channels
+            .get(&channel)
+            .map_or(Revision::NONE, |slots| slots.actual.held())
+    }
+
+    /// Returns when the device that shows this head of its actual plane is to be asked for a
+    /// snapshot, or `None` when there is no reason to.
+    #[must_use]
+    pub fn ask_actual_at_ms(&self, channel: ChannelId, shown: Option<Revision>) -> Option<u64> {
+        match self.channels.get(&channel) {
+            Some(slots) => slots.actual.ask_at_ms(shown),
+            None => ActualHead::default().ask_at_ms(shown),
+        }
+    }
+
+    /// Notes that the device was asked for a snapshot of its actual plane.
+    pub fn note_actual_asked(&mut self, channel: ChannelId, shown: Revision, now_ms: u64) {
+        self.adjust(channel, |slots| slots.actual.note_asked(shown, now_ms));
     }
 
     /// Keeps the next bundle of the trust domain. The first one posted may have any number.
@@ -188,6 +286,58 @@ impl Mailboxes {
             slots.collect(heads, &mut room, &mut entries);
         }
         entries
+    }
+
+    /// Returns what the answer to a post brings along: the acknowledgement of its highest report
+    /// that was not refused, and what was put into a slot after change number `since`.
+    #[must_use]
+    pub fn collect_carried(
+        &self,
+        channel: ChannelId,
+        since: u64,
+        report: Option<Revision>,
+    ) -> Vec<Entry> {
+        let mut room = Room::for_items();
+        let mut entries = Vec::new();
+        if let Some(slots) = self.channels.get(&channel) {
+            slots.collect_carried(Carry { since, report }, &mut room, &mut entries);
+        }
+        entries
+    }
+
+    /// Returns the heartbeat that this session was not given yet; `is_awaited_only` leaves out one
+    /// that no device waits for.
+    #[must_use]
+    pub fn heartbeat_for(
+        &self,
+        channel: ChannelId,
+        session: SessionId,
+        is_awaited_only: bool,
+    ) -> Option<Entry> {
+        let beat = &self.channels.get(&channel)?.beat;
+        if is_awaited_only && !beat.is_awaited_by(session) {
+            return None;
+        }
+        beat.peek(session).map(|envelope| Entry {
+            plane: Some(Plane::Desired),
+            envelope,
+        })
+    }
+
+    /// Notes that an answer took the heartbeat to this session.
+    pub fn note_heartbeat_given(&mut self, channel: ChannelId, session: SessionId) {
+        if let Some(slots) = self.channels.get_mut(&channel) {
+            slots.beat.note_given(session);
+        }
+    }
+
+    /// Tells whether the writer should sign a heartbeat for an idle answer. A yes is remembered,
+    /// so that the next one comes 5 s later at the earliest.
+    pub fn ask_heartbeat(&mut self, channel: ChannelId, now_ms: u64) -> bool {
+        // Without anything else of the channel there is nothing to be fresh about.
+        self.channels
+            .get_mut(&channel)
+            .is_some_and(|slots| slots.beat.ask(now_ms))
     }
 
     /// Returns the newest snapshot of the plane and the deltas after it, whatever the reader holds.
@@ -251,23 +401,41 @@ impl Mailboxes {
         channel.max(self.bundles.changed())
     }
 
+    /// Returns the number of the last change to any mailbox.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     fn free(&self) -> usize {
         self.limits.total_bytes_max.saturating_sub(self.bytes)
     }
 
-    /// Runs a change on one channel and keeps the byte account; an empty channel is not kept.
+    /// Runs a change on one channel that may be news for its reader.
     fn in_channel(
         &mut self,
         channel: ChannelId,
         change: impl FnOnce(&mut Slots, &MailboxLimits) -> Result<Posted, Reject>,
     ) -> Result<Posted, Reject> {
+        let (limits, next) = (self.limits, self.changes.wrapping_add(1));
+        let result = self.adjust(channel, |slots| {
+            let result = change(slots, &limits);
+            if result == Ok(Posted::Kept) {
+                slots.note_change(next);
+            }
+            result
+        });
+        if result == Ok(Posted::Kept) {
+            self.changes = next;
+        }
+        result
+    }
+
+    /// Runs a change on one channel and keeps the byte account; an empty channel is not kept.
+    fn adjust<T>(&mut self, channel: ChannelId, change: impl FnOnce(&mut Slots) -> T) -> T {
         let slots = self.channels.entry(channel).or_default();
         let before = slots.bytes();
-        let result = change(slots, &self.limits);
-        if result == Ok(Posted::Kept) {
-            self.changes = self.changes.wrapping_add(1);
-            slots.note_change(self.changes);
-        }
+        let result = change(slots);
         let after = slots.bytes();
         self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
         if slots.is_empty() {

@@ -1,9 +1,13 @@
-//! Everything that one mailbox holds for one channel: the desired chain, the report-ack, and when
-//! a `need` was last served.
+//! Everything that one mailbox holds for one channel: the desired chain, one slot for each other
+//! kind, the head of the actual plane, and when a `need` was last served.
+//!
+//! Refuses growth beyond the quota of the channel, and to let a slot's lower entry replace a higher.
 
+use super::actual::ActualHead;
+use super::beat::Beat;
 use super::chain::{Chain, SnapshotWish};
 use super::limits::MailboxLimits;
-use super::room::Room;
+use super::room::{Full, Room};
 use super::{Chunk, Entry, Heads, Posted};
 use crate::limits::CHUNK_OVERHEAD_BYTES;
 use postern_protocol::Reject;
@@ -14,18 +18,44 @@ use postern_protocol::revision::{Generation, Revision};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The highest report acknowledgement.
+/// The highest envelope of a kind.
 #[derive(Debug)]
-struct Ack {
+struct Letter {
     revision: Revision,
     envelope: Arc<[u8]>,
+    /// The change of all mailboxes that brought it.
+    number: u64,
+}
+
+/// A kind with one slot for each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The acknowledgement of the device's reports.
+    Ack,
+    /// The writer's answer to a new device key.
+    EnrolAnswer,
+    /// Why the device's own plane was refused.
+    Evidence,
+}
+
+/// Since when and for which report an answer to a post looks for slots.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Carry {
+    /// The last change before the post.
+    pub(super) since: u64,
+    /// The highest report in the post that was not refused.
+    pub(super) report: Option<Revision>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     chain: Option<Chain>,
     has_gap: bool,
-    ack: Option<Ack>,
+    ack: Option<Letter>,
+    enrol_answer: Option<Letter>,
+    evidence: Option<Letter>,
+    pub(super) beat: Beat,
+    pub(super) actual: ActualHead,
     need_served_ms: BTreeMap<Plane, u64>,
     changed: u64,
 }
@@ -33,12 +63,20 @@ pub(super) struct Slots {
 impl Slots {
     pub(super) fn bytes(&self) -> usize {
         let chain = self.chain.as_ref().map_or(0, Chain::bytes);
-        let ack = self.ack.as_ref().map_or(0, |ack| ack.envelope.len());
-        chain.saturating_add(ack)
+        let letters = [&self.ack, &self.enrol_answer, &self.evidence].into_iter();
+        let letters: usize = letters.flatten().map(|letter| letter.envelope.len()).sum();
+        chain
+            .saturating_add(letters)
+            .saturating_add(self.beat.bytes())
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.chain.is_none() && self.ack.is_none()
+    pub(super) fn is_empty(&self) -> bool {
+        self.chain.is_none()
+            && self.ack.is_none()
+            && self.enrol_answer.is_none()
+            && self.evidence.is_none()
+            && self.beat.is_empty()
+            && self.actual.is_empty()
     }
 
     pub(super) const fn changed(&self) -> u64 {
@@ -122,10 +160,10 @@ impl Slots {
             //# replace the chain.
             std::cmp::Ordering::Greater => Ok(None),
             //= spec/postern.md#mailboxes
-            //# A mailbox MUST keep the high-water mark of a chain and a slot after delivery.
-            //= spec/postern.md#mailboxes
             //# A mailbox MUST NOT drop the last entry that a recipient could use for one that it
             //# cannot prove acceptable.
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST keep the high-water mark of a chain and a slot after delivery.
             std::cmp::Ordering::Less => Ok(Some(Posted::Older)),
             std::cmp::Ordering::Equal if header.digest != Some(head.digest) => {
                 Err(Reject::Equivocation)
@@ -175,29 +213,83 @@ impl Slots {
         }
     }
 
-    pub(super) fn post_report_ack(
+    /// Keeps an envelope in its slot when it is the highest there; `number` tells when it came.
+    pub(super) fn post_letter(
         &mut self,
         limits: &MailboxLimits,
         free: usize,
+        slot: Slot,
         received: &ReceivedEnvelope<'_>,
+        number: u64,
     ) -> Result<Posted, Reject> {
         let header = received.unverified_header();
         let revision = Revision::new(header.epoch, header.seq);
-        let removed = match &self.ack {
+        let bytes = received.as_bytes();
+        let removed = match self.letter(slot) {
             //= spec/postern.md#mailboxes
             //# A slot MUST hold the highest envelope of its kind, in the order that the kind
             //# compares by.
             Some(held) if held.revision > revision => return Ok(Posted::Older),
-            Some(held) if held.revision == revision => return Ok(Posted::Held),
+            Some(held) if held.envelope.as_ref() == bytes => return Ok(Posted::Held),
+            // An acknowledgement is the same under every signature of it.
+            Some(held) if held.revision == revision && slot == Slot::Ack => {
+                return Ok(Posted::Held);
+            }
             Some(held) => held.envelope.len(),
             None => 0,
         };
-        let bytes = received.as_bytes();
         self.check_growth(limits, free, removed, bytes.len())?;
-        self.ack = Some(Ack {
+        *self.letter_mut(slot) = Some(Letter {
             revision,
             envelope: Arc::from(bytes),
+            number,
         });
+        Ok(Posted::Kept)
+    }
+
+    pub(super) fn report_ack(&self) -> Option<Entry> {
+        self.ack.as_ref().map(|ack| Entry {
+            plane: Some(Plane::Desired),
+            envelope: Arc::clone(&ack.envelope),
+        })
+    }
+
+    const fn letter(&self, slot: Slot) -> Option<&Letter> {
+        match slot {
+            Slot::Ack => self.ack.as_ref(),
+            Slot::EnrolAnswer => self.enrol_answer.as_ref(),
+            Slot::Evidence => self.evidence.as_ref(),
+        }
+    }
+
+    const fn letter_mut(&mut self, slot: Slot) -> &mut Option<Letter> {
+        match slot {
+            Slot::Ack => &mut self.ack,
+            Slot::EnrolAnswer => &mut self.enrol_answer,
+            Slot::Evidence => &mut self.evidence,
+        }
+    }
+
+    /// Empties a slot whose content has served its purpose.
+    pub(super) fn clear(&mut self, slot: Slot) {
+        *self.letter_mut(slot) = None;
+    }
+
+    /// Keeps a heartbeat; the newest put wins.
+    pub(super) fn post_heartbeat(
+        &mut self,
+        limits: &MailboxLimits,
+        free: usize,
+        received: &ReceivedEnvelope<'_>,
+        is_awaited: bool,
+        now_ms: u64,
+    ) -> Result<Posted, Reject> {
+        if !self.beat.is_replaced_by(is_awaited, now_ms) {
+            return Ok(Posted::Older);
+        }
+        let bytes = received.as_bytes();
+        self.check_growth(limits, free, self.beat.bytes(), bytes.len())?;
+        self.beat.put(Arc::from(bytes), is_awaited, now_ms);
         Ok(Posted::Kept)
     }
 
@@ -205,29 +297,65 @@ impl Slots {
     //# A mailbox MUST NOT drop an entry because it was sent; only a higher entry or a later poll's
     //# head shows that it arrived.
     pub(super) fn collect(&self, heads: &Heads, room: &mut Room, entries: &mut Vec<Entry>) {
-        if let Some(chain) = &self.chain
-            && chain.collect(heads.desired, room, entries).is_err()
-        {
-            return;
+        // A full answer leaves the rest to the next poll.
+        let _full = self.collect_in_order(heads, room, entries);
+    }
+
+    fn collect_in_order(
+        &self,
+        heads: &Heads,
+        room: &mut Room,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Full> {
+        if let Some(answer) = &self.enrol_answer {
+            room.push(entries, None, &answer.envelope)?;
+        }
+        if let Some(chain) = &self.chain {
+            chain.collect(heads.desired, room, entries)?;
         }
         if let (Some(ack), Some(acked)) = (&self.ack, heads.acked)
+            && acked < ack.revision.seq
+        {
             //= spec/postern.md#mailboxes
             //# A mailbox MUST send a report-ack when the poll's acked rseq is a number below the
             //# ack's.
-            && acked < ack.revision.seq
-        {
-            // A full answer leaves the acknowledgement to the next poll.
-            let _ = room.push(entries, Some(Plane::Desired), &ack.envelope);
+            room.push(entries, Some(Plane::Desired), &ack.envelope)?;
+        }
+        if let Some(evidence) = &self.evidence {
+            room.push(entries, Some(Plane::Actual), &evidence.envelope)?;
+        }
+        Ok(())
+    }
+
+    /// Collects what the answer to a post brings along: the acknowledgement of its report, and
+    /// what was put into a slot since the post began.
+    pub(super) fn collect_carried(&self, carry: Carry, room: &mut Room, entries: &mut Vec<Entry>) {
+        let is_new = |letter: &&Letter| letter.number > carry.since;
+        let is_acknowledged =
+            |ack: &&Letter| carry.report.is_some_and(|report| ack.revision >= report);
+        let letters = [
+            (
+                Some(Plane::Desired),
+                self.ack.as_ref().filter(is_acknowledged),
+            ),
+            (None, self.enrol_answer.as_ref().filter(is_new)),
+            (Some(Plane::Actual), self.evidence.as_ref().filter(is_new)),
+        ];
+        for (plane, letter) in letters {
+            if let Some(letter) = letter {
+                // What does not fit waits for the next poll.
+                let _full = room.push(entries, plane, &letter.envelope);
+            }
         }
     }
 
     pub(super) fn need(&mut self, plane: Plane, now_ms: u64) -> Result<Vec<Entry>, Reject> {
+        //= spec/postern.md#need
+        //# A mailbox MUST NOT serve more than one need of a plane in 5 s, else `need-limited`.
         let is_limited = self
             .need_served_ms
             .get(&plane)
             .is_some_and(|served| now_ms < served.saturating_add(NEED_INTERVAL_MS));
-        //= spec/postern.md#need
-        //# A mailbox MUST NOT serve more than one need of a plane in 5 s, else `need-limited`.
         if is_limited {
             return Err(Reject::NeedLimited);
         }
@@ -250,6 +378,9 @@ impl Slots {
         let mut room = Room::for_items();
         let mut chunks = Vec::new();
         for &(digest, offset) in wanted {
+            //= spec/postern.md#bodies
+            //# A mailbox MUST leave out a digest that it does not hold, and chunks that do not fit
+            //# into the frame.
             let Some(body) = chain.body(&digest) else {
                 continue;
             };
@@ -259,9 +390,6 @@ impl Slots {
             let Some(bytes) = rest.and_then(|rest| rest.get(..length.min(rest.len()))) else {
                 continue;
             };
-            //= spec/postern.md#bodies
-            //# A mailbox MUST leave out a digest that it does not hold, and chunks that do not fit
-            //# into the frame.
             if bytes.is_empty() || room.take(bytes.len() + CHUNK_OVERHEAD_BYTES).is_err() {
                 continue;
             }

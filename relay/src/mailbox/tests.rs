@@ -17,6 +17,7 @@ fn heads(desired: Revision) -> Heads {
         desired,
         acked: None,
         bundle: BundleNumber::new(0),
+        actual: None,
     }
 }
 

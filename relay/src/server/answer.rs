@@ -7,14 +7,15 @@
 use super::clock::after_ms;
 use super::events::Event;
 use super::host::{Host, HostAnswer};
-use super::mailbox::{Mailbox, Place};
+use super::mailbox::{Mailbox, Place, Taking};
 use super::random;
-use crate::exchange::{Handled, Held, Post, Step};
+use crate::exchange::{Handled, Held, Post, Put, Step};
 use crate::limiter::{Gate, Limiter, Source};
-use crate::limits::{DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
+use crate::limits::{BEAT_WAIT_MS_MAX, DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
 use postern_protocol::Reject;
-use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
+use postern_protocol::frame::{FrameType, PlainFrame, Wanted, frame_type};
 use postern_protocol::id::ChannelId;
+use postern_protocol::limits::FETCH_DIGESTS_MAX;
 use postern_protocol::session::ReceivedHello;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -147,9 +148,9 @@ impl Answerer {
     //# A peer MUST NOT be able to end a process, close another's session or change a state by what
     //# is refused.
     fn refuse(&self, asker: Asker, reject: Reject, retry_ms: Option<u64>) -> Vec<u8> {
-        self.tell_reject(asker, reject);
         //= spec/postern.md#rejects
         //# A reject MUST be sent, counted, logged and shown under its registered number or name.
+        self.tell_reject(asker, reject);
         let frame = PlainFrame::Refused {
             code: reject.code(),
             retry_ms,
@@ -219,11 +220,16 @@ impl Answerer {
                 state.holds.wake(handled.channel);
             }
             let may_park = !state.is_draining && state.holds.len() < self.holds_max;
-            let parked = match handled.step {
+            let parked = match &handled.step {
+                Step::Hold(held) if held.until_ms <= now_ms => Parking::NotAsked,
                 Step::Hold(held) if may_park => {
-                    Some(Place::take(&self.mailbox, &mut state, held.channel))
+                    let (place, woken) = Place::take(&self.mailbox, &mut state, *held);
+                    Parking::Parked(place, woken)
                 }
-                Step::Hold(_) | Step::Answer(_) | Step::Limited(..) | Step::Post(_) => None,
+                Step::Hold(_) => Parking::Full,
+                Step::Answer(_) | Step::Limited(..) | Step::Post(_) | Step::Put(_) => {
+                    Parking::NotAsked
+                }
             };
             (handled, parked)
         };
@@ -244,15 +250,42 @@ impl Answerer {
                 self.tell_reject(asker, reject);
                 Ok(answer)
             }
-            Step::Hold(held) => {
-                let is_held = parked.is_some();
-                if let Some((place, woken)) = parked {
-                    self.wait(&held, place, woken).await;
-                }
-                self.release(&held, is_held)
+            Step::Hold(held) => self.answer_poll(&held, parked).await,
+            Step::Post(post) => {
+                let taking = Taking::new(&self.mailbox, channel);
+                self.answer_post(asker, post, taking).await
             }
-            Step::Post(post) => self.answer_post(asker, post).await,
+            Step::Put(put) => {
+                let taking = Taking::new(&self.mailbox, channel);
+                self.answer_put(put, taking).await
+            }
         }
+    }
+
+    async fn answer_poll(&self, held: &Held, parked: Parking) -> Result<Vec<u8>, Reject> {
+        let is_refused = match parked {
+            Parking::Parked(place, woken) => {
+                self.wait(held, place, woken).await;
+                false
+            }
+            Parking::NotAsked => false,
+            Parking::Full => true,
+        };
+        if !is_refused && self.asks_heartbeat(held) {
+            let deadline = after_ms(BEAT_WAIT_MS_MAX);
+            let channel = held.channel;
+            // Without a heartbeat the answer is idle as before.
+            let _ = self
+                .ask_host(deadline, |host| host.heartbeat_wanted(channel))
+                .await;
+        }
+        self.release(held, is_refused)
+    }
+
+    fn asks_heartbeat(&self, held: &Held) -> bool {
+        let now_ms = self.mailbox.clock().now_ms();
+        let mut state = self.mailbox.lock();
+        !state.is_draining && state.exchanges.ask_heartbeat(held, now_ms)
     }
 
     async fn wait(&self, held: &Held, place: Place, woken: tokio::sync::oneshot::Receiver<()>) {
@@ -262,33 +295,44 @@ impl Answerer {
         drop(place);
     }
 
-    fn release(&self, held: &Held, is_held: bool) -> Result<Vec<u8>, Reject> {
+    fn release(&self, held: &Held, is_refused: bool) -> Result<Vec<u8>, Reject> {
         let now_ms = self.mailbox.clock().now_ms();
         let mut state = self.mailbox.lock();
         let retry_ms = if state.is_draining {
             Some(random::retry_ms(DRAIN_RETRY_MS_BASE))
-        } else if is_held {
-            None
-        } else {
+        } else if is_refused {
             Some(random::retry_ms(RETRY_MS_BASE))
+        } else {
+            None
         };
         state.exchanges.release(held, now_ms, retry_ms)
     }
 
-    async fn answer_post(&self, asker: Asker, mut post: Post) -> Result<Vec<u8>, Reject> {
+    async fn answer_post(
+        &self,
+        asker: Asker,
+        mut post: Post,
+        taking: Taking,
+    ) -> Result<Vec<u8>, Reject> {
+        let channel = post.channel();
         let mut refused = std::mem::take(&mut post.refused);
+        let mut wanted: Vec<Wanted> = Vec::new();
         // One deadline for the whole post: a slow host costs the device one wait, not one per item.
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        for item in std::mem::take(&mut post.items) {
+        for mut item in std::mem::take(&mut post.items) {
+            let envelope = std::mem::take(&mut item.envelope);
             //= spec/postern.md#post
             //# A mailbox MUST commit an item durably before it answers.
             let taken = self
-                .ask_host(deadline, |host| {
-                    host.posted(post.channel, item.plane, item.envelope)
-                })
+                .ask_host(deadline, |host| host.posted(channel, item.plane, envelope))
                 .await;
-            if let Err(reject) = taken {
-                refused.push((item.index, reject));
+            match taken {
+                Ok(taken) => {
+                    post.note_taken(&item);
+                    // An answer asks for few bodies; what a host wants beyond them waits.
+                    wanted.extend(taken.wanted.into_iter().take(FETCH_DIGESTS_MAX));
+                }
+                Err(reject) => refused.push((item.index, reject)),
             }
         }
         refused.sort_unstable_by_key(|(index, _)| *index);
@@ -299,7 +343,37 @@ impl Answerer {
                 retry_ms = Some(random::retry_ms(RETRY_MS_BASE));
             }
         }
-        let state = self.mailbox.lock();
-        state.exchanges.answer_post(&post, &refused, retry_ms)
+        let answer = {
+            let mut state = self.mailbox.lock();
+            let exchanges = &mut state.exchanges;
+            exchanges.answer_post(&post, &refused, &wanted, retry_ms)
+        };
+        drop(taking);
+        answer
     }
+
+    async fn answer_put(&self, mut put: Put, taking: Taking) -> Result<Vec<u8>, Reject> {
+        let (channel, plane) = (put.channel(), put.plane);
+        let chunks = std::mem::take(&mut put.chunks);
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
+        let taken = self
+            .ask_host(deadline, |host| host.put(channel, plane, chunks))
+            .await?;
+        let answer = {
+            let mut state = self.mailbox.lock();
+            state.exchanges.answer_put(&put, &taken.wanted)
+        };
+        drop(taking);
+        answer
+    }
+}
+
+/// What became of a poll's wish to wait.
+enum Parking {
+    /// It waits.
+    Parked(Place, tokio::sync::oneshot::Receiver<()>),
+    /// It asked for no hold, or its time is over already.
+    NotAsked,
+    /// There is no place for it.
+    Full,
 }

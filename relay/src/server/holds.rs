@@ -3,6 +3,7 @@
 //! Waking means dropping or firing a one-shot; what the poll is answered is found out afresh.
 //! Refuses to hold more than its bound.
 
+use crate::exchange::Held;
 use postern_protocol::id::ChannelId;
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ pub(super) struct Ticket(u64);
 #[derive(Debug)]
 struct Waiting {
     ticket: Ticket,
+    held: Held,
     _wake_on_drop: oneshot::Sender<()>,
 }
 
@@ -32,15 +34,16 @@ impl Holds {
     //# A mailbox SHOULD hold one poll per session and answer an older one at once when a newer
     //# comes.
     /// Parks a poll; an older one of the same channel wakes. The receiver ends when it is woken.
-    pub(super) fn park(&mut self, channel: ChannelId) -> (Ticket, oneshot::Receiver<()>) {
+    pub(super) fn park(&mut self, held: Held) -> (Ticket, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket(self.tickets);
         let waiting = Waiting {
             ticket,
+            held,
             _wake_on_drop: sender,
         };
-        self.waiting.insert(channel, waiting);
+        self.waiting.insert(held.channel, waiting);
         (ticket, receiver)
     }
 
@@ -53,6 +56,11 @@ impl Holds {
         if is_same {
             self.waiting.remove(&channel);
         }
+    }
+
+    /// The poll of one channel that waits.
+    pub(super) fn held(&self, channel: ChannelId) -> Option<Held> {
+        self.waiting.get(&channel).map(|waiting| waiting.held)
     }
 
     /// Wakes the poll of one channel; true when there was one.

@@ -1,4 +1,4 @@
-//! What the process that embeds the server must know and do: admit, enrol, take reports.
+//! What the process that embeds the server must know and do: admit, enrol, take what devices post.
 //!
 //! The server never calls the host while it holds a lock, so the host may post to the mailbox
 //! from within. Each call runs in a task of its own and is never
@@ -6,7 +6,9 @@
 //! a device before the host has answered.
 
 use crate::exchange::AdmittedDevice;
+use crate::mailbox::Chunk;
 use postern_protocol::Reject;
+use postern_protocol::frame::Wanted;
 use postern_protocol::id::{ChannelId, Plane};
 use std::future::Future;
 use std::pin::Pin;
@@ -14,11 +16,18 @@ use std::pin::Pin;
 /// What the host is still working on.
 pub type HostAnswer<T> = Pin<Box<dyn Future<Output = Result<T, Reject>> + Send>>;
 
+/// What the host made of something that it did not refuse.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Section bodies that it lacks, each from an offset: the device is asked to put them, 16 at a time.
+    pub wanted: Vec<Wanted>,
+}
+
 /// The process that embeds the server: the controller, or a relay with its documents.
 ///
 /// When a device is enrolled again, removed or revoked, the host also calls
-/// [`Mailbox::remove`](super::Mailbox::remove) or [`Mailbox::close_sessions`](super::Mailbox::close_sessions):
-/// admission is asked for at the hello only.
+/// [`Mailbox::remove`](super::Mailbox::remove), [`Mailbox::evict`](super::Mailbox::evict) or
+/// [`Mailbox::close_sessions`](super::Mailbox::close_sessions): admission is asked for at the hello only.
 pub trait Host: Send + Sync + 'static {
     /// Returns the devices with this channel id that may open a session, at most 4. A key that
     /// the bundle revokes is left out. Called for every hello that the limiter lets pass: it must be quick.
@@ -35,6 +44,24 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// Any reject; it reaches the device as hint 4 of the answer.
-    fn posted(&self, channel: ChannelId, plane: Option<Plane>, envelope: Vec<u8>)
-    -> HostAnswer<()>;
+    fn posted(
+        &self,
+        channel: ChannelId,
+        plane: Option<Plane>,
+        envelope: Vec<u8>,
+    ) -> HostAnswer<Taken>;
+
+    /// Takes pieces of section bodies that an answer of [`Self::posted`] or of this wanted. They
+    /// are unsigned: what counts is the digest of the complete body.
+    ///
+    /// # Errors
+    /// Any reject; it reaches the device in a refused frame (type 22).
+    fn put(&self, channel: ChannelId, plane: Plane, chunks: Vec<Chunk>) -> HostAnswer<Taken>;
+
+    /// Posts a heartbeat for this channel if it may sign one now, then answers. Called before an
+    /// idle answer when the last heartbeat is older than 300 s; whoever is slow is not waited for.
+    ///
+    /// # Errors
+    /// Any reject; the device is answered without a heartbeat.
+    fn heartbeat_wanted(&self, channel: ChannelId) -> HostAnswer<()>;
 }

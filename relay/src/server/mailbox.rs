@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::events::{Event, Telling};
 use super::holds::{Holds, Ticket};
 use super::random;
-use crate::exchange::{ExchangeLimits, Exchanges, MailboxSigner};
+use crate::exchange::{ExchangeLimits, Exchanges, Held, MailboxKeys, MailboxSigner};
 use crate::mailbox::{Posted, SnapshotWish};
 use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
@@ -27,7 +27,6 @@ struct Shared {
     state: Mutex<State>,
     clock: Clock,
     telling: Telling,
-    thumbprint: Thumbprint,
 }
 
 #[derive(Debug)]
@@ -37,13 +36,32 @@ pub(super) struct State {
     pub(super) is_draining: bool,
 }
 
+impl State {
+    /// Wakes the channel's poll if it has news by now. Returns true when it was woken.
+    fn wake_for_news(&mut self, channel: ChannelId) -> bool {
+        let held = self.holds.held(channel);
+        let has_news = held.is_some_and(|held| self.exchanges.has_news(&held));
+        has_news && self.holds.wake(channel)
+    }
+
+    /// As [`Self::wake_for_news`], but leaves it to the answer of a post that is under way.
+    fn wake_or_carry(&mut self, channel: ChannelId) -> bool {
+        !self.exchanges.leave_to_answer(channel) && self.wake_for_news(channel)
+    }
+}
+
 impl Mailbox {
     /// Makes empty mailboxes that answer with `signer`'s key.
     /// # Errors: `overloaded` when the system gives no random bytes.
     pub fn new(signer: MailboxSigner, limits: ExchangeLimits) -> Result<Self, Reject> {
+        Self::with_keys(MailboxKeys::one(signer), limits)
+    }
+
+    /// Makes empty mailboxes that answer with several keys, each device with one that it knows.
+    /// # Errors: as [`Self::new`].
+    pub fn with_keys(keys: MailboxKeys, limits: ExchangeLimits) -> Result<Self, Reject> {
         let clock = Clock::new();
-        let thumbprint = signer.public_key().thumbprint();
-        let exchanges = Exchanges::new(limits, signer, random::bytes()?, clock.now_ms());
+        let exchanges = Exchanges::new(limits, keys, random::bytes()?, clock.now_ms());
         let state = State {
             exchanges,
             holds: Holds::default(),
@@ -54,15 +72,19 @@ impl Mailbox {
                 state: Mutex::new(state),
                 clock,
                 telling: Telling::default(),
-                thumbprint,
             }),
         })
     }
 
-    /// The key that signs welcomes, as bundles must name it.
+    /// The newest key that signs welcomes, as bundles must name it.
     #[must_use]
     pub fn thumbprint(&self) -> Thumbprint {
-        self.shared.thumbprint
+        self.lock().exchanges.keys().thumbprint()
+    }
+
+    /// Takes other keys, as after a new bundle; sessions that are open stay.
+    pub fn replace_keys(&self, keys: MailboxKeys) {
+        self.lock().exchanges.replace_keys(keys);
     }
 
     /// Keeps a snapshot with those section bodies that are not held yet, and wakes the device.
@@ -74,7 +96,7 @@ impl Mailbox {
         envelope: &[u8],
         bodies: impl IntoIterator<Item = Vec<u8>>,
     ) -> Result<Posted, Reject> {
-        self.post(channel, |exchanges| {
+        self.post(channel, State::wake_for_news, |exchanges| {
             exchanges
                 .mailboxes
                 .post_snapshot(channel, generation, envelope, bodies)
@@ -89,19 +111,66 @@ impl Mailbox {
         generation: Generation,
         envelope: &[u8],
     ) -> Result<Posted, Reject> {
-        self.post(channel, |exchanges| {
+        self.post(channel, State::wake_for_news, |exchanges| {
             exchanges
                 .mailboxes
                 .post_delta(channel, generation, envelope)
         })
     }
 
-    /// Keeps a report acknowledgement and wakes the device.
+    /// Keeps a report acknowledgement. The answer to the post that brought the report carries it;
+    /// without one, a poll that waits for it wakes.
     /// # Errors: those of [`Mailboxes::post_report_ack`](crate::mailbox::Mailboxes::post_report_ack).
     pub fn post_report_ack(&self, channel: ChannelId, envelope: &[u8]) -> Result<Posted, Reject> {
-        self.post(channel, |exchanges| {
+        self.post(channel, State::wake_or_carry, |exchanges| {
             exchanges.mailboxes.post_report_ack(channel, envelope)
         })
+    }
+
+    /// Keeps a heartbeat; the newest wins. It rides on the next answer, and wakes the device only
+    /// when `is_awaited`: it echoes the device's nonce or acknowledges its plane.
+    /// # Errors: those of [`Mailboxes::post_heartbeat`](crate::mailbox::Mailboxes::post_heartbeat).
+    pub fn post_heartbeat(
+        &self,
+        channel: ChannelId,
+        envelope: &[u8],
+        is_awaited: bool,
+    ) -> Result<Posted, Reject> {
+        let now_ms = self.clock().now_ms();
+        self.post(channel, State::wake_or_carry, |exchanges| {
+            let mailboxes = &mut exchanges.mailboxes;
+            mailboxes.post_heartbeat(channel, envelope, is_awaited, now_ms)
+        })
+    }
+
+    /// Keeps evidence about the device's own plane, until its head changes, and wakes the device.
+    /// # Errors: those of [`Mailboxes::post_evidence`](crate::mailbox::Mailboxes::post_evidence).
+    pub fn post_evidence(&self, channel: ChannelId, envelope: &[u8]) -> Result<Posted, Reject> {
+        self.post(channel, State::wake_or_carry, |exchanges| {
+            exchanges.mailboxes.post_evidence(channel, envelope)
+        })
+    }
+
+    /// Keeps the answer to a new device key, until [`Self::drop_enrol_answer`], and wakes the device.
+    /// # Errors: those of [`Mailboxes::post_enrol_answer`](crate::mailbox::Mailboxes::post_enrol_answer).
+    pub fn post_enrol_answer(&self, channel: ChannelId, envelope: &[u8]) -> Result<Posted, Reject> {
+        self.post(channel, State::wake_or_carry, |exchanges| {
+            exchanges.mailboxes.post_enrol_answer(channel, envelope)
+        })
+    }
+
+    /// Forgets the answer to a new device key: the device uses it.
+    pub fn drop_enrol_answer(&self, channel: ChannelId) {
+        self.lock().exchanges.mailboxes.drop_enrol_answer(channel);
+    }
+
+    /// Takes the head of the device's actual plane that is durable with its reader, or
+    /// [`Revision::NONE`]: polls that show another one are answered with a question for a snapshot.
+    pub fn set_actual_head(&self, channel: ChannelId, held: Revision) {
+        self.lock()
+            .exchanges
+            .mailboxes
+            .set_actual_head(channel, held);
     }
 
     /// Keeps the next bundle and wakes every device.
@@ -137,6 +206,14 @@ impl Mailbox {
     pub fn remove(&self, channel: ChannelId) {
         let mut state = self.lock();
         state.exchanges.remove(channel);
+        state.holds.wake(channel);
+    }
+
+    /// Drops all that is kept for a channel and ends its sessions behind the answers to posts under
+    /// way, for a device that leaves: its last report is still acknowledged.
+    pub fn evict(&self, channel: ChannelId) {
+        let mut state = self.lock();
+        state.exchanges.evict(channel);
         state.holds.wake(channel);
     }
 
@@ -201,14 +278,51 @@ impl Mailbox {
     fn post(
         &self,
         channel: ChannelId,
+        wake: impl FnOnce(&mut State, ChannelId) -> bool,
         change: impl FnOnce(&mut Exchanges) -> Result<Posted, Reject>,
     ) -> Result<Posted, Reject> {
         let mut state = self.lock();
-        let posted = change(&mut state.exchanges)?;
-        if posted == Posted::Kept && state.holds.wake(channel) {
+        let posted = match change(&mut state.exchanges) {
+            Ok(posted) => posted,
+            Err(reject) => {
+                self.metrics().rejected(reject);
+                return Err(reject);
+            }
+        };
+        if posted == Posted::Kept && wake(&mut state, channel) {
             self.metrics().hold_released();
         }
         Ok(posted)
+    }
+}
+
+/// A post or put of a device that is being taken; counted as over however it ends.
+#[derive(Debug)]
+pub(super) struct Taking {
+    mailbox: Mailbox,
+    channel: ChannelId,
+}
+
+impl Taking {
+    /// Watches over a post that [`Exchanges::handle_frame`] handed out.
+    pub(super) fn new(mailbox: &Mailbox, channel: ChannelId) -> Self {
+        Self {
+            mailbox: mailbox.clone(),
+            channel,
+        }
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let mut state = self.mailbox.lock();
+        let ended = state.exchanges.end_post(self.channel);
+        if ended.closes {
+            state.holds.wake(self.channel);
+        }
+        if ended.wakes && state.wake_for_news(self.channel) {
+            self.mailbox.metrics().hold_released();
+        }
     }
 }
 
@@ -225,13 +339,13 @@ impl Place {
     pub(super) fn take(
         mailbox: &Mailbox,
         state: &mut State,
-        channel: ChannelId,
+        held: Held,
     ) -> (Self, oneshot::Receiver<()>) {
-        let (ticket, woken) = state.holds.park(channel);
+        let (ticket, woken) = state.holds.park(held);
         mailbox.metrics().hold_began();
         let place = Self {
             mailbox: mailbox.clone(),
-            channel,
+            channel: held.channel,
             ticket,
         };
         (place, woken)

@@ -23,7 +23,7 @@ mod tests;
 mod tls;
 
 pub use events::Event;
-pub use host::{Host, HostAnswer};
+pub use host::{Host, HostAnswer, Taken};
 pub use mailbox::Mailbox;
 pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;

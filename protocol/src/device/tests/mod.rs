@@ -1,7 +1,13 @@
 //! The device engine against a mailbox whose every answer is written here.
 
 mod accept;
+mod actual;
+mod evidence;
+mod heartbeat;
+mod intents;
+mod life;
 mod order;
 mod report;
 mod sizes;
+mod speech;
 mod wire;

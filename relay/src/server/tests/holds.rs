@@ -5,12 +5,12 @@ use crate::server::tests::client::{Client, refusal};
 use crate::server::{Event, Mailbox, ServerLimits};
 use postern_protocol::Reject;
 use postern_protocol::revision::Generation;
-use postern_protocol::session::ClientSession;
+use postern_protocol::session::{ClientSession, Request};
 use tokio::task::JoinHandle;
 
-const FIRST: Generation = Generation::new(1);
+pub(super) const FIRST: Generation = Generation::new(1);
 
-fn fill(mailbox: &Mailbox) {
+pub(super) fn fill(mailbox: &Mailbox) {
     let posted = mailbox.post_snapshot(channel_id(), FIRST, &snapshot(1, 1), []);
     assert_eq!(posted, Ok(Posted::Kept));
 }
@@ -18,11 +18,19 @@ fn fill(mailbox: &Mailbox) {
 /// Sends a poll that will be held, and returns once it is.
 async fn hold(
     mailbox: &Mailbox,
-    mut client: Client,
+    client: Client,
     session: &mut ClientSession,
 ) -> (u16, JoinHandle<Vec<u8>>) {
+    hold_poll(mailbox, client, poll(session, 300, revision(1, 1))).await
+}
+
+/// As [`hold`], with a poll of the caller's.
+pub(super) async fn hold_poll(
+    mailbox: &Mailbox,
+    mut client: Client,
+    request: Request,
+) -> (u16, JoinHandle<Vec<u8>>) {
     let before = held_so_far(mailbox);
-    let request = poll(session, 300, revision(1, 1));
     let task = tokio::spawn(async move { client.exchange(request.bytes).await });
     while held_so_far(mailbox) == before {
         tokio::task::yield_now().await;
@@ -81,6 +89,7 @@ async fn held_poll_released_by_a_bundle_brings_it() {
 async fn held_poll_at_its_end_is_answered_without_items() {
     let running = start();
     fill(&running.mailbox);
+    running.durable.add_permits(1);
     let mut client = running.site.h2().await;
     let mut session = client.open(1).await;
     let request = poll(&mut session, 1, revision(1, 1));

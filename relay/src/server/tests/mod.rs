@@ -1,5 +1,6 @@
 //! The server over real TLS on loopback.
 
+mod carried;
 mod client;
 mod fronts;
 mod holds;
@@ -7,11 +8,13 @@ mod limits;
 mod posts;
 mod wire;
 
-use super::{Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits};
+use super::{Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits, Taken};
 use crate::exchange::{AdmittedDevice, ExchangeLimits};
-use crate::fixtures::{admitted, channel_id, mailbox_signer};
+use crate::fixtures::{admitted, channel_id, digest, mailbox_signer};
+use crate::mailbox::{Chunk, MailboxLimits};
 use client::Site;
 use postern_protocol::Reject;
+use postern_protocol::frame::Wanted;
 use postern_protocol::id::{ChannelId, Plane};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
@@ -40,14 +43,49 @@ impl Host for TestHost {
         Box::pin(async move { refusal.map_or(Ok(frame), Err) })
     }
 
-    fn posted(&self, _: ChannelId, _: Option<Plane>, envelope: Vec<u8>) -> HostAnswer<()> {
+    fn posted(&self, _: ChannelId, _: Option<Plane>, envelope: Vec<u8>) -> HostAnswer<Taken> {
+        self.answer(envelope, Taken::default())
+    }
+
+    fn put(&self, _: ChannelId, _: Plane, chunks: Vec<Chunk>) -> HostAnswer<Taken> {
+        let wanted = vec![missing()];
+        self.answer(chunks[0].bytes.clone(), Taken { wanted })
+    }
+
+    fn heartbeat_wanted(&self, _: ChannelId) -> HostAnswer<()> {
+        self.answer(Vec::new(), ())
+    }
+}
+
+impl TestHost {
+    fn answer<T: Send + 'static>(&self, seen: Vec<u8>, answer: T) -> HostAnswer<T> {
         let (durable, refusal) = (Arc::clone(&self.durable), self.refusal);
-        self.seen.send(envelope).unwrap();
+        self.seen.send(seen).unwrap();
         Box::pin(async move {
             durable.acquire().await.unwrap().forget();
-            refusal.map_or(Ok(()), Err)
+            refusal.map_or(Ok(answer), Err)
         })
     }
+}
+
+/// What the host still lacks after any put.
+fn missing() -> Wanted {
+    Wanted {
+        digest: digest(7),
+        offset: 3,
+    }
+}
+
+/// A mailbox of this many bytes a device.
+fn quota_of(bytes_max: usize) -> Mailbox {
+    let limits = ExchangeLimits {
+        mailbox: MailboxLimits {
+            bytes_max,
+            ..MailboxLimits::default()
+        },
+        ..ExchangeLimits::default()
+    };
+    Mailbox::new(mailbox_signer(), limits).unwrap()
 }
 
 /// A server, its mailbox, and what its host sees.

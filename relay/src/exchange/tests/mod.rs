@@ -1,7 +1,12 @@
-use super::{ExchangeLimits, Exchanges, Held, Step};
+mod actual;
+mod carried;
+mod heartbeat;
+mod keys;
+
+use super::{ExchangeLimits, Exchanges, Held, MailboxKeys, Step};
 use crate::fixtures::{
     admitted, answer, ask, channel_id, chunks, delta, greet, mailbox_signer, poll, post, report,
-    revision, snapshot, snapshot_of,
+    report_ack, revision, snapshot, snapshot_of,
 };
 use crate::limits::REPEAT_INTERVAL_MS;
 use postern_protocol::Reject;
@@ -14,7 +19,8 @@ use postern_protocol::session::{ClientSession, ReceivedHello};
 const FIRST: Generation = Generation::new(1);
 
 fn exchanges() -> Exchanges {
-    Exchanges::new(ExchangeLimits::default(), mailbox_signer(), [9; 32], 0)
+    let keys = MailboxKeys::one(mailbox_signer());
+    Exchanges::new(ExchangeLimits::default(), keys, [9; 32], 0)
 }
 
 /// Opens a session; `seed` tells one hello and session id from another.
@@ -52,7 +58,7 @@ fn items_or_hold(
     match step(exchanges, &request.bytes, now_ms) {
         Step::Answer(frame) => Ok(answer(session, request.counter, &frame).items.len()),
         Step::Hold(held) => Err(held),
-        other @ (Step::Limited(..) | Step::Post(_)) => panic!("{other:?}"),
+        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_)) => panic!("{other:?}"),
     }
 }
 
@@ -101,7 +107,7 @@ fn poll_asking_for_a_longer_hold_than_served_is_told() {
         hold_s_max: 30,
         ..ExchangeLimits::default()
     };
-    let mut exchanges = Exchanges::new(limits, mailbox_signer(), [9; 32], 0);
+    let mut exchanges = Exchanges::new(limits, MailboxKeys::one(mailbox_signer()), [9; 32], 0);
     let mut session = open(&mut exchanges, 1);
     let request = poll(&mut session, 60, Revision::NONE);
     let Step::Hold(held) = step(&mut exchanges, &request.bytes, 0) else {
@@ -244,7 +250,7 @@ fn need_is_served_once_then_limited_with_a_hint() {
         let (frame, reject) = match step(&mut exchanges, &request.bytes, now_ms) {
             Step::Answer(frame) => (frame, None),
             Step::Limited(frame, reject) => (frame, Some(reject)),
-            other @ (Step::Hold(_) | Step::Post(_)) => panic!("{other:?}"),
+            other @ (Step::Hold(_) | Step::Post(_) | Step::Put(_)) => panic!("{other:?}"),
         };
         let answer = answer(session, request.counter, &frame);
         (answer.items.len(), answer.hints.retry_ms, reject)
@@ -289,14 +295,14 @@ fn fetch_gives_bodies_of_the_desired_plane_only() {
 //= spec/postern.md#post type=test
 //# An item that is refused MUST be named by its index and reject code in hint 4.
 #[test]
-fn post_hands_over_reports_and_refuses_the_rest_by_index() {
+fn post_hands_over_what_devices_sign_and_refuses_the_rest_by_index() {
     let mut exchanges = exchanges();
     let mut session = open(&mut exchanges, 1);
     let envelopes = [
         report(1, 1),
-        snapshot(1, 1),
+        report_ack(1, 1),
         vec![0x80],
-        report(1, 2),
+        snapshot(1, 1),
         crate::fixtures::bundle(1),
     ];
     let request = post(&mut session, &envelopes);
@@ -312,7 +318,7 @@ fn post_hands_over_reports_and_refuses_the_rest_by_index() {
     ];
     assert_eq!(posted.refused, refused);
     let frame = exchanges
-        .answer_post(&posted, &posted.refused, None)
+        .answer_post(&posted, &posted.refused, &[], None)
         .unwrap();
     let hints = answer(&session, request.counter, &frame).hints;
     let codes: Vec<_> = hints
@@ -343,7 +349,7 @@ fn tick_ends_sessions_of_age_and_old_challenges() {
         session_age_s_max: 100,
         ..ExchangeLimits::default()
     };
-    let mut exchanges = Exchanges::new(limits, mailbox_signer(), [9; 32], 0);
+    let mut exchanges = Exchanges::new(limits, MailboxKeys::one(mailbox_signer()), [9; 32], 0);
     let mut session = open(&mut exchanges, 1);
     assert!(items_or_hold(&mut exchanges, &mut session, Revision::NONE, 1).is_err());
     exchanges.handle_tick(99_999, [8; 32]);

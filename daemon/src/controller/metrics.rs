@@ -1,0 +1,227 @@
+//! What happened and how the fleet stands, as Prometheus text.
+//!
+//! Labels come from closed enums only: no device, tenant or key is ever named. Refuses to keep
+//! anything but counts.
+
+#[cfg(test)]
+mod tests;
+
+use postern_protocol::Reject;
+use postern_protocol::controller::{Event, Take};
+use postern_relay::metrics::Sample;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is counted of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// Decisions that changed a state.
+    Decided,
+    /// Intents raised.
+    Intended,
+    /// Requests of operators, and enrolments, that were refused.
+    Refused,
+    /// Invitations opened.
+    Invited,
+    /// Invitations taken back.
+    Withdrawn,
+    /// Devices enrolled.
+    Enrolled,
+    /// Devices removed.
+    Removed,
+    /// Devices that left.
+    Left,
+    /// Reports accepted.
+    Reported,
+    /// Revisions of actual planes accepted.
+    ActualAccepted,
+    /// Devices that showed decisions that this store does not hold.
+    Behind,
+    /// Histories taken from a device.
+    RecoveredFromDevice,
+    /// Histories of a device that were overruled.
+    RecoveredFromController,
+    /// Clone alarms.
+    Cloned,
+    /// Evidence that this controller lost what it wrote.
+    EvidenceBehind,
+    /// Evidence that this controller contradicted itself.
+    EvidenceEquivocation,
+    /// Devices that use their next key.
+    KeyRotated,
+    /// Devices that became stale.
+    Stale,
+    /// Devices that became fresh.
+    Fresh,
+    /// Bundles accepted.
+    BundleAccepted,
+    /// Envelopes of devices that were refused.
+    Rejected,
+    /// Starts of this process.
+    Started,
+}
+
+impl Counted {
+    /// Every kind, in the order of the text.
+    pub const ALL: [Self; 22] = [
+        Self::Decided,
+        Self::Intended,
+        Self::Refused,
+        Self::Invited,
+        Self::Withdrawn,
+        Self::Enrolled,
+        Self::Removed,
+        Self::Left,
+        Self::Reported,
+        Self::ActualAccepted,
+        Self::Behind,
+        Self::RecoveredFromDevice,
+        Self::RecoveredFromController,
+        Self::Cloned,
+        Self::EvidenceBehind,
+        Self::EvidenceEquivocation,
+        Self::KeyRotated,
+        Self::Stale,
+        Self::Fresh,
+        Self::BundleAccepted,
+        Self::Rejected,
+        Self::Started,
+    ];
+
+    /// Returns the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decided => "decided",
+            Self::Intended => "intended",
+            Self::Refused => "refused",
+            Self::Invited => "invited",
+            Self::Withdrawn => "withdrawn",
+            Self::Enrolled => "enrolled",
+            Self::Removed => "removed",
+            Self::Left => "left",
+            Self::Reported => "reported",
+            Self::ActualAccepted => "actual-accepted",
+            Self::Behind => "behind",
+            Self::RecoveredFromDevice => "recovered-from-device",
+            Self::RecoveredFromController => "recovered-from-controller",
+            Self::Cloned => "cloned",
+            Self::EvidenceBehind => "evidence-writer-behind",
+            Self::EvidenceEquivocation => "evidence-equivocation",
+            Self::KeyRotated => "key-rotated",
+            Self::Stale => "became-stale",
+            Self::Fresh => "became-fresh",
+            Self::BundleAccepted => "bundle-accepted",
+            Self::Rejected => "rejected",
+            Self::Started => "started",
+        }
+    }
+
+    /// Tells what an event counts as; a decision without a change counts as nothing.
+    fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::Started { .. } => Self::Started,
+            Event::Invited { .. } => Self::Invited,
+            Event::Withdrawn { .. } => Self::Withdrawn,
+            Event::Intended { .. } => Self::Intended,
+            Event::Decided {
+                is_change: false, ..
+            } => return None,
+            Event::Decided { .. } => Self::Decided,
+            Event::Refused { .. } => Self::Refused,
+            Event::Enrolled { .. } => Self::Enrolled,
+            Event::Reported { .. } => Self::Reported,
+            Event::ActualAccepted { .. } => Self::ActualAccepted,
+            Event::Behind { .. } => Self::Behind,
+            Event::Recovered {
+                take: Take::Device, ..
+            } => Self::RecoveredFromDevice,
+            Event::Recovered {
+                take: Take::Controller,
+                ..
+            } => Self::RecoveredFromController,
+            Event::Cloned { .. } => Self::Cloned,
+            Event::EvidenceKept {
+                code: Reject::WriterBehind,
+                ..
+            } => Self::EvidenceBehind,
+            Event::EvidenceKept { .. } => Self::EvidenceEquivocation,
+            Event::Left { .. } => Self::Left,
+            Event::KeyRotated { .. } => Self::KeyRotated,
+            Event::FreshnessChanged { is_stale: true, .. } => Self::Stale,
+            Event::FreshnessChanged {
+                is_stale: false, ..
+            } => Self::Fresh,
+            Event::BundleAccepted { .. } => Self::BundleAccepted,
+            Event::Removed { .. } => Self::Removed,
+            Event::Rejected { .. } => Self::Rejected,
+        })
+    }
+}
+
+/// How often each kind of event happened since the start.
+#[derive(Debug)]
+pub struct EventCounts {
+    counts: BTreeMap<Counted, AtomicU64>,
+}
+
+impl Default for EventCounts {
+    fn default() -> Self {
+        let counts = Counted::ALL.map(|kind| (kind, AtomicU64::new(0)));
+        Self {
+            counts: counts.into_iter().collect(),
+        }
+    }
+}
+
+impl EventCounts {
+    /// Counts one event.
+    pub fn count(&self, event: &Event) {
+        let count = Counted::of(event).and_then(|kind| self.counts.get(&kind));
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns every count, in a fixed order.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> {
+        Counted::ALL.into_iter().map(|kind| Sample {
+            name: "postern_events_total",
+            label: Some(("event", kind.as_str())),
+            value: self
+                .counts
+                .get(&kind)
+                .map_or(0, |count| count.load(Ordering::Relaxed)),
+        })
+    }
+}
+
+/// Writes samples in the Prometheus text format; samples of one name must stand together.
+#[must_use]
+pub fn to_text(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for sample in samples {
+        if sample.name != last {
+            last = sample.name;
+            let kind = if last.ends_with("_total") {
+                "counter"
+            } else {
+                "gauge"
+            };
+            let _ = writeln!(text, "# TYPE {last} {kind}");
+        }
+        let _ = match sample.label {
+            Some((label, value)) => {
+                writeln!(
+                    text,
+                    "{}{{{label}=\"{value}\"}} {}",
+                    sample.name, sample.value
+                )
+            }
+            None => writeln!(text, "{} {}", sample.name, sample.value),
+        };
+    }
+    text
+}

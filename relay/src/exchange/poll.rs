@@ -1,0 +1,177 @@
+//! Polls: compared with what is kept before they are parked, answered when something is newer.
+//!
+//! ```text
+//!   poll --> news, another actual head, a heartbeat that it waits for --> answer now
+//!        --> nothing --> Held --(woken | its time is over)--> answer with what is newer by then
+//! ```
+//!
+//! Refuses to let a device sleep that is ahead of a restored writer or reader, and to answer the
+//! same news for the same heads faster than they could have been used.
+
+use super::{Exchanges, Step};
+use crate::limits::ACTUAL_ASK_INTERVAL_MS;
+use crate::mailbox::{Entry, Heads};
+use postern_protocol::Reject;
+use postern_protocol::frame::{Hints, Poll};
+use postern_protocol::id::{ChannelId, Plane, SessionId};
+use postern_protocol::revision::Revision;
+
+/// An exchange that waits for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// What wakes it.
+    pub channel: ChannelId,
+    /// When to answer at the latest, on the caller's monotonic clock in milliseconds. A poll that
+    /// asked for no hold has the moment at which it came.
+    pub until_ms: u64,
+    session: SessionId,
+    counter: u16,
+    heads: Heads,
+    is_clamped: bool,
+    /// The actual head that was held when the poll came and showed another one.
+    differed_from: Option<Revision>,
+}
+
+impl Exchanges {
+    pub(super) fn handle_poll(
+        &mut self,
+        channel: ChannelId,
+        session: SessionId,
+        counter: u16,
+        poll: &Poll,
+        now_ms: u64,
+    ) -> Result<Step, Reject> {
+        //= spec/postern.md#poll
+        //# A mailbox MUST NOT take the heads in a poll as a report.
+        let heads = Heads {
+            desired: poll.desired,
+            acked: poll.acked,
+            bundle: poll.bundle,
+            actual: poll.actual,
+        };
+        let hold_s = u64::from(poll.hold_s).min(self.limits.hold_s_max);
+        let mut held = Held {
+            channel,
+            //= spec/postern.md#poll
+            //# A mailbox MUST answer a held poll at the latest after hold_s seconds.
+            until_ms: now_ms.saturating_add(hold_s.saturating_mul(1_000)),
+            session,
+            counter,
+            heads,
+            is_clamped: hold_s < u64::from(poll.hold_s),
+            differed_from: None,
+        };
+        let is_asked = self.compare_actual(&mut held, now_ms);
+        let has_entries = !self.mailboxes.collect(channel, &heads).is_empty();
+        if is_asked || (!has_entries && self.is_heartbeat_awaited(&held)) {
+            return self.release(&held, now_ms, None).map(Step::Answer);
+        }
+        if !has_entries {
+            return Ok(Step::Hold(held));
+        }
+        let version = self.mailboxes.version(channel);
+        let wait_ms = self.repeats.wait_ms(channel, &heads, version, now_ms);
+        //= spec/postern.md#poll
+        //# A mailbox MUST answer at once when it has anything newer for the poll, except where the
+        //# next rule lets it wait.
+        if wait_ms == 0 {
+            return self.release(&held, now_ms, None).map(Step::Answer);
+        }
+        if hold_s == 0 {
+            let hints = Hints {
+                retry_ms: Some(wait_ms),
+                ..Hints::default()
+            };
+            return self.seal(session, counter, hints, &[]).map(Step::Answer);
+        }
+        held.until_ms = held.until_ms.min(now_ms.saturating_add(wait_ms));
+        Ok(Step::Hold(held))
+    }
+
+    /// Compares the actual head that the poll shows with the one that is held. Returns true when
+    /// the device is to be asked for a snapshot now; the hold ends when it may be asked next.
+    fn compare_actual(&self, held: &mut Held, now_ms: u64) -> bool {
+        let shown = held.heads.actual;
+        let Some(mut at_ms) = self.mailboxes.ask_actual_at_ms(held.channel, shown) else {
+            return false;
+        };
+        held.differed_from = Some(self.mailboxes.actual_head(held.channel));
+        if self.under_way.is_any(held.channel) {
+            // What makes the difference may be in the post that is being taken.
+            at_ms = at_ms.max(now_ms.saturating_add(ACTUAL_ASK_INTERVAL_MS));
+        }
+        held.until_ms = held.until_ms.min(at_ms.max(now_ms));
+        at_ms <= now_ms
+    }
+
+    /// Tells whether the device is still to be asked for a snapshot of its plane.
+    fn is_snapshot_due(&self, held: &Held, now_ms: u64) -> bool {
+        let actual = self.mailboxes.actual_head(held.channel);
+        let at_ms = self
+            .mailboxes
+            .ask_actual_at_ms(held.channel, held.heads.actual);
+        // A post may have moved the head while the poll slept; then the poll tells of the past.
+        held.differed_from == Some(actual) && at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
+
+    fn is_heartbeat_awaited(&self, held: &Held) -> bool {
+        self.mailboxes
+            .heartbeat_for(held.channel, held.session, true)
+            .is_some()
+    }
+
+    /// Tells whether the held poll would be answered with anything.
+    #[must_use]
+    pub fn has_news(&self, held: &Held) -> bool {
+        let entries = self.mailboxes.collect(held.channel, &held.heads);
+        !entries.is_empty() || self.is_heartbeat_awaited(held)
+    }
+
+    /// Tells whether the writer should sign a heartbeat before the held poll is answered with
+    /// nothing else. A yes is remembered.
+    pub fn ask_heartbeat(&mut self, held: &Held, now_ms: u64) -> bool {
+        now_ms >= held.until_ms
+            && !self.has_news(held)
+            && self.mailboxes.ask_heartbeat(held.channel, now_ms)
+    }
+
+    /// Answers a held poll with what is newer by now, perhaps nothing. `retry_ms` asks the
+    /// device to wait before it comes again.
+    ///
+    /// # Errors
+    /// `session-unknown` when the session ended while it waited.
+    pub fn release(
+        &mut self,
+        held: &Held,
+        now_ms: u64,
+        retry_ms: Option<u64>,
+    ) -> Result<Vec<u8>, Reject> {
+        let channel = held.channel;
+        let mut entries: Vec<Entry> = self.mailboxes.collect(channel, &held.heads);
+        let has_news = !entries.is_empty();
+        let heartbeat = self
+            .mailboxes
+            .heartbeat_for(channel, held.session, has_news);
+        let has_heartbeat = heartbeat.is_some();
+        entries.extend(heartbeat);
+        let is_due = self.is_snapshot_due(held, now_ms);
+        let hints = Hints {
+            retry_ms,
+            hold_s_max: held.is_clamped.then_some(self.limits.hold_s_max),
+            need: is_due.then_some(Plane::Actual).into_iter().collect(),
+            ..Hints::default()
+        };
+        let frame = self.seal(held.session, held.counter, hints, &entries)?;
+        if has_news {
+            let version = self.mailboxes.version(channel);
+            self.repeats.note(channel, &held.heads, version, now_ms);
+        }
+        if has_heartbeat {
+            self.mailboxes.note_heartbeat_given(channel, held.session);
+        }
+        if let (true, Some(shown)) = (is_due, held.heads.actual) {
+            self.mailboxes.note_actual_asked(channel, shown, now_ms);
+        }
+        Ok(frame)
+    }
+}
