@@ -117,12 +117,14 @@ async fn device_joins_and_applies_what_the_controller_decides() {
     let config = DeviceConfig::load_or_create(&dir).unwrap();
     let mut astray = JoinLine::parse(&join_line).unwrap();
     astray.mailbox = Some(Thumbprint::from_bytes([9; 32]));
-    let refused = crate::device::join(&config, &astray).await.unwrap_err();
+    let refused = crate::device::join(&config, &astray, None)
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("mailbox-mismatch"),
         "{refused}"
     );
-    let report = crate::device::join(&config, &line).await.unwrap();
+    let report = crate::device::join(&config, &line, None).await.unwrap();
     assert_eq!(
         (report.device.as_str(), report.route),
         ("press-4", "direct")

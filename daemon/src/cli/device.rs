@@ -7,8 +7,9 @@ use super::{LogArgs, block_on, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
 use crate::exit::CommandError;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use postern_protocol::join_line::JoinLine;
+use postern_protocol::key::Algorithm;
 use postern_protocol::limits::JOIN_LINE_CHARS_MAX;
 use serde_json::json;
 use std::fs::File;
@@ -62,6 +63,22 @@ pub(super) enum DeviceCommand {
     Reset(ResetArgs),
 }
 
+/// The type of a device's key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum KeyType {
+    Ed25519,
+    P256,
+}
+
+impl From<KeyType> for Algorithm {
+    fn from(key_type: KeyType) -> Self {
+        match key_type {
+            KeyType::Ed25519 => Self::Ed25519,
+            KeyType::P256 => Self::Esp256,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
     /// The device's folder
@@ -70,6 +87,9 @@ pub(super) struct JoinArgs {
     /// Read the join line from this file
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Type of the device's key: for hardware and rules that know no Ed25519, p256 [default: ed25519]
+    #[arg(long, value_name = "TYPE")]
+    key_type: Option<KeyType>,
     /// Print results and errors as JSON
     #[arg(long)]
     json: bool,
@@ -123,7 +143,11 @@ fn join(args: &JoinArgs) -> Result<(), CommandError> {
     })?;
     let config = DeviceConfig::load_or_create(&args.dir)?;
     args.log.start(&config.log);
-    let report = block_on(driver::join(&config, &line))?;
+    let report = block_on(driver::join(
+        &config,
+        &line,
+        args.key_type.map(Algorithm::from),
+    ))?;
     if args.json {
         output::json(&json!({
             "device": report.device,

@@ -19,7 +19,7 @@ use postern_protocol::enrol::{EnrolRequest, Enrolling, SealedEnrolRequest, accep
 use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
 use postern_protocol::id::{Channel, Incarnation};
 use postern_protocol::join_line::JoinLine;
-use postern_protocol::key::{MemorySigner, Signer as _};
+use postern_protocol::key::{Algorithm, MemorySigner, Signer as _};
 use postern_protocol::record::{Table, Write};
 use postern_protocol::reject::Reject;
 use postern_relay::store::{DiskStore, Profile, Store};
@@ -94,10 +94,15 @@ fn pem_of(der: &[u8]) -> String {
 /// # Errors
 /// A folder that belongs to another device, a way that fails, a refusal of the controller, an
 /// answer that does not verify.
-pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, CommandError> {
+pub async fn join(
+    config: &DeviceConfig,
+    line: &JoinLine,
+    key_type: Option<Algorithm>,
+) -> Result<JoinReport, CommandError> {
     let store = DiskStore::open(&config.store, Profile::Device)?;
-    let stored = prepare(config, line, &store)?;
+    let stored = prepare(config, line, key_type, &store)?;
     let signer = keys::read(&config.key, keys::KeyRole::Device)?;
+    check_type(config, &signer, key_type)?;
     let request = EnrolRequest {
         token: line.token,
         device: line.device.clone(),
@@ -122,10 +127,35 @@ pub async fn join(config: &DeviceConfig, line: &JoinLine) -> Result<JoinReport, 
     Ok(report)
 }
 
+/// Refuses a key of an earlier attempt that is not of the wanted type.
+fn check_type(
+    config: &DeviceConfig,
+    signer: &MemorySigner,
+    wanted: Option<Algorithm>,
+) -> Result<(), CommandError> {
+    let found = signer.public_key().algorithm();
+    if wanted.is_none_or(|wanted| wanted == found) {
+        return Ok(());
+    }
+    Err(CommandError::configuration(
+        "key-type-differs",
+        format!(
+            "{}: this is a key of type {}",
+            config.key.display(),
+            found.as_str()
+        ),
+        format!(
+            "leave out --key-type to use it, or forget it with `postern device reset --yes --dir {}`",
+            config.dir.display()
+        ),
+    ))
+}
+
 /// Makes key and incarnation durable, or finds those of an earlier attempt with the same line.
 pub(super) fn prepare(
     config: &DeviceConfig,
     line: &JoinLine,
+    key_type: Option<Algorithm>,
     store: &dyn Store,
 ) -> Result<StoredIdentity, CommandError> {
     let records = records::load(store)?;
@@ -150,7 +180,9 @@ pub(super) fn prepare(
         ));
     }
     if !config.key.exists() {
-        let _signer = keys::create(&config.key, keys::KeyRole::Device, &mut OsRandom)?;
+        let algorithm = key_type.unwrap_or(Algorithm::Ed25519);
+        let role = keys::KeyRole::Device;
+        let _signer = keys::create_of(&config.key, role, algorithm, &mut OsRandom)?;
     }
     let channel = Channel {
         root: line.root,

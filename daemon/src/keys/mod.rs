@@ -1,4 +1,6 @@
-//! Private key files: one line `postern-key-1 <role> <seed in base64url>`, readable by its owner only.
+//! Private key files: one line `postern-key-1 <role> <secret in base64url>`, readable by its owner only.
+//!
+//! The secret is an Ed25519 seed, or with a further word `esp256` the secret number of a P-256 key.
 //!
 //! Refuses files that anybody else may read, keys of another role, and to overwrite any file.
 //! The seed is wiped from every buffer of ours and appears in no message.
@@ -9,7 +11,7 @@ mod tests;
 use crate::exit::CommandError;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use postern_protocol::context::Random;
-use postern_protocol::key::MemorySigner;
+use postern_protocol::key::{Algorithm, MemorySigner};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -23,6 +25,10 @@ const KEY_FILE_PREFIX: &str = "postern-key-1";
 const KEY_FILE_BYTES_MAX: usize = 128;
 /// Mode bits that let group or others do anything.
 const MODE_OTHERS: u32 = 0o077;
+/// The word behind the secret of a P-256 key; that of an Ed25519 key has none.
+const ESP256_WORD: &str = "esp256";
+/// Draws of a P-256 secret: one in four billion is no valid number.
+const DRAWS_MAX: u32 = 8;
 
 /// What a key may sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +152,7 @@ impl From<KeyFileError> for CommandError {
     }
 }
 
-/// Draws a new key and stores it, mode 0600, in a file that did not exist.
+/// Draws a new Ed25519 key and stores it, mode 0600, in a file that did not exist.
 ///
 /// # Errors
 /// [`KeyFileError::Exists`], [`KeyFileError::Io`].
@@ -155,13 +161,45 @@ pub fn create(
     role: KeyRole,
     random: &mut dyn Random,
 ) -> Result<MemorySigner, KeyFileError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    random.fill(seed.as_mut_slice());
-    let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(seed.as_slice()));
+    create_of(path, role, Algorithm::Ed25519, random)
+}
+
+/// As [`create`], with the algorithm of the key.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_of(
+    path: &Path,
+    role: KeyRole,
+    algorithm: Algorithm,
+    random: &mut dyn Random,
+) -> Result<MemorySigner, KeyFileError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    let mut signer = None;
+    for _ in 0..DRAWS_MAX {
+        random.fill(secret.as_mut_slice());
+        signer = signer_of(algorithm, &secret);
+        if signer.is_some() {
+            break;
+        }
+    }
+    let signer = signer.ok_or_else(|| {
+        let reason = "the system's random numbers make no key";
+        io_error(path, io::Error::other(reason))
+    })?;
+    let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(secret.as_slice()));
     let mut line = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX));
-    for part in [KEY_FILE_PREFIX, " ", role.as_str(), " ", &encoded, "\n"] {
+    for part in [KEY_FILE_PREFIX, " ", role.as_str(), " ", &encoded] {
         line.push_str(part);
     }
+    match algorithm {
+        Algorithm::Ed25519 => {}
+        Algorithm::Esp256 => {
+            line.push(' ');
+            line.push_str(ESP256_WORD);
+        }
+    }
+    line.push('\n');
     write_private(path, line.as_bytes()).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
             KeyFileError::Exists { path: path.into() }
@@ -169,7 +207,14 @@ pub fn create(
             io_error(path, source)
         }
     })?;
-    Ok(MemorySigner::from_seed(&seed))
+    Ok(signer)
+}
+
+fn signer_of(algorithm: Algorithm, secret: &[u8; 32]) -> Option<MemorySigner> {
+    match algorithm {
+        Algorithm::Ed25519 => Some(MemorySigner::from_seed(secret)),
+        Algorithm::Esp256 => MemorySigner::esp256_from_secret(secret).ok(),
+    }
 }
 
 /// Writes a new file, mode 0600, and makes it and its name durable.
@@ -213,12 +258,19 @@ pub fn read(path: &Path, role: KeyRole) -> Result<MemorySigner, KeyFileError> {
         });
     }
     let encoded = words.next().ok_or_else(|| shape("the seed is missing"))?;
+    let algorithm = match words.next() {
+        None => Algorithm::Ed25519,
+        Some(ESP256_WORD) => Algorithm::Esp256,
+        Some(_) => return Err(shape("something follows the seed")),
+    };
     if words.next().is_some() {
         return Err(shape("something follows the seed"));
     }
-    let mut seed = Zeroizing::new([0; 32]);
-    match Base64UrlUnpadded::decode(encoded, seed.as_mut_slice()) {
-        Ok(bytes) if bytes.len() == 32 => Ok(MemorySigner::from_seed(&seed)),
+    let mut secret = Zeroizing::new([0; 32]);
+    match Base64UrlUnpadded::decode(encoded, secret.as_mut_slice()) {
+        Ok(bytes) if bytes.len() == 32 => {
+            signer_of(algorithm, &secret).ok_or_else(|| shape("the secret is no P-256 key"))
+        }
         Ok(_) | Err(_) => Err(shape("the seed is not 43 characters of base64url")),
     }
 }

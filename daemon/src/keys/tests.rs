@@ -1,6 +1,6 @@
-use super::{KeyFileError, KeyRole, create, read};
+use super::{KeyFileError, KeyRole, create, create_of, read};
 use crate::random::OsRandom;
-use postern_protocol::key::Signer as _;
+use postern_protocol::key::{Algorithm, Signer as _};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
@@ -27,6 +27,34 @@ fn key_file_created_reads_back() {
     let found = read(&path, KeyRole::Writer).unwrap();
     assert_eq!(made.public_key(), found.public_key());
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn key_file_of_each_algorithm_reads_back() {
+    for algorithm in Algorithm::ALL {
+        let (_folder, path) = key_file();
+        let made = create_of(&path, KeyRole::Writer, algorithm, &mut OsRandom).unwrap();
+        let found = read(&path, KeyRole::Writer).unwrap();
+        assert_eq!(found.public_key().algorithm(), algorithm);
+        assert_eq!(made.public_key(), found.public_key());
+    }
+}
+
+#[test]
+fn key_file_of_another_algorithm_is_refused() {
+    let zero = "A".repeat(43);
+    for word in ["esp384", "ESP256", "esp256 esp256", "", "ed25519"] {
+        let line = format!("postern-key-1 writer {} {word}\n", "B".repeat(43));
+        assert!(matches!(
+            refusal(line.as_bytes(), 0o600),
+            KeyFileError::Shape { .. }
+        ));
+    }
+    let line = format!("postern-key-1 writer {zero} esp256\n");
+    assert!(matches!(
+        refusal(line.as_bytes(), 0o600),
+        KeyFileError::Shape { .. }
+    ));
 }
 
 #[test]
