@@ -7,6 +7,7 @@ use crate::operator::{Request, Response};
 use crate::random::OsRandom;
 use postern_protocol::id::{DeviceName, Tenant, Thumbprint};
 use postern_protocol::join_line::JoinLine;
+use postern_protocol::key::Algorithm;
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path, Value};
 use std::net::TcpListener;
@@ -124,7 +125,11 @@ async fn device_joins_and_applies_what_the_controller_decides() {
         refused.to_string().contains("mailbox-mismatch"),
         "{refused}"
     );
-    let report = crate::device::join(&config, &line, None).await.unwrap();
+    // The other scenarios have Ed25519 keys.
+    let key_type = Some(Algorithm::Esp256);
+    let report = crate::device::join(&config, &line, key_type).await.unwrap();
+    let other = crate::device::join(&config, &line, None).await.unwrap_err();
+    assert_eq!(other.name, "device-joined");
     assert_eq!(
         (report.device.as_str(), report.route),
         ("press-4", "direct")

@@ -76,12 +76,18 @@ fn help_fits_one_screen_and_names_exit_codes() {
 #[test]
 fn help_of_every_command_shows_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 18] = [
         &["controller", "init"],
         &["controller", "run"],
         &["controller", "invite"],
         &["device", "join"],
         &["device", "run"],
+        &["device", "status"],
+        &["device", "pause"],
+        &["device", "resume"],
+        &["device", "rotate-key"],
+        &["device", "leave"],
+        &["device", "reset"],
         &["desired", "set"],
         &["desired", "put"],
         &["desired", "get"],
@@ -367,4 +373,73 @@ fn value_that_is_no_scalar_is_refused_before_anything_is_asked() {
         2,
         &["`=`"],
     );
+}
+
+/// Makes a folder with a device.toml that was never joined.
+fn device_folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("d")).unwrap();
+    fs::write(folder.path().join("d/device.toml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn device_commands_that_cannot_be_done_name_the_next_step() {
+    let folder = device_folder("");
+    let d = folder.path();
+    check(
+        d,
+        &["device", "status", "--dir", "d"],
+        3,
+        &["has not run yet"],
+    );
+    check(
+        d,
+        &["device", "reset", "--dir", "d"],
+        3,
+        &["--yes", "postern device leave"],
+    );
+    check(
+        d,
+        &["device", "leave", "--dir", "d"],
+        4,
+        &["postern device run"],
+    );
+    check(
+        d,
+        &["device", "rotate-key", "--dir", "d"],
+        4,
+        &["postern device run"],
+    );
+    check(d, &["device", "pause", "--dir", "e"], 3, &["e/device.toml"]);
+    check(d, &["device", "run", "--dir", "d"], 3, &["has not joined"]);
+    fs::write(d.join("d/left"), "").unwrap();
+    check(
+        d,
+        &["device", "run", "--dir", "d"],
+        3,
+        &["has left its controller", "reset"],
+    );
+    let refused = device_folder("[apply]\nsoak = 3\n");
+    let words = ["d/device.toml:2", "apply.soak", "soak_s"];
+    check(refused.path(), &["device", "run", "--dir", "d"], 3, &words);
+}
+
+#[test]
+fn device_that_does_not_run_is_paused_resumed_and_reset() {
+    let folder = device_folder("");
+    let must = |arguments: &[&str]| {
+        let output = postern(folder.path(), arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let paused = must(&["device", "pause", "--dir", "d", "--json"]);
+    assert_eq!(paused.trim(), "{\"paused\":true,\"running\":false}");
+    assert!(folder.path().join("d/paused").exists());
+    assert!(must(&["device", "resume", "--dir", "d"]).contains("when the device runs"));
+    assert!(!folder.path().join("d/paused").exists());
+    fs::write(folder.path().join("d/device.key"), "x").unwrap();
+    assert!(must(&["device", "reset", "--dir", "d", "--yes"]).contains("join"));
+    assert!(!folder.path().join("d/device.key").exists());
+    assert!(folder.path().join("d/device.toml").exists());
 }

@@ -27,6 +27,7 @@ mod trial;
 pub(crate) use command::{Call, Finished, Program, run};
 pub(crate) use content::RESERVED_SECTIONS;
 pub(crate) use generation::Owning;
+pub(crate) use tail::end_of;
 
 use folder::{Folder, Rendered};
 use journal::Journal;
@@ -151,7 +152,7 @@ impl Applier {
         let output = match status {
             // A cause begins with what happened; what a command printed ends with it.
             STATUS_REVERTED => tail::start_of(&output, RESULT_OUTPUT_BYTES_MAX),
-            _ => tail::end_of(&output, RESULT_OUTPUT_BYTES_MAX),
+            _ => end_of(&output, RESULT_OUTPUT_BYTES_MAX),
         };
         Applied {
             revision,

@@ -30,7 +30,7 @@ impl Tail {
 }
 
 /// Returns the longest end of `text` that has at most `bytes_max` bytes and begins with a character.
-pub(super) fn end_of(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn end_of(text: &str, bytes_max: usize) -> &str {
     let least = text.len().saturating_sub(bytes_max);
     (least..=text.len())
         .find_map(|start| text.get(start..))

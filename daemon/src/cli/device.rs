@@ -2,7 +2,7 @@
 //!
 //! A join line comes from standard input or a file, never as an argument: others can read those.
 
-use super::device_life::{self, LifeArgs, ResetArgs};
+use super::device_life::{self, LifeArgs, ResetArgs, RotateArgs};
 use super::{LogArgs, block_on, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
@@ -54,6 +54,21 @@ pub(super) enum DeviceCommand {
             Example: postern device resume --dir device"
     )]
     Resume(LifeArgs),
+    /// Give the running device a new key
+    #[command(
+        name = "rotate-key",
+        long_about = "Makes a new key and asks the controller to count it. Until it confirms, the present key signs\n\
+            everything; the two are never mixed up, and an interrupted rotation goes on at the next start.\n\n\
+            Example: postern device rotate-key --dir device"
+    )]
+    RotateKey(RotateArgs),
+    /// End the membership: the controller closes it, the device stops
+    #[command(
+        long_about = "Tells the controller that this device leaves. The device stops once the controller has said that it\n\
+            knows, and is not started again; `postern device reset` makes the folder ready for a new join line.\n\n\
+            Example: postern device leave --dir device"
+    )]
+    Leave(LifeArgs),
     /// Forget the controller: remove key, store and identity
     #[command(
         long_about = "Removes key, store and identity of a device that does not run; device.toml and rendered files stay.\n\
@@ -111,7 +126,10 @@ impl DeviceCommand {
         match self {
             Self::Join(args) => args.json,
             Self::Run(_) => false,
-            Self::Status(args) | Self::Pause(args) | Self::Resume(args) => args.json,
+            Self::Status(args) | Self::Pause(args) | Self::Resume(args) | Self::Leave(args) => {
+                args.json
+            }
+            Self::RotateKey(args) => args.life.json,
             Self::Reset(args) => args.json,
         }
     }
@@ -128,6 +146,8 @@ pub(super) fn run(command: DeviceCommand) -> Result<(), CommandError> {
         DeviceCommand::Status(args) => device_life::status(&args),
         DeviceCommand::Pause(args) => device_life::pause(&args),
         DeviceCommand::Resume(args) => device_life::resume(&args),
+        DeviceCommand::RotateKey(args) => device_life::rotate_key(&args),
+        DeviceCommand::Leave(args) => device_life::leave(&args),
         DeviceCommand::Reset(args) => device_life::reset(&args),
     }
 }

@@ -1,13 +1,16 @@
-//! `postern device status`, `pause`, `resume`, `reset`: a device after it has joined.
+//! `postern device status`, `pause`, `resume`, `leave`, `rotate-key`, `reset`: a device after it has joined.
 //!
-//! They work whether the device runs or not, and say which. Refuses to remove anything that a
+//! What needs the controller needs a running device; the rest works either way. Refuses to remove anything that a
 //! running device uses.
 
 use super::output;
 use crate::config::DeviceConfig;
 use crate::device::{self as driver, Control};
 use crate::exit::CommandError;
+use crate::keys::{self, KeyRole};
+use crate::random::OsRandom;
 use clap::Args;
+use postern_protocol::key::Algorithm;
 use postern_relay::store::{DiskStore, Profile, Store as _};
 use serde_json::{Value as Json, json};
 use std::io;
@@ -22,6 +25,15 @@ pub(super) struct LifeArgs {
     /// Print results and errors as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RotateArgs {
+    #[command(flatten)]
+    pub(super) life: LifeArgs,
+    /// Type of the new key [default: ed25519]
+    #[arg(long, value_name = "TYPE")]
+    key_type: Option<super::device::KeyType>,
 }
 
 #[derive(Debug, Args)]
@@ -86,8 +98,26 @@ pub(super) fn page(status: &Json) -> String {
         format!("applied   {}", applied(status)),
         format!("applying  {}", applying(text("apply"))),
     ];
-    if let Some(fresh) = status.get("freshness").filter(|fresh| !fresh.is_null()) {
-        lines.push(format!("fresh     {}", freshness(fresh)));
+    if flag("running") {
+        lines.push(format!("fresh     {}", freshness(status)));
+    }
+    for (name, text) in [
+        (
+            "frozen_epoch",
+            "FROZEN    the controller contradicted itself; its next epoch ends this",
+        ),
+        (
+            "rotating",
+            "key       a new one waits for the controller's word",
+        ),
+        (
+            "bundle_behind",
+            "BUNDLE    the controller shows a newer one, which does not arrive here",
+        ),
+    ] {
+        if !matches!(status[name], Json::Null | Json::Bool(false)) {
+            lines.push(text.into());
+        }
     }
     lines.push(format!(
         "route     {}, {reach}; {} up, {} down",
@@ -211,6 +241,50 @@ fn tell(args: &LifeArgs, text: &str, json: &Json) {
     } else {
         output::line(text);
     }
+}
+
+/// Tells the controller that the device leaves; the device stops once it knows.
+pub(super) fn leave(args: &LifeArgs) -> Result<(), CommandError> {
+    let config = DeviceConfig::load(&args.dir)?;
+    must_run(args, driver::control(&config.local_api, Control::Leave)?)?;
+    tell(
+        args,
+        "leaving: the device stops when the controller knows; then `postern device reset --yes`",
+        &json!({ "leaving": true }),
+    );
+    Ok(())
+}
+
+/// Makes the next key and asks the controller to count it.
+pub(super) fn rotate_key(args: &RotateArgs) -> Result<(), CommandError> {
+    let config = DeviceConfig::load(&args.life.dir)?;
+    let next = driver::next_file(&config);
+    if !next.exists() {
+        let algorithm = args.key_type.map_or(Algorithm::Ed25519, Algorithm::from);
+        let _signer = keys::create_of(&next, KeyRole::Device, algorithm, &mut OsRandom)?;
+    }
+    must_run(
+        &args.life,
+        driver::control(&config.local_api, Control::RotateKey)?,
+    )?;
+    tell(
+        &args.life,
+        "asked: the present key counts until the controller confirms the new one; see `postern device status`",
+        &json!({ "rotating": true }),
+    );
+    Ok(())
+}
+
+fn must_run(args: &LifeArgs, is_running: bool) -> Result<(), CommandError> {
+    if is_running {
+        return Ok(());
+    }
+    let dir = args.dir.display();
+    Err(CommandError::unreachable(
+        "device-not-running",
+        format!("no device runs in {dir}"),
+        format!("start it with `postern device run --dir {dir}` and ask again"),
+    ))
 }
 
 /// Forgets everything that `join` and `run` made, except `device.toml` and rendered files.

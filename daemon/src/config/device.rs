@@ -9,6 +9,7 @@ use super::reader::{Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
 use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
+use postern_protocol::limits::FRESHNESS_MS_DEFAULT;
 use postern_protocol::state::Path as StatePath;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "device.toml";
 /// Seconds of the shortest rung of the hold ladder.
 const HOLD_S_MIN: u64 = 5;
+/// Seconds of the controller's silence after which the device is stale, unless the file says otherwise.
+const MAX_AGE_S: u64 = FRESHNESS_MS_DEFAULT / 1_000;
+
 /// All that a device needs to know beside its join record; nothing is optional but what may be absent.
 #[derive(Debug, Clone)]
 pub struct DeviceConfig {
@@ -32,6 +36,8 @@ pub struct DeviceConfig {
     pub extra_ca_files: Vec<PathBuf>,
     /// Longest hold to ask for in seconds, 5..=285.
     pub hold_s_max: u64,
+    /// Seconds of the controller's silence that still count as fresh, 60..=86400.
+    pub max_age_s: u64,
     /// Where the desired state is rendered.
     pub render_folder: PathBuf,
     /// How, when and as whom state reaches the application.
@@ -39,10 +45,6 @@ pub struct DeviceConfig {
     /// The command to run after each change.
     pub on_change: Option<Command>,
     /// Commands of intents, by path.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read when the engine fires intents")
-    )]
     pub intents: BTreeMap<StatePath, IntentCommand>,
     /// The socket for applications.
     pub local_api: LocalApi,
@@ -109,6 +111,7 @@ impl DeviceConfig {
             let extra_ca_files = read_ca_files(dir, root);
             let longest = HOLD_RUNGS_S.iter().copied().max().unwrap_or(HOLD_S_MIN);
             let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
+            let max_age_s = root.uint("max_age_s", 60..=86_400, MAX_AGE_S);
             let render_folder =
                 path_in(dir, root, "render_folder").unwrap_or_else(|| dir.join("desired"));
             let apply = application::read_apply(root);
@@ -124,6 +127,7 @@ impl DeviceConfig {
                 proxy: proxy?,
                 extra_ca_files,
                 hold_s_max,
+                max_age_s,
                 render_folder,
                 apply: apply?,
                 on_change,
@@ -138,8 +142,9 @@ impl DeviceConfig {
     #[must_use]
     pub fn template() -> String {
         format!(
-            "{HEAD}{HOLD}# hold_s_max = {}\n{REST}# time_limit_s = {}\n\n{}{LOG}",
+            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{REST}# time_limit_s = {}\n\n{}{LOG}",
             default_hold_s(),
+            MAX_AGE_S,
             application::TIME_LIMIT_S,
             application::TEMPLATE,
         )
@@ -265,6 +270,10 @@ const HEAD: &str = "\
 
 ";
 const HOLD: &str = "# Longest time in seconds for which a request is left open, 5 to 285.\n";
+const FRESH: &str = "\
+# Seconds of the controller's silence after which the device shows itself as stale, 60 to 86400. It
+# goes on all the same.
+";
 const REST: &str = "
 [proxy]
 # URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.

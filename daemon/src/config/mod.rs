@@ -17,7 +17,7 @@ mod suggest;
 mod tests;
 mod window;
 
-pub use application::{ApplyBy, Command, LocalApi};
+pub use application::{ApplyBy, Command, Delivery, LocalApi};
 pub use controller::{ControllerConfig, NewController, check_url};
 pub use device::DeviceConfig;
 pub use reader::ConfigError;

@@ -8,14 +8,17 @@
 //!
 //! The device never listens for the network. Refuses to run with a store or key that is not its own.
 
+mod act;
 mod carry;
 mod gate;
 mod identity;
 mod join;
+mod leave;
 mod local;
 mod local_asks;
 mod lockout;
 mod note;
+mod rotation;
 mod routes;
 mod run;
 mod show;
@@ -28,6 +31,7 @@ mod view;
 pub use gate::{pause, resume};
 pub use join::join;
 pub use local::{Control, control, status as local_status};
+pub use rotation::next_file;
 pub use run::run;
 
 use crate::config::DeviceConfig;
@@ -35,12 +39,14 @@ use std::path::PathBuf;
 
 /// Returns the files that make the folder this device: what a reset removes.
 #[must_use]
-pub fn files_of_life(config: &DeviceConfig) -> [PathBuf; 5] {
+pub fn files_of_life(config: &DeviceConfig) -> [PathBuf; 7] {
     [
         config.store.clone(),
         config.key.clone(),
         config.local_api.socket.clone(),
         config.dir.join("status.json"),
         gate::pause_file(&config.dir),
+        leave::file(&config.dir),
+        next_file(config),
     ]
 }

@@ -5,24 +5,23 @@
 
 use super::run::Driver;
 use super::status::Failure;
+use crate::exit::CommandError;
 use postern_egress::body_size::Lesson;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
+use postern_protocol::message::IntentNote;
 use postern_protocol::reject::Reject;
+use postern_protocol::revision::Revision;
 
 impl Driver {
-    pub(super) fn note(&mut self, event: Event) {
-        let device = self.engine.identity().channel.device.as_str().to_owned();
+    pub(super) fn note(&mut self, event: Event) -> Result<(), CommandError> {
         match event {
             Event::Connected => {
-                tracing::info!(
-                    device,
-                    transport = self.routes.current_name(),
-                    "session open"
-                );
+                let transport = self.routes.current_name();
+                tracing::info!(device = self.name(), transport, "session open");
             }
             Event::Answered { exchange, is_empty } => {
-                tracing::trace!(device, exchange = exchange.0, is_empty, "answer verified");
+                tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
                 self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
@@ -30,52 +29,86 @@ impl Driver {
                 revision,
                 kind,
                 bytes,
-            } => {
-                self.newest.send_replace(revision);
-                let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
-                tracing::info!(device, epoch, seq, kind = kind.as_str(), bytes, "accepted");
-            }
-            Event::Applied(applied) => {
-                let (epoch, seq) = (
-                    applied.revision.epoch.number(),
-                    applied.revision.seq.number(),
-                );
-                self.note_applied(&applied);
-                let (status, output) = (applied.status, applied.output);
-                if status == 0 {
-                    tracing::info!(device, epoch, seq, "applied");
-                } else {
-                    tracing::warn!(device, epoch, seq, status, output, "applying failed");
-                }
-            }
+            } => self.note_accepted(revision, kind, bytes),
+            Event::Applied(applied) => self.note_applied(applied),
             Event::ReportAcknowledged { rseq } => {
-                tracing::debug!(device, rseq, "report acknowledged")
+                tracing::debug!(device = self.name(), rseq, "report acknowledged");
             }
             Event::BundleAccepted { number } => {
-                tracing::info!(device, bundle = number.number(), "bundle accepted");
+                let bundle = number.number();
+                tracing::info!(device = self.name(), bundle, "bundle accepted");
             }
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
-            Event::ActualWritten { .. }
-            | Event::ActualRefused { .. }
-            | Event::ActualAcknowledged { .. }
-            | Event::IntentNoted { .. }
-            | Event::Anchored
-            | Event::FreshnessChanged { .. }
-            | Event::KeyConfirmed { .. }
-            | Event::Left
-            | Event::EvidencePosted { .. } => {
-                tracing::debug!(device, ?event, "engine event");
+            Event::ActualWritten {
+                ticket,
+                revision,
+                is_change,
+            } => self.end_write(ticket, revision, is_change),
+            Event::ActualRefused { ticket, reject } => self.refuse_write(ticket, reject),
+            Event::ActualAcknowledged {
+                revision: Revision { epoch, seq },
+            } => {
+                let (epoch, seq) = (epoch.number(), seq.number());
+                tracing::debug!(
+                    device = self.name(),
+                    epoch,
+                    seq,
+                    "actual state acknowledged"
+                );
+            }
+            Event::IntentNoted { note } => self.note_intent(&note),
+            Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
+            Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
+            Event::KeyConfirmed { thumbprint } => self.take_key(&thumbprint)?,
+            Event::Left => {
+                tracing::info!(device = self.name(), "left: the controller knows");
+                self.has_left = true;
+            }
+            Event::EvidencePosted { code } => {
+                tracing::warn!(
+                    device = self.name(),
+                    reason = code.reject().as_str(),
+                    "evidence posted"
+                );
             }
             Event::Rejected { reject } => {
-                tracing::warn!(device, reason = reject.as_str(), "rejected");
+                tracing::warn!(device = self.name(), reason = reject.as_str(), "rejected");
                 self.counts.count_reject(reject);
             }
-            Event::RefusedByMailbox { reject } => {
-                let reason = reject.map_or("unknown", Reject::as_str);
-                tracing::warn!(device, reason, "refused by the mailbox");
-                self.counts.count_refusal(reason);
-            }
+            Event::RefusedByMailbox { reject } => self.note_refusal(reject),
         }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        self.engine.identity().channel.device.as_str()
+    }
+
+    fn note_freshness(&self, is_stale: bool) {
+        if is_stale {
+            tracing::warn!(device = self.name(), "stale: the controller is silent");
+        } else {
+            tracing::info!(device = self.name(), "fresh: the controller was heard");
+        }
+    }
+
+    fn note_refusal(&mut self, reject: Option<Reject>) {
+        let reason = reject.map_or("unknown", Reject::as_str);
+        tracing::warn!(device = self.name(), reason, "refused by the mailbox");
+        self.counts.count_refusal(reason);
+    }
+
+    fn note_accepted(&mut self, revision: Revision, kind: MessageKind, bytes: usize) {
+        self.newest.send_replace(revision);
+        let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
+        let kind = kind.as_str();
+        tracing::info!(device = self.name(), epoch, seq, kind, bytes, "accepted");
+    }
+
+    fn note_intent(&mut self, note: &IntentNote) {
+        let (path, value) = (note.path.as_str(), note.value);
+        let outcome = note.outcome.as_str();
+        tracing::info!(device = self.name(), path, value, outcome, "intent");
     }
 
     fn note_held_back(&mut self, kind: MessageKind, bytes: usize) {
@@ -113,12 +146,30 @@ impl Driver {
         }
     }
 
-    fn note_applied(&mut self, applied: &Applied) {
+    fn note_applied(&mut self, applied: Applied) {
         self.counts.count_applied(applied.status == 0);
-        self.failure = (applied.status != 0).then(|| Failure {
-            revision: applied.revision,
-            status: applied.status,
-            output: applied.output.clone(),
-        });
+        let Applied {
+            revision,
+            status,
+            output,
+        } = applied;
+        let (epoch, seq) = (revision.epoch.number(), revision.seq.number());
+        if status == 0 {
+            tracing::info!(device = self.name(), epoch, seq, "applied");
+            self.failure = None;
+            return;
+        }
+        let failure = Failure {
+            revision,
+            status,
+            output,
+        };
+        let (device, output) = (self.name(), failure.output.as_str());
+        if self.failure.as_ref() == Some(&failure) {
+            tracing::debug!(device, epoch, seq, status, output, "applying failed again");
+        } else {
+            tracing::warn!(device, epoch, seq, status, output, "applying failed");
+        }
+        self.failure = Some(failure);
     }
 }

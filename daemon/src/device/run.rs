@@ -5,6 +5,8 @@
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
 use super::gate::Gate;
+use super::leave;
+use super::local::{Reply, Written};
 use super::routes::{Routes, Sent, Sizes};
 use super::start::start;
 use super::status::{Counts, Failure, StatusFile};
@@ -20,12 +22,15 @@ use postern_egress::hold::Hold;
 use postern_protocol::device::{ActOutcome, Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
 use postern_protocol::revision::Revision;
+use postern_protocol::state::Path as StatePath;
 use postern_relay::store::{DiskStore, Store};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Happenings that may wait for the loop; at most two exchanges, one application and their pauses exist.
+/// Happenings that may wait for the loop: two exchanges, one application, their pauses, some actions.
+/// More of them wait where they came from.
 const HAPPENINGS_MAX: usize = 16;
 
 /// How often the clock is compared with maintenance windows, which begin and end on the minute.
@@ -39,6 +44,11 @@ pub(super) enum Happening {
         result: Result<(Vec<u8>, Duration), TransportError>,
     },
     Applied(Applied),
+    Acted {
+        path: StatePath,
+        value: u64,
+        outcome: ActOutcome,
+    },
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
@@ -71,8 +81,11 @@ pub(super) struct Driver {
     /// The newest accepted revision, which cuts the trial of an older one short.
     pub(super) newest: watch::Sender<Revision>,
     pub(super) gate: Gate,
-    /// A revision that the gate keeps back.
-    pub(super) kept_back: Option<Revision>,
+    /// Writes of the actual state that wait for the engine's word, by ticket.
+    pub(super) writing: BTreeMap<u64, Reply<Written>>,
+    pub(super) tickets: u64,
+    /// True once the controller knows that this device leaves.
+    pub(super) has_left: bool,
     pub(super) counts: Counts,
     pub(super) failure: Option<Failure>,
     /// Whether the last exchange brought a verified answer.
@@ -100,7 +113,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
     driver.feed(Input::Connect)?;
     driver.grant_poll()?;
     let mut stop = std::pin::pin!(crate::signals::stop());
-    loop {
+    while !driver.has_left {
         driver.show();
         let timeout = driver.timeout();
         tokio::select! {
@@ -117,6 +130,9 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
     }
     // Absent already, or replaced at the next start.
     let _removed = std::fs::remove_file(&config.local_api.socket);
+    if driver.has_left {
+        leave::mark(&config.dir)?;
+    }
     tracing::info!("device stopped");
     driver.store.close().map_err(CommandError::from)
 }
@@ -131,14 +147,12 @@ impl Driver {
 
     /// Gives the engine one input and does everything that it asks for, in order.
     pub(super) fn feed(&mut self, input: Input<'_>) -> Result<(), CommandError> {
-        let mut random = OsRandom;
-        let mut context = Context {
-            now: clock::now(),
-            random: &mut random,
-            signer: &self.signer,
-        };
-        self.engine.handle_input(&mut context, input);
-        let mut unconfigured = Vec::new();
+        self.give(input);
+        self.drain()
+    }
+
+    /// Does everything that the engine asks for, in order.
+    pub(super) fn drain(&mut self) -> Result<(), CommandError> {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Persist(writes) => {
@@ -146,29 +160,47 @@ impl Driver {
                     self.counts.commits += 1;
                 }
                 Output::Exchange(exchange) => self.carry(exchange),
-                Output::Apply { revision } => self.apply_or_keep_back(revision),
-                Output::Act { path, value, .. } => unconfigured.push((path, value)),
+                Output::Apply { revision } => self.apply(revision),
+                Output::Act {
+                    path,
+                    value,
+                    is_retry,
+                } => self.act(path, value, is_retry),
                 Output::Reconnect => self.connect_later(),
-                Output::Event(event) => self.note(event),
+                Output::Event(event) => {
+                    self.note(event)?;
+                    // A revision may pause the device; what stands behind it in line is then kept back.
+                    self.give_gate();
+                }
             }
         }
-        unconfigured.into_iter().try_for_each(|(path, value)| {
-            let outcome = ActOutcome::Finished {
-                status: -1,
-                output: "no action is configured for this intent".into(),
-            };
-            self.feed(Input::Acted {
-                path,
-                value,
-                outcome,
-            })
-        })
+        Ok(())
+    }
+
+    /// Gives the engine one input; what it asks for stays in line.
+    pub(super) fn give(&mut self, input: Input<'_>) {
+        let mut random = OsRandom;
+        let mut context = Context {
+            now: clock::now(),
+            random: &mut random,
+            signer: &self.signer,
+        };
+        self.engine.handle_input(&mut context, input);
     }
 
     fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
             Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
+            Happening::Acted {
+                path,
+                value,
+                outcome,
+            } => self.feed(Input::Acted {
+                path,
+                value,
+                outcome,
+            }),
             Happening::ConnectDue => self.feed(Input::Connect),
             Happening::FailureDue(id) => {
                 self.has_paused = true;

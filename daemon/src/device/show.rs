@@ -5,13 +5,11 @@
 use super::gate::{self, Gate};
 use super::run::Driver;
 use super::status::{Status, Surroundings};
-use super::view::View;
-use crate::applier::STATUS_SUPERSEDED;
+use super::view::{Intent, View};
 use crate::clock;
+use crate::config::DeviceConfig;
 use crate::exit::CommandError;
-use postern_protocol::device::{Applied, Device, Input};
-use postern_protocol::revision::Revision;
-use postern_protocol::state::State;
+use postern_protocol::device::{Device, Input};
 use std::sync::Arc;
 
 impl Driver {
@@ -20,12 +18,19 @@ impl Driver {
         let status = Status::of(&self.engine, &self.surroundings());
         self.status_file.write(&status);
         let engine = &self.engine;
+        let intents = intents_of(engine, &self.config);
+        let heard_ms = heard_ms(engine);
         self.view.send_if_modified(|view| {
-            let is_news = view.status != status;
+            let is_news = view.status != status || view.intents != intents;
             if view.status.accepted != status.accepted {
                 view.desired = Arc::new(engine.state().clone());
             }
+            if view.status.actual != status.actual {
+                view.actual = Arc::new(engine.actual().clone());
+            }
             view.status = status;
+            view.intents = intents;
+            view.heard_ms = heard_ms;
             is_news
         });
     }
@@ -41,52 +46,55 @@ impl Driver {
         }
     }
 
-    /// Decides anew whether changes may reach the application.
+    /// Decides anew whether changes may reach the application, and does what that lets through.
     pub(super) fn look_at_gate(&mut self) -> Result<(), CommandError> {
-        self.decide_gate();
-        let Some(revision) = self.kept_back.take_if(|_| self.gate.is_open()) else {
-            return Ok(());
-        };
-        let newest = self.engine.head().map(|head| head.revision);
-        if newest.is_none_or(|newest| newest == revision) {
-            self.apply(revision);
-            return Ok(());
+        if self.give_gate() {
+            self.drain()?;
         }
-        self.feed(Input::Applied(Applied {
-            revision,
-            status: STATUS_SUPERSEDED,
-            output: "a newer revision came while applying was not allowed".into(),
-        }))
+        Ok(())
     }
 
-    /// Applies a revision, or keeps it until the gate opens.
-    pub(super) fn apply_or_keep_back(&mut self, revision: Revision) {
-        self.decide_gate();
-        if self.gate.is_open() {
-            self.apply(revision);
-        } else {
-            self.kept_back = Some(revision);
-        }
-    }
-
-    fn decide_gate(&mut self) {
+    /// Decides anew whether changes may reach the application; true when the engine was told.
+    pub(super) fn give_gate(&mut self) -> bool {
         let is_paused_here = gate::is_paused(&self.config.dir);
         let is_in_window = self.config.apply.windows.contains(clock::unix_s());
         let gate = Gate::of(is_paused_here, self.engine.state(), is_in_window);
-        if gate != self.gate {
-            tracing::info!(reason = gate.as_str(), "applying is allowed or not");
-            self.gate = gate;
+        if gate == self.gate {
+            return false;
         }
+        tracing::info!(reason = gate.as_str(), "applying is allowed or not");
+        self.gate = gate;
+        self.give(Input::Gate {
+            is_open: gate.is_open(),
+        });
+        true
     }
 }
 
 /// Looks at a device before its first turn.
-pub(super) fn view_of(engine: &Device, around: &Surroundings<'_>) -> View {
+pub(super) fn view_of(engine: &Device, config: &DeviceConfig, around: &Surroundings<'_>) -> View {
     View {
         status: Status::of(engine, around),
         desired: Arc::new(engine.state().clone()),
-        actual: Arc::new(State::empty()),
-        actual_head: None,
-        intents: Vec::new(),
+        actual: Arc::new(engine.actual().clone()),
+        intents: intents_of(engine, config),
+        heard_ms: heard_ms(engine),
     }
+}
+
+fn intents_of(engine: &Device, config: &DeviceConfig) -> Vec<Intent> {
+    let intents = engine.intents().map(|(path, taken, done)| Intent {
+        path: path.clone(),
+        taken,
+        done,
+        is_configured: config.intents.contains_key(path),
+    });
+    intents.collect()
+}
+
+/// Returns the moment of the newest proof that the controller lives.
+fn heard_ms(engine: &Device) -> Option<u64> {
+    let now = clock::now();
+    let age_ms = engine.freshness(now).age_ms?;
+    Some(now.mono_ms.saturating_sub(age_ms))
 }

@@ -4,20 +4,23 @@
 
 use super::gate::Gate;
 use super::identity::{Stage, StoredIdentity};
+use super::leave;
+use super::rotation::read_key;
 use super::run::{Driver, Happening};
 use super::show::view_of;
 use super::status::{Counts, StatusFile, Surroundings};
 use crate::applier::{Applier, ApplierSettings, Confirm, Owning, Program};
 use crate::config::{Command, DeviceConfig};
 use crate::exit::CommandError;
+use crate::records;
 use crate::records::Loaded;
-use crate::{keys, records};
 use postern_egress::backoff::Backoff;
 use postern_protocol::device::{Device, Settings};
 use postern_protocol::record::Table;
 use postern_protocol::revision::Revision;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -26,21 +29,24 @@ pub(super) fn start(
     config: &DeviceConfig,
     sender: mpsc::Sender<Happening>,
 ) -> Result<Driver, CommandError> {
+    leave::check(&config.dir)?;
     let store = Arc::new(DiskStore::open(&config.store, Profile::Device)?);
     let records = records::load(store.as_ref())?;
     let stored = StoredIdentity::find(records::lend(&records), Stage::Confirmed)
         .map_err(|error| CommandError::from_record(&config.store, &error))?
         .ok_or_else(|| not_joined(config))?;
-    let signer = keys::read(&config.key, keys::KeyRole::Device)?;
     let trust = trust_of(config, &stored, &records)?;
     let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
     let engine = Device::restore(
         stored.identity,
         trust,
-        Settings::default(),
+        Settings {
+            max_age_ms: config.max_age_s.saturating_mul(1_000),
+        },
         records::lend(&records),
     )
     .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let signer = read_key(config, engine.confirmed_key())?;
     let (counts, gate) = (Counts::default(), Gate::Open);
     let around = Surroundings {
         counts: &counts,
@@ -50,7 +56,7 @@ pub(super) fn start(
         is_connected: false,
         bytes: (0, 0),
     };
-    let (view, _) = watch::channel(view_of(&engine, &around));
+    let (view, _) = watch::channel(view_of(&engine, config, &around));
     let head = engine.head().map(|head| head.revision);
     let (newest, _) = watch::channel(head.unwrap_or(Revision::NONE));
     Ok(Driver {
@@ -68,7 +74,9 @@ pub(super) fn start(
         awaited: None,
         newest,
         gate,
-        kept_back: None,
+        writing: BTreeMap::new(),
+        tickets: 0,
+        has_left: false,
         counts,
         failure: None,
         is_connected: false,

@@ -4,10 +4,11 @@
 //! is written whole and renamed, only when something changed. Holds no secret and no address.
 
 use super::gate::Gate;
+use crate::clock;
 use postern_protocol::device::Device;
 use postern_protocol::id::Digest;
 use postern_protocol::reject::Reject;
-use postern_protocol::revision::{Head, Revision};
+use postern_protocol::revision::{Epoch, Head, Revision};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,6 +97,16 @@ pub struct Status {
     pub applied: Revision,
     /// How the newest revision failed, until a later one succeeds.
     pub failure: Option<Failure>,
+    /// What it is, as its application wrote it; `None` when nothing was ever written.
+    pub actual: Option<Shown>,
+    /// The newest revision of that which the controller signed to hold, in this process.
+    pub actual_acknowledged: Revision,
+    /// True while the controller may have been silent for longer than allowed.
+    pub is_stale: bool,
+    /// The epoch of which nothing is believed any more, because its writer contradicted itself.
+    pub frozen: Option<u64>,
+    /// True while a new key waits for the controller's word.
+    pub is_rotating: bool,
     /// Whether applying is allowed now.
     pub gate: Gate,
     /// The word for the way in use.
@@ -106,6 +117,8 @@ pub struct Status {
     pub bytes: (u64, u64),
     /// The number of the bundle that counts.
     pub bundle: u64,
+    /// True when the controller has shown a higher one, which does not arrive here.
+    pub is_bundle_behind: bool,
     /// Counts since the start.
     pub counts: Counts,
 }
@@ -114,14 +127,13 @@ impl Status {
     /// Returns how many decisions are accepted and not applied; all of an epoch when none of it is.
     #[must_use]
     pub fn lag_revisions(&self) -> u64 {
-        let Some(Shown { revision, .. }) = self.accepted else {
-            return 0;
-        };
-        let applied = match self.applied.epoch == revision.epoch {
-            true => self.applied.seq.number(),
-            false => 0,
-        };
-        revision.seq.number().saturating_sub(applied)
+        lag(self.accepted, self.applied)
+    }
+
+    /// Returns how many writes of the actual state the controller has not acknowledged.
+    #[must_use]
+    pub fn actual_lag_revisions(&self) -> u64 {
+        lag(self.actual, self.actual_acknowledged)
     }
 
     /// Returns the status as the documentation shows it.
@@ -148,12 +160,29 @@ impl Status {
             "bytes_up": self.bytes.0,
             "bytes_down": self.bytes.1,
             "bundle": self.bundle,
+            "bundle_behind": self.is_bundle_behind,
+            "stale": self.is_stale,
+            "frozen_epoch": self.frozen,
+            "rotating": self.is_rotating,
+            "actual": self.actual.map(|shown| revision_json(shown.revision)),
+            "actual_acknowledged": revision_json(self.actual_acknowledged),
             "commits": self.counts.commits,
             "rejected": self.counts.rejects,
             "refused_by_mailbox": self.counts.refusals,
             "failures": self.counts.failures,
         })
     }
+}
+
+fn lag(newest: Option<Shown>, done: Revision) -> u64 {
+    let Some(Shown { revision, .. }) = newest else {
+        return 0;
+    };
+    let done = match done.epoch == revision.epoch {
+        true => done.seq.number(),
+        false => 0,
+    };
+    revision.seq.number().saturating_sub(done)
 }
 
 /// Writes a revision as `{"epoch","seq"}`.
@@ -184,6 +213,8 @@ impl Status {
     #[must_use]
     pub fn of(engine: &Device, around: &Surroundings<'_>) -> Self {
         let channel = &engine.identity().channel;
+        let freshness = engine.freshness(clock::now());
+        let bundle = engine.trust().number();
         Self {
             device: channel.device.as_str().to_owned(),
             tenant: channel.tenant.as_str().to_owned(),
@@ -194,7 +225,13 @@ impl Status {
             route: around.route,
             is_connected: around.is_connected,
             bytes: around.bytes,
-            bundle: engine.trust().number().number(),
+            bundle: bundle.number(),
+            is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),
+            actual: engine.actual_head().map(Shown::from),
+            actual_acknowledged: engine.actual_acknowledged(),
+            is_stale: freshness.is_stale,
+            frozen: engine.frozen().map(Epoch::number),
+            is_rotating: engine.rotation().is_some(),
             counts: around.counts.clone(),
         }
     }

@@ -3,7 +3,8 @@
 //! Readers clone two `Arc`s; however many of them wait, the engine's loop does the same work.
 //! Refuses to be a second truth: the driver replaces it after each turn.
 
-use super::status::{Shown, Status};
+use super::status::Status;
+use crate::clock;
 use postern_protocol::state::{Path, State};
 use std::sync::Arc;
 
@@ -16,10 +17,29 @@ pub struct View {
     pub desired: Arc<State>,
     /// What the application says it is.
     pub actual: Arc<State>,
-    /// The revision of that, if it was ever written.
-    pub actual_head: Option<Shown>,
     /// Intents that have fired.
     pub intents: Vec<Intent>,
+    /// The boot clock's milliseconds at the newest proof that the controller lives.
+    pub heard_ms: Option<u64>,
+}
+
+impl View {
+    /// Returns how old the newest proof is that the controller lives, in milliseconds.
+    #[must_use]
+    pub fn age_ms(&self) -> Option<u64> {
+        let heard_ms = self.heard_ms?;
+        Some(clock::mono_ms().saturating_sub(heard_ms))
+    }
+
+    /// Returns the status with what changes by itself.
+    #[must_use]
+    pub fn status_json(&self) -> serde_json::Value {
+        let mut json = self.status.to_json();
+        if let Some(members) = json.as_object_mut() {
+            members.insert("age_ms".into(), self.age_ms().into());
+        }
+        json
+    }
 }
 
 /// An intent and how far it is.

@@ -28,7 +28,6 @@ pub type Reply<T> = oneshot::Sender<Result<T, Problem>>;
 
 /// What the engine's loop is asked.
 #[derive(Debug)]
-#[expect(dead_code, reason = "read when the engine keeps the actual plane")]
 pub enum Ask {
     /// One decision about the actual state.
     Write(Vec<Change>, Reply<Written>),
@@ -85,11 +84,11 @@ impl Desk {
             } => self.desired(path.as_ref(), after, wait_s).await,
             Question::Actual { path } => {
                 let view = self.view.borrow();
-                let shown = view.actual_head;
+                let shown = view.status.actual;
                 let values = select(&view.actual, path.as_ref())?;
                 Ok(state_answer(shown, None, values))
             }
-            Question::Status => Ok(Answer::Json(self.view.borrow().status.to_json(), None)),
+            Question::Status => Ok(Answer::Json(self.view.borrow().status_json(), None)),
             Question::Metrics => Ok(Answer::Text(metrics::render(&self.view.borrow()))),
             Question::Intents => Ok(intents(&self.view.borrow())),
             Question::Write(changes) => self

@@ -18,6 +18,23 @@ pub fn render(view: &View) -> String {
         status.lag_revisions(),
     );
     page.gauge(
+        "postern_stale",
+        "1 while the controller may have been silent for longer than allowed",
+        status.is_stale.into(),
+    );
+    if let Some(age_ms) = view.age_ms() {
+        page.gauge(
+            "postern_controller_age_seconds",
+            "Seconds since the newest proof that the controller lives",
+            age_ms / 1_000,
+        );
+    }
+    page.gauge(
+        "postern_actual_lag_revisions",
+        "Writes of the actual state that the controller has not acknowledged",
+        status.actual_lag_revisions(),
+    );
+    page.gauge(
         "postern_applying_allowed",
         "1 while neither a pause nor a window keeps changes back",
         status.gate.is_open().into(),

@@ -20,8 +20,8 @@ mod socket;
 mod tests;
 
 pub use client::{control, status};
-pub use desk::{Ask, Desk, Reply};
+pub use desk::{Ask, Desk, Reply, Written};
 pub use problem::Problem;
-pub use request::Control;
+pub use request::{Control, Done};
 pub use server::serve;
 pub use socket::bind;

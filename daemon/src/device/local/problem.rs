@@ -8,10 +8,6 @@ use serde_json::{Value as Json, json};
 
 /// Why a request is not done; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    dead_code,
-    reason = "some are for the actual plane, which the engine does not keep yet"
-)]
 pub enum Problem {
     /// 404: there is no such resource.
     NotFound,

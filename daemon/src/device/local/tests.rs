@@ -162,6 +162,12 @@ fn view(seq: u64) -> View {
             accepted: Some(shown),
             applied: Revision::new(Epoch::new(9), Seq::new(1)),
             failure: None,
+            actual: None,
+            actual_acknowledged: Revision::NONE,
+            is_stale: true,
+            frozen: None,
+            is_rotating: false,
+            is_bundle_behind: false,
             gate: Gate::Open,
             route: "direct",
             is_connected: true,
@@ -171,7 +177,7 @@ fn view(seq: u64) -> View {
         },
         desired: Arc::new(desired),
         actual: Arc::new(State::empty()),
-        actual_head: None,
+        heard_ms: None,
         intents: vec![Intent {
             path: path("intent/restart"),
             taken: 2,
@@ -254,6 +260,7 @@ fn metrics_have_closed_labels_and_the_lag() {
     for line in [
         "postern_replica_lag_revisions 2",
         "postern_envelopes_rejected_total{reason=\"writer-behind\"} 1",
+        "postern_stale 1",
         "postern_intents_pending 1",
         "postern_socket_bytes_total{direction=\"up\"} 3",
     ] {
