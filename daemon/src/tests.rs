@@ -118,15 +118,15 @@ async fn device_joins_and_applies_what_the_controller_decides() {
     let config = DeviceConfig::load_or_create(&dir).unwrap();
     let mut astray = JoinLine::parse(&join_line).unwrap();
     astray.mailbox = Some(Thumbprint::from_bytes([9; 32]));
-    let refused = crate::device::join(&config, &astray, None)
+    // The other scenarios have Ed25519 keys.
+    let key_type = Some(Algorithm::Esp256);
+    let refused = crate::device::join(&config, &astray, key_type)
         .await
         .unwrap_err();
     assert!(
         refused.to_string().contains("mailbox-mismatch"),
         "{refused}"
     );
-    // The other scenarios have Ed25519 keys.
-    let key_type = Some(Algorithm::Esp256);
     let report = crate::device::join(&config, &line, key_type).await.unwrap();
     let other = crate::device::join(&config, &line, None).await.unwrap_err();
     assert_eq!(other.name, "device-joined");

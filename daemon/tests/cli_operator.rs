@@ -412,7 +412,12 @@ fn device_commands_that_cannot_be_done_name_the_next_step() {
         &["postern device run"],
     );
     check(d, &["device", "pause", "--dir", "e"], 3, &["e/device.toml"]);
-    check(d, &["device", "run", "--dir", "d"], 3, &["has not joined"]);
+    check(
+        d,
+        &["device", "run", "--dir", "d", "--log-level", "error"],
+        3,
+        &["has not joined"],
+    );
     fs::write(d.join("d/left"), "").unwrap();
     check(
         d,

@@ -45,17 +45,7 @@ impl Driver {
                 is_change,
             } => self.end_write(ticket, revision, is_change),
             Event::ActualRefused { ticket, reject } => self.refuse_write(ticket, reject),
-            Event::ActualAcknowledged {
-                revision: Revision { epoch, seq },
-            } => {
-                let (epoch, seq) = (epoch.number(), seq.number());
-                tracing::debug!(
-                    device = self.name(),
-                    epoch,
-                    seq,
-                    "actual state acknowledged"
-                );
-            }
+            Event::ActualAcknowledged { revision } => self.note_acknowledged(revision),
             Event::IntentNoted { note } => self.note_intent(&note),
             Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
             Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
@@ -82,6 +72,16 @@ impl Driver {
 
     fn name(&self) -> &str {
         self.engine.identity().channel.device.as_str()
+    }
+
+    fn note_acknowledged(&self, Revision { epoch, seq }: Revision) {
+        let (epoch, seq) = (epoch.number(), seq.number());
+        tracing::debug!(
+            device = self.name(),
+            epoch,
+            seq,
+            "actual state acknowledged"
+        );
     }
 
     fn note_freshness(&self, is_stale: bool) {

@@ -52,7 +52,7 @@ impl Joining {
     fn begin(folder: &Path, line: JoinLine) -> Self {
         let config = DeviceConfig::load_or_create(folder).unwrap();
         let store = DiskStore::open(&config.store, Profile::Device).unwrap();
-        let stored = prepare(&config, &line, &store).unwrap();
+        let stored = prepare(&config, &line, None, &store).unwrap();
         let request = EnrolRequest {
             token: line.token,
             device: line.device.clone(),
