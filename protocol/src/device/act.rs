@@ -71,6 +71,8 @@ impl Device {
             value,
             outcome,
         }]));
+        //= spec/planes.md#intents
+        //# A device MUST write the value to the same path of `actual` when the action has ended.
         let shown = Change::Set(path.clone(), Value::Int(value.into()));
         match self.change_actual(context, &[shown]) {
             Ok(changed) => writes.extend(changed),

@@ -158,6 +158,9 @@ impl Device {
         let Some(epoch) = draw_epoch(context, head.revision.epoch.max(shown)) else {
             return Vec::new();
         };
+        //= spec/planes.md#actual
+        //# A device MUST open a new epoch of `actual` at every start at which something is stored
+        //# there.
         self.actual.name(head.revision, head.digest);
         let head = own_head(Revision::new(epoch, Seq::new(1)), head.digest);
         self.actual.head = Some(head);
@@ -206,6 +209,9 @@ impl Device {
         let Some(own) = self.actual.head.map(|head| head.revision) else {
             return false;
         };
+        //= spec/planes.md#actual
+        //# A device MUST take a change of `actual` as acknowledged only by a heartbeat of the
+        //# controller that names its revision or a later one.
         let offered = self.actual.offer.take_if(|offer| offer.revision == held);
         if let Some(offer) = offered {
             self.actual.acked = Some((held, offer.state));

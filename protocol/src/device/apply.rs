@@ -102,6 +102,9 @@ impl Device {
         let is_repeated = self.note_result(&applied);
         let newest = self.desired.head.map(|head| head.revision);
         let is_newest = newest == Some(revision);
+        //= spec/planes.md#intents
+        //# A device MUST judge intents when the attempt to apply the newest head has ended, however
+        //# it ended.
         let intents = if is_newest {
             self.take_intents()
         } else {

@@ -88,6 +88,9 @@ impl Disputes {
 }
 
 impl Device {
+    //= spec/lives.md#recovery
+    //# A device that refuses with `writer-behind` MUST keep its state, list the reject, and post
+    //# evidence with its table and the newest envelope that it accepted.
     /// The writer of the desired plane opened an epoch that does not continue what is held here.
     pub(super) fn dispute_behind(&mut self, refused: &Verified<'_>) {
         let Some(head) = self.desired.head else {

@@ -38,6 +38,9 @@ impl Device {
                 envelope,
             } => {
                 is_own(&channel)?;
+                //= spec/files.md#file-binding
+                //# A reader of a file MUST verify each envelope exactly as if it had come over the
+                //# network.
                 self.handle_item(context, &Item { plane, envelope })
                     .map(|_| ())
             }
@@ -154,6 +157,9 @@ impl Device {
         context: &mut Context<'_>,
         chunk: &BodyChunk<'_>,
     ) -> Result<(), Reject> {
+        //= spec/files.md#file-binding
+        //# A reader of a file MUST check the digest of a complete body before it uses any byte of
+        //# it, else `body-mismatch`.
         self.handle_chunk(chunk)?;
         self.finish_snapshot_if_whole(context);
         Ok(())

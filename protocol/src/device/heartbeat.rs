@@ -137,6 +137,8 @@ impl Device {
         })
     }
 
+    //= spec/freshness.md#heartbeat
+    //# Staleness MUST NOT block anything: a correctly signed revision counts.
     /// Tells when fresh turned into stale, or back.
     pub(super) fn note_freshness(&mut self, now: Now) {
         if let Some(is_stale) = self.pulse.watch.turn(now.mono_ms) {

@@ -99,6 +99,9 @@ impl Intents {
     pub(super) fn record(&mut self, desired: &State) -> Vec<IntentNote> {
         self.each(desired, |mark, value| match value {
             Ok(value) => {
+                //= spec/planes.md#intents
+                //# A device MUST only record the intents of the first snapshot of an incarnation:
+                //# taken and done become the value, with the outcome 0.
                 (mark.taken, mark.done) = (value, value);
                 Some((value, IntentOutcome::Recorded))
             }
@@ -110,9 +113,16 @@ impl Intents {
     pub(super) fn evaluate(&mut self, desired: &State) -> Vec<IntentNote> {
         self.each(desired, |mark, value| match value {
             Ok(value) if value == mark.taken => None,
+            //= spec/planes.md#intents
+            //# A device MUST note a greater jump, a lower value and a value that is no unsigned
+            //# integer once for each path and value, and do nothing else.
             Ok(value) if value < mark.taken => mark.refuse(Refused::Lower(value)),
             Ok(value) if value - mark.taken > INTENT_STEP_MAX => mark.refuse(Refused::Jump(value)),
             Ok(value) => {
+                //= spec/planes.md#intents
+                //# A device MUST take a value above taken by at most 2^20, where an absent mark
+                //# counts as 0, and persist it as taken in the commit of the applied cursor, before
+                //# the action starts.
                 mark.taken = value;
                 Some((value, IntentOutcome::Fired))
             }
@@ -129,6 +139,8 @@ impl Intents {
         for (path, value) in desired.section(SECTION) {
             let value = as_uint(value);
             let outcome = if self.has_room_for(path) {
+                //= spec/planes.md#intents
+                //# A device MUST NOT forget marks when the path is removed or an epoch begins.
                 let mark = self.marks.entry(path.clone()).or_default();
                 decide(mark, value)
             } else if self.left_out.len() < INTENT_VERBS_MAX && self.left_out.insert(path.clone()) {
@@ -145,6 +157,8 @@ impl Intents {
         notes
     }
 
+    //= spec/planes.md#intents
+    //# A device MUST NOT keep marks of more than 64 paths; further ones have the outcome 6.
     fn has_room_for(&self, path: &Path) -> bool {
         self.marks.len() < INTENT_VERBS_MAX || self.marks.contains_key(path)
     }

@@ -186,6 +186,8 @@ impl Device {
             Link::Down | Link::Asking(..) => return,
         };
         let mut listed = self.trust.mailboxes().iter();
+        //= spec/lives.md#rotation
+        //# A device MUST end a session whose mailbox key a new bundle drops or revokes.
         if !listed.any(|one| one.key.thumbprint() == mailbox) {
             self.disconnect();
         }

@@ -82,6 +82,9 @@ impl Device {
             self.actual.snapshot.is_wanted = false;
             self.actual.snapshot.allowed_ms = now_ms.saturating_add(PACE_MS);
         }
+        //= spec/planes.md#actual
+        //# A device MUST keep at most one change of `actual` outstanding; later writes join into
+        //# one delta.
         if self.actual.offer.is_none() {
             match self.seal_offer(context) {
                 Ok(offer) => self.actual.offer = offer,
@@ -100,6 +103,9 @@ impl Device {
         let Some(head) = self.actual.head else {
             return Ok(None);
         };
+        //= spec/planes.md#actual
+        //# A device MUST start a delta of `actual` from the newest head that a heartbeat of the
+        //# controller named, and post a snapshot where there is none.
         let envelope = match self.seal_delta(context, own_header(&head))? {
             Some(envelope) => Some(envelope),
             None => self.seal_actual_snapshot(context)?,
@@ -163,6 +169,9 @@ impl Device {
         let wait_ms = hints.retry_ms.map_or(RESEND_MS, |wait| wait.max(PACE_MS));
         let offer = self.actual.offer.as_mut();
         if let Some(offer) = offer.filter(|offer| offer.revision == revision) {
+            //= spec/planes.md#actual
+            //# A device MUST post an outstanding change again 60 s after it was posted, and in each
+            //# new session.
             offer.resend_ms = Some(now_ms.saturating_add(wait_ms));
             offer.is_whole = refused.is_none() && hints.wanted.is_empty();
         }

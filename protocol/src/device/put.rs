@@ -24,6 +24,8 @@ pub(super) struct Puts {
 }
 
 impl Device {
+    //= spec/lives.md#recovery
+    //# A device MUST put the bodies that the answer wants.
     /// Takes the bodies that are wanted of what was just posted.
     pub(super) fn begin_puts(&mut self, plane: Plane, wanted: &[Wanted]) {
         if wanted.is_empty() {

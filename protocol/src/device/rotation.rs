@@ -115,6 +115,8 @@ impl Device {
         };
         accept_rotation_answer(envelope, &self.trust, &enrolling)?;
         self.drop_rotation();
+        //= spec/lives.md#rotation
+        //# A device MUST NOT sign with the next key before it holds the answer durably.
         self.keys.confirmed = Some(next);
         self.persist(Vec::from([
             records::confirmed_key(&next),

@@ -356,6 +356,8 @@ pub(super) fn write_wanted(writer: &mut Writer, wanted: &Wanted) {
 fn read_put<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
     let plane = Plane::from_number(reader.uint()?)?;
     let chunks = read_chunks(reader)?;
+    //= spec/postern.md#bodies
+    //# A put MUST bring at least one chunk, else `shape`.
     if chunks.is_empty() {
         return Err(Reject::Shape);
     }

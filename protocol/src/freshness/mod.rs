@@ -124,6 +124,9 @@ impl FreshnessWatch {
     /// after a restart of the writer, else when less than a third of `max_age_ms` is left.
     #[must_use]
     pub fn ask_due_ms(&self) -> u64 {
+        //= spec/freshness.md#heartbeat
+        //# A reader MUST send a fresh nonce after each session start without an anchor, when the
+        //# start id changes, and when less than a third of the maximal age is left.
         let wanted_ms = match &self.anchor {
             Some(anchor) if !self.is_restarted => {
                 anchor.moment_of(self.max_age_ms.saturating_sub(self.max_age_ms / 3))
@@ -140,12 +143,18 @@ impl FreshnessWatch {
         }
         self.nonces.push_back((nonce, now_ms));
         self.allowed_ms = now_ms.saturating_add(self.wait_ms);
+        //= spec/freshness.md#heartbeat
+        //# A reader MUST NOT send nonces more often than every 5 s, growing to 60 s while none is
+        //# answered.
         self.wait_ms = self.wait_ms.saturating_mul(2).min(FRESHNESS_ASK_MS_MAX);
     }
 
     /// Takes a verified heartbeat of the writer.
     pub fn hear(&mut self, heard: &Heard, now_ms: u64) -> Hearing {
         let sent = heard.echo.and_then(|echo| self.take_nonce(&echo));
+        //= spec/freshness.md#heartbeat
+        //# A reader MUST anchor only on the echo of an own nonce of this boot, at the moment when
+        //# the nonce was sent.
         if let Some(sent_ms) = sent {
             self.anchor = Some(Anchor {
                 start: heard.start,
@@ -165,6 +174,9 @@ impl FreshnessWatch {
             self.is_restarted = true;
             return Hearing::Unproven;
         }
+        //= spec/freshness.md#heartbeat
+        //# A later heartbeat MUST move the measured time of the writer only with the anchored start
+        //# id and a higher uptime.
         if heard.uptime_ms <= anchor.newest_ms {
             return Hearing::Unproven;
         }
@@ -196,6 +208,9 @@ impl FreshnessWatch {
     #[must_use]
     pub fn is_stale(&self, now_ms: u64) -> bool {
         let anchor = self.anchor.as_ref();
+        //= spec/freshness.md#heartbeat
+        //# A reader MUST show a writer as stale without an anchor, or when its own time since the
+        //# anchor exceeds the writer's by more than the maximal age, 900 s unless set.
         anchor.is_none_or(|anchor| anchor.lag_ms(now_ms) > self.max_age_ms)
     }
 
@@ -221,6 +236,9 @@ impl FreshnessWatch {
         Freshness {
             is_stale: self.is_stale(now_ms),
             age_ms: anchor.map(|anchor| anchor.lag_ms(now_ms)),
+            //= spec/freshness.md#heartbeat
+            //# A reader MUST show it when an anchored heartbeat names a higher bundle than the one
+            //# held.
             bundle_shown: anchor.map(|anchor| anchor.bundle),
         }
     }

@@ -30,6 +30,12 @@ fn anchored() -> FreshnessWatch {
     watch
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST show a writer as stale without an anchor, or when its own time since the anchor
+//# exceeds the writer's by more than the maximal age, 900 s unless set.
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST send a fresh nonce after each session start without an anchor, when the start id
+//# changes, and when less than a third of the maximal age is left.
 #[test]
 fn watch_without_anchor_is_stale_and_asks_at_once() {
     let watch = FreshnessWatch::new(MAX_AGE_MS);
@@ -48,6 +54,9 @@ fn echo_of_an_own_nonce_anchors_at_the_moment_of_the_ask() {
     assert_eq!(freshness.bundle_shown, Some(BundleNumber::new(3)));
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST anchor only on the echo of an own nonce of this boot, at the moment when the nonce
+//# was sent.
 #[test]
 fn heartbeat_without_own_nonce_never_anchors() {
     let mut watch = FreshnessWatch::new(MAX_AGE_MS);
@@ -97,6 +106,9 @@ fn only_the_newest_nonces_are_remembered() {
     );
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST show a writer as stale without an anchor, or when its own time since the anchor
+//# exceeds the writer's by more than the maximal age, 900 s unless set.
 #[test]
 fn silence_up_to_max_age_is_fresh_and_beyond_is_stale() {
     let watch = anchored();
@@ -113,6 +125,9 @@ fn later_uptime_of_the_same_start_keeps_fresh() {
     assert!(!watch.is_stale(1_000 + 800_000 + MAX_AGE_MS));
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A later heartbeat MUST move the measured time of the writer only with the anchored start id and
+//# a higher uptime.
 /// SQ-06, SQ-35: a kept heartbeat shows nothing that was not shown before.
 #[test]
 fn replayed_heartbeat_keeps_nothing_fresh() {
@@ -139,6 +154,9 @@ fn heartbeats_dripped_slowly_turn_stale() {
     assert_eq!(watch.freshness(now_ms).age_ms, Some(930_000));
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST anchor only on the echo of an own nonce of this boot, at the moment when the nonce
+//# was sent.
 #[test]
 fn echo_kept_back_anchors_at_the_ask_and_not_at_its_arrival() {
     let mut watch = FreshnessWatch::new(MAX_AGE_MS);
@@ -155,6 +173,12 @@ fn writer_with_a_fast_clock_saves_nothing_up() {
     assert!(watch.is_stale(2_001 + MAX_AGE_MS));
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A later heartbeat MUST move the measured time of the writer only with the anchored start id and
+//# a higher uptime.
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST send a fresh nonce after each session start without an anchor, when the start id
+//# changes, and when less than a third of the maximal age is left.
 #[test]
 fn another_start_proves_nothing_and_is_asked() {
     let mut watch = anchored();
@@ -167,6 +191,8 @@ fn another_start_proves_nothing_and_is_asked() {
     assert_eq!(watch.ask_due_ms(), 6_000, "5 s after the ask before");
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST NOT send nonces more often than every 5 s, growing to 60 s while none is answered.
 #[test]
 fn asks_are_five_seconds_apart_and_grow_to_a_minute() {
     let mut watch = FreshnessWatch::new(MAX_AGE_MS);
@@ -182,6 +208,9 @@ fn asks_are_five_seconds_apart_and_grow_to_a_minute() {
     assert_eq!(watch.ask_due_ms(), 0);
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST send a fresh nonce after each session start without an anchor, when the start id
+//# changes, and when less than a third of the maximal age is left.
 #[test]
 fn anchored_watch_asks_when_a_third_is_left() {
     let mut watch = anchored();

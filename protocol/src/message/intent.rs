@@ -113,6 +113,9 @@ pub(super) fn read_intent(reader: &mut Reader<'_>) -> Result<IntentNote, Reject>
         }
         (6, 3) => IntentOutcome::TooManyVerbs,
         (7, 3) => IntentOutcome::Interrupted,
+        //= spec/postern.md#report
+        //# An entry of list 5 MUST have its fourth member with the outcome 5 and with no other,
+        //# else `shape`.
         (_, _) => return Err(Reject::Shape),
     };
     Ok(IntentNote {

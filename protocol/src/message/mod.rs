@@ -96,6 +96,9 @@ impl<'a> PlaneMessage<'a> {
             MessageKind::Evidence => {
                 let evidence = Evidence::decode(payload)?;
                 let root = evidence.table.as_ref().map(SectionTable::root);
+                //= spec/lives.md#evidence
+                //# The root digest over a table MUST equal the digest of the header, else
+                //# `digest-mismatch`.
                 if root.is_some() && header.digest != root {
                     return Err(Reject::DigestMismatch);
                 }

@@ -209,6 +209,9 @@ impl MailboxHandshake<'_> {
         self.keys.iter().take(MAILBOX_KEYS_MAX)
     }
 
+    //= spec/postern.md#hello
+    //# A mailbox MUST challenge with the newest of its keys that the bundle of the ask lists, and
+    //# else with its newest.
     /// The newest key that the asker's bundle lists, else the newest of all.
     fn key_for(&self, asked: Option<BundleNumber>) -> Option<&MailboxKey<'_>> {
         let listed = |asked| self.keys().find(|key| key.is_listed_by(asked));

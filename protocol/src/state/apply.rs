@@ -37,6 +37,8 @@ impl State {
         delta.removals().try_for_each(|path| scratch.remove(path))?;
         delta
             .edits()
+            //= spec/planes.md#edit
+            //# A reader MUST apply removals, then edits in the order of their paths, then sets.
             .try_for_each(|(path, edit)| scratch.edit(path, edit))?;
         for (path, value) in delta.sets() {
             scratch.set(Path::parse(path)?, value.to_value());

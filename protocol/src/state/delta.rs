@@ -115,11 +115,16 @@ impl<'a> DeltaView<'a> {
         let mut conflict = None;
         for _ in 0..self.edit_length {
             let path = reader.text_key(&mut order)?;
+            //= spec/planes.md#edit
+            //# The paths of edits MUST be valid, else `path-invalid`.
             check_path(path)?;
             EditView::read(reader, payload)?;
             let is_below = |other: &&str| encoded_order(other, path) == Ordering::Less;
             while sets.next_if(is_below).is_some() {}
             while removals.next_if(is_below).is_some() {}
+            //= spec/planes.md#edit
+            //# A path MUST NOT be edited and set or removed in one delta, else `delta-conflict`,
+            //# once all edits have their form.
             if sets.peek() == Some(&path) || removals.peek() == Some(&path) {
                 conflict = Some(Reject::DeltaConflict);
             }

@@ -93,6 +93,8 @@ impl MailboxKeys {
         self.newest.signer.public_key().thumbprint()
     }
 
+    //= spec/lives.md#rotation
+    //# A mailbox MUST keep a replaced key for asks that name a bundle which lists it.
     /// Lends every key to a handshake, the newest first.
     pub(super) fn lend(&self) -> Vec<session::MailboxKey<'_>> {
         let all = std::iter::once(&self.newest).chain(&self.earlier);

@@ -61,6 +61,9 @@ impl Exchanges {
             is_clamped: hold_s < u64::from(poll.hold_s),
             differed_from: None,
         };
+        //= spec/planes.md#actual
+        //# A mailbox that holds another head of `actual` than a poll names MUST answer it at once
+        //# with hint 6, at most every 5 s.
         let is_asked = self.compare_actual(&mut held, now_ms);
         let has_entries = !self.mailboxes.collect(channel, &heads).is_empty();
         if is_asked || (!has_entries && self.is_heartbeat_awaited(&held)) {

@@ -56,6 +56,9 @@ fn polled(lone: &mut Lone) -> Option<Revision> {
     body.actual
 }
 
+//= spec/planes.md#actual type=test
+//# A device MUST start a delta of `actual` from the newest head that a heartbeat of the controller
+//# named, and post a snapshot where there is none.
 #[test]
 fn first_write_is_a_snapshot_of_a_new_epoch() {
     let mut lone = connected();
@@ -111,6 +114,11 @@ fn refused_write_changes_nothing() {
     }
 }
 
+//= spec/planes.md#actual type=test
+//# A device MUST keep at most one change of `actual` outstanding; later writes join into one delta.
+//= spec/planes.md#actual type=test
+//# A device MUST start a delta of `actual` from the newest head that a heartbeat of the controller
+//# named, and post a snapshot where there is none.
 #[test]
 fn writes_while_an_offer_waits_become_one_delta() {
     let mut lone = acknowledged();
@@ -132,6 +140,12 @@ fn writes_while_an_offer_waits_become_one_delta() {
     );
 }
 
+//= spec/planes.md#actual type=test
+//# A device MUST post an outstanding change again 60 s after it was posted, and in each new
+//# session.
+//= spec/planes.md#actual type=test
+//# A device MUST take a change of `actual` as acknowledged only by a heartbeat of the controller
+//# that names its revision or a later one.
 /// SQ-04, SQ-05, SQ-15: neither a status nor a receipt is an acknowledgement.
 #[test]
 fn offer_is_posted_again_until_a_signature_covers_it() {
@@ -151,6 +165,9 @@ fn offer_is_posted_again_until_a_signature_covers_it() {
     assert!(post_of(&mut lone, MessageKind::Delta).is_none());
 }
 
+//= spec/planes.md#actual type=test
+//# A device MUST take a change of `actual` as acknowledged only by a heartbeat of the controller
+//# that names its revision or a later one.
 #[test]
 fn acknowledgement_by_a_stranger_is_none() {
     let mut lone = acknowledged();
@@ -289,6 +306,8 @@ fn bodies_asked_for_without_progress_or_end_are_not_put_for_ever() {
     assert!(lone.request(FrameType::Put).is_none());
 }
 
+//= spec/planes.md#actual type=test
+//# A device MUST open a new epoch of `actual` at every start at which something is stored there.
 #[test]
 fn restart_opens_an_epoch_whose_lineage_names_the_one_before() {
     let mut lone = acknowledged();

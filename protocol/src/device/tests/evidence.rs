@@ -54,6 +54,9 @@ fn behind() -> (Lone, Vec<u8>) {
     (lone, snapshot)
 }
 
+//= spec/lives.md#recovery type=test
+//# A device that refuses with `writer-behind` MUST keep its state, list the reject, and post
+//# evidence with its table and the newest envelope that it accepted.
 /// SQ-20, PROTOCOL 2, attack: a database restored from 110 to 100 while the relay shows it only 105.
 #[test]
 fn writer_that_is_behind_is_told_with_the_newest_envelope() {
@@ -88,6 +91,8 @@ fn newest_envelope_survives_a_restart() {
     assert_eq!(header.seq.number(), 110);
 }
 
+//= spec/lives.md#recovery type=test
+//# A device MUST put the bodies that the answer wants.
 #[test]
 fn bodies_of_the_state_that_evidence_names_are_put() {
     let (mut lone, _) = behind();

@@ -66,6 +66,8 @@ fn echo_anchors_and_silence_turns_stale() {
     assert!(freshness(&lone).is_stale);
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# Staleness MUST NOT block anything: a correctly signed revision counts.
 /// SQ-06, SQ-35: cached answers for ever never look fresh, and stale blocks nothing.
 #[test]
 fn stale_device_still_accepts_what_is_signed() {
@@ -153,6 +155,8 @@ fn restarted_controller_is_asked_again() {
     assert_eq!(lone.heartbeats.len() - before, 1);
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# A reader MUST show it when an anchored heartbeat names a higher bundle than the one held.
 /// PROTOCOL 1, attack: a revocation is withheld by a relay: the bundle number shows it.
 #[test]
 fn bundle_that_a_relay_withholds_is_shown() {

@@ -48,6 +48,9 @@ fn finish(lone: &mut Lone, value: u64) {
     });
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST only record the intents of the first snapshot of an incarnation: taken and done
+//# become the value, with the outcome 0.
 /// SQ-03: no stored value at the first boot: the first sight records only.
 #[test]
 fn first_snapshot_records_and_fires_nothing() {
@@ -56,6 +59,8 @@ fn first_snapshot_records_and_fires_nothing() {
     assert_eq!(outcomes(&lone), [(7, IntentOutcome::Recorded)]);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST write the value to the same path of `actual` when the action has ended.
 #[test]
 fn rise_fires_once_and_stays_done_over_a_restart() {
     let mut lone = Lone::holding(&state(7), at(EPOCH, 5));
@@ -71,6 +76,9 @@ fn rise_fires_once_and_stays_done_over_a_restart() {
     );
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST take a value above taken by at most 2^20, where an absent mark counts as 0, and
+//# persist it as taken in the commit of the applied cursor, before the action starts.
 #[test]
 fn intent_absent_from_the_first_snapshot_counts_as_zero() {
     let without = numbers(&[("a/x", 1)]);
@@ -79,6 +87,9 @@ fn intent_absent_from_the_first_snapshot_counts_as_zero() {
     assert_eq!(acts(&lone), [(1, false)]);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST judge intents when the attempt to apply the newest head has ended, however it
+//# ended.
 #[test]
 fn failed_application_of_the_newest_revision_fires_all_the_same() {
     let mut lone = Lone::holding(&state(7), at(EPOCH, 5));
@@ -109,6 +120,9 @@ fn rise_during_an_action_is_one_further_action_after_it() {
     assert_eq!(acts(&lone), [(8, false), (10, false)]);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST note a greater jump, a lower value and a value that is no unsigned integer once
+//# for each path and value, and do nothing else.
 /// SQ-01: a lower or other value never fires and is reported.
 #[test]
 fn lower_value_never_fires_and_is_noted_once() {
@@ -122,6 +136,9 @@ fn lower_value_never_fires_and_is_noted_once() {
     assert_eq!(outcomes(&lone), expected);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST note a greater jump, a lower value and a value that is no unsigned integer once
+//# for each path and value, and do nothing else.
 /// SQ-08: a damaged counter that runs ahead does not lock the verb out.
 #[test]
 fn jump_is_refused_and_the_verb_still_works() {
@@ -134,6 +151,9 @@ fn jump_is_refused_and_the_verb_still_works() {
     assert_eq!(acts(&lone), [(far - 1, false)]);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST note a greater jump, a lower value and a value that is no unsigned integer once
+//# for each path and value, and do nothing else.
 #[test]
 fn value_that_is_no_unsigned_integer_is_noted() {
     let mut lone = Lone::holding(&state(7), at(EPOCH, 5));
@@ -159,6 +179,8 @@ fn value_that_is_no_unsigned_integer_is_noted() {
     assert_eq!(outcomes(&lone), expected);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST NOT forget marks when the path is removed or an epoch begins.
 /// SQ-16, SQ-12: a mark outlives removal: what comes back at its old value is no rise.
 #[test]
 fn mark_outlives_removal() {
@@ -189,6 +211,9 @@ fn action_under_way_at_a_crash_is_a_retry_and_may_be_told_interrupted() {
     );
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST take a value above taken by at most 2^20, where an absent mark counts as 0, and
+//# persist it as taken in the commit of the applied cursor, before the action starts.
 #[test]
 fn mark_is_durable_with_the_applied_cursor() {
     let mut lone = Lone::holding(&state(7), at(EPOCH, 5));
@@ -211,6 +236,8 @@ fn end_of_an_action_that_is_not_under_way_is_ignored() {
     assert_eq!(lone.node.store.commits(), before);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST NOT keep marks of more than 64 paths; further ones have the outcome 6.
 #[test]
 fn verbs_beyond_the_limit_are_noted_and_never_fire() {
     let verbs = |value| {

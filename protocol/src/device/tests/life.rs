@@ -51,6 +51,8 @@ fn answer(lone: &Lone, request: crate::id::MessageId, next: &MemorySigner) -> Ve
     sealed.unwrap().into_bytes()
 }
 
+//= spec/lives.md#rotation type=test
+//# A device MUST NOT sign with the next key before it holds the answer durably.
 #[test]
 fn next_key_counts_once_the_controller_says_so() {
     let (mut lone, next) = (holding(), signer("next"));
@@ -126,6 +128,8 @@ fn request_for_another_key_life_or_device_is_refused() {
     }
 }
 
+//= spec/lives.md#rotation type=test
+//# A device MUST NOT sign with the next key before it holds the answer durably.
 #[test]
 fn answer_for_another_request_or_key_changes_no_key() {
     let (mut lone, next) = (holding(), signer("next"));
@@ -161,6 +165,8 @@ fn rotation_is_asked_for_in_each_session_until_it_is_answered() {
     assert_eq!(lone.node.engine.as_ref().unwrap().rotation(), None);
 }
 
+//= spec/lives.md#rotation type=test
+//# A device MUST end a session whose mailbox key a new bundle drops or revokes.
 /// SQ-26, SQ-27: a mailbox key that a bundle drops or revokes serves no session any more.
 #[test]
 fn session_ends_when_a_bundle_drops_its_mailbox() {
@@ -258,6 +264,9 @@ fn posted(lone: &Lone, envelope: &[u8]) -> Vec<u8> {
     frame.encode().unwrap()
 }
 
+//= spec/files.md#file-binding type=test
+//# A reader of a file MUST check the digest of a complete body before it uses any byte of it, else
+//# `body-mismatch`.
 #[test]
 fn file_brings_what_a_mailbox_would_without_a_session() {
     let mut lone = Lone::new();
@@ -283,6 +292,11 @@ fn file_brings_what_a_mailbox_would_without_a_session() {
     assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
 }
 
+//= spec/files.md#file-binding type=test
+//# A reader of a file MUST verify each envelope exactly as if it had come over the network.
+//= spec/files.md#file-binding type=test
+//# A reader of a file MUST refuse a frame of another type with `frame-direction`, or
+//# `frame-unknown` where no frame has it, and read nothing behind it.
 #[test]
 fn file_of_another_device_and_garbage_are_refused() {
     let mut lone = holding();

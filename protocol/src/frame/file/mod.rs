@@ -55,6 +55,9 @@ impl<'a> FileFrames<'a> {
             | FrameType::Challenge
             | FrameType::Hello
             | FrameType::Welcome
+            //= spec/files.md#file-binding
+            //# A reader of a file MUST refuse a frame of another type with `frame-direction`, or
+            //# `frame-unknown` where no frame has it, and read nothing behind it.
             | FrameType::Refused => return Err((Reject::FrameDirection, 0)),
         };
         let mut at = 1;

@@ -97,6 +97,9 @@ fn file_falls_into_its_frames() {
     assert_eq!(FileFrames::new(&[]).next(), None);
 }
 
+//= spec/files.md#file-binding type=test
+//# A reader of a file MUST refuse a frame of another type with `frame-direction`, or
+//# `frame-unknown` where no frame has it, and read nothing behind it.
 #[test]
 fn file_that_is_broken_ends_there() {
     let frames = file_frames();

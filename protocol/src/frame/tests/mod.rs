@@ -376,6 +376,8 @@ fn put_and_the_hints_that_ask_for_it_survive_encoding() {
     assert_eq!(body.verify(&key()).unwrap().decode_down(), Ok(answer));
 }
 
+//= spec/postern.md#bodies type=test
+//# A put MUST bring at least one chunk, else `shape`.
 #[test]
 fn put_that_breaks_a_rule_is_refused() {
     let empty = UpFrame::Put {

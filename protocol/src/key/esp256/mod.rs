@@ -29,6 +29,9 @@ impl Esp256Key {
         if bytes.first() != Some(&UNCOMPRESSED) {
             return Err(Reject::KeyRefused);
         }
+        //= spec/postern.md#keys
+        //# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, an
+        //# ESP256 key with a coordinate that is not below p or a point that is not on P-256.
         let key = VerifyingKey::from_sec1_bytes(&bytes).map_err(|_| Reject::KeyRefused)?;
         Ok(Self { key, bytes })
     }
@@ -45,6 +48,9 @@ impl Esp256Key {
     /// Verifies r and s, each in 1..n-1; a high s counts, since no identity hangs on a signature.
     /// # Errors: `signature-invalid`.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), Reject> {
+        //= spec/postern.md#keys
+        //# An ESP256 signature MUST be r ‖ s, 32 bytes each, over SHA-256, with r and s in 1..n-1;
+        //# a high s counts.
         let signature = Signature::from_slice(signature).map_err(|_| Reject::SignatureInvalid)?;
         self.key
             .verify(message, &signature)

@@ -46,6 +46,9 @@ fn negated(s: &str) -> Vec<u8> {
     low
 }
 
+//= spec/postern.md#keys type=test
+//# An ESP256 signature MUST be r ‖ s, 32 bytes each, over SHA-256, with r and s in 1..n-1; a high s
+//# counts.
 #[test]
 fn signature_of_the_standard_is_made_and_verifies() {
     let signer = signer();
@@ -59,6 +62,9 @@ fn signature_of_the_standard_is_made_and_verifies() {
     assert_eq!(signer.danger_seed().to_vec(), unhex(&[SECRET]));
 }
 
+//= spec/postern.md#keys type=test
+//# An ESP256 signature MUST be r ‖ s, 32 bytes each, over SHA-256, with r and s in 1..n-1; a high s
+//# counts.
 #[test]
 fn signature_that_is_not_right_is_refused() {
     let cases = [
@@ -79,6 +85,9 @@ fn signature_that_is_not_right_is_refused() {
     assert_eq!(short, Err(Reject::SignatureLength));
 }
 
+//= spec/postern.md#keys type=test
+//# A receiver MUST refuse with `key-refused`, at enrolment and when it accepts a bundle, an ESP256
+//# key with a coordinate that is not below p or a point that is not on P-256.
 #[test]
 fn key_that_is_no_point_or_of_another_form_is_refused() {
     let mut off_curve = unhex(&["04", X, Y]);

@@ -69,6 +69,9 @@ impl<'a> Proof<'a> {
         };
         let verified =
             ReceivedEnvelope::parse(envelope)?.verify(expected, binding, keys, revoked)?;
+        //= spec/lives.md#evidence
+        //# The message id of an envelope in evidence MUST be the one beside it, else
+        //# `digest-mismatch`.
         if verified.message_id() == self.message_id {
             Ok(Some(verified))
         } else {
@@ -136,6 +139,9 @@ impl<'a> Evidence<'a> {
             reader.array_of(3)?;
             let code = EvidenceCode::from_number(reader.uint()?)?;
             let table = reader.optional(SectionTable::decode)?;
+            //= spec/lives.md#evidence
+            //# Another code, a table with `equivocation`, or another number of messages than 1 or 2
+            //# MUST be refused with `shape`.
             if table.is_some() && code != EvidenceCode::WriterBehind {
                 return Err(Reject::Shape);
             }

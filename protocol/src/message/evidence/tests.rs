@@ -52,6 +52,9 @@ fn evidence_comes_back() {
     }
 }
 
+//= spec/lives.md#evidence type=test
+//# Another code, a table with `equivocation`, or another number of messages than 1 or 2 MUST be
+//# refused with `shape`.
 #[test]
 fn evidence_that_breaks_a_rule_is_refused() {
     let payload = |code: u64, has_table: bool, proofs: usize| {
@@ -83,6 +86,8 @@ fn evidence_that_breaks_a_rule_is_refused() {
     assert!(Evidence::decode(&payload(64, false, 1)).is_ok());
 }
 
+//= spec/lives.md#evidence type=test
+//# The message id of an envelope in evidence MUST be the one beside it, else `digest-mismatch`.
 #[test]
 fn evidence_whose_envelope_is_not_the_named_one_is_refused() {
     let (channel, signer) = (channel(), MemorySigner::from_seed(&[1; 32]));

@@ -54,6 +54,8 @@ impl Heartbeat {
             let start = StartId::from_bytes(reader.bytes_of()?);
             let uptime_ms = reader.uint()?;
             let (epoch, seq) = (reader.uint()?, reader.uint()?);
+            //= spec/freshness.md#heartbeat
+            //# The head of the other plane MUST NOT have only one of epoch and seq 0, else `shape`.
             if (epoch == 0) != (seq == 0) {
                 return Err(Reject::Shape);
             }

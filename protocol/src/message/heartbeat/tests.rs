@@ -59,6 +59,8 @@ fn heartbeat_comes_back() {
     }
 }
 
+//= spec/freshness.md#heartbeat type=test
+//# The head of the other plane MUST NOT have only one of epoch and seq 0, else `shape`.
 #[test]
 fn heartbeat_that_breaks_a_rule_is_refused() {
     let start = [&[0x48][..], &[1; 8]].concat();

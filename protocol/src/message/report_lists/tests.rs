@@ -73,6 +73,9 @@ fn list_of_intents_that_is_full_drops_the_oldest_and_counts_it() {
     assert_eq!(Report::decode(&report.encode()), Ok(report));
 }
 
+//= spec/postern.md#report type=test
+//# An entry of list 5 MUST have its fourth member with the outcome 5 and with no other, else
+//# `shape`.
 #[test]
 fn list_that_breaks_a_rule_is_refused() {
     let lists = |entries: &str| unhex(&format!("820000 a1 {entries}").replacen("82", "83", 1));

@@ -53,6 +53,8 @@ impl<'a> EditView<'a> {
         if count == 0 {
             return Err(Reject::Shape);
         }
+        //= spec/planes.md#edit
+        //# An edit MUST NOT have more than 256 runs, else `edit-runs`.
         if count > EDIT_RUNS_MAX {
             return Err(Reject::EditRuns);
         }
@@ -60,6 +62,9 @@ impl<'a> EditView<'a> {
         for place in 0..count {
             let run = read_run(reader)?;
             let says_nothing = run.delete == 0 && run.insert.is_empty();
+            //= spec/planes.md#edit
+            //# A run MUST NOT have delete 0 with an empty insert, or skip 0 unless it is the first,
+            //# else `edit-empty`.
             if says_nothing || (run.skip == 0 && place > 0) {
                 return Err(Reject::EditEmpty);
             }
@@ -96,9 +101,15 @@ impl<'a> EditView<'a> {
                 let bytes = self.apply_bytes(text.as_bytes())?;
                 String::from_utf8(bytes)
                     .map(Value::Text)
+                    //= spec/planes.md#edit
+                    //# A text that is not UTF-8 after the whole edit MUST be refused with
+                    //# `edit-utf8`.
                     .map_err(|_| Reject::EditUtf8)
             }
             Value::Bytes(bytes) => self.apply_bytes(bytes).map(Value::Bytes),
+            //= spec/planes.md#edit
+            //# An edit of a path that the base does not hold, or that holds neither text nor bytes,
+            //# MUST be refused with `edit-base`.
             Value::Null
             | Value::Bool(_)
             | Value::Int(_)
@@ -126,6 +137,9 @@ impl<'a> EditView<'a> {
     fn measure(&self, base_bytes: usize) -> Result<usize, Reject> {
         let (mut left, mut length) = (base_bytes as u64, base_bytes as u64);
         for run in self.runs() {
+            //= spec/planes.md#edit
+            //# An edit that skips and deletes more bytes than the base value has MUST be refused
+            //# with `edit-range`.
             left = left
                 .checked_sub(run.skip)
                 .and_then(|left| left.checked_sub(run.delete))
@@ -134,6 +148,9 @@ impl<'a> EditView<'a> {
             length = length.saturating_sub(run.delete);
             length = length.saturating_add(run.insert.len() as u64);
         }
+        //= spec/planes.md#edit
+        //# A result of more than 32768 bytes MUST be refused with `value-oversize` before memory is
+        //# taken for it.
         match usize::try_from(length) {
             Ok(length) if length <= VALUE_BYTES_MAX => Ok(length),
             Ok(_) | Err(_) => Err(Reject::ValueOversize),

@@ -44,6 +44,14 @@ fn edit_changes_what_its_runs_say() {
     }
 }
 
+//= spec/planes.md#edit type=test
+//# An edit that skips and deletes more bytes than the base value has MUST be refused with
+//# `edit-range`.
+//= spec/planes.md#edit type=test
+//# A text that is not UTF-8 after the whole edit MUST be refused with `edit-utf8`.
+//= spec/planes.md#edit type=test
+//# An edit of a path that the base does not hold, or that holds neither text nor bytes, MUST be
+//# refused with `edit-base`.
 #[test]
 fn edit_that_cannot_be_made_is_refused() {
     let base = text("aüb");
@@ -68,6 +76,9 @@ fn edit_that_cannot_be_made_is_refused() {
     assert_eq!(whole, Ok(text("aü!b")));
 }
 
+//= spec/planes.md#edit type=test
+//# A result of more than 32768 bytes MUST be refused with `value-oversize` before memory is taken
+//# for it.
 #[test]
 fn edit_whose_result_is_too_large_is_refused() {
     let base = Value::Bytes(vec![1; VALUE_BYTES_MAX]);
@@ -83,6 +94,11 @@ fn edit_whose_result_is_too_large_is_refused() {
     );
 }
 
+//= spec/planes.md#edit type=test
+//# An edit MUST NOT have more than 256 runs, else `edit-runs`.
+//= spec/planes.md#edit type=test
+//# A run MUST NOT have delete 0 with an empty insert, or skip 0 unless it is the first, else
+//# `edit-empty`.
 #[test]
 fn runs_that_break_a_rule_are_refused() {
     let many = |count: usize| -> Vec<Run<'_>> { vec![run(1, 1, b""); count] };
@@ -104,6 +120,11 @@ fn runs_that_break_a_rule_are_refused() {
     }
 }
 
+//= spec/planes.md#edit type=test
+//# The paths of edits MUST be valid, else `path-invalid`.
+//= spec/planes.md#edit type=test
+//# A path MUST NOT be edited and set or removed in one delta, else `delta-conflict`, once all edits
+//# have their form.
 #[test]
 fn delta_with_edits_that_breaks_a_rule_is_refused() {
     let edit = [0x81, 0x83, 0, 1, 0x40];
@@ -154,6 +175,9 @@ fn state(value: Value) -> State {
     State::from_entries([entry, other]).unwrap()
 }
 
+//= spec/planes.md#edit type=test
+//# An edit of a path that the base does not hold, or that holds neither text nor bytes, MUST be
+//# refused with `edit-base`.
 #[test]
 fn edit_of_a_path_without_text_is_refused() {
     let base = state(text("abc"));
@@ -210,6 +234,8 @@ fn several_changes_in_one_document_become_several_runs() {
     assert!(bytes < 70, "{bytes}");
 }
 
+//= spec/planes.md#edit type=test
+//# A writer SHOULD NOT send an edit that takes more bytes than setting the value.
 #[test]
 fn document_that_changes_everywhere_is_set() {
     let before = document(500);

@@ -21,6 +21,9 @@ fn asked(
     }
 }
 
+//= spec/planes.md#actual type=test
+//# A mailbox that holds another head of `actual` than a poll names MUST answer it at once with hint
+//# 6, at most every 5 s.
 #[test]
 fn poll_that_shows_another_actual_head_is_asked_for_a_snapshot_before_it_is_parked() {
     let check = |held: Revision, shown: Option<Revision>, is_asked: bool| {
@@ -46,6 +49,9 @@ fn poll_that_shows_another_actual_head_is_asked_for_a_snapshot_before_it_is_park
     check(Revision::NONE, Some(revision(4, 2)), true);
 }
 
+//= spec/planes.md#actual type=test
+//# A mailbox that holds another head of `actual` than a poll names MUST answer it at once with hint
+//# 6, at most every 5 s.
 #[test]
 fn device_that_keeps_showing_another_head_is_asked_more_and_more_rarely() {
     let mut exchanges = exchanges();

@@ -27,6 +27,11 @@ fn three() -> Exchanges {
     Exchanges::new(ExchangeLimits::default(), keys, [9; 32], 0)
 }
 
+//= spec/lives.md#rotation type=test
+//# A mailbox MUST keep a replaced key for asks that name a bundle which lists it.
+//= spec/postern.md#hello type=test
+//# A mailbox MUST challenge with the newest of its keys that the bundle of the ask lists, and else
+//# with its newest.
 #[test]
 fn device_is_shown_a_key_that_its_bundle_lists_else_the_newest() {
     let check = |bundle: Option<u64>, seed: u8| {
