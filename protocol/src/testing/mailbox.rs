@@ -11,11 +11,11 @@ use crate::frame::{
     Answer, BodyChunk, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, Poll, UpFrame,
     frame_type,
 };
-use crate::id::{Channel, ChannelId, Incarnation, SessionId};
+use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
 use crate::key::{MemorySigner, PublicKey};
 use crate::limits::SESSION_AGE_S_MAX;
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Generation};
+use crate::revision::{BundleNumber, Generation, Revision};
 use crate::session::{
     Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
@@ -31,10 +31,54 @@ pub enum Handled {
     Held(HeldPoll),
     /// Hand an `enrol` frame to the controller, whose answer is the answer.
     Enrol(Vec<u8>),
-    /// Hand an envelope to the controller, then answer.
-    Posted(ChannelId, Vec<Vec<u8>>, Vec<u8>),
+    /// Hand envelopes to the controller, then answer with what it wants.
+    Posted(ChannelId, Vec<Vec<u8>>, Reply),
+    /// Hand bodies to the controller, then answer with what it still wants.
+    Put(ChannelId, Plane, Vec<OwnedChunk>, Reply),
     /// Ask the controller for a snapshot, then answer.
     SnapshotWanted(ChannelId, Vec<u8>),
+}
+
+/// Names the request that an answer answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply {
+    session: SessionId,
+    counter: u16,
+}
+
+/// A piece of a body that outlives its frame.
+#[derive(Debug, Clone)]
+pub struct OwnedChunk {
+    /// Digest of the whole body.
+    pub digest: Digest,
+    /// Bytes of the whole body.
+    pub size: u64,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// The piece.
+    pub bytes: Vec<u8>,
+}
+
+impl OwnedChunk {
+    fn of(chunk: &BodyChunk<'_>) -> Self {
+        Self {
+            digest: chunk.digest,
+            size: chunk.size,
+            offset: chunk.offset,
+            bytes: chunk.bytes.to_vec(),
+        }
+    }
+
+    /// Borrows it as what a frame carries.
+    #[must_use]
+    pub fn as_body_chunk(&self) -> BodyChunk<'_> {
+        BodyChunk {
+            digest: self.digest,
+            size: self.size,
+            offset: self.offset,
+            bytes: &self.bytes,
+        }
+    }
 }
 
 /// A poll that waits for news.
@@ -174,6 +218,7 @@ impl TestMailbox {
         let slots = self.slots.get_mut(&channel).ok_or(Reject::NotAdmitted)?;
         match frame {
             UpFrame::Poll(poll) => {
+                let is_wanted = slots.is_actual_wanted(&poll, now_ms);
                 let held = HeldPoll {
                     channel,
                     hold_s: poll.hold_s,
@@ -181,20 +226,18 @@ impl TestMailbox {
                     counter,
                     poll,
                 };
-                match self.release(&held, false)? {
-                    Some(answer) => Ok(Handled::Answer(answer)),
-                    None => Ok(Handled::Held(held)),
-                }
+                self.answer_poll(held, is_wanted)
             }
             UpFrame::Post(items) => {
                 let envelopes: Vec<_> = items.iter().map(|item| item.envelope.to_vec()).collect();
                 envelopes.iter().for_each(|one| slots.note_report(one));
-                let answer = self.seal(session, counter, Hints::default(), &[])?;
-                Ok(Handled::Posted(channel, envelopes, answer))
+                let reply = Reply { session, counter };
+                Ok(Handled::Posted(channel, envelopes, reply))
             }
-            UpFrame::Put { .. } => {
-                let answer = self.seal(session, counter, Hints::default(), &[])?;
-                Ok(Handled::Answer(answer))
+            UpFrame::Put { plane, chunks } => {
+                let chunks = chunks.iter().map(OwnedChunk::of).collect();
+                let reply = Reply { session, counter };
+                Ok(Handled::Put(channel, plane, chunks, reply))
             }
             UpFrame::Need { plane, .. } => {
                 let is_served = slots.need.take(plane, now_ms).is_ok();
@@ -224,18 +267,53 @@ impl TestMailbox {
         }
     }
 
+    /// Says at once that another actual head is held than the poll names, or looks for news.
+    fn answer_poll(&mut self, held: HeldPoll, is_wanted: bool) -> Result<Handled, Reject> {
+        if is_wanted {
+            let hints = Hints {
+                need: Vec::from([Plane::Actual]),
+                ..Hints::default()
+            };
+            let answer = self.seal(held.session, held.counter, hints, &[]);
+            return answer.map(Handled::Answer);
+        }
+        match self.release(&held, false)? {
+            Some(answer) => Ok(Handled::Answer(answer)),
+            None => Ok(Handled::Held(held)),
+        }
+    }
+
     /// Answers a held poll when something is newer, or with nothing when its time is over.
     ///
     /// # Errors
     /// `session-unknown` when the session ended meanwhile.
-    pub fn release(&self, held: &HeldPoll, is_over: bool) -> Result<Option<Vec<u8>>, Reject> {
-        let slots = self.slots.get(&held.channel).ok_or(Reject::NotAdmitted)?;
-        let entries = slots.newer(&held.poll, &self.bundles);
+    pub fn release(&mut self, held: &HeldPoll, is_over: bool) -> Result<Option<Vec<u8>>, Reject> {
+        let slots = self
+            .slots
+            .get_mut(&held.channel)
+            .ok_or(Reject::NotAdmitted)?;
+        let mut entries = slots.newer(&held.poll, &self.bundles);
+        entries.extend(slots.passing());
         if entries.is_empty() && !is_over && held.hold_s > 0 {
             return Ok(None);
         }
         self.seal(held.session, held.counter, Hints::default(), &entries)
             .map(Some)
+    }
+
+    /// Answers a request that the controller has dealt with.
+    ///
+    /// # Errors
+    /// `session-unknown` when the session ended meanwhile.
+    pub fn reply(&self, to: Reply, hints: Hints) -> Result<Vec<u8>, Reject> {
+        self.seal(to.session, to.counter, hints, &[])
+    }
+
+    /// Notes the actual head that the controller holds, for polls to be compared with.
+    pub fn set_actual_head(&mut self, channel: ChannelId, held: Revision) {
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.actual_held = Some(held);
+        }
     }
 
     fn seal(

@@ -21,7 +21,7 @@ mod world;
 
 pub use keys::{Dice, TestKeys, signer};
 pub use lone::{Answering, Lone, at, numbers, posted};
-pub use mailbox::{Handled, TestMailbox};
+pub use mailbox::{Handled, OwnedChunk, Reply, TestMailbox};
 pub use node::{ControllerNode, Crash, DeviceNode};
 pub use store::MemoryStore;
 pub use wire::Faults;

@@ -1,14 +1,15 @@
 //! What operators do in the simulator: invite, decide, restart the controller, compare.
 
 use super::World;
-use super::mailbox::Handled;
+use super::mailbox::{Handled, OwnedChunk};
 use super::node::{ControllerNode, DeviceNode};
 use super::store::MemoryStore;
 use crate::context::draw;
 use crate::controller::{self, Ticket};
 use crate::device::Identity;
 use crate::enrol::{EnrolRequest, Enrolling, JoinSecret, accept_enrolled};
-use crate::id::{Incarnation, TokenId};
+use crate::frame::{Hints, Refusal};
+use crate::id::{ChannelId, Incarnation, Plane, TokenId};
 use crate::key::Signer as _;
 use crate::reject::Reject;
 use crate::state::{Change, Path, Value};
@@ -42,9 +43,11 @@ impl World {
                 controller::Output::Answer { ticket, frame } => {
                     self.answers.insert(ticket, frame);
                 }
-                controller::Output::Evict { .. }
-                | controller::Output::Wanted { .. }
-                | controller::Output::ActualHeld { .. } => {}
+                controller::Output::Evict { .. } => {}
+                controller::Output::Wanted { wanted, .. } => self.wanted = wanted,
+                controller::Output::ActualHeld { channel, revision } => {
+                    self.mailbox.set_actual_head(channel, revision);
+                }
                 controller::Output::PostBundle { envelope } => self.mailbox.bundles.push(envelope),
                 controller::Output::Event(event) => self.controller.events.push(event),
             }
@@ -52,6 +55,79 @@ impl World {
         for channel in wanted {
             self.control(controller::Input::SnapshotWanted { channel });
         }
+    }
+
+    /// Gives the controller what a device posted. Returns what the answer says about it.
+    pub(super) fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) -> Hints {
+        self.wanted.clear();
+        let mut refused = Vec::new();
+        for (index, envelope) in envelopes.iter().enumerate() {
+            let before = self.controller.events.len();
+            self.control(controller::Input::Received {
+                channel,
+                envelope,
+                is_live: true,
+            });
+            let said = self.controller.events.get(before..).unwrap_or_default();
+            let codes = said.iter().filter_map(|event| {
+                if let controller::Event::Rejected { reject, .. } = event {
+                    return Some(reject.code());
+                }
+                None
+            });
+            refused.extend(codes.take(1).map(|code| Refusal {
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                code,
+            }));
+        }
+        let wanted = core::mem::take(&mut self.wanted);
+        Hints {
+            wanted,
+            refused,
+            ..Hints::default()
+        }
+    }
+
+    /// Gives the controller bodies that a device put. Returns what the answer says about them.
+    pub(super) fn hand_bodies(
+        &mut self,
+        channel: ChannelId,
+        plane: Plane,
+        chunks: &[OwnedChunk],
+    ) -> Hints {
+        self.wanted.clear();
+        let chunks: Vec<_> = chunks.iter().map(OwnedChunk::as_body_chunk).collect();
+        self.control(controller::Input::Put {
+            channel,
+            plane,
+            chunks: &chunks,
+        });
+        Hints {
+            wanted: core::mem::take(&mut self.wanted),
+            ..Hints::default()
+        }
+    }
+
+    /// Lets the application of a device write one value of its actual plane.
+    pub fn write_actual(&mut self, device: usize, path: &str, value: u64) {
+        let Ok(path) = Path::parse(path) else {
+            unreachable!("tests give valid paths")
+        };
+        let change = Change::Set(path, Value::Int(value.into()));
+        let input = crate::device::Input::WriteActual {
+            ticket: value,
+            changes: Vec::from([change]),
+        };
+        self.input(device, input);
+    }
+
+    /// Puts an earlier copy of its store under a device, as a restored disk does, and starts it.
+    pub fn put_back(&mut self, device: usize, store: MemoryStore) {
+        if let Some(node) = self.devices.get_mut(device) {
+            node.store = store;
+            node.durable = None;
+        }
+        self.restart(device);
     }
 
     /// Draws a ticket.

@@ -5,7 +5,8 @@ use crate::envelope::ReceivedEnvelope;
 use crate::frame::{Poll, Wanted};
 use crate::id::{Channel, Digest, Incarnation, Plane};
 use crate::key::PublicKey;
-use crate::limits::BODY_CHUNK_BYTES_MAX;
+use crate::kind::MessageKind;
+use crate::limits::{BODY_CHUNK_BYTES_MAX, NEED_INTERVAL_MS};
 use crate::revision::{Epoch, Generation, Revision, Seq};
 use crate::session::NeedLimiter;
 use alloc::collections::BTreeMap;
@@ -26,6 +27,12 @@ pub(super) struct Slots {
     bodies: BTreeMap<Digest, Vec<u8>>,
     ack: Option<(Epoch, Seq, Vec<u8>)>,
     reported: Epoch,
+    /// The actual head that the controller holds, where it said so.
+    pub(super) actual_held: Option<Revision>,
+    /// No hint about it before this moment.
+    hint_allowed_ms: u64,
+    /// What is handed out a few times and then forgotten: heartbeat, evidence, enrol-answer.
+    passing: BTreeMap<u64, (Option<Plane>, Vec<u8>, u32)>,
 }
 
 /// One envelope of the chain; the first is a snapshot.
@@ -51,6 +58,9 @@ impl Slots {
             bodies: BTreeMap::new(),
             ack: None,
             reported: Epoch::new(0),
+            actual_held: None,
+            hint_allowed_ms: 0,
+            passing: BTreeMap::new(),
         }
     }
 
@@ -83,7 +93,9 @@ impl Slots {
                 }
                 false
             }
-            Post::Heartbeat { .. } | Post::Evidence { .. } | Post::EnrolAnswer { .. } => false,
+            Post::Heartbeat { envelope } => self.pass(4, Some(Plane::Desired), envelope, 1),
+            Post::Evidence { envelope } => self.pass(12, Some(Plane::Actual), envelope, 3),
+            Post::EnrolAnswer { envelope } => self.pass(6, None, envelope, 3),
             Post::ReportAck { envelope } => {
                 if let Ok(received) = ReceivedEnvelope::parse(&envelope) {
                     let header = *received.unverified_header();
@@ -94,9 +106,39 @@ impl Slots {
         }
     }
 
+    /// Keeps an envelope of a kind for the next polls; the newest wins.
+    fn pass(&mut self, kind: u64, plane: Option<Plane>, envelope: Vec<u8>, times: u32) -> bool {
+        self.passing.insert(kind, (plane, envelope, times));
+        false
+    }
+
+    /// Takes what passes through.
+    pub(super) fn passing(&mut self) -> Vec<Entry> {
+        let slots = self.passing.values_mut();
+        let entries = slots.map(|(plane, envelope, times)| {
+            *times = times.saturating_sub(1);
+            (*plane, envelope.clone())
+        });
+        let entries = entries.collect();
+        self.passing.retain(|_, (_, _, times)| *times > 0);
+        entries
+    }
+
+    /// Tells whether a poll names another actual head than the controller holds, at most every 5 s.
+    pub(super) fn is_actual_wanted(&mut self, poll: &Poll, now_ms: u64) -> bool {
+        let is_other = poll.actual.is_some() && poll.actual != self.actual_held;
+        if !is_other || self.actual_held.is_none() || self.hint_allowed_ms > now_ms {
+            return false;
+        }
+        self.hint_allowed_ms = now_ms.saturating_add(NEED_INTERVAL_MS);
+        true
+    }
+
     /// Notes the epoch in which the device numbers its reports.
     pub(super) fn note_report(&mut self, envelope: &[u8]) {
-        if let Ok(received) = ReceivedEnvelope::parse(envelope) {
+        if let Ok(received) = ReceivedEnvelope::parse(envelope)
+            && received.unverified_header().kind == MessageKind::Report
+        {
             self.reported = received.unverified_header().epoch;
         }
     }

@@ -4,14 +4,13 @@
 //! waits. After every input it drains and checks what must always hold.
 
 use super::keys::{Dice, TestKeys, signer};
-use super::mailbox::{Handled, HeldPoll, TestMailbox};
+use super::mailbox::{Handled, HeldPoll, Reply, TestMailbox};
 use super::node::{ControllerNode, DeviceNode};
 use super::store::MemoryStore;
 use super::wire::{Faults, Wire};
 use crate::controller::{self, Ticket};
 use crate::device::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
-use crate::frame::PlainFrame;
-use crate::id::ChannelId;
+use crate::frame::{Hints, PlainFrame, Wanted};
 use crate::state::Path;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -64,6 +63,8 @@ pub struct World {
     /// Answers of the controller to operators and enrolling devices.
     pub answers: BTreeMap<Ticket, Vec<u8>>,
     pub(super) tickets: u64,
+    /// The bodies that the controller wants of what it was just given.
+    pub(super) wanted: Vec<Wanted>,
     up: Wire,
     down: Wire,
     steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
@@ -89,6 +90,7 @@ impl World {
             devices: Vec::new(),
             answers: BTreeMap::new(),
             tickets: 0,
+            wanted: Vec::new(),
             up: Wire::default(),
             down: Wire::default(),
             steps: BTreeMap::new(),
@@ -142,6 +144,9 @@ impl World {
             let Some((&(at_ms, order), _)) = self.steps.first_key_value() else {
                 break;
             };
+            if self.wake_controller(at_ms.min(end_ms)) {
+                continue;
+            }
             if at_ms > end_ms {
                 break;
             }
@@ -151,6 +156,22 @@ impl World {
             }
         }
         self.now_ms = end_ms;
+    }
+
+    /// Wakes the controller when its moment comes by `until_ms`. Returns true when it did.
+    fn wake_controller(&mut self, until_ms: u64) -> bool {
+        let due_ms = self.controller.engine.poll_timeout();
+        let Some(due_ms) = due_ms.filter(|due_ms| *due_ms <= until_ms) else {
+            return false;
+        };
+        self.now_ms = self.now_ms.max(due_ms);
+        self.control(controller::Input::Timeout);
+        let next_ms = self.controller.engine.poll_timeout();
+        assert!(
+            next_ms.is_none_or(|next_ms| next_ms > self.now_ms),
+            "a drained controller wants to be woken in the past: a busy loop"
+        );
+        true
     }
 
     fn step(&mut self, device: usize, life: u64, step: Step) {
@@ -366,9 +387,13 @@ impl World {
                     held,
                 });
             }
-            Ok(Handled::Posted(channel, envelopes, answer)) => {
-                self.hand_over(channel, &envelopes);
-                self.answer(device, life, exchange, &answer);
+            Ok(Handled::Posted(channel, envelopes, reply)) => {
+                let hints = self.hand_over(channel, &envelopes);
+                self.reply(device, life, exchange, reply, hints);
+            }
+            Ok(Handled::Put(channel, plane, chunks, reply)) => {
+                let hints = self.hand_bodies(channel, plane, &chunks);
+                self.reply(device, life, exchange, reply, hints);
             }
             Ok(Handled::SnapshotWanted(channel, answer)) => {
                 self.control(controller::Input::SnapshotWanted { channel });
@@ -387,13 +412,16 @@ impl World {
         }
     }
 
-    fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) {
-        for envelope in envelopes {
-            self.control(controller::Input::Received {
-                channel,
-                envelope,
-                is_live: true,
-            });
+    fn reply(
+        &mut self,
+        device: usize,
+        life: u64,
+        exchange: ExchangeId,
+        reply: Reply,
+        hints: Hints,
+    ) {
+        if let Ok(answer) = self.mailbox.reply(reply, hints) {
+            self.answer(device, life, exchange, &answer);
         }
     }
 
@@ -404,6 +432,8 @@ impl World {
             return;
         };
         let waiting = self.waiting.remove(at);
+        let channel = waiting.held.channel;
+        self.control(controller::Input::HeartbeatWanted { channel });
         if let Ok(Some(answer)) = self.mailbox.release(&waiting.held, true) {
             self.answer(device, life, exchange, &answer);
         }
@@ -412,7 +442,7 @@ impl World {
     /// Answers the held polls for which something is newer now.
     fn release_polls(&mut self) {
         let mut answers = Vec::new();
-        let mailbox = &self.mailbox;
+        let mailbox = &mut self.mailbox;
         self.waiting
             .retain(|one| match mailbox.release(&one.held, false) {
                 Ok(None) => true,

@@ -29,9 +29,11 @@ fn acts(lone: &Lone) -> Vec<(u64, bool)> {
 }
 
 fn outcomes(lone: &Lone) -> Vec<(u64, IntentOutcome)> {
-    let noted = lone.node.events.iter().filter_map(|event| match event {
-        Event::IntentNoted { note } => Some((note.value, note.outcome.clone())),
-        _ => None,
+    let noted = lone.node.events.iter().filter_map(|event| {
+        if let Event::IntentNoted { note } = event {
+            return Some((note.value, note.outcome.clone()));
+        }
+        None
     });
     noted.collect()
 }
