@@ -12,9 +12,14 @@ use crate::keys::{self, KeyRole};
 use postern_protocol::context::Keyring;
 use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::key::{MemorySigner, PublicKey, Signer};
+use postern_protocol::limits::MAILBOX_KEYS_MAX;
+use postern_protocol::revision::BundleNumber;
 use postern_protocol::trust::Trust;
+use postern_relay::exchange::{MailboxKey, MailboxKeys};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The writer keys of a controller, by tenant.
 #[derive(Debug)]
@@ -71,6 +76,67 @@ pub fn read_mailboxes(
     } else {
         Err(not_named(&config.mailbox_key, "a mailbox", trust))
     }
+}
+
+/// Reads the keys of the embedded mailbox and tells for each which bundles of the chain list it.
+///
+/// # Errors
+/// As [`read_mailboxes`]; a chain that does not verify.
+pub fn mailbox_keys(
+    config: &ControllerConfig,
+    trust: &Trust,
+    bundles: &[Vec<u8>],
+) -> Result<MailboxKeys, CommandError> {
+    let listed = listings(trust, bundles)?;
+    let mut keys = Vec::new();
+    for signer in read_mailboxes(config, trust)? {
+        let Some((first, last)) = listed.get(&signer.public_key().thumbprint()) else {
+            // Made by a rotation that did not come to its bundle.
+            continue;
+        };
+        keys.push(MailboxKey {
+            first: *first,
+            last: (*last < trust.number()).then_some(*last),
+            signer: Arc::new(signer),
+        });
+    }
+    // The newest key first, then those that were listed last.
+    keys.sort_by_key(|key| Reverse(key.last.unwrap_or(BundleNumber::new(u64::MAX))));
+    keys.truncate(MAILBOX_KEYS_MAX);
+    let mut keys = keys.into_iter();
+    let Some(newest) = keys.next() else {
+        return Err(not_named(&config.mailbox_key, "a mailbox", trust));
+    };
+    let Ok(keys) = MailboxKeys::new(newest, keys.collect()) else {
+        unreachable!("there are at most as many as are kept");
+    };
+    Ok(keys)
+}
+
+/// Tells the first and the last bundle that list each mailbox key.
+fn listings(
+    trust: &Trust,
+    bundles: &[Vec<u8>],
+) -> Result<BTreeMap<Thumbprint, (BundleNumber, BundleNumber)>, CommandError> {
+    let mut listed = BTreeMap::new();
+    let mut held = Trust::new(trust.root(), trust.recovery());
+    for bundle in bundles {
+        held = held.offer(bundle).map_err(|reject| {
+            CommandError::configuration(
+                reject.as_str(),
+                format!("a bundle does not verify: {}", reject.sentence()),
+                "restore the bundles folder from a backup; it is public, any copy will do",
+            )
+        })?;
+        for mailbox in held.mailboxes() {
+            let number = held.number();
+            listed
+                .entry(mailbox.key.thumbprint())
+                .and_modify(|(_, last)| *last = number)
+                .or_insert((number, number));
+        }
+    }
+    Ok(listed)
 }
 
 /// Finds the file whose key is `named`.

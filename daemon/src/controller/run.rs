@@ -6,7 +6,7 @@
 use super::bundles;
 use super::driver::{Driver, Parts};
 use super::host::{ControllerHost, Directory};
-use super::keyring::{Writers, read_mailboxes};
+use super::keyring::{Writers, mailbox_keys};
 use super::metrics::EventCounts;
 use super::timer::TimerHandle;
 use super::work::Work;
@@ -160,9 +160,7 @@ fn make_mailbox(
     trust: &Trust,
     bundles: &[Vec<u8>],
 ) -> Result<Mailbox, CommandError> {
-    let Some(signer) = read_mailboxes(config, trust)?.into_iter().next() else {
-        unreachable!("the key that the newest bundle names is read or named as missing");
-    };
+    let keys = mailbox_keys(config, trust, bundles)?;
     let limits = ExchangeLimits {
         mailbox: MailboxLimits {
             bytes_max: config.limits.mailbox_bytes_max,
@@ -179,7 +177,7 @@ fn make_mailbox(
             "start again",
         )
     };
-    let mailbox = Mailbox::new(Arc::new(signer), limits).map_err(failed)?;
+    let mailbox = Mailbox::with_keys(keys, limits).map_err(failed)?;
     for bundle in bundles {
         mailbox.post_bundle(bundle).map_err(failed)?;
     }

@@ -3,7 +3,7 @@
 use crate::config::ControllerConfig;
 use crate::controller::bundles;
 use crate::controller::init::{InitOptions, create};
-use crate::controller::keyring::{Writers, read_mailboxes};
+use crate::controller::keyring::{Writers, mailbox_keys, read_mailboxes};
 use crate::controller::rotate::{Rotated, Rotation, rotate};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
@@ -167,4 +167,26 @@ fn controller_without_the_key_that_the_bundle_names_does_not_start() {
     remove(&folder.config.dir, "mailbox-2.key");
     let error = read_mailboxes(&folder.config, &trust).unwrap_err();
     assert_eq!(error.name, "key-not-in-bundle");
+}
+
+#[test]
+fn mailbox_key_is_used_for_the_bundles_that_list_it() {
+    let folder = Folder::new();
+    let old = folder.trust().mailboxes()[0].key.thumbprint();
+    folder.rotate(&Rotation::Mailbox, None).unwrap();
+    let (trust, chain) = bundles::read(&folder.config).unwrap();
+    let keys = mailbox_keys(&folder.config, &trust, &chain).unwrap();
+    assert_eq!(keys.thumbprint(), trust.mailboxes()[0].key.thumbprint());
+    assert!(
+        format!("{keys:?}").contains(&format!("{old:?}")),
+        "{keys:?}"
+    );
+    remove(&folder.config.dir, "bundles/2.cbor");
+    let (trust, chain) = bundles::read(&folder.config).unwrap();
+    let keys = mailbox_keys(&folder.config, &trust, &chain).unwrap();
+    assert_eq!(
+        keys.thumbprint(),
+        old,
+        "a key without its bundle counts nothing"
+    );
 }
