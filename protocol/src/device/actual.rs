@@ -232,6 +232,11 @@ impl Device {
         if held != Revision::NONE {
             self.actual.cover(held.epoch);
         }
+        let is_beyond = |offer: &mut Offer| held > offer.revision;
+        if held.epoch == own.epoch && self.actual.offer.take_if(is_beyond).is_some() {
+            // A later change than the one that waits was taken: only a snapshot can follow it.
+            self.want_actual_snapshot();
+        }
         if self.actual.acked.take().is_some() {
             // The controller went back behind what it signed: only a snapshot can follow.
             self.want_actual_snapshot();
