@@ -126,6 +126,9 @@ impl Controller {
     ) -> Result<&'k dyn Signer, Reject> {
         let signer = context.keys.writer(tenant).ok_or(Reject::KeyUnknown)?;
         match self.trust.writer(tenant) {
+            //= spec/postern.md#mailboxes
+            //# A mailbox MUST accept into a chain only envelopes that it, or the writer that embeds
+            //# it, has verified or signed under the current bundle.
             Some((_, key)) if key == signer.public_key() => Ok(signer),
             Some(_) | None => Err(Reject::KeyUnknown),
         }

@@ -156,6 +156,8 @@ impl Device {
         }
         self.report_notes(context);
         let pace_ms = if is_progress || is_quiet { 0 } else { PACE_MS };
+        //= spec/postern.md#answer
+        //# A device MUST NOT move to a URL that its bundle does not list.
         let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
         if let Link::Open(open) = &mut self.link {
             open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));

@@ -86,6 +86,9 @@ fn bundle_that_does_not_follow_changes_nothing() {
     assert!(hand.refused().is_none());
 }
 
+//= spec/postern.md#mailboxes type=test
+//# A mailbox MUST accept into a chain only envelopes that it, or the writer that embeds it, has
+//# verified or signed under the current bundle.
 /// A revived old primary writes on: the bundle names another writer, so it signs and decides nothing.
 #[test]
 fn controller_that_a_bundle_fenced_decides_and_signs_nothing() {

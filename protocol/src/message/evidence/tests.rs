@@ -2,11 +2,12 @@
 
 use super::{Evidence, EvidenceCode, Proof};
 use crate::cbor::Writer;
-use crate::envelope::{Binding, Draft, Expected, Header};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
 use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint};
 use crate::key::{MemorySigner, Signer as _};
 use crate::kind::{MessageKind, Role};
 use crate::limits::{ENVELOPE_BYTES_MAX, ENVELOPE_OVERHEAD_BYTES_MAX};
+use crate::message::PlaneMessage;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Seq};
 use crate::state::State;
@@ -176,4 +177,41 @@ fn largest_evidence_that_is_kept_whole_can_be_sealed() {
     let payload = one.encode();
     let sealed = Draft { header, payload }.seal(Role::Device, binding(&channel), &signer);
     assert!(sealed.is_ok());
+}
+
+//= spec/lives.md#evidence type=test
+//# The root digest over a table MUST equal the digest of the header, else `digest-mismatch`.
+#[test]
+fn evidence_whose_table_is_not_that_of_its_header_is_refused() {
+    let channel = channel();
+    let signer = MemorySigner::from_seed(&[1; 32]);
+    let root = *State::empty().root();
+    for (digest, expected) in [
+        (root, None),
+        (Digest::from_bytes([0; 32]), Some(Reject::DigestMismatch)),
+    ] {
+        let header = Header {
+            kind: MessageKind::Evidence,
+            epoch: Epoch::new(1),
+            seq: Seq::new(1),
+            base: Seq::new(0),
+            digest: Some(digest),
+        };
+        let payload = evidence(EvidenceCode::WriterBehind, &[None]).encode();
+        let draft = Draft { header, payload };
+        let sealed = draft
+            .seal(Role::Device, binding(&channel), &signer)
+            .unwrap();
+        let received = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+        let by_device = Expected {
+            role: Role::Device,
+            plane: Some(Plane::Desired),
+        };
+        let verified = received
+            .verify(by_device, binding(&channel), [signer.public_key()], |_| {
+                false
+            })
+            .unwrap();
+        assert_eq!(PlaneMessage::decode(&verified).err(), expected);
+    }
 }

@@ -187,6 +187,8 @@ impl Edit {
             (_, _) => return None,
         };
         let edit = Self::new(&between::runs(base, later)).ok()?;
+        //= spec/planes.md#edit
+        //# A writer SHOULD NOT send an edit that takes more bytes than setting the value.
         (edit.encoded_bytes() < later.len()).then_some(edit)
     }
 

@@ -1,7 +1,7 @@
 //! Edits: refusals run by run, and seeded pairs of documents that come out as they should.
 
 use super::{Edit, EditView, Run};
-use crate::cbor::Reader;
+use crate::cbor::{Reader, Writer};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::reject::Reject;
 use crate::state::{Delta, DeltaView, Path, State, Value};
@@ -288,5 +288,60 @@ fn changed_documents_survive_the_journey() {
             let (bytes, _) = travel(&before, &after);
             assert!(bytes <= after.to_string().len() + 25);
         }
+    }
+}
+
+/// A delta that removes, sets and edits in any combination; paths ascend by their encoding.
+fn delta_of(sets: &[&str], removals: &[&str], edits: &[(&str, Run<'_>)]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.array(3).map(sets.len());
+    for path in sets {
+        writer.text(path).uint(1);
+    }
+    writer.array(removals.len());
+    for path in removals {
+        writer.text(path);
+    }
+    writer.map(edits.len());
+    for (path, run) in edits {
+        writer.text(path).array(1).array(3);
+        writer.uint(run.skip).uint(run.delete).bytes(run.insert);
+    }
+    writer.into_bytes()
+}
+
+//= spec/planes.md#edit type=test
+//# A reader MUST apply removals, then edits in the order of their paths, then sets.
+#[test]
+fn edits_are_made_after_removals_by_their_paths_and_before_sets() {
+    let base = state(text("abc"));
+    let (right, beyond) = (run(0, 1, b""), run(9, 1, b""));
+    let cases = [
+        (
+            delta_of(&[], &["zz"], &[("n", right)]),
+            Reject::DeltaRemoveAbsent,
+        ),
+        (
+            delta_of(&[], &[], &[("n", right), ("doc/text", beyond)]),
+            Reject::EditBase,
+        ),
+        (
+            delta_of(&[], &[], &[("doc/text", beyond), ("doc/texts", right)]),
+            Reject::EditRange,
+        ),
+        (
+            delta_of(&["n/x"], &[], &[("doc/text", beyond)]),
+            Reject::EditRange,
+        ),
+        (
+            delta_of(&["n/x"], &[], &[("doc/text", right)]),
+            Reject::PathConflict,
+        ),
+    ];
+    for (payload, reject) in cases {
+        let view = DeltaView::decode(&payload).unwrap();
+        assert_eq!(base.apply_view(&view, base.root()), Err(reject));
+        let delta = Delta::decode(&payload).unwrap();
+        assert_eq!(base.apply(&delta, base.root()), Err(reject), "{payload:x?}");
     }
 }

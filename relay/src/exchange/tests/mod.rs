@@ -1,4 +1,5 @@
 mod actual;
+mod answers;
 mod carried;
 mod heartbeat;
 mod keys;
