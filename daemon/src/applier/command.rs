@@ -23,6 +23,9 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// How long output is awaited after the command ended, in case something in the background holds it.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
+/// Variables that another user's program does not inherit.
+const PROXY_VARIABLES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
+
 /// A command of the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -118,6 +121,12 @@ fn spawn(program: &Program, call: &Call) -> std::io::Result<Child> {
 fn become_account(command: &mut Command, account: &Account) {
     if rustix::process::geteuid().is_root() {
         command.gid(account.gid).uid(account.uid);
+    }
+    // They may hold the credentials of the device's proxy.
+    for name in PROXY_VARIABLES {
+        command
+            .env_remove(name)
+            .env_remove(name.to_ascii_uppercase());
     }
     let name = account.name.iter();
     command.envs(name.flat_map(|name| [("USER", name), ("LOGNAME", name)]));

@@ -1,5 +1,6 @@
 use super::Cli;
 use super::apply;
+use super::device_life::page;
 use super::status::table;
 use crate::operator::DeviceStatus;
 use clap::{CommandFactory as _, Parser as _};
@@ -149,4 +150,45 @@ fn json_file_of_another_form_is_refused() {
         let error = apply::read(&file).unwrap_err();
         assert!(error.message.contains("values.json"), "{content}");
     }
+}
+
+#[test]
+fn device_page_says_what_keeps_it_from_converging() {
+    let status = |apply: &str, failure: serde_json::Value| {
+        json!({
+            "name": "hall-1", "tenant": "default", "running": true, "connected": true,
+            "accepted": { "epoch": 9, "seq": 3 }, "applied": { "epoch": 9, "seq": 2 },
+            "digest": "ab".repeat(32), "apply": apply, "failure": failure, "stale": true,
+            "route": "direct", "bytes_up": 5, "bytes_down": 20_000, "bundle": 1,
+            "rejected": { "writer-behind": 2 }, "refused_by_mailbox": {}, "failures": {},
+            "frozen_epoch": null, "rotating": true, "bundle_behind": false,
+        })
+    };
+    let failure =
+        json!({ "epoch": 9, "seq": 3, "status": -5, "output": "reverted: \u{1b}[31mbad\nmore" });
+    let text = page(&status("paused", failure));
+    for words in [
+        "hall-1 of tenant default, running",
+        "9.2; 9.3 FAILED with status -5: reverted: [31mbad",
+        "PAUSED here",
+        "STALE: the controller has not answered",
+        "direct, connected; 5 B up, 20 KB down",
+        "2 x writer-behind",
+        "a new one waits",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("FROZEN") && !text.contains("more") && !text.contains('\u{1b}'));
+    let open = page(&status("open", serde_json::Value::Null));
+    assert!(
+        open.contains("allowed") && !open.contains("FAILED"),
+        "{open}"
+    );
+}
+
+#[test]
+fn device_page_of_a_device_that_stopped_says_so() {
+    let text = page(&json!({ "name": "hall-1", "tenant": "default", "running": false }));
+    assert!(text.contains("NOT RUNNING"), "{text}");
+    assert!(!text.contains("STALE"), "{text}");
 }
