@@ -30,6 +30,8 @@ pub(super) struct Actual {
     /// The newest envelope that was accepted.
     pub(super) newest: Option<Vec<u8>>,
     pub(super) pending: Option<Pending>,
+    /// The newest evidence of ours against the device since the last revision that was held, for files.
+    pub(super) accusation: Option<Vec<u8>>,
 }
 
 /// A snapshot whose bodies are on their way.
@@ -198,7 +200,7 @@ impl Controller {
         };
         let actual = &mut member.actual;
         let before = core::mem::replace(&mut actual.state, state);
-        (actual.head, actual.frozen) = (Some(*head), None);
+        (actual.head, actual.frozen, actual.accusation) = (Some(*head), None, None);
         actual.newest = Some(envelope.to_vec());
         let mut writes = records::actual(member, &before);
         writes.extend(self.note_actual_intents(channel));

@@ -9,7 +9,7 @@ use super::{Context, Controller, Event, Output, Ticket, records};
 use crate::context::Now;
 use crate::enrol::{EnrolAnswer, JoinSecret, ReceivedEnrolRequest, VerifiedEnrolRequest};
 use crate::frame::PlainFrame;
-use crate::id::{ChannelId, DeviceName, Tenant, Thumbprint, TokenId};
+use crate::id::{ChannelId, DeviceName, MessageId, Tenant, Thumbprint, TokenId};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Revision, Seq};
@@ -133,7 +133,7 @@ impl Controller {
                 //= spec/postern.md#enrolment
                 //# The controller MUST persist the enrolment before it answers.
                 let channel = self.admit_new(token, &verified);
-                match self.seal_answer(context, channel, &verified) {
+                match self.seal_answer(context, channel, verified.message_id) {
                     Ok(frame) => self.outputs.push_back(Output::Answer { ticket, frame }),
                     Err(reject) => self.refuse(ticket, reject),
                 }
@@ -220,10 +220,13 @@ impl Controller {
                 key: verified.key.clone(),
                 incarnation,
                 next: None,
+                request: Some(verified.message_id),
             };
-            match &member.enrolled {
-                // The same request again: a next key and everything else stay as they are.
-                Some(held) if held.incarnation == incarnation && held.key == enrolled.key => {}
+            match &mut member.enrolled {
+                // The same life asks again: a next key and everything else stay as they are.
+                Some(held) if held.incarnation == incarnation && held.key == enrolled.key => {
+                    held.request = enrolled.request;
+                }
                 Some(_) | None => writes.extend(begin_life(member, enrolled)),
             }
             writes.push(records::member(member));
@@ -232,21 +235,23 @@ impl Controller {
         id
     }
 
-    fn seal_answer(
+    /// Seals the frame that confirms the member's key to whoever sent `request`.
+    pub(super) fn seal_answer(
         &self,
         context: &Context<'_>,
         id: ChannelId,
-        verified: &VerifiedEnrolRequest,
+        request: MessageId,
     ) -> Result<Vec<u8>, Reject> {
         let member = self.members.get(&id).ok_or(Reject::NotAdmitted)?;
+        let enrolled = member.enrolled.as_ref().ok_or(Reject::NotAdmitted)?;
         let writer = self.signer(context, &member.channel.tenant)?;
         let answer = EnrolAnswer {
             revision: Revision::new(self.epoch, Seq::new(1)),
-            request: verified.message_id,
+            request,
             bundle: self.trust.number(),
-            device_key: verified.key.thumbprint(),
+            device_key: enrolled.key.thumbprint(),
         };
-        let sealed = answer.seal(&member.channel, verified.request.incarnation, writer)?;
+        let sealed = answer.seal(&member.channel, enrolled.incarnation, writer)?;
         //= spec/postern.md#enrolment
         //# Frame 17 MUST carry all bundles from 1 to the number that the answer names, ascending.
         let bundles = self.bundles.iter().map(Vec::as_slice).collect();

@@ -7,6 +7,7 @@
 //! Refuses to continue an epoch that somebody else may have written in, and to offer a device
 //! anything while an operator has to choose between two histories.
 
+use super::member::Member;
 use super::{Context, Controller, Event, Output, Post, records};
 use crate::envelope::Header;
 use crate::id::{ChannelId, Digest};
@@ -14,6 +15,7 @@ use crate::kind::MessageKind;
 use crate::limits::EPOCH_SHOWN_MAX;
 use crate::message::Snapshot;
 use crate::record::Write;
+use crate::reject::Reject;
 use crate::revision::{Epoch, Head, Lineage, Revision, Seq};
 use crate::state::State;
 use alloc::boxed::Box;
@@ -133,6 +135,20 @@ impl Controller {
         let Some(member) = self.offered(channel) else {
             return;
         };
+        let bodies = bodies(&member.state);
+        match self.seal_snapshot(context, member) {
+            Ok(Some(envelope)) => self.post(channel, Post::Snapshot { envelope, bodies }),
+            Ok(None) => {}
+            Err(reject) => self.event(Event::Rejected { channel, reject }),
+        }
+    }
+
+    /// Seals the section table of the whole state. `None` while there is no device.
+    pub(super) fn seal_snapshot(
+        &self,
+        context: &Context<'_>,
+        member: &Member,
+    ) -> Result<Option<Vec<u8>>, Reject> {
         let Head {
             revision, digest, ..
         } = member.head;
@@ -152,12 +168,7 @@ impl Controller {
             table: member.state.section_table(),
             lineage,
         };
-        let bodies = bodies(&member.state);
-        match self.seal(context, member, header, payload.encode()) {
-            Ok(Some(envelope)) => self.post(channel, Post::Snapshot { envelope, bodies }),
-            Ok(None) => {}
-            Err(reject) => self.event(Event::Rejected { channel, reject }),
-        }
+        self.seal(context, member, header, payload.encode())
     }
 
     /// What mailboxes compare the device's polls with.

@@ -174,7 +174,12 @@ impl Controller {
         }
         member.pulse.accused_ms = Some(now_ms);
         match self.seal_accusation(context, channel, code, refused) {
-            Ok(Some(envelope)) => self.post(channel, Post::Evidence { envelope }),
+            Ok(Some(envelope)) => {
+                if let Some(member) = self.members.get_mut(&channel) {
+                    member.actual.accusation = Some(envelope.clone());
+                }
+                self.post(channel, Post::Evidence { envelope });
+            }
             Ok(None) => {}
             Err(reject) => self.event(Event::Rejected { channel, reject }),
         }

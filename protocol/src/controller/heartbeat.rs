@@ -7,6 +7,7 @@
 //! The newest replaces all that waited. Refuses to be kept: nothing here outlives the process, and
 //! nothing here blocks anything.
 
+use super::member::Member;
 use super::{Context, Controller, Event, Post};
 use crate::context::draw;
 use crate::envelope::{Header, Verified};
@@ -17,6 +18,7 @@ use crate::limits::{FRESHNESS_MS_DEFAULT, HEARTBEAT_INTERVAL_MS};
 use crate::message::{Heartbeat, PlaneMessage};
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Revision, Seq};
+use alloc::vec::Vec;
 
 /// This start of the controller, as its heartbeats name it.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(super) struct Pulse {
     is_wanted: bool,
     /// The newest nonce of the device that no heartbeat repeated yet.
     echo: Option<Nonce>,
+    /// The newest nonce of the device, for files: a file may be written long after a mailbox was answered.
+    pub(super) asked: Option<Nonce>,
     /// True when the device was heard since we last asked it.
     is_present: bool,
     /// When a further epoch was last opened, and when the next is due.
@@ -72,6 +76,7 @@ impl Default for Pulse {
             sent_ms: None,
             is_wanted: false,
             echo: None,
+            asked: None,
             is_present: false,
             reopened_ms: None,
             reopen_due_ms: None,
@@ -158,7 +163,7 @@ impl Controller {
         //= spec/freshness.md#heartbeat
         //# A writer MUST answer a nonce with a heartbeat that repeats it.
         if let Some(nonce) = heartbeat.ask {
-            member.pulse.echo = Some(nonce);
+            (member.pulse.echo, member.pulse.asked) = (Some(nonce), Some(nonce));
             member.pulse.is_wanted = true;
         }
         self.turn(context, channel);
@@ -212,6 +217,21 @@ impl Controller {
         let Some(member) = self.members.get(&channel) else {
             return;
         };
+        match self.seal_heartbeat(context, member, echo, ask) {
+            Ok(Some(envelope)) => self.post(channel, Post::Heartbeat { envelope }),
+            Ok(None) => {}
+            Err(reject) => self.event(Event::Rejected { channel, reject }),
+        }
+    }
+
+    /// Seals where both planes stand now. `None` while there is no device.
+    pub(super) fn seal_heartbeat(
+        &self,
+        context: &Context<'_>,
+        member: &Member,
+        echo: Option<Nonce>,
+        ask: Option<Nonce>,
+    ) -> Result<Option<Vec<u8>>, Reject> {
         let header = Header {
             kind: MessageKind::Heartbeat,
             epoch: member.head.revision.epoch,
@@ -227,11 +247,7 @@ impl Controller {
             echo,
             ask,
         };
-        match self.seal(context, member, header, payload.encode()) {
-            Ok(Some(envelope)) => self.post(channel, Post::Heartbeat { envelope }),
-            Ok(None) => {}
-            Err(reject) => self.event(Event::Rejected { channel, reject }),
-        }
+        self.seal(context, member, header, payload.encode())
     }
 
     /// Tells once when a device's word turned stale or fresh.

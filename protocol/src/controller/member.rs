@@ -46,6 +46,8 @@ pub(super) struct Enrolled {
     pub(super) incarnation: Incarnation,
     /// The key that counts with the first message that it signs.
     pub(super) next: Option<NextKey>,
+    /// The request that was answered last: a file repeats the answer until the first report is held.
+    pub(super) request: Option<MessageId>,
 }
 
 /// A device key that was confirmed and has signed nothing yet.

@@ -15,6 +15,7 @@ mod decide;
 mod enrol;
 mod epochs;
 mod evidence;
+mod file;
 mod heartbeat;
 mod inbound;
 mod intents;

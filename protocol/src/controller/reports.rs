@@ -2,7 +2,7 @@
 //!
 //! Refuses to acknowledge a report before it is durable.
 
-use super::member::{Cloned, ReportHeld};
+use super::member::{Cloned, Member, ReportHeld};
 use super::{Ack, Context, Controller, Event, Post, records};
 use crate::envelope::{Header, Verified};
 use crate::id::ChannelId;
@@ -110,7 +110,22 @@ impl Controller {
         let Some(member) = self.members.get(&channel) else {
             return;
         };
-        let Some(held) = &member.report else { return };
+        match self.seal_ack(context, member) {
+            Ok(Some(envelope)) => self.post(channel, Post::ReportAck { envelope }),
+            Ok(None) => {}
+            Err(reject) => self.event(Event::Rejected { channel, reject }),
+        }
+    }
+
+    /// Seals the acknowledgement of the newest report. `None` while there is none.
+    pub(super) fn seal_ack(
+        &self,
+        context: &Context<'_>,
+        member: &Member,
+    ) -> Result<Option<Vec<u8>>, Reject> {
+        let Some(held) = &member.report else {
+            return Ok(None);
+        };
         let header = Header {
             kind: MessageKind::ReportAck,
             //= spec/postern.md#reports-and-acks
@@ -120,11 +135,7 @@ impl Controller {
             base: Seq::new(0),
             digest: None,
         };
-        match self.seal(context, member, header, REPORT_ACK_PAYLOAD.to_vec()) {
-            Ok(Some(envelope)) => self.post(channel, Post::ReportAck { envelope }),
-            Ok(None) => {}
-            Err(reject) => self.event(Event::Rejected { channel, reject }),
-        }
+        self.seal(context, member, header, REPORT_ACK_PAYLOAD.to_vec())
     }
 }
 

@@ -108,7 +108,8 @@ impl Controller {
         }
     }
 
-    fn seal_key_answer(
+    /// Seals the answer to the next key. `None` while there is none that signed nothing yet.
+    pub(super) fn seal_key_answer(
         &self,
         context: &Context<'_>,
         channel: ChannelId,

@@ -3,14 +3,13 @@
 //! What a file brings is believed as little as what a mailbox answers. What a file takes along is
 //! what a session would post. Refuses to wait: a file is written once, with all that is known then.
 
-use super::work::Chunk;
 use super::{Context, Device, Event};
-use crate::frame::{BodyChunk, Direction, Item, PlainFrame};
+use crate::envelope::ReceivedEnvelope;
+use crate::frame::{BodyChunk, Direction, Item, PlainFrame, body_frames};
 use crate::id::{ChannelId, Plane};
-use crate::limits::BODY_CHUNK_BYTES_MAX;
+use crate::kind::MessageKind;
 use crate::message::EvidenceCode;
 use crate::reject::Reject;
-use crate::state::State;
 use alloc::vec::Vec;
 
 impl Device {
@@ -38,6 +37,9 @@ impl Device {
                 envelope,
             } => {
                 is_own(&channel)?;
+                if plane.is_none() && self.is_known_bundle(envelope) {
+                    return Ok(());
+                }
                 //= spec/files.md#file-binding
                 //# A reader of a file MUST verify each envelope exactly as if it had come over the
                 //# network.
@@ -66,12 +68,23 @@ impl Device {
     /// A device that has joined takes from an enrolment what is newer than its own: bundles.
     fn handle_filed_bundles(&mut self, bundles: &[&[u8]]) -> Result<(), Reject> {
         for bundle in bundles {
-            match self.handle_bundle(bundle) {
-                Ok(_) | Err(Reject::BundleStale) => {}
-                Err(reject) => return Err(reject),
+            if !self.is_known_bundle(bundle) {
+                self.handle_bundle(bundle)?;
             }
         }
         Ok(())
+    }
+
+    /// A file names every bundle from 1: those below the held one are passed over, and so is that one itself.
+    fn is_known_bundle(&self, envelope: &[u8]) -> bool {
+        let Ok(received) = ReceivedEnvelope::parse(envelope) else {
+            return false;
+        };
+        let header = received.unverified_header();
+        let held = self.trust.held();
+        let is_held = held.is_some_and(|held| held.as_bytes() == envelope);
+        let is_lower = header.seq.number() < self.trust.number().number();
+        header.kind == MessageKind::Bundle && (is_lower || is_held)
     }
 
     /// Gives everything that a session would post now, as the frames of a file: bundles are the
@@ -93,7 +106,7 @@ impl Device {
         let heartbeat = self.seal_heartbeat(context, true);
         self.file(&mut frames, Plane::Actual, heartbeat);
         self.export_evidence(context, &mut frames);
-        if let Some(snapshot) = self.seal_actual_snapshot(context).transpose() {
+        if let Some(snapshot) = self.offer_filed(context).transpose() {
             self.file(&mut frames, Plane::Actual, snapshot);
             self.file_bodies(&mut frames, Plane::Actual);
         }
@@ -134,20 +147,9 @@ impl Device {
             Plane::Desired => &self.desired.state,
             Plane::Actual => &self.actual.state,
         };
-        let mut refused = None;
-        for chunk in chunks_of(state) {
-            let filed = PlainFrame::FiledBody {
-                channel,
-                plane,
-                chunk: chunk.as_body_chunk(),
-            };
-            match filed.encode() {
-                Ok(frame) => frames.push(frame),
-                Err(reject) => refused = Some(reject),
-            }
-        }
-        if let Some(reject) = refused {
-            self.event(Event::Rejected { reject });
+        match body_frames(channel, plane, state) {
+            Ok(bodies) => frames.extend(bodies),
+            Err(reject) => self.event(Event::Rejected { reject }),
         }
     }
 
@@ -164,21 +166,4 @@ impl Device {
         self.finish_snapshot_if_whole(context);
         Ok(())
     }
-}
-
-/// Cuts every body of a state into pieces that a frame takes.
-fn chunks_of(state: &State) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    for (_, digest) in state.section_digests() {
-        let body = state.body(digest).unwrap_or_default();
-        for (place, bytes) in body.chunks(BODY_CHUNK_BYTES_MAX).enumerate() {
-            chunks.push(Chunk {
-                digest: *digest,
-                size: body.len() as u64,
-                offset: (place * BODY_CHUNK_BYTES_MAX) as u64,
-                bytes: bytes.to_vec(),
-            });
-        }
-    }
-    chunks
 }

@@ -120,6 +120,27 @@ impl Device {
         }))
     }
 
+    /// Seals the whole plane for a file. The controller's cursor acknowledges it like a posted one,
+    /// unless another change is on its way already.
+    pub(super) fn offer_filed(&mut self, context: &Context<'_>) -> Result<Option<Vec<u8>>, Reject> {
+        let sealed = self.seal_actual_snapshot(context)?;
+        let (Some(head), Some(envelope)) = (self.actual.head, &sealed) else {
+            return Ok(sealed);
+        };
+        let is_acknowledged = self.actual.acknowledged() == head.revision;
+        if self.actual.offer.is_none() && !is_acknowledged {
+            self.actual.offer = Some(Offer {
+                revision: head.revision,
+                state: self.actual.state.clone(),
+                envelope: envelope.clone(),
+                signer: context.signer.public_key().thumbprint(),
+                resend_ms: None,
+                is_whole: false,
+            });
+        }
+        Ok(sealed)
+    }
+
     /// Seals the whole plane with its lineage. `None` without a head.
     pub(super) fn seal_actual_snapshot(
         &self,

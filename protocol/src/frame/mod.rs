@@ -20,7 +20,7 @@ mod tests;
 
 pub use body::{Answer, BodyChunk, DownFrame, Item, Poll, UpFrame, Wanted};
 pub use exchange::check_exchange;
-pub use file::FileFrames;
+pub use file::{FileFrames, body_frames};
 pub use hints::{Hints, Refusal};
 pub use plain::PlainFrame;
 pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};

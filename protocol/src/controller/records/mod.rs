@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 const EPOCH_KEY: &[u8] = b"controller-epoch";
 /// Members of a member's row as this version writes it.
-const MEMBER_LENGTH: usize = 13;
+const MEMBER_LENGTH: usize = 14;
 /// Members of an invitation's row as this version writes it.
 const INVITATION_LENGTH: usize = 5;
 
@@ -65,7 +65,7 @@ pub(super) fn member(member: &Member) -> Write {
     insert(Table::Members, id_key(member), writer)
 }
 
-/// The next key, the clone and the contested epoch: each null where there is none.
+/// The next key, the clone, the contested epoch and the answered request: each null where there is none.
 fn write_alarms(member: &Member, writer: &mut Writer) {
     let next = member.enrolled.as_ref().and_then(|one| one.next.as_ref());
     match next {
@@ -88,6 +88,10 @@ fn write_alarms(member: &Member, writer: &mut Writer) {
     }
     match member.contested {
         Some(epoch) => writer.uint(epoch.number()),
+        None => writer.null(),
+    };
+    match member.enrolled.as_ref().and_then(|one| one.request) {
+        Some(request) => writer.bytes(request.as_bytes()),
         None => writer.null(),
     };
 }

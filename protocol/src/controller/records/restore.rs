@@ -326,6 +326,10 @@ fn read_alarms(reader: &mut Reader<'_>, member: &mut Member) -> Result<(), Rejec
         })
     })?;
     member.contested = reader.optional(|reader| reader.uint().map(Epoch::new))?;
+    let request = reader.optional(|reader| reader.bytes_of().map(MessageId::from_bytes))?;
+    if let Some(enrolled) = &mut member.enrolled {
+        enrolled.request = request;
+    }
     Ok(())
 }
 
@@ -348,6 +352,7 @@ fn read_enrolled(reader: &mut Reader<'_>) -> Result<Option<Enrolled>, Reject> {
         key,
         incarnation,
         next: None,
+        request: None,
     }))
 }
 

@@ -4,6 +4,7 @@ mod actual;
 mod bundle;
 mod decide;
 mod enrol;
+mod file;
 mod hand;
 mod heartbeat;
 mod intents;
