@@ -77,7 +77,8 @@ fn every_rule_is_cited_by_code_and_by_a_test() {
     let (citations, _) = cited();
     let coverage = Coverage::of(&specification.rules, &citations);
     println!("{}", coverage.counts(&specification.rules));
-    for hole in coverage.holes {
-        println!("  {hole}");
-    }
+    files::report(
+        "cite the rule where code meets it, and by a test that fails without",
+        &coverage.holes,
+    );
 }
