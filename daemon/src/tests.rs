@@ -3,7 +3,7 @@
 use crate::config::{ControllerConfig, DeviceConfig};
 use crate::controller::init::{InitOptions, create};
 use crate::operator::client::Client;
-use crate::operator::{Request, Response};
+use crate::operator::{Request, Response, Target};
 use crate::random::OsRandom;
 use postern_protocol::id::{DeviceName, Tenant, Thumbprint};
 use postern_protocol::join_line::JoinLine;
@@ -66,8 +66,7 @@ impl World {
         let (tenant, device) = names();
         let decided = self
             .ask(Request::Decide {
-                tenant,
-                device,
+                target: Target { tenant, device },
                 changes: vec![change],
                 base: None,
             })
@@ -81,8 +80,7 @@ impl World {
     async fn wait(&self, revision: Revision) -> Response {
         let (tenant, device) = names();
         self.ask(Request::Wait {
-            tenant,
-            device,
+            target: Target { tenant, device },
             revision,
             timeout_ms: 60_000,
         })
@@ -108,7 +106,11 @@ async fn device_joins_and_applies_what_the_controller_decides() {
     let controller = tokio::spawn(crate::controller::run::run(config));
     world.ready().await;
     let (tenant, device) = names();
-    let invited = world.ask(Request::Invite { tenant, device }).await;
+    let invited = world
+        .ask(Request::Invite {
+            target: Target { tenant, device },
+        })
+        .await;
     let Response::Invited { join_line } = invited else {
         panic!("{invited:?}")
     };

@@ -76,7 +76,7 @@ fn help_fits_one_screen_and_names_exit_codes() {
 #[test]
 fn help_of_every_command_shows_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 30] = [
         &["controller", "init"],
         &["controller", "run"],
         &["controller", "invite"],
@@ -95,6 +95,18 @@ fn help_of_every_command_shows_an_example() {
         &["desired", "apply"],
         &["status"],
         &["demo"],
+        &["actual", "get"],
+        &["diff"],
+        &["intent"],
+        &["pause"],
+        &["resume"],
+        &["recover"],
+        &["evidence"],
+        &["controller", "remove"],
+        &["controller", "withdraw"],
+        &["controller", "backup"],
+        &["controller", "restore"],
+        &["controller", "metrics"],
     ];
     for command in commands {
         let arguments = [command, &["--help"]].concat();
@@ -298,7 +310,16 @@ fn controller_with_another_roles_key_is_refused() {
 #[test]
 fn operator_command_without_controller_names_what_is_missing() {
     let folder = made();
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 14] = [
+        &["actual", "get", "hall-1"],
+        &["diff", "hall-1"],
+        &["intent", "hall-1", "restart"],
+        &["pause", "hall-1"],
+        &["resume", "hall-1"],
+        &["recover", "hall-1", "--take", "device"],
+        &["evidence", "hall-1"],
+        &["controller", "remove", "hall-1"],
+        &["controller", "metrics"],
         &["status"],
         &["controller", "invite", "hall-1"],
         &["desired", "set", "hall-1", "a", "1"],

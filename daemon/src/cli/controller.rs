@@ -2,7 +2,7 @@
 //!
 //! Arguments in, calls of the modules that do the work, exit codes out. Refuses to read keys itself.
 
-use super::{LogArgs, OperatorArgs, block_on, output, parse_device, parse_tenant, rotation};
+use super::{LogArgs, OperatorArgs, block_on, keep, output, parse_device, parse_tenant, rotation};
 use crate::config::ControllerConfig;
 use crate::controller::init::{self, Created, InitOptions, OwnCertificate};
 use crate::exit::CommandError;
@@ -67,6 +67,42 @@ pub(super) enum ControllerCommand {
             Example: postern controller promote --dir controller --root-key /media/safe/root.key"
     )]
     Promote(rotation::PromoteArgs),
+    /// Take an unused invitation back
+    #[command(
+        long_about = "Takes the unused invitations of a device back: their join lines count no more.\n\n\
+            Example: postern controller withdraw hall-1"
+    )]
+    Withdraw(keep::WithdrawArgs),
+    /// Remove a device with everything that is held of it
+    #[command(
+        long_about = "Removes a device: it is not served any more, and what was held of it is gone. A new invitation\n\
+            enrols the name again.\n\n\
+            Example: postern controller remove hall-1"
+    )]
+    Remove(keep::RemoveArgs),
+    /// Write a backup while the controller runs
+    #[command(
+        long_about = "Writes a backup of store, writer and mailbox keys, bundles, TLS files and configuration into a new\n\
+            file, mode 0600, while the controller runs or while it is stopped. It holds private keys: keep it\n\
+            like one. Root and recovery keys are not in it.\n\n\
+            Example: postern controller backup controller.backup"
+    )]
+    Backup(keep::BackupArgs),
+    /// Make a controller from a backup, in a new folder
+    #[command(
+        long_about = "Verifies a backup and makes a new folder of it. Stop the old controller for good first; if it may\n\
+            still run, fence it off with `postern controller promote`. What was decided after the backup is\n\
+            handed back by the devices; look at `postern status`.\n\n\
+            Example: postern controller restore controller.backup --dir restored"
+    )]
+    Restore(keep::RestoreArgs),
+    /// Print counters and gauges for Prometheus
+    #[command(
+        long_about = "Prints what the running controller counted since its start, and how its devices stand, in the text\n\
+            format of Prometheus; a textfile collector can pick it up.\n\n\
+            Example: postern controller metrics > postern.prom"
+    )]
+    Metrics(keep::MetricsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +158,11 @@ impl ControllerCommand {
             Self::Rotate(args) => args.is_json(),
             Self::Revoke(args) => args.is_json(),
             Self::Promote(args) => args.is_json(),
+            Self::Withdraw(args) => args.is_json(),
+            Self::Remove(args) => args.is_json(),
+            Self::Backup(args) => args.is_json(),
+            Self::Restore(args) => args.is_json(),
+            Self::Metrics(args) => args.is_json(),
         }
     }
 }
@@ -139,6 +180,11 @@ pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
         ControllerCommand::Rotate(args) => args.run(),
         ControllerCommand::Revoke(args) => args.run(),
         ControllerCommand::Promote(args) => args.run(),
+        ControllerCommand::Withdraw(args) => args.run(),
+        ControllerCommand::Remove(args) => args.run(),
+        ControllerCommand::Backup(args) => args.run(),
+        ControllerCommand::Restore(args) => args.run(),
+        ControllerCommand::Metrics(args) => args.run(),
     }
 }
 
@@ -201,8 +247,7 @@ fn describe(created: &Created) {
 fn invite(args: InviteArgs) -> Result<(), CommandError> {
     let dir = args.operator.dir();
     let request = Request::Invite {
-        tenant: args.operator.tenant.clone(),
-        device: args.device.clone(),
+        target: args.operator.target(&args.device),
     };
     let Response::Invited { join_line } = Client::connect(&dir)?.ask(&request)? else {
         return Err(unexpected());

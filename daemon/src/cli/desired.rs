@@ -6,7 +6,7 @@ use super::apply::{self, Named};
 use super::{OperatorArgs, output, parse_device, parse_path};
 use crate::exit::{CommandError, Exit};
 use crate::operator::client::{Client, unexpected};
-use crate::operator::{Request, Response, value};
+use crate::operator::{HeadJson, Request, Response, value};
 use clap::{Args, Subcommand};
 use postern_protocol::id::DeviceName;
 use postern_protocol::revision::{Epoch, Revision, Seq};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Seconds that `--wait` waits when it is given no number. Arbitrary, above the longest hold of a device.
-const WAIT_S: &str = "300";
+pub(super) const WAIT_S: &str = "300";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DesiredCommand {
@@ -270,8 +270,7 @@ fn values(
     path: Option<&Path>,
 ) -> Result<Values, CommandError> {
     let request = Request::Get {
-        tenant: operator.tenant.clone(),
-        device: device.clone(),
+        target: operator.target(device),
         path: path.cloned(),
     };
     let Response::Values { desired, values } = client.ask(&request)? else {
@@ -282,27 +281,55 @@ fn values(
 
 fn bring_in(args: ApplyArgs) -> Result<(), CommandError> {
     let named: Named = apply::read(&args.from)?;
-    let mut changes = Vec::new();
-    if args.prune {
-        let operator = &args.decision.operator;
-        let mut client = Client::connect(&operator.dir())?;
-        let (_, held) = values(&mut client, operator, &args.device, None)?;
-        let gone = held
-            .keys()
-            .filter(|path| !named.contains_key(path.as_str()));
-        changes.extend(
-            gone.filter_map(|path| Path::parse(path).ok())
-                .map(Change::Remove),
-        );
-    } else if named.is_empty() {
+    if named.is_empty() && !args.prune {
         return Err(CommandError::configuration(
             "nothing-named",
             format!("{}: there is no value to bring in", args.from.display()),
             "name another folder or file, or remove everything with --prune",
         ));
     }
-    changes.extend(named.into_iter().map(|(path, set)| Change::Set(path, set)));
-    decide(&args.decision, args.device, changes)
+    let sets = || {
+        named
+            .iter()
+            .map(|(path, set)| Change::Set(path.clone(), set.clone()))
+    };
+    if !args.prune {
+        return decide(&args.decision, args.device, sets().collect());
+    }
+    let operator = &args.decision.operator;
+    let mut client = Client::connect(&operator.dir())?;
+    // What is removed was looked at before: a decision in between is looked at again, once.
+    for is_last in [false, true] {
+        let (desired, held) = held(&mut client, operator, &args.device)?;
+        let gone = held
+            .keys()
+            .filter(|path| !named.contains_key(path.as_str()))
+            .filter_map(|path| Path::parse(path).ok());
+        let changes = gone.map(Change::Remove).chain(sets()).collect();
+        let base = Revision::new(Epoch::new(desired.epoch), Seq::new(desired.seq));
+        let decided = decide_on(&args.decision, args.device.clone(), changes, Some(base));
+        match decided {
+            Err(error) if error.name == "base-changed" && !is_last => {}
+            decided => return decided,
+        }
+    }
+    Ok(())
+}
+
+/// Returns the whole desired state and where it stands.
+fn held(
+    client: &mut Client,
+    operator: &OperatorArgs,
+    device: &DeviceName,
+) -> Result<(HeadJson, BTreeMap<String, Json>), CommandError> {
+    let request = Request::Get {
+        target: operator.target(device),
+        path: None,
+    };
+    let Response::Values { desired, values } = client.ask(&request)? else {
+        return Err(unexpected());
+    };
+    Ok((desired, values))
 }
 
 fn decide(
@@ -310,13 +337,22 @@ fn decide(
     device: DeviceName,
     changes: Vec<Change>,
 ) -> Result<(), CommandError> {
+    decide_on(args, device, changes, None)
+}
+
+/// Decides, where `base` is given only on the state that stands there.
+fn decide_on(
+    args: &DecisionArgs,
+    device: DeviceName,
+    changes: Vec<Change>,
+    base: Option<Revision>,
+) -> Result<(), CommandError> {
     let operator = &args.operator;
     let mut client = Client::connect(&operator.dir())?;
     let request = Request::Decide {
-        tenant: operator.tenant.clone(),
-        device: device.clone(),
+        target: operator.target(&device),
         changes,
-        base: None,
+        base,
     };
     let Response::Decided { desired, changed } = client.ask(&request)? else {
         return Err(unexpected());
@@ -356,30 +392,28 @@ fn wait(
     seconds: u64,
 ) -> Result<Json, CommandError> {
     let request = Request::Wait {
-        tenant: operator.tenant.clone(),
-        device: device.clone(),
+        target: operator.target(device),
         revision,
         timeout_ms: seconds.saturating_mul(1_000),
     };
-    match client.ask(&request)? {
-        Response::Applied { applied } => Ok(json!(applied)),
-        Response::Failed { result } => Err(CommandError::failure(
-            "apply-failed",
-            format!(
-                "{device} could not apply seq {} (status {}): {}",
-                result.seq,
-                result.status,
-                match result.output.trim_end() {
-                    "" => "it printed nothing",
-                    output => output,
-                }
-            ),
-            "correct the desired state or the device's on_change command; the decision stands",
-        )),
-        Response::Invited { .. }
-        | Response::Decided { .. }
-        | Response::Values { .. }
-        | Response::Devices { .. }
-        | Response::Error { .. } => Err(unexpected()),
+    let answer = client.ask(&request)?;
+    if let Response::Applied { applied } = answer {
+        return Ok(json!(applied));
     }
+    let Response::Failed { result } = answer else {
+        return Err(unexpected());
+    };
+    Err(CommandError::failure(
+        "apply-failed",
+        format!(
+            "{device} could not apply seq {} (status {}): {}",
+            result.seq,
+            result.status,
+            match result.output.trim_end() {
+                "" => "it printed nothing",
+                output => output,
+            }
+        ),
+        "correct the desired state or the device's on_change command; the decision stands",
+    ))
 }

@@ -4,23 +4,31 @@
 //! file or key that it is about, and a next step. Refuses secrets as arguments: those of other
 //! processes can be read by anybody on the machine.
 
+mod actual;
 mod apply;
 mod controller;
 mod desired;
 mod device;
 mod device_life;
+mod intent;
+mod keep;
 mod output;
+mod recover;
 mod rotation;
 mod status;
 #[cfg(test)]
 mod tests;
 
 use crate::exit::{CommandError, Exit};
+use crate::operator::Target;
 use crate::{conformance, demo, inspect};
 use clap::{Args, Parser, Subcommand};
 use postern_protocol::id::{DeviceName, Tenant};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Name of an end that is a result and no error: only its exit code counts.
+const SILENT: &str = "different";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed at run time · 2 wrong command line · 3 configuration, key or
@@ -66,6 +74,51 @@ enum Command {
         Example: postern status --watch"
     )]
     Status(status::StatusArgs),
+    /// Show what devices say they are
+    #[command(subcommand)]
+    Actual(actual::ActualCommand),
+    /// Compare what a device should be with what it says it is
+    #[command(
+        long_about = "Compares desired and actual state: sections by their digests, then the paths of those that differ.\n\
+        A section that the device's application does not report is shown so and is no difference;\n\
+        the sections `intent` and `postern` are not compared.\n\n\
+        Exit code 0: equal where reported · 1: different · others as usual\n\n\
+        Example: postern diff hall-1"
+    )]
+    Diff(actual::DiffArgs),
+    /// Let a device do something once
+    #[command(
+        long_about = "Raises an intent by one: the device carries the verb out exactly once, even if it is told twice.\n\n\
+        Example: postern intent hall-1 restart --wait"
+    )]
+    Intent(intent::IntentArgs),
+    /// Let a device act on no decision for now
+    #[command(
+        long_about = "Sets postern/pause in a device's desired state: it goes on receiving, and applies nothing until\n\
+        `postern resume`.\n\n\
+        Example: postern pause hall-1"
+    )]
+    Pause(intent::PauseArgs),
+    /// Let a paused device go on
+    #[command(
+        long_about = "Removes postern/pause from a device's desired state: it applies what came meanwhile.\n\n\
+        Example: postern resume hall-1"
+    )]
+    Resume(intent::PauseArgs),
+    /// Choose which history of a device counts, after a restore
+    #[command(
+        long_about = "Chooses between what a device holds and what this controller decided since a restore, where both\n\
+        differ. `postern status NAME` shows the conflict.\n\n\
+        Example: postern recover hall-1 --take device"
+    )]
+    Recover(recover::RecoverArgs),
+    /// Show what a device proved against this controller
+    #[command(
+        long_about = "Shows the signed proofs that a device sent: that this controller lost decisions, or that two\n\
+        contents were signed under one number.\n\n\
+        Example: postern evidence hall-1"
+    )]
+    Evidence(recover::EvidenceArgs),
     /// Show what a file of Postern's holds
     Inspect(inspect::InspectArgs),
     /// Show the whole system on this machine, in seconds and without set-up
@@ -114,6 +167,13 @@ struct OperatorArgs {
 impl OperatorArgs {
     fn dir(&self) -> PathBuf {
         controller_dir(self.dir.as_ref())
+    }
+
+    fn target(&self, device: &DeviceName) -> Target {
+        Target {
+            tenant: self.tenant.clone(),
+            device: device.clone(),
+        }
     }
 }
 
@@ -183,6 +243,7 @@ pub fn main() -> ExitCode {
     let is_json = cli.command.is_json();
     match run(cli.command) {
         Ok(()) => Exit::Success.into(),
+        Err(error) if error.name == SILENT => error.exit.into(),
         Err(error) => {
             output::report(&error, is_json);
             error.exit.into()
@@ -197,6 +258,12 @@ impl Command {
             Self::Device(command) => command.is_json(),
             Self::Desired(command) => command.is_json(),
             Self::Status(args) => args.is_json(),
+            Self::Actual(command) => command.is_json(),
+            Self::Diff(args) => args.is_json(),
+            Self::Intent(args) => args.is_json(),
+            Self::Pause(args) | Self::Resume(args) => args.is_json(),
+            Self::Recover(args) => args.is_json(),
+            Self::Evidence(args) => args.is_json(),
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
             Self::ConformanceChild | Self::DemoChild(_) => false,
@@ -210,6 +277,13 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Device(command) => device::run(command),
         Command::Desired(command) => desired::run(command),
         Command::Status(args) => status::run(&args),
+        Command::Actual(command) => command.run(),
+        Command::Diff(args) => args.run(),
+        Command::Intent(args) => args.run(),
+        Command::Pause(args) => args.pause(),
+        Command::Resume(args) => args.resume(),
+        Command::Recover(args) => args.run(),
+        Command::Evidence(args) => args.run(),
         Command::Inspect(args) => inspect::run(&args),
         Command::Demo(args) => block_on(demo::run(demo::DemoOptions {
             keep: args.keep,

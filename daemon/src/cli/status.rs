@@ -72,15 +72,10 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), CommandError> {
 }
 
 fn look(client: &mut Client, request: &Request) -> Result<Vec<DeviceStatus>, CommandError> {
-    match client.ask(request)? {
-        Response::Devices { devices } => Ok(devices),
-        Response::Invited { .. }
-        | Response::Decided { .. }
-        | Response::Values { .. }
-        | Response::Applied { .. }
-        | Response::Failed { .. }
-        | Response::Error { .. } => Err(unexpected()),
-    }
+    let Response::Devices { devices } = client.ask(request)? else {
+        return Err(unexpected());
+    };
+    Ok(devices)
 }
 
 fn show(args: &StatusArgs, devices: &[DeviceStatus]) {
@@ -158,11 +153,12 @@ pub(super) fn table(devices: &[DeviceStatus], has_colours: bool) -> String {
         "DESIRED",
         "APPLIED",
         "REFUSED",
+        "NOTES",
         "LAST RESULT",
     ];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(devices.iter().map(row));
-    let mut widths = [0; 7];
+    let mut widths = [0; 8];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -191,7 +187,7 @@ pub(super) fn table(devices: &[DeviceStatus], has_colours: bool) -> String {
     text
 }
 
-fn row(device: &DeviceStatus) -> [String; 7] {
+fn row(device: &DeviceStatus) -> [String; 8] {
     let applied = match &device.applied_digest {
         // Numbers start again in each epoch: one of an earlier epoch says nothing beside one of this.
         Some(digest) if device.applied.epoch != device.desired.epoch => {
@@ -211,8 +207,83 @@ fn row(device: &DeviceStatus) -> [String; 7] {
         format!("{} {}", device.desired.seq, short(&device.desired.digest)),
         applied,
         device.rejects.len().to_string(),
+        notes(device),
         result,
     ]
+}
+
+/// What an operator should know beside the numbers, in few words.
+fn notes(device: &DeviceStatus) -> String {
+    let is_in_conflict = device.behind.is_some_and(|behind| behind.conflict);
+    let notes = [
+        (device.left, "left"),
+        (device.stale, "stale"),
+        (is_in_conflict, "conflict"),
+        (device.behind.is_some() && !is_in_conflict, "ahead"),
+        (device.cloned.is_some(), "cloned"),
+        (device.frozen, "frozen"),
+        (device.paused, "paused"),
+    ];
+    let shown: Vec<&str> = notes
+        .into_iter()
+        .filter_map(|(holds, word)| holds.then_some(word))
+        .collect();
+    if shown.is_empty() {
+        "-".into()
+    } else {
+        shown.join(" ")
+    }
+}
+
+/// The lines of one device about its plane, its freshness and what needs an operator.
+fn life(device: &DeviceStatus) -> String {
+    let mut text = String::new();
+    let mut line = |what: String| text.push_str(&format!("{}\n", what.trim_end()));
+    if let Some(actual) = &device.actual {
+        line(format!(
+            "actual    epoch {} seq {} {}",
+            actual.epoch, actual.seq, actual.digest
+        ));
+    }
+    if let Some(ago) = device.heard_ms_ago {
+        line(format!("heard     {} s ago", ago / 1_000));
+    }
+    if let Some(behind) = device.behind {
+        let next = if behind.conflict {
+            format!(
+                "; choose with `postern recover {} --take device|controller`",
+                device.name
+            )
+        } else {
+            String::new()
+        };
+        line(format!(
+            "ahead     it holds epoch {} seq {}, which this controller does not{next}",
+            behind.epoch, behind.seq
+        ));
+    }
+    if let Some(cloned) = device.cloned {
+        line(format!(
+            "cloned    two units run as this device, in device epochs {} and {}; invite it again",
+            cloned.held_epoch, cloned.shown_epoch
+        ));
+    }
+    if device.evidence > 0 {
+        line(format!(
+            "evidence  {}; look at `postern evidence {}`",
+            device.evidence, device.name
+        ));
+    }
+    for (verb, intent) in &device.intents {
+        let outcome = intent.outcome.as_deref().unwrap_or_default();
+        let status = intent.status.map(|status| format!(" status {status}"));
+        let status = status.unwrap_or_default();
+        line(format!(
+            "intent    {verb} {} {outcome}{status}",
+            intent.value
+        ));
+    }
+    text
 }
 
 fn details(device: &DeviceStatus) -> String {
@@ -231,6 +302,7 @@ fn details(device: &DeviceStatus) -> String {
     cursor("accepted", device.accepted.epoch, device.accepted.seq, "");
     let digest = device.applied_digest.as_deref().unwrap_or_default();
     cursor("applied", device.applied.epoch, device.applied.seq, digest);
+    text.push_str(&life(device));
     for reject in &device.rejects {
         let _ = writeln!(
             text,

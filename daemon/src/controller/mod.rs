@@ -2,6 +2,7 @@
 //!
 //! Root keys are used by `init` and [`rotate`] only; a running controller holds writer and mailbox keys.
 
+pub mod backup;
 pub mod bundles;
 mod certificate;
 pub mod driver;

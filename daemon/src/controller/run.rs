@@ -15,7 +15,6 @@ use crate::exit::CommandError;
 use crate::operator::{self, Desk};
 use crate::records;
 use postern_protocol::controller::Controller;
-use postern_protocol::id::Thumbprint;
 use postern_protocol::trust::Trust;
 use postern_relay::exchange::ExchangeLimits;
 use postern_relay::mailbox::MailboxLimits;
@@ -64,10 +63,9 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         directory,
         work: work.clone(),
     };
-    let mailbox_thumbprint = mailbox.thumbprint();
-    let server = start_server(&config, mailbox, host)?;
+    let server = start_server(&config, mailbox.clone(), host)?;
     let listening = server.local_address();
-    let operators = start_operators(&config, &mailbox_thumbprint, work.clone())?;
+    let operators = start_operators(&config, mailbox, counts, work.clone())?;
     let (ended, mut end) = oneshot::channel();
     let thread = std::thread::Builder::new().name("engine".into());
     let engine_thread = thread
@@ -110,7 +108,8 @@ fn eprint_ready(config: &ControllerConfig, listening: std::net::SocketAddr) {
 /// Opens the operator socket and answers in tasks.
 fn start_operators(
     config: &ControllerConfig,
-    mailbox: &Thumbprint,
+    mailbox: Mailbox,
+    counts: Arc<EventCounts>,
     work: mpsc::Sender<Work>,
 ) -> Result<tokio::task::AbortHandle, CommandError> {
     let desk = Desk {
@@ -119,7 +118,9 @@ fn start_operators(
         root: config.root,
         recovery: config.recovery,
         tls_ca: config.tls.ca.as_deref().map(read_certificate).transpose()?,
-        mailbox: *mailbox,
+        mailbox,
+        counts,
+        config: Arc::new(config.clone()),
     };
     let (requests, queue) = mpsc::channel(OPERATOR_REQUESTS_MAX);
     let listener = operator::bind(&config.socket)?;

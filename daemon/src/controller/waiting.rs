@@ -103,14 +103,15 @@ fn end_of_application(member: &Member, revision: Revision) -> Option<WaitEnd> {
 }
 
 fn end_of_intent(member: &Member, path: &Path, value: u64) -> Option<WaitEnd> {
-    let notes = member
-        .report()
-        .map(|held| held.report.lists.intents())
-        .unwrap_or_default();
-    let mut ended = notes
-        .iter()
-        .filter(|note| note.path == *path && note.value >= value && is_end(&note.outcome));
-    ended.next().cloned().map(|note| WaitEnd::Fired(Some(note)))
+    let shown = member.intents().get(path)?;
+    let note = shown.note.as_ref();
+    let ended = note.filter(|note| note.value >= value && is_end(&note.outcome));
+    if let Some(note) = ended {
+        return Some(WaitEnd::Fired(Some(note.clone())));
+    }
+    // The device writes the value into its actual state when the action has ended.
+    let is_under_way = note.is_some_and(|note| note.value >= value);
+    (shown.value >= value && !is_under_way).then_some(WaitEnd::Fired(None))
 }
 
 /// Tells whether nothing more comes of the intent at this value.

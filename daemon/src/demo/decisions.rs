@@ -5,7 +5,7 @@
 
 use crate::exit::CommandError;
 use crate::operator::client::{Client, unexpected};
-use crate::operator::{DeviceStatus, Request, Response};
+use crate::operator::{DeviceStatus, Request, Response, Target};
 use postern_protocol::id::{DeviceName, Tenant};
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path, Value};
@@ -57,27 +57,19 @@ impl Operator {
                 CommandError::failure(reject.as_str(), reject.sentence(), "report this")
             })?;
         let (tenant, device) = (self.tenant.clone(), device.clone());
-        match self
-            .ask(Request::Decide {
-                tenant,
-                device,
-                changes,
-                base: None,
-            })
-            .await?
-        {
-            Response::Decided { desired, .. } => Ok(Head {
-                epoch: desired.epoch,
-                seq: desired.seq,
-                digest: desired.digest,
-            }),
-            Response::Invited { .. }
-            | Response::Values { .. }
-            | Response::Devices { .. }
-            | Response::Applied { .. }
-            | Response::Failed { .. }
-            | Response::Error { .. } => Err(unexpected()),
-        }
+        let request = Request::Decide {
+            target: Target { tenant, device },
+            changes,
+            base: None,
+        };
+        let Response::Decided { desired, .. } = self.ask(request).await? else {
+            return Err(unexpected());
+        };
+        Ok(Head {
+            epoch: desired.epoch,
+            seq: desired.seq,
+            digest: desired.digest,
+        })
     }
 
     /// Returns when the device reported the revision, or a later one, as applied.
@@ -92,27 +84,25 @@ impl Operator {
         let revision = Revision::new(Epoch::new(head.epoch), Seq::new(head.seq));
         let (tenant, device) = (self.tenant.clone(), device.clone());
         let wait = Request::Wait {
-            tenant,
-            device,
+            target: Target { tenant, device },
             revision,
             timeout_ms: APPLIED_MS_MAX,
         };
-        match self.ask(wait).await? {
-            Response::Applied { .. } => Ok(()),
-            Response::Failed { result } => Err(CommandError::failure(
-                "application-failed",
-                format!(
-                    "the application ended with {}: {}",
-                    result.status, result.output
-                ),
-                "report this",
-            )),
-            Response::Invited { .. }
-            | Response::Decided { .. }
-            | Response::Values { .. }
-            | Response::Devices { .. }
-            | Response::Error { .. } => Err(unexpected()),
+        let answer = self.ask(wait).await?;
+        if let Response::Applied { .. } = answer {
+            return Ok(());
         }
+        let Response::Failed { result } = answer else {
+            return Err(unexpected());
+        };
+        Err(CommandError::failure(
+            "application-failed",
+            format!(
+                "the application ended with {}: {}",
+                result.status, result.output
+            ),
+            "report this",
+        ))
     }
 
     /// Returns what the controller knows of all devices, by name.
@@ -121,21 +111,14 @@ impl Operator {
     /// The controller is not there.
     pub(super) async fn devices(&self) -> Result<Vec<DeviceStatus>, CommandError> {
         let tenant = Some(self.tenant.clone());
-        match self
-            .ask(Request::Status {
-                tenant,
-                device: None,
-            })
-            .await?
-        {
-            Response::Devices { devices } => Ok(devices),
-            Response::Invited { .. }
-            | Response::Decided { .. }
-            | Response::Values { .. }
-            | Response::Applied { .. }
-            | Response::Failed { .. }
-            | Response::Error { .. } => Err(unexpected()),
-        }
+        let request = Request::Status {
+            tenant,
+            device: None,
+        };
+        let Response::Devices { devices } = self.ask(request).await? else {
+            return Err(unexpected());
+        };
+        Ok(devices)
     }
 
     async fn ask(&self, request: Request) -> Result<Response, CommandError> {

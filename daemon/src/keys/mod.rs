@@ -11,7 +11,7 @@ mod tests;
 use crate::exit::CommandError;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use postern_protocol::context::Random;
-use postern_protocol::key::{Algorithm, MemorySigner};
+use postern_protocol::key::{Algorithm, MemorySigner, PublicKey, Signer as _};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -246,32 +246,47 @@ pub fn read(path: &Path, role: KeyRole) -> Result<MemorySigner, KeyFileError> {
         path: path.into(),
         reason,
     };
-    let mut words = line.trim_end_matches(['\n', '\r']).split(' ');
-    if words.next() != Some(KEY_FILE_PREFIX) {
-        return Err(shape("it does not begin with postern-key-1"));
-    }
-    let found = words.next().ok_or_else(|| shape("the role is missing"))?;
+    let (found, signer) = parse(&line).map_err(shape)?;
     if found != role.as_str() {
         return Err(KeyFileError::Role {
             path: path.into(),
             role,
         });
     }
-    let encoded = words.next().ok_or_else(|| shape("the seed is missing"))?;
+    Ok(signer)
+}
+
+/// Returns the public key of a key file's content, whatever its role; `None` when it holds none.
+#[must_use]
+pub fn public_key_in(content: &[u8]) -> Option<PublicKey> {
+    let line = std::str::from_utf8(content).ok()?;
+    let (_, signer) = parse(line).ok()?;
+    Some(signer.public_key().clone())
+}
+
+/// Reads role and key of a line. # Errors: what is wrong, without any of the content.
+fn parse(line: &str) -> Result<(&str, MemorySigner), &'static str> {
+    let mut words = line.trim_end_matches(['\n', '\r']).split(' ');
+    if words.next() != Some(KEY_FILE_PREFIX) {
+        return Err("it does not begin with postern-key-1");
+    }
+    let role = words.next().ok_or("the role is missing")?;
+    let encoded = words.next().ok_or("the seed is missing")?;
     let algorithm = match words.next() {
         None => Algorithm::Ed25519,
         Some(ESP256_WORD) => Algorithm::Esp256,
-        Some(_) => return Err(shape("something follows the seed")),
+        Some(_) => return Err("something follows the seed"),
     };
     if words.next().is_some() {
-        return Err(shape("something follows the seed"));
+        return Err("something follows the seed");
     }
     let mut secret = Zeroizing::new([0; 32]);
     match Base64UrlUnpadded::decode(encoded, secret.as_mut_slice()) {
         Ok(bytes) if bytes.len() == 32 => {
-            signer_of(algorithm, &secret).ok_or_else(|| shape("the secret is no P-256 key"))
+            let signer = signer_of(algorithm, &secret).ok_or("the secret is no P-256 key")?;
+            Ok((role, signer))
         }
-        Ok(_) | Err(_) => Err(shape("the seed is not 43 characters of base64url")),
+        Ok(_) | Err(_) => Err("the seed is not 43 characters of base64url"),
     }
 }
 

@@ -10,7 +10,10 @@
 
 pub mod client;
 mod desk;
+mod device_status;
+pub mod diff;
 mod entries;
+mod fields;
 mod request;
 mod response;
 mod server;
@@ -19,7 +22,8 @@ mod tests;
 pub mod value;
 
 pub use desk::Desk;
+pub use device_status::{DeviceStatus, PAUSE};
 pub use entries::Entries;
-pub use request::Request;
-pub use response::{DeviceStatus, Response};
+pub use request::{Request, TakeSide, Target};
+pub use response::{HeadJson, Response};
 pub use server::{bind, serve};

@@ -2,12 +2,13 @@
 //!
 //! The members are stable: programs read them from `--json` unchanged.
 
+use super::device_status::{DeviceStatus, ResultJson};
+use super::diff::Diff;
+use super::request::TakeSide;
+use crate::controller::backup::BackupJson;
 use crate::exit::{CommandError, Exit};
-use postern_protocol::controller::Member;
 use postern_protocol::id::Digest;
-use postern_protocol::kind::MessageKind;
-use postern_protocol::message::Report;
-use postern_protocol::revision::Revision;
+use postern_protocol::revision::{Head, Revision};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,106 +53,23 @@ impl HeadJson {
     }
 }
 
-/// An envelope that a device refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectJson {
-    /// The envelope's kind: its name, or its number where this program knows none.
-    pub kind: String,
-    /// The claimed epoch.
-    pub epoch: u64,
-    /// The claimed number.
-    pub seq: u64,
-    /// The reject: its name, or its number where this program knows none.
-    pub reason: String,
-}
-
-/// What an application said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResultJson {
-    /// The epoch.
-    pub epoch: u64,
-    /// The number.
-    pub seq: u64,
-    /// Exit status, 0 for success.
-    pub status: i64,
-    /// End of its output.
-    pub output: String,
-}
-
-/// One device as the controller knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceStatus {
-    /// The device.
-    pub name: String,
-    /// Its tenant.
-    pub tenant: String,
-    /// True once its key is confirmed.
-    pub enrolled: bool,
-    /// What it should be.
-    pub desired: HeadJson,
-    /// Newest revision that reached it.
-    pub received: RevisionJson,
-    /// Newest revision that it verified and stored.
-    pub accepted: RevisionJson,
-    /// Newest revision that its application took.
-    pub applied: RevisionJson,
-    /// Root digest there, absent when nothing is applied.
-    pub applied_digest: Option<String>,
-    /// True when it applied exactly the desired state.
-    pub converged: bool,
-    /// Envelopes that it refused, newest last, at most 16.
-    pub rejects: Vec<RejectJson>,
-    /// Results of its application, newest last, at most 16.
-    pub results: Vec<ResultJson>,
-}
-
-impl DeviceStatus {
-    /// Describes a member.
-    #[must_use]
-    pub fn of(member: &Member) -> Self {
-        let held = member.report();
-        let report = held.map(|held| &held.report);
-        let cursor = |pick: fn(&Report) -> Revision| report.map_or(Revision::NONE, pick).into();
-        Self {
-            name: member.channel().device.to_string(),
-            tenant: member.channel().tenant.to_string(),
-            enrolled: member.is_enrolled(),
-            desired: HeadJson::new(member.head().revision, member.head().digest),
-            received: cursor(|report| report.received),
-            accepted: cursor(|report| report.accepted),
-            applied: cursor(|report| report.applied),
-            applied_digest: held
-                .and_then(|held| held.applied_digest)
-                .map(|digest| digest.to_string()),
-            converged: member.is_converged(),
-            rejects: report.map(rejects_of).unwrap_or_default(),
-            results: report.map(results_of).unwrap_or_default(),
-        }
+impl From<&Head> for HeadJson {
+    fn from(head: &Head) -> Self {
+        Self::new(head.revision, head.digest)
     }
 }
 
-fn rejects_of(report: &Report) -> Vec<RejectJson> {
-    let describe = |note: &postern_protocol::message::RejectNote| RejectJson {
-        kind: MessageKind::from_number(note.kind)
-            .map_or_else(|_| note.kind.to_string(), |kind| kind.as_str().to_owned()),
-        epoch: note.revision.epoch.number(),
-        seq: note.revision.seq.number(),
-        reason: note.reject().map_or_else(
-            || note.code.to_string(),
-            |reject| reject.as_str().to_owned(),
-        ),
-    };
-    report.lists.rejects().iter().map(describe).collect()
-}
-
-fn results_of(report: &Report) -> Vec<ResultJson> {
-    let describe = |note: &postern_protocol::message::ResultNote| ResultJson {
-        epoch: note.revision.epoch.number(),
-        seq: note.revision.seq.number(),
-        status: note.status,
-        output: note.output.clone(),
-    };
-    report.lists.results().iter().map(describe).collect()
+/// One proof of a device against this controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceJson {
+    /// `writer-behind` or `equivocation`.
+    pub code: String,
+    /// The head that the device holds, or the revision that has two contents.
+    pub head: HeadJson,
+    /// True when this controller's own key signed what it shows.
+    pub proven: bool,
+    /// The envelope, base64; `postern inspect` reads it.
+    pub envelope: String,
 }
 
 /// What a controller answers.
@@ -191,6 +109,64 @@ pub enum Response {
     Failed {
         /// What it said.
         result: ResultJson,
+    },
+    /// The actual state, or a part of it.
+    Actual {
+        /// The revision and digest of the whole state; absent when the device never wrote one.
+        actual: Option<HeadJson>,
+        /// True when it is not proven to be of the last minutes.
+        stale: bool,
+        /// Values by path.
+        values: BTreeMap<String, serde_json::Value>,
+    },
+    /// How actual and desired state differ.
+    Diff {
+        /// The comparison.
+        diff: Diff,
+    },
+    /// The intent is raised.
+    Intended {
+        /// Its value now.
+        value: u64,
+        /// The revision and digest with it.
+        desired: HeadJson,
+    },
+    /// The device carried out the intent, or said why not.
+    Fired {
+        /// `finished`, or why it did not fire.
+        outcome: String,
+        /// Exit status of its action, where it finished and said so.
+        status: Option<i64>,
+        /// End of the action's output.
+        output: String,
+    },
+    /// One history of a device counts again.
+    Recovered {
+        /// The epoch of the range that this controller did not hold.
+        epoch: u64,
+        /// Its first decision.
+        first: u64,
+        /// Its last decision.
+        last: u64,
+        /// Whose content counts.
+        take: TakeSide,
+    },
+    /// What a device proved, oldest first.
+    Evidence {
+        /// The proofs.
+        evidence: Vec<EvidenceJson>,
+    },
+    /// What was asked is done.
+    Done,
+    /// A backup is written.
+    BackedUp {
+        /// What it holds.
+        backup: BackupJson,
+    },
+    /// Counters and gauges as Prometheus text.
+    Metrics {
+        /// The text.
+        text: String,
     },
     /// The request was refused or failed.
     Error {
@@ -264,7 +240,16 @@ impl Response {
             | Self::Values { .. }
             | Self::Devices { .. }
             | Self::Applied { .. }
-            | Self::Failed { .. } => Ok(self),
+            | Self::Failed { .. }
+            | Self::Actual { .. }
+            | Self::Diff { .. }
+            | Self::Intended { .. }
+            | Self::Fired { .. }
+            | Self::Recovered { .. }
+            | Self::Evidence { .. }
+            | Self::Done
+            | Self::BackedUp { .. }
+            | Self::Metrics { .. } => Ok(self),
         }
     }
 }

@@ -1,9 +1,9 @@
-use super::request::{OperatorRequest, Request};
+use super::request::{OperatorRequest, Request, TakeSide, Target};
 use super::response::Response;
 use super::server::{LINE_BYTES_MAX, bind, serve};
 use super::value::{from_json, from_typed, to_json};
 use crate::exit::Exit;
-use postern_protocol::id::{DeviceName, Digest, Tenant};
+use postern_protocol::id::{DeviceName, Digest, Tenant, TokenId};
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Finite, Integer, Path, Reference, Value};
 use serde_json::{Value as Json, json};
@@ -18,6 +18,13 @@ fn tenant() -> Tenant {
 
 fn device() -> DeviceName {
     DeviceName::parse("hall-1").unwrap()
+}
+
+fn target() -> Target {
+    Target {
+        tenant: tenant(),
+        device: device(),
+    }
 }
 
 fn values() -> Vec<(Value, Json)> {
@@ -121,24 +128,34 @@ fn request_survives_its_line() {
     changes.push(Change::Remove(path("b")));
     let revision = Revision::new(Epoch::new(u64::MAX), Seq::new(1));
     let requests = [
-        Request::Invite {
-            tenant: tenant(),
-            device: device(),
+        Request::Invite { target: target() },
+        Request::Withdraw {
+            token: Some(TokenId::from_bytes([0, 1, 2, 3, 4, 5, 6, 255])),
+            target: target(),
         },
+        Request::Intend {
+            target: target(),
+            path: path("intent/restart"),
+        },
+        Request::Recover {
+            target: target(),
+            take: TakeSide::Device,
+        },
+        Request::Backup {
+            file: "/b/a c.backup".into(),
+        },
+        Request::Metrics,
         Request::Decide {
-            tenant: tenant(),
-            device: device(),
+            target: target(),
             changes,
-            base: None,
+            base: Some(revision),
         },
         Request::Get {
-            tenant: tenant(),
-            device: device(),
+            target: target(),
             path: None,
         },
         Request::Get {
-            tenant: tenant(),
-            device: device(),
+            target: target(),
             path: Some(path("a/b")),
         },
         Request::Status {
@@ -150,8 +167,7 @@ fn request_survives_its_line() {
             device: Some(device()),
         },
         Request::Wait {
-            tenant: tenant(),
-            device: device(),
+            target: target(),
             revision,
             timeout_ms: 5,
         },
@@ -172,16 +188,19 @@ fn request_of_another_form_is_refused() {
         r#"{"op":"stop"}"#,
         r#"{"op":"invite"}"#,
         r#"{"op":"invite","tenant":"t"}"#,
-        r#"{"op":"invite","tenant":"T","device":"d"}"#,
-        r#"{"op":"invite","tenant":"t","device":""}"#,
-        r#"{"op":"invite","tenant":"t","device":"d","secret":"s"}"#,
-        r#"{"op":"invite","tenant":"t","device":"d"} {}"#,
-        r#"{"op":"get","tenant":"t","device":"d","path":"/a"}"#,
-        r#"{"op":"decide","tenant":"t","device":"d","changes":[{"put":["a",1]}]}"#,
-        r#"{"op":"decide","tenant":"t","device":"d","changes":[{"set":["a",[1]]}]}"#,
-        r#"{"op":"decide","tenant":"t","device":"d","changes":[{"set":["../a",1]}]}"#,
-        r#"{"op":"decide","tenant":"t","device":"d","changes":[{"remove":"A"}]}"#,
-        r#"{"op":"wait","tenant":"t","device":"d","epoch":-1,"seq":1,"timeout_ms":1}"#,
+        r#"{"op":"invite","target":{"tenant":"T","device":"d"}}"#,
+        r#"{"op":"invite","target":{"tenant":"t","device":""}}"#,
+        r#"{"op":"invite","target":{"tenant":"t","device":"d"},"secret":"s"}"#,
+        r#"{"op":"invite","target":{"tenant":"t","device":"d"}} {}"#,
+        r#"{"op":"get","target":{"tenant":"t","device":"d"},"path":"/a"}"#,
+        r#"{"op":"decide","target":{"tenant":"t","device":"d"},"changes":[{"put":["a",1]}]}"#,
+        r#"{"op":"decide","target":{"tenant":"t","device":"d"},"changes":[{"set":["a",[1]]}]}"#,
+        r#"{"op":"decide","target":{"tenant":"t","device":"d"},"changes":[{"set":["../a",1]}]}"#,
+        r#"{"op":"decide","target":{"tenant":"t","device":"d"},"changes":[{"remove":"A"}]}"#,
+        r#"{"op":"wait","target":{"tenant":"t","device":"d"},"revision":{"epoch":-1,"seq":1},"timeout_ms":1}"#,
+        r#"{"op":"wait","target":{"tenant":"t","device":"d"},"timeout_ms":1}"#,
+        r#"{"op":"withdraw","target":{"tenant":"t","device":"d"},"token":"12"}"#,
+        r#"{"op":"recover","target":{"tenant":"t","device":"d"},"take":"both"}"#,
     ];
     for line in cases {
         assert!(Request::parse(line).is_err(), "{line}");
