@@ -9,6 +9,7 @@ BYTES_MAX = 48128
 KINDS = {
     0: ({"writer": 0, "device": 1}, False, False), 1: ({"writer": 0, "device": 1}, False, False), 2: ({"device": 1}, False, False),
     3: ({"writer": 0}, False, False), 5: ({"enrolling": None}, True, True), 6: ({"writer": None}, False, False),
+    4: ({"writer": 0, "device": 1}, False, False), 12: ({"device": 0, "writer": 1}, False, False),
     7: ({"root": None}, True, False), 9: ({"device": None}, True, True), 10: ({"mailbox": None}, True, True),
 }
 
@@ -53,6 +54,10 @@ def position(value):
 
 def check_numbers(opened):
     """Checks epoch, seq, base and the length of the digest."""
+    if opened.kind == 4:
+        ensure((opened.epoch == 0) == (opened.seq == 0) and opened.base > 0, "header-numbers")
+        ensure(len(opened.digest) == (32 if opened.seq else 0), "digest-length")
+        return
     _, no_epoch, no_seq = KINDS[opened.kind]
     if no_epoch:
         ensure(opened.epoch == 0, "header-numbers")

@@ -4,7 +4,7 @@ from .cbor import Reader, Refused, ensure
 from .payload import sized, tuple_of, uints
 
 BYTES_MAX = 49152
-UP, DOWN = (0, 2, 3, 4, 16, 18, 20), (1, 5, 17, 19, 21, 22)
+UP, DOWN, FILE = (0, 2, 3, 4, 6, 16, 18, 20), (1, 5, 17, 19, 21, 22), (14, 16, 17, 23)
 CHUNK_BYTES_MAX = 32768
 SECTION_BYTES_MAX = 65536
 
@@ -14,10 +14,10 @@ def parse(data, direction):
     ensure(len(data) <= BYTES_MAX, "oversize")
     ensure(data, "shape")
     kind = data[0]
-    ensure(kind in UP + DOWN + (23,), "frame-unknown")
-    allowed = {"up": UP, "down": DOWN, "file": (23,)}[direction]
+    ensure(kind in UP + DOWN + FILE, "frame-unknown")
+    allowed = {"up": UP, "down": DOWN, "file": FILE}[direction]
     ensure(kind in allowed, "frame-direction")
-    if kind < 16:
+    if kind < 14:
         ensure(len(data) >= 13, "shape")
         reader = Reader(data[5:-8])
     else:
@@ -64,6 +64,27 @@ def item(value):
     return [value[0], envelope(value[1])]
 
 
+def head(reader):
+    """Returns epoch and seq, both 0 or neither."""
+    epoch, seq = number(reader), number(reader)
+    ensure((epoch == 0) == (seq == 0), "shape")
+    return [epoch, seq]
+
+
+def want(value):
+    """Checks [digest, offset]."""
+    ensure(tuple_of(value, 2) and sized(value[0], 32) and uints(value[1]), "shape")
+    return value
+
+
+def chunk(value):
+    """Checks a piece of a body."""
+    ensure(tuple_of(value, 4) and sized(value[0], 32) and uints(*value[1:3]) and isinstance(value[3], bytes), "shape")
+    ensure(value[1] <= SECTION_BYTES_MAX, "section-oversize")
+    ensure(1 <= len(value[3]) <= CHUNK_BYTES_MAX and value[2] + len(value[3]) <= value[1], "shape")
+    return value
+
+
 def poll(reader):
     """Reads a poll."""
     items = [counter(reader), number(reader)]
@@ -71,19 +92,23 @@ def poll(reader):
     items.append(number(reader))
     acked = reader.item()
     ensure(acked is None or uints(acked), "shape")
-    items += [acked, number(reader), number(reader)]
+    items += [acked, *head(reader)]
     if not reader.done:
-        items += [number(reader), number(reader)]
+        items += head(reader)
     return finish(reader, items)
 
 
 def hints(value):
     """Checks the hints of an answer."""
-    ensure(value and set(value) <= {1, 2, 3, 4}, "shape")
+    ensure(value and set(value) <= {1, 2, 3, 4, 5, 6}, "shape")
     ensure(uints(*(value[label] for label in (1, 2) if label in value)), "shape")
-    ensure(isinstance(value.get(3, ""), str), "shape")
-    refused = value.get(4, [[0, 0]])
-    ensure(isinstance(refused, list) and refused and all(tuple_of(row, 2) and uints(*row) for row in refused), "shape")
+    ensure(isinstance(value.get(3, "x"), str) and 1 <= len(value.get(3, "x").encode()) <= 512, "shape")
+    refused = value.get(4, [[0, 1]])
+    ensure(isinstance(refused, list) and refused and all(tuple_of(row, 2) and uints(*row) and 1 <= row[1] <= 65535 for row in refused), "shape")
+    wanted, planes = value.get(5, [None]), value.get(6, [0])
+    ensure(isinstance(wanted, list) and 1 <= len(wanted) <= 16 and planes in ([0], [1], [0, 1]) and uints(*planes), "shape")
+    for row in wanted if 5 in value else ():
+        want(row)
     return value
 
 
@@ -108,16 +133,14 @@ def post(reader):
 
 def need(reader):
     """Reads a need."""
-    return finish(reader, [counter(reader), plane(reader), number(reader), number(reader)])
+    return finish(reader, [counter(reader), plane(reader), *head(reader)])
 
 
 def fetch(reader):
     """Reads a fetch."""
     items = [counter(reader), plane(reader)]
     while not reader.done:
-        value = reader.item()
-        ensure(tuple_of(value, 2) and sized(value[0], 32) and uints(value[1]), "shape")
-        items.append(value)
+        items.append(want(reader.item()))
     ensure(3 <= len(items) <= 18, "shape")
     return items
 
@@ -126,12 +149,24 @@ def bodies(reader):
     """Reads bodies."""
     items = [counter(reader)]
     while not reader.done:
-        value = reader.item()
-        ensure(tuple_of(value, 4) and sized(value[0], 32) and uints(*value[1:3]) and isinstance(value[3], bytes), "shape")
-        ensure(value[1] <= SECTION_BYTES_MAX, "section-oversize")
-        ensure(1 <= len(value[3]) <= CHUNK_BYTES_MAX and value[2] + len(value[3]) <= value[1], "shape")
-        items.append(value)
+        items.append(chunk(reader.item()))
     return items
+
+
+def put(reader):
+    """Reads a put."""
+    items = [counter(reader), plane(reader)]
+    while not reader.done:
+        items.append(chunk(reader.item()))
+    ensure(len(items) > 2, "shape")
+    return items
+
+
+def filed(reader):
+    """Reads a body filed by hand."""
+    channel = reader.item()
+    ensure(sized(channel, 16), "shape")
+    return finish(reader, [channel, plane(reader), chunk(reader.item())])
 
 
 def fixed(*checks):
@@ -190,7 +225,7 @@ def posted(reader):
 
 
 FORMS = {
-    0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies,
+    0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies, 6: put, 14: filed,
     16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: ask,
     19: fixed(lambda v: sized(v, 16), lambda v: sized(v, 32), lambda v: sized(v, 32)), 20: fixed(lambda v: sized(v, 16), shaped),
     21: fixed(shaped), 22: refused, 23: posted,

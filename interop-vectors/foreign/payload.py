@@ -14,7 +14,7 @@ def decode(opened):
     if opened.kind == 0:
         return state.decode_delta(opened.payload)
     value = read(opened.payload)
-    forms = {1: snapshot, 2: report, 3: acknowledgement, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome}
+    forms = {1: snapshot, 2: report, 3: acknowledgement, 4: heartbeat, 12: evidence, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome}
     forms[opened.kind](opened, value)
     return value
 
@@ -59,10 +59,7 @@ def snapshot(opened, value):
     """Checks a snapshot."""
     ensure(tuple_of(value, 2) and isinstance(value[0], dict) and isinstance(value[1], list), "shape")
     table, lineage = value
-    for name, body in table.items():
-        ensure(isinstance(name, str) and sized(body, 32), "shape")
-        ensure(name == "" or state.segment(name), "section-invalid")
-    ensure(len(table) <= state.SECTIONS_MAX, "state-oversize")
+    check_table(table)
     previous = 0
     for entry in lineage:
         ensure(tuple_of(entry, 3) and uints(*entry[:2]) and sized(entry[2], 32), "shape")
@@ -70,6 +67,35 @@ def snapshot(opened, value):
         previous = entry[0]
     ensure(len(lineage) <= 64, "lineage-invalid")
     ensure(state.root(table) == opened.digest, "digest-mismatch")
+
+
+def check_table(table):
+    """Checks a section table."""
+    ensure(isinstance(table, dict), "shape")
+    for name, body in table.items():
+        ensure(isinstance(name, str) and sized(body, 32), "shape")
+        ensure(name == "" or state.segment(name), "section-invalid")
+    ensure(len(table) <= state.SECTIONS_MAX, "state-oversize")
+
+
+def heartbeat(_, value):
+    """Checks a heartbeat."""
+    ensure(tuple_of(value, 6) and sized(value[0], 8) and uints(*value[1:4]), "shape")
+    ensure((value[2] == 0) == (value[3] == 0), "shape")
+    ensure(all(nonce is None or sized(nonce, 16) for nonce in value[4:]), "shape")
+
+
+def evidence(opened, value):
+    """Checks evidence."""
+    ensure(tuple_of(value, 3) and type(value[0]) is int and value[0] in (64, 66), "shape")
+    code, table, proofs = value
+    if table is not None:
+        check_table(table)
+        ensure(code == 64, "shape")
+    ensure(isinstance(proofs, list) and len(proofs) in (1, 2), "shape")
+    for entry in proofs:
+        ensure(tuple_of(entry, 2) and sized(entry[0], 32) and (entry[1] is None or isinstance(entry[1], bytes)), "shape")
+    ensure(table is None or state.root(table) == opened.digest, "digest-mismatch")
 
 
 def report(opened, value):
@@ -82,9 +108,12 @@ def report(opened, value):
         ensure(not received == accepted == applied, "shape")
         ensure(received >= accepted >= applied, "report-cursors")
     for content in lists:
-        ensure(isinstance(content, dict) and content and set(content) <= {1, 2, 3, 4}, "shape")
+        ensure(isinstance(content, dict) and content and set(content) <= {1, 2, 3, 4, 5, 6, 7}, "shape")
         for label, entries in content.items():
-            report_list(label, entries)
+            if label < 6:
+                report_list(label, entries)
+        ensure(isinstance(content.get(6, b"x"), bytes) and content.get(6) != b"" and content.get(7, True) is True, "shape")
+        ensure(len(content.get(6, b"x")) <= 512, "report-list-oversize")
     ensure((len(opened.digest) == 32) == any(cursors[-2:]), "digest-length")
 
 
@@ -92,14 +121,29 @@ def report_list(label, entries):
     """Checks one list of a report."""
     ensure(isinstance(entries, list) and entries, "shape")
     ensure(len(entries) <= 16, "report-list-oversize")
-    for entry in entries:
+    for entry in entries if label == 5 else ():
+        intent(entry)
+    for entry in entries if label != 5 else ():
         ensure(tuple_of(entry, {1: 4, 2: 4, 3: 3, 4: 2}[label]), "shape")
         if label == 2:
             ensure(uints(*entry[:2]) and type(entry[2]) is int and isinstance(entry[3], str), "shape")
             ensure(len(entry[3].encode()) <= 512, "report-list-oversize")
         else:
             ensure(uints(*entry), "shape")
-        ensure(label != 4 or entry[0] in (1, 2, 3), "shape")
+        ensure(label != 4 or entry[0] in (1, 2, 3, 5) and entry[1] > 0, "shape")
+        ensure(label != 3 or entry[1] <= entry[2], "shape")
+    if label == 4:
+        ensure(all(a[0] < b[0] for a, b in zip(entries, entries[1:])), "shape")
+
+
+def intent(entry):
+    """Checks one entry of list 5."""
+    ensure(isinstance(entry, list) and len(entry) in (3, 4) and isinstance(entry[0], str) and uints(*entry[1:3]), "shape")
+    state.check_path(entry[0])
+    ensure(entry[2] <= 7 and (entry[2] == 5) == (len(entry) == 4), "shape")
+    for end in entry[3:]:
+        ensure(tuple_of(end, 2) and type(end[0]) is int and isinstance(end[1], str), "shape")
+        ensure(len(end[1].encode()) <= 512, "report-list-oversize")
 
 
 def acknowledgement(_, value):

@@ -135,14 +135,18 @@ def kinds(add):
     for kind in (8, 11, 13, 14, 15, 255, 2**32):
         message = e.Envelope(WRITER, kind, (e.EPOCH, e.SEQ, 0), DIGEST, b"\x80")
         add(f"kind-{kind}", "kind-unknown", "a reserved or unassigned kind", message, ["kind"], plane=0)
+    from .c03_lives import evidences, heartbeats
     from .c03_valid import others, reports, snapshots
     honest = {"delta": delta(), "snapshot": snapshots()[0][2], "report": reports()[0][2]}
     honest.update((name, message) for name, _, message in others())
+    honest.update({"delta-of-device": e.actual(e.delta, SETS), "snapshot-of-device": e.actual(e.snapshot, SETS)})
+    new = {name: message for name, _, message in (*heartbeats(), *evidences())}
+    honest.update((name, new[name]) for name in ("heartbeat", "heartbeat-of-device", "evidence-writer-behind", "evidence-of-controller"))
     for name, message in honest.items():
         for role in ("writer", "device", "root", "mailbox", "enrolling"):
-            if role != message.expected["role"]:
-                # A device signs deltas and snapshots too, of its own plane only.
-                error = "plane-mismatch" if role == "device" and name in ("delta", "snapshot") else "signer-role"
+            if role != message.role:
+                # Two roles sign some kinds, each for its own plane only.
+                error = "plane-mismatch" if role in e.SIGNED[message.kind] else "signer-role"
                 add(f"{name}-from-{role}", error, f"this kind is not signed by {role}", message, ["cross-kind"], role=role)
         for plane in (None, 0, 1):
             if plane != message.expected["plane"]:
@@ -168,6 +172,10 @@ def numbers(add):
         ("bundle-number-0", "seq-zero", root, 7, (0, 0, 0)), ("bundle-base", "header-numbers", root, 7, (0, 3, 1)),
         ("hello-epoch", "header-numbers", device, 9, (1, 0, 0)), ("hello-seq", "header-numbers", device, 9, (0, 1, 0)),
         ("welcome-epoch", "header-numbers", mailbox, 10, (1, 0, 0)), ("welcome-base", "header-numbers", mailbox, 10, (0, 0, 1)),
+        ("heartbeat-epoch-0", "header-numbers", WRITER, 4, (0, 1, 1)), ("heartbeat-seq-0", "header-numbers", WRITER, 4, (1, 0, 1)),
+        ("heartbeat-base-0", "header-numbers", WRITER, 4, (1, 1, 0)), ("heartbeat-all-0", "header-numbers", WRITER, 4, (0, 0, 0)),
+        ("heartbeat-largest-epoch-alone", "header-numbers", WRITER, 4, (2**64 - 1, 0, 1)), ("evidence-epoch-0", "epoch-zero", device, 12, (0, 1, 0)),
+        ("evidence-seq-0", "seq-zero", device, 12, (1, 0, 0)), ("evidence-base", "header-numbers", device, 12, (1, 2, 1)),
     )
     for name, error, signer, kind, values in rows:
         digest = b"" if kind == 3 else DIGEST
@@ -184,6 +192,8 @@ def lengths(add):
         ("snapshot-empty", WRITER, 1, (1, 1, 0), b""), ("report-16", device, 2, (1, 1, 0), DIGEST[:16]), ("report-ack-32", WRITER, 3, (1, 1, 0), DIGEST),
         ("enrol-request-empty", device, 5, (0, 0, 0), b""), ("enrol-answer-empty", WRITER, 6, (1, 1, 0), b""), ("bundle-1-with-32", root, 7, (0, 1, 0), DIGEST),
         ("bundle-2-empty", root, 7, (0, 2, 1), b""), ("hello-empty", device, 9, (0, 0, 0), b""), ("welcome-8", mailbox, 10, (0, 0, 0), DIGEST[:8]),
+        ("heartbeat-empty-with-head", WRITER, 4, (1, 1, 1), b""), ("heartbeat-32-without-head", WRITER, 4, (0, 0, 1), DIGEST), ("heartbeat-31", WRITER, 4, (1, 1, 1), DIGEST[:31]),
+        ("evidence-empty", device, 12, (1, 1, 0), b""), ("evidence-8", device, 12, (1, 1, 0), DIGEST[:8]),
     )
     for name, signer, kind, values, digest in rows:
         add(f"digest-{name}", "digest-length", f"{len(digest)} bytes", e.Envelope(signer, kind, values, digest, b"\x80"), ["digest"])
@@ -255,14 +265,22 @@ def others(add):
     from .c03_valid import others as honest, reports
     rows = {name: message for name, _, message in honest()}
     rows["report"] = reports()[0][2]
+    from .c03_lives import evidences, heartbeats
+    rows.update((name, message) for name, _, message in (*heartbeats(), *evidences()))
+    rows.update({"delta-of-device": e.actual(e.delta, SETS), "snapshot-of-device": e.actual(e.snapshot, SETS)})
     for name, change in (
+        ("heartbeat", {"incarnation": e.OTHER_INCARNATION}), ("heartbeat-of-device", {"device": "press-8"}), ("evidence-writer-behind", {"incarnation": e.OTHER_INCARNATION}),
+        ("evidence-of-controller", {"tenant": "acne"}), ("delta-of-device", {"device": "press-8"}), ("snapshot-of-device", {"incarnation": e.OTHER_INCARNATION}),
         ("report", {"incarnation": e.OTHER_INCARNATION}), ("report-ack", {"device": "press-8"}), ("enrol-request", {"tenant": "acne"}),
         ("enrol-answer", {"incarnation": e.OTHER_INCARNATION}), ("bundle-first", {"root": SIGNERS["other"].thumbprint}),
         ("session-hello", {"device": "press-8"}), ("session-welcome", {"device": "press-8"}),
     ):
         message = rows[name]
         add(f"replay-{name}", "signature-invalid", f"expected with another {next(iter(change))}", message, ["replay"],
-            aad=e.aad(message.kind, **change))
+            aad=e.aad(message.kind, **{"plane": message.plane, **change}))
+    for name, build in (("delta", e.delta), ("snapshot", e.snapshot)):
+        crossed = build(SETS, signer="device-a", role="device", signed_aad=e.aad(getattr(e, name.upper()), plane=0))
+        add(f"aad-{name}-of-device-for-desired", "signature-invalid", "a device signs for the plane of the controller", crossed, ["cross-plane"], spec="#actual")
     ack = e.protected(WRITER, e.REPORT_ACK, (e.EPOCH, 7, 0), b"")
     moved = delta(outer=lambda m: encode([ack, {}, m.payload, m.signature]))
     add("replay-delta-as-ack", "signature-invalid", "the header of another kind before a signed payload", moved, ["cross-kind"],

@@ -107,7 +107,7 @@ def report_payloads(add):
     bad("applied-higher-epoch", "report-cursors", "the epoch counts first", [9, 1, 8, 5, 9, 1])
     lists = {
         1: ("rejects", [0, epoch, seq, 52]), 2: ("results", [epoch, seq, 0, ""]), 3: ("superseded", [epoch, 1, 2]),
-        4: ("lost", [1, 1]),
+        4: ("lost", [1, 1]), 5: ("intents", ["intent/run", 1, 0]),
     }
     for label, (name, entry) in lists.items():
         bad(f"17-{name}", "report-list-oversize", "one entry too many", [*HEAD, {label: [entry] * 17}])
@@ -119,15 +119,38 @@ def report_payloads(add):
     bad("long-output", "report-list-oversize", "513 bytes", [*HEAD, {2: [[epoch, seq, 0, "x" * 513]]}])
     for name, payload, comment in (
         ("long-form-all-equal", HEAD * 3, "three equal cursors in the long form"), ("no-lists", [*HEAD, {}], "an empty map of lists"),
-        ("list-5", [*HEAD, {5: [[1]]}], "an unknown list"), ("list-0", [*HEAD, {0: [[1]]}], "an unknown list"), ("one-field", [epoch], "no seq"),
+        ("list-8", [*HEAD, {8: [[1]]}], "an unknown list"), ("list-0", [*HEAD, {0: [[1]]}], "an unknown list"), ("one-field", [epoch], "no seq"),
         ("four-fields", [*HEAD, *HEAD], "two cursors"), ("eight-fields", [*HEAD, *HEAD, epoch, 1, {1: [lists[1][1]]}, 0], "one item more"),
         ("map-payload", {1: 1}, "a map"), ("negative-seq", [epoch, -1], "a negative number"), ("text-lists", [*HEAD, "none"], "text for the lists"),
-        ("status-text", [*HEAD, {2: [[epoch, 1, "0", ""]]}], "text for a status"), ("lost-list-4", [*HEAD, {4: [[4, 1]]}], "lost names lists 1..3"), ("lost-list-0", [*HEAD, {4: [[0, 1]]}], "lost names lists 1..3"),
+        ("status-text", [*HEAD, {2: [[epoch, 1, "0", ""]]}], "text for a status"), ("lost-list-4", [*HEAD, {4: [[4, 1]]}], "lost names lists 1, 2, 3 and 5"), ("lost-list-0", [*HEAD, {4: [[0, 1]]}], "lost names lists 1, 2, 3 and 5"),
     ):
         bad(name, "shape", comment, payload)
+    lists_of_lives(bad)
     for name, payload in (("null", None), ("text", "x"), ("map", {}), ("one-item", [0])):
         ack = e.Envelope(SIGNERS["writer"], e.REPORT_ACK, (e.EPOCH, 7, 0), b"", encode(payload))
         add(f"report-ack-{name}", "shape", "the payload is an empty array", ack, ["payload"], spec="#report")
+
+
+def lists_of_lives(bad):
+    """Adds lists 3 to 7 in forms that they do not have."""
+    ended = ["intent/run", 7, 5, [0, "done"]]
+    for name, error, lists, comment in (
+        ("superseded-backwards", "shape", {3: [[9, 5, 4]]}, "the last is below the first"), ("lost-count-0", "shape", {4: [[1, 0]]}, "a count is at least 1"),
+        ("lost-descending", "shape", {4: [[2, 1], [1, 1]]}, "entries ascend by list"), ("lost-twice", "shape", {4: [[5, 1], [5, 2]]}, "one entry for a list"),
+        ("lost-list-6", "shape", {4: [[6, 1]]}, "list 6 loses nothing"), ("lost-list-7", "shape", {4: [[7, 1]]}, "list 7 loses nothing"),
+        ("intent-outcome-8", "shape", {5: [["intent/run", 7, 8]]}, "an unknown outcome"), ("intent-outcome-text", "shape", {5: [["intent/run", 7, "fired"]]}, "text for an outcome"),
+        ("intent-end-missing", "shape", {5: [ended[:3]]}, "outcome 5 without its end"), ("intent-end-with-fired", "shape", {5: [["intent/run", 7, 1, [0, ""]]]}, "an end with outcome 1"),
+        ("intent-end-with-interrupted", "shape", {5: [["intent/run", 7, 7, [0, ""]]]}, "an end with outcome 7"), ("intent-empty", "shape", {5: [[]]}, "no member at all"), ("intent-end-null", "shape", {5: [["intent/run", 7, 5, None]]}, "null for the end"),
+        ("intent-end-short", "shape", {5: [["intent/run", 7, 5, [0]]]}, "no output"), ("intent-end-flat", "shape", {5: [["intent/run", 7, 5, 0, "done"]]}, "the end is not wrapped"),
+        ("intent-status-text", "shape", {5: [["intent/run", 7, 5, ["0", ""]]]}, "text for a status"), ("intent-output-bytes", "shape", {5: [["intent/run", 7, 5, [0, b""]]]}, "bytes for the output"),
+        ("intent-output-513", "report-list-oversize", {5: [["intent/run", 7, 5, [0, "x" * 513]]]}, "513 bytes"), ("intent-path-capital", "path-invalid", {5: [["intent/Run", 7, 0]]}, "a path that is none"),
+        ("intent-path-bytes", "shape", {5: [[b"intent/run", 7, 0]]}, "bytes for a path"), ("intent-value-negative", "shape", {5: [["intent/run", -1, 4]]}, "0 stands for what is no unsigned integer"),
+        ("intent-value-null", "shape", {5: [["intent/run", None, 4]]}, "0 stands for what is no unsigned integer"), ("intent-map", "shape", {5: {"intent/run": 7}}, "a map for the list"),
+        ("rotation-empty", "shape", {6: b""}, "no byte"), ("rotation-513", "report-list-oversize", {6: bytes(513)}, "513 bytes"), ("rotation-array", "shape", {6: [b"x"]}, "list 6 is bytes"),
+        ("rotation-text", "shape", {6: "x"}, "list 6 is bytes"), ("leaving-false", "shape", {7: False}, "it is left out instead"), ("leaving-number", "shape", {7: 1}, "list 7 is true"),
+        ("leaving-null", "shape", {7: None}, "list 7 is true"), ("leaving-array", "shape", {7: [True]}, "list 7 is true"),
+    ):
+        bad(name, error, comment, [*HEAD, lists])
 
 
 def enrolments(add):

@@ -62,6 +62,12 @@ def reports():
         1: [[0, e.EPOCH, e.SEQ + 1, 68], [1, 1, 5, 62]], 2: [[e.EPOCH, 4, -1, "no such unit"]],
         3: [[e.EPOCH, 2, 9]], 4: [[1, 12], [2, 1]],
     }
+    next_key = e.enrol_request(SIGNERS["device-b"].cose, "device-b", token=SIGNERS["device-a"].kid).untagged
+    intents = [
+        ["intent/boot", 3, 0], ["intent/run", 8, 1], ["intent/run", 7, 2], ["intent/run", 2**40, 3], ["intent/run", 0, 4], ["intent/run", 8, 5, [-1, "no paper"]],
+        ["intent/many/words", 1, 6], ["intent/boot", 2**64 - 1, 7], ["intent/run", 9, 5, [0, ""]],
+    ]
+    later = {5: intents, 6: next_key, 7: True}
     sixteen = {1: [[0, e.EPOCH, index + 1, 52] for index in range(16)]}
     return (
         ("report-equal-cursors", "the report of the byte budget", e.report(head, digest)),
@@ -71,6 +77,13 @@ def reports():
         ("report-apart-epochs", "a higher epoch with a lower seq", e.report([9, 1, 8, 500, 8, 400], digest)),
         ("report-applied-nothing", "received and accepted, applied none", e.report([*head, *head, 0, 0], b"")),
         ("report-all-lists", "apart, with every list", e.report([*head, *head, e.EPOCH, 3, full], digest)),
+        ("report-intents", "every outcome, the end of an action twice", e.report([*head, {5: intents}], digest)),
+        ("report-intent-longest-output", "512 bytes", e.report([*head, {5: [["intent/run", 9, 5, [2**31, "x" * 512]]]}], digest)),
+        ("report-lost-intents", "list 4 names list 5", e.report([*head, {4: [[1, 1], [2, 2], [3, 3], [5, 2**64 - 1]]}], digest)),
+        ("report-rotation", "the request of the next key", e.report([*head, {6: next_key}], digest)),
+        ("report-rotation-longest", "512 bytes; what they are is judged later", e.report([*head, {6: bytes(512)}], digest)),
+        ("report-leaving", "the device leaves", e.report([*head, {7: True}], digest)),
+        ("report-lists-1-to-7", "all at once", e.report([*head, *head, e.EPOCH, 3, {**full, 4: [[1, 12], [5, 1]], **later}], digest)),
         ("report-longest-list", "16 entries", e.report([*head, sixteen], digest)),
         ("report-longest-output", "512 bytes", e.report([*head, {2: [[e.EPOCH, 1, 0, "x" * 512]]}], digest)),
     )

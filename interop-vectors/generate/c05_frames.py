@@ -1,6 +1,7 @@
 """05-frames: every frame type, its direction, its form and its limits. Tags are right, keys as in 06."""
 
 from . import envelope as e
+from .c03_lives import evidences, heartbeats
 from .c03_valid import STATE, others, reports
 from .collection import Collection
 from .encoding import Raw, encode, sequence
@@ -18,6 +19,8 @@ REQUEST = OTHERS["enrol-request"]
 BODY = e.section_bodies(STATE)["net"]
 CHUNK = [sha256(BODY), len(BODY), 0, BODY]
 WANT = [sha256(BODY), 0]
+LIVES = {name: message for name, _, message in (*heartbeats(), *evidences())}
+ACTUAL = e.actual(e.snapshot, STATE)
 
 
 def frames_up():
@@ -35,7 +38,11 @@ def frames_up():
         ("fetch-one", frame(4, 8, 0, WANT), "one body"), ("fetch-sixteen", frame(4, 9, 0, *[WANT] * 16), "the most"),
         ("fetch-offset", frame(4, 10, 0, [WANT[0], 32768]), "from an offset"),
         ("enrol", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST)), "a request with its mac"),
-        ("ask", plain(18, 1), "version 1"), ("hello", plain(20, CHANNEL, raw(SESSION.hello())), "a hello"),
+        ("post-actual", frame(2, 4, item(ACTUAL)), "a snapshot of actual"), ("post-lives", frame(2, 4, item(LIVES["heartbeat-of-device"]), item(LIVES["evidence-writer-behind"]), item(REPORT)), "a heartbeat, evidence about desired, a report"),
+        ("put-one", frame(6, 4, 1, CHUNK), "one whole body of actual"), ("put-desired", frame(6, 4, 0, CHUNK), "a body of desired, for evidence"), ("put-two", frame(6, 65535, 1, [CHUNK[0], len(BODY), 0, BODY[:5]], [CHUNK[0], len(BODY), 5, BODY[5:]]), "a body in two pieces"),
+        ("put-largest-chunk", frame(6, 4, 1, [blob("large body", 32), 65536, 32768, bytes(32768)]), "32768 bytes"),
+        ("need-actual", frame(3, 7, 1, *HEAD), "of actual"), ("fetch-actual", frame(4, 8, 1, WANT), "a body of actual"),
+        ("ask", plain(18, 1), "version 1"), ("ask-with-bundle", plain(18, 1, 7), "the bundle that the device holds"), ("ask-first-bundle", plain(18, 1, 1), "bundle 1"), ("ask-largest-bundle", plain(18, 1, 2**64 - 1), "2^64-1"), ("hello", plain(20, CHANNEL, raw(SESSION.hello())), "a hello"),
     )
 
 
@@ -47,6 +54,12 @@ def frames_down():
         ("answer-idle", frame(1, 300), "nothing new"), ("answer-delta", frame(1, 300, item(DELTA)), "one item"),
         ("answer-hints", frame(1, 300, hints), "every hint, an unknown reject code among them"), ("answer-hint-and-item", frame(1, 300, {1: 0}, item(DELTA)), "a hint and an item"),
         ("answer-many", frame(1, 300, item(OTHERS["bundle-second"]), item(SNAPSHOT), item(DELTA), item(OTHERS["report-ack"])), "all that is collected"),
+        ("answer-wanted", frame(1, 300, {5: [WANT]}), "one body to put"), ("answer-wanted-sixteen", frame(1, 300, {5: [[WANT[0], offset] for offset in range(16)]}), "the most"), ("answer-wanted-offset", frame(1, 300, {5: [[WANT[0], 2**64 - 1]]}), "an offset is judged by who has the body"),
+        ("answer-need-desired", frame(1, 300, {6: [0]}), "a snapshot of desired"), ("answer-need-actual", frame(1, 300, {6: [1]}), "a snapshot of actual"), ("answer-need-both", frame(1, 300, {6: [0, 1]}), "of both planes, ascending"),
+        ("answer-all-hints", frame(1, 300, {**hints, 5: [WANT], 6: [0, 1]}, item(DELTA)), "hints 1 to 6"),
+        *((f"answer-{name}", frame(1, 300, {4: [[0, code]]}), f"the first item needs a snapshot: {name}") for name, code in (("nothing-stored", 60), ("epoch-needs-snapshot", 63), ("base-older", 67), ("base-newer", 68))),
+        ("answer-need-and-refusals", frame(1, 300, {4: [[0, 60], [2, 64], [3, 66]], 6: [1]}), "three of four items are refused"),
+        ("answer-lives", frame(1, 300, item(LIVES["heartbeat-echo"]), item(LIVES["evidence-of-controller"]), item(OTHERS["enrol-answer"])), "a heartbeat, evidence about actual, and the answer about a next key"),
         ("bodies-one", frame(5, 8, CHUNK), "one whole body"), ("bodies-none", frame(5, 8), "no digest is held"), ("bodies-middle", frame(5, 8, [CHUNK[0], len(BODY), 1, BODY[1:3]]), "a part"),
         ("bodies-largest-chunk", frame(5, 8, [blob("large body", 32), 65536, 32768, bytes(32768)]), "32768 bytes"),
         ("enrolled", plain(17, [raw(OTHERS["bundle-first"]), raw(OTHERS["bundle-second"])], raw(OTHERS["enrol-answer"])), "two bundles and the answer"),
@@ -60,6 +73,13 @@ def frames_file():
     return (
         ("posted-delta", plain(23, CHANNEL, 0, Raw(DELTA.tagged)), "the posted frame of the byte budget"),
         ("posted-report", plain(23, CHANNEL, 1, Raw(REPORT.tagged)), "plane actual"),
+        *((f"posted-{message.kind}-{message.role}", plain(23, CHANNEL, message.plane, Raw(message.tagged)), f"kind {message.kind} of the {message.role}") for message in (
+            SNAPSHOT, ACTUAL, OTHERS["report-ack"], LIVES["heartbeat-echo"], LIVES["heartbeat-of-device"], LIVES["evidence-writer-behind"], LIVES["evidence-of-controller"], OTHERS["enrol-answer"],
+        )),
+        ("filed-body", plain(14, CHANNEL, 0, CHUNK), "a whole body of desired"), ("filed-body-actual", plain(14, CHANNEL, 1, [CHUNK[0], len(BODY), 1, BODY[1:3]]), "a piece of a body of actual"),
+        ("filed-body-largest", plain(14, CHANNEL, 0, [blob("large body", 32), 65536, 32768, bytes(32768)]), "32768 bytes"),
+        ("filed-enrol", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST)), "an enrolment carried by hand"),
+        ("filed-enrolled", plain(17, [raw(OTHERS["bundle-first"])], raw(OTHERS["enrol-answer"])), "its answer"),
         ("posted-bundle", plain(23, CHANNEL, None, Raw(OTHERS["bundle-first"].tagged)), "no plane"),
     )
 
@@ -75,13 +95,17 @@ def valid():
 
 def directions(file):
     """Adds each type in the directions in which it does not travel."""
-    rows = (("up", frames_up()), ("down", frames_down()))
-    for (right, frames), wrong in zip(rows, ("down", "up")):
+    rows = (("up", frames_up(), ("down", "file")), ("down", frames_down(), ("up", "file")), ("file", frames_file(), ("up", "down")))
+    for right, frames, others_ways in rows:
         seen = set()
         for name, frame, _ in frames:
-            if frame[0] not in seen:
-                seen.add(frame[0])
-                file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"travels {right} only", [wrong], input=frame, direction=wrong)
+            # Enrolments travel as frames and in files.
+            wrong_ways = [way for way in others_ways if not (frame[0] in (16, 17) and (way == "file" or right == "file"))]
+            for wrong in wrong_ways if frame[0] not in seen else ():
+                file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"does not travel {wrong}", [wrong], input=frame, direction=wrong)
+            seen.add(frame[0])
+    for number in (7, 8, 9, 13):
+        file.invalid(f"frame-type-{number}-filed", "frame-unknown", "#file-binding", "no such type", ["type"], input=plain(number, CHANNEL, 0, CHUNK), direction="file")
     for number in (7, 8, 13, 15, 24, 31, 128, 255):
         frame = SESSION.frame(number, 1) if number < 14 else plain(number, 1)
         file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=frame, direction="up")
@@ -103,6 +127,13 @@ def bodies_up():
         ("fetch-17", "shape", frame(4, 1, 0, *[WANT] * 17)), ("fetch-short-digest", "shape", frame(4, 1, 0, [bytes(31), 0])), ("fetch-without-offset", "shape", frame(4, 1, 0, [bytes(32)])),
         ("fetch-negative-offset", "shape", frame(4, 1, 0, [bytes(32), -1])), ("enrol-token-7", "shape", plain(16, bytes(7), enrol_mac(REQUEST), raw(REQUEST))),
         ("enrol-mac-8", "shape", plain(16, TOKEN, enrol_mac(REQUEST)[:8], raw(REQUEST))), ("enrol-request-tagged", "cbor-tag", plain(16, TOKEN, enrol_mac(REQUEST), Raw(REQUEST.tagged))),
+        ("put-counter-0", "counter-exhausted", frame(6, 0, 1, CHUNK)), ("put-counter-65536", "counter-exhausted", frame(6, 65536, 1, CHUNK)), ("put-plane-2", "shape", frame(6, 1, 2, CHUNK)), ("put-plane-null", "shape", frame(6, 1, None, CHUNK)),
+        ("put-short-digest", "shape", frame(6, 1, 1, [CHUNK[0][:31], *CHUNK[1:]])), ("put-empty-chunk", "shape", frame(6, 1, 1, [CHUNK[0], len(BODY), 0, b""])), ("put-large-chunk", "shape", frame(6, 1, 1, [CHUNK[0], 65536, 0, bytes(32769)])),
+        ("put-beyond-size", "shape", frame(6, 1, 1, [CHUNK[0], len(BODY), 1, BODY])), ("put-offset-largest", "shape", frame(6, 1, 1, [CHUNK[0], len(BODY), 2**64 - 1, BODY])), ("put-size-65537", "section-oversize", frame(6, 1, 1, [CHUNK[0], 65537, 0, BODY])),
+        ("put-three-fields", "shape", frame(6, 1, 1, CHUNK[:3])), ("put-text", "shape", frame(6, 1, 1, [CHUNK[0], len(BODY), 0, "text"])), ("put-second-chunk-null", "shape", frame(6, 1, 1, CHUNK, None)), ("put-chunks-wrapped", "shape", frame(6, 1, 1, [CHUNK])),
+        ("poll-desired-epoch-alone", "shape", frame(0, 1, 25, 1, 7, 5, 0)), ("poll-desired-seq-alone", "shape", frame(0, 1, 25, 1, 7, 0, 5)), ("poll-actual-epoch-alone", "shape", frame(0, 1, 25, 1, 7, *h, 5, 0)), ("poll-actual-seq-alone", "shape", frame(0, 1, 25, 1, 7, *h, 0, 5)),
+        ("need-epoch-alone", "shape", frame(3, 1, 1, 5, 0)), ("need-seq-alone", "shape", frame(3, 1, 0, 0, 5)),
+        ("ask-bundle-0", "shape", plain(18, 1, 0)), ("ask-bundle-null", "shape", plain(18, 1, None)), ("ask-bundle-text", "shape", plain(18, 1, "1")), ("ask-bundle-negative", "shape", plain(18, 1, -1)), ("ask-version-2-with-bundle", "shape", plain(18, 2, 7)),
         ("ask-version-2", "shape", plain(18, 2)), ("ask-text", "shape", plain(18, "1")), ("hello-channel-15", "shape", plain(20, bytes(15), raw(SESSION.hello()))),
         ("hello-envelope-tagged", "cbor-tag", plain(20, CHANNEL, Raw(SESSION.hello().tagged))), ("hello-envelope-null", "shape", plain(20, CHANNEL, None)),
     )
@@ -115,6 +146,11 @@ def bodies_down():
     return (
         ("answer-counter-0", "counter-exhausted", frame(1, 0)), ("bodies-counter-65536", "counter-exhausted", frame(5, 65536)),
         ("answer-empty-hints", "shape", frame(1, 1, {})), ("answer-hint-5", "shape", frame(1, 1, {5: 1})), ("answer-hint-0", "shape", frame(1, 1, {0: 1})),
+        ("answer-hint-7", "shape", frame(1, 1, {7: [1]})), ("answer-wanted-empty", "shape", frame(1, 1, {5: []})), ("answer-wanted-17", "shape", frame(1, 1, {5: [WANT] * 17})), ("answer-wanted-short-digest", "shape", frame(1, 1, {5: [[bytes(31), 0]]})),
+        ("answer-wanted-no-offset", "shape", frame(1, 1, {5: [[WANT[0]]]})), ("answer-wanted-negative-offset", "shape", frame(1, 1, {5: [[WANT[0], -1]]})), ("answer-wanted-bare", "shape", frame(1, 1, {5: WANT})), ("answer-wanted-with-size", "shape", frame(1, 1, {5: [[*WANT, 1]]})),
+        ("answer-need-empty", "shape", frame(1, 1, {6: []})), ("answer-need-descending", "shape", frame(1, 1, {6: [1, 0]})), ("answer-need-twice", "shape", frame(1, 1, {6: [1, 1]})), ("answer-need-plane-2", "shape", frame(1, 1, {6: [2]})),
+        ("answer-need-null", "shape", frame(1, 1, {6: [None]})), ("answer-need-bare", "shape", frame(1, 1, {6: 1})), ("answer-need-three", "shape", frame(1, 1, {6: [0, 1, 1]})), ("answer-refused-code-0", "shape", frame(1, 1, {4: [[0, 0]]})),
+        ("answer-refused-code-65536", "shape", frame(1, 1, {4: [[0, 65536]]})), ("answer-move-empty", "shape", frame(1, 1, {3: ""})), ("answer-move-513", "shape", frame(1, 1, {3: "https://" + "b" * 505})),
         ("answer-hints-last", "shape", frame(1, 1, item(DELTA), {1: 1})), ("answer-hints-twice", "shape", frame(1, 1, {1: 1}, {2: 1})),
         ("answer-retry-text", "shape", frame(1, 1, {1: "1"})), ("answer-move-bytes", "shape", frame(1, 1, {3: b"https://box.example/"})),
         ("answer-refused-empty", "shape", frame(1, 1, {4: []})), ("answer-refused-short", "shape", frame(1, 1, {4: [[0]]})),
@@ -162,6 +198,7 @@ def lengths(file):
         ("poll-seven-items", "cbor-truncated", frame(0, 1, 25, 1, None, *HEAD, e.EPOCH), "up", "no actual seq"),
         ("refused-no-code", "cbor-truncated", plain(22), "down", "no code"), ("hello-no-envelope", "cbor-truncated", plain(20, CHANNEL), "up", "no envelope"),
         ("poll-nine-items", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, *HEAD, 0), "up", "one item more"), ("need-five-items", "cbor-trailing", frame(3, 1, 0, *HEAD, 0), "up", "one item more"),
+        ("put-no-plane", "cbor-truncated", frame(6, 1), "up", "no plane"),
         ("ask-three-items", "cbor-trailing", plain(18, 1, 1, 1), "up", "one item more"), ("welcome-two-items", "cbor-trailing", plain(21, raw(SESSION.welcome()), 0), "down", "one item more"),
         ("refused-three-items", "cbor-trailing", plain(22, 113, 1, 1), "down", "one item more"), ("challenge-four-items", "cbor-trailing", challenge_frame(SESSION) + b"\0", "down", "one item more"),
         ("enrol-four-items", "cbor-trailing", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST), 0), "up", "one item more"),
@@ -169,6 +206,7 @@ def lengths(file):
     for name, error, data, direction, comment in rows:
         file.invalid(f"frame-{name}", error, "#frames", comment, [direction, "decision"], input=data, direction=direction)
     file.invalid("frame-post-no-item", "shape", "#frames", "at least one item", ["up", "decision"], input=frame(2, 1), direction="up")
+    file.invalid("frame-put-no-chunk", "shape", "#bodies", "at least one chunk", ["up", "decision"], input=frame(6, 1, 1), direction="up")
     file.invalid("frame-fetch-no-item", "shape", "#fetch", "at least one digest", ["up", "decision"], input=frame(4, 1, 0), direction="up")
     large = frame(5, 1, [blob("large body", 32), 65536, 0, bytes(32768)], [blob("large body", 32), 65536, 32768, bytes(49153 - 32768 - 104)])
     assert len(large) == 49153, len(large)
@@ -186,6 +224,10 @@ def invalid():
         ("posted-channel-15", "shape", plain(23, bytes(15), 0, Raw(DELTA.tagged))), ("posted-plane-2", "shape", plain(23, CHANNEL, 2, Raw(DELTA.tagged))),
         ("posted-other-tag", "cbor-tag", plain(23, CHANNEL, 0, Raw(b"\xd1" + DELTA.untagged))), ("posted-tag-twice", "cbor-tag", plain(23, CHANNEL, 0, Raw(b"\xd2" + DELTA.tagged))),
         ("posted-trailing", "cbor-trailing", plain(23, CHANNEL, 0, Raw(DELTA.tagged), 0)),
+        ("filed-body-channel-15", "shape", plain(14, bytes(15), 0, CHUNK)), ("filed-body-plane-null", "shape", plain(14, CHANNEL, None, CHUNK)), ("filed-body-plane-2", "shape", plain(14, CHANNEL, 2, CHUNK)), ("filed-body-two-chunks", "cbor-trailing", plain(14, CHANNEL, 0, CHUNK, CHUNK)),
+        ("filed-body-no-chunk", "cbor-truncated", plain(14, CHANNEL, 0)), ("filed-body-empty-chunk", "shape", plain(14, CHANNEL, 0, [CHUNK[0], len(BODY), 0, b""])), ("filed-body-size-65537", "section-oversize", plain(14, CHANNEL, 0, [CHUNK[0], 65537, 0, BODY])),
+        ("filed-body-beyond-size", "shape", plain(14, CHANNEL, 0, [CHUNK[0], len(BODY), 1, BODY])), ("filed-body-flat", "shape", plain(14, CHANNEL, 0, *CHUNK)),
+        ("filed-enrol-tagged", "cbor-tag", plain(16, TOKEN, enrol_mac(REQUEST), Raw(REQUEST.tagged))), ("filed-enrolled-tagged", "cbor-tag", plain(17, [Raw(OTHERS["bundle-first"].tagged)], raw(OTHERS["enrol-answer"]))),
     ):
         file.invalid(f"frame-{name}", error, "#file-binding", "a field breaks its rule", ["file"], input=frame, direction="file")
     encodings(file)

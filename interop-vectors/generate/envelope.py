@@ -13,14 +13,19 @@ EPOCH = (1_780_000_000 << 20) | 0x5_4321
 SEQ = 1 << 20
 PATH = "net/wifi/ssid"
 
-DELTA, SNAPSHOT, REPORT, REPORT_ACK = 0, 1, 2, 3
+DELTA, SNAPSHOT, REPORT, REPORT_ACK, HEARTBEAT, EVIDENCE = 0, 1, 2, 3, 4, 12
 ENROL_REQUEST, ENROL_ANSWER, BUNDLE, HELLO, WELCOME = 5, 6, 7, 9, 10
-DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 5: 2, 6: 4, 7: 1, 9: 4, 10: 4}
-PLANES = {DELTA: 0, SNAPSHOT: 0, REPORT: 1, REPORT_ACK: 0}
-ROLES = {
-    DELTA: "writer", SNAPSHOT: "writer", REPORT: "device", REPORT_ACK: "writer", ENROL_REQUEST: "enrolling",
-    ENROL_ANSWER: "writer", BUNDLE: "root", HELLO: "device", WELCOME: "mailbox",
+DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 2, 6: 4, 7: 1, 9: 4, 10: 4, 12: 5}
+# Who signs each kind for which plane; the first row is the one that tests mean unless they say otherwise.
+SIGNED = {
+    DELTA: {"writer": 0, "device": 1}, SNAPSHOT: {"writer": 0, "device": 1}, REPORT: {"device": 1}, REPORT_ACK: {"writer": 0},
+    HEARTBEAT: {"writer": 0, "device": 1}, ENROL_REQUEST: {"enrolling": None}, ENROL_ANSWER: {"writer": None}, BUNDLE: {"root": None},
+    HELLO: {"device": None}, WELCOME: {"mailbox": None}, EVIDENCE: {"device": 0, "writer": 1},
 }
+ROLES = {kind: next(iter(rows)) for kind, rows in SIGNED.items()}
+PLANES = {kind: rows[ROLES[kind]] for kind, rows in SIGNED.items()}
+START = blob("start id", 8)
+ECHO, ASK = blob("echoed nonce", 16), blob("asked nonce", 16)
 
 
 def aad(kind, /, **other):
@@ -50,7 +55,9 @@ class Envelope:
         self.kind = kind
         self.signer = signer
         self.payload = payload
-        self.aad = change.get("aad", aad(kind))
+        self.role = change.get("role", ROLES.get(kind, "writer"))
+        self.plane = SIGNED.get(kind, {}).get(self.role)
+        self.aad = change.get("aad", aad(kind, plane=self.plane))
         if "protected" in change:
             self.protected = change["protected"]
         else:
@@ -79,8 +86,7 @@ class Envelope:
     def expected(self):
         """Returns what a receiver on the channel of the tests expects: key, aad, role, plane."""
         return {
-            "public_key": self.signer.public, "aad": aad(self.kind), "role": ROLES.get(self.kind, "writer"),
-            "plane": PLANES.get(self.kind),
+            "public_key": self.signer.public, "aad": aad(self.kind, plane=self.plane), "role": self.role, "plane": self.plane,
         }
 
     @property
@@ -129,6 +135,23 @@ def snapshot(state, lineage=(), numbers=(EPOCH, SEQ, 0), signer="writer", **chan
 def report(payload, digest, numbers=(EPOCH, 7, 0), signer="device-a", **change):
     """Returns a report."""
     return Envelope(SIGNERS[signer], REPORT, numbers, digest, encode(payload), **change)
+
+
+def actual(build, *args, **change):
+    """Returns what a device signs of its own plane, where `build` makes what a writer signs."""
+    return build(*args, signer=change.pop("signer", "device-a"), role="device", **change)
+
+
+def heartbeat(head, digest, other=(EPOCH, SEQ), uptime=86_400_000, echo=None, ask=None, base=1, signer="writer", **change):
+    """Returns a heartbeat; `other` is the head of the other plane."""
+    payload = change.pop("payload", encode([START, uptime, *other, echo, ask]))
+    return Envelope(SIGNERS[signer], HEARTBEAT, (*head, base), digest, payload, **change)
+
+
+def evidence(head, digest, code, table, proofs, signer="device-a", **change):
+    """Returns evidence; `proofs` are pairs of a message id and an envelope or None."""
+    payload = change.pop("payload", encode([code, table, [list(proof) for proof in proofs]]))
+    return Envelope(SIGNERS[signer], EVIDENCE, change.pop("numbers", (*head, 0)), digest, payload, **change)
 
 
 def enrol_request(key, signer, device=DEVICE, token=blob("token", 8), **change):

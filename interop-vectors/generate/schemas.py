@@ -79,7 +79,7 @@ INPUTS = {
         payload_=HEX, tbs_=HEX, signature_=sized(64), diag_=TEXT,
     ),
     "state.digest": dict(state_=STATE, fill_=FILL, digest_=HASH, sections_=SECTIONS),
-    "state.apply": dict(state_=STATE, fill_=FILL, delta=HEX, digest=HASH, sections_=SECTIONS, after_=STATE),
+    "state.apply": dict(state_=STATE, fill_=FILL, before_=HASH, delta=HEX, digest=HASH, sections_=SECTIONS, after_=STATE),
     "body.check": dict(section=TEXT, digest=HASH, body=HEX),
     "frame.parse": dict(input=HEX, direction={"enum": ["up", "down", "file"]}, type_=UINT, bytes_=UINT),
     "bytes": dict(form={"enum": ["envelope", "frame"]}, input=HEX, bytes=UINT, budget=UINT),

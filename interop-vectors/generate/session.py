@@ -10,7 +10,7 @@ SESSION_ID = blob("session", 4)
 CHANNEL = sha256(encode(["postern-channel", e.ROOT, e.TENANT, e.DEVICE]))[:16]
 TOKEN = blob("token", 8)
 SECRET = blob("enrol secret", 32)
-UP_TYPES, DOWN_TYPES = (0, 2, 3, 4), (1, 5)
+UP_TYPES, DOWN_TYPES = (0, 2, 3, 4, 6), (1, 5)
 
 
 class Session:
@@ -69,7 +69,7 @@ def enrol_mac(request, secret=SECRET):
 
 def item(message):
     """Returns [plane or null, envelope] for a frame."""
-    return [e.PLANES.get(message.kind), Raw(message.untagged)]
+    return [message.plane, Raw(message.untagged)]
 
 
 def raw(message):

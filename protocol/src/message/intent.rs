@@ -91,6 +91,9 @@ pub(super) fn write_intent(writer: &mut Writer, note: &IntentNote) {
 
 pub(super) fn read_intent(reader: &mut Reader<'_>) -> Result<IntentNote, Reject> {
     let members = reader.array()?;
+    if !matches!(members, 3 | 4) {
+        return Err(Reject::Shape);
+    }
     let path = Path::parse(reader.text()?)?;
     let value = reader.uint()?;
     let outcome = match (reader.uint()?, members) {
