@@ -1,6 +1,7 @@
 //! What applications and the device's own user ask of the engine's loop.
 //!
-//! Each question is answered in the turn that takes it, or by the event that ends it. Refuses
+//! Each question is answered in the turn that takes it, or by the event that ends it, after the view shows
+//! what came of it. Refuses
 //! results and intents that nobody awaits.
 
 use super::local::limits::ASKS_MAX;
@@ -42,16 +43,19 @@ impl Driver {
             Ask::Done(done, reply) => self.handle_done(done, reply),
             Ask::Control(Control::LookAgain, reply) => {
                 self.look_at_gate()?;
+                self.show();
                 answer(reply, Ok(()));
                 Ok(())
             }
             Ask::Control(Control::Leave, reply) => {
                 self.feed(Input::Leave)?;
+                self.show();
                 answer(reply, Ok(()));
                 Ok(())
             }
             Ask::Control(Control::RotateKey, reply) => {
                 let asked = self.rotate_key()?;
+                self.show();
                 answer(reply, asked);
                 Ok(())
             }
@@ -75,6 +79,8 @@ impl Driver {
     /// Tells who asked that a write is durable.
     pub(super) fn end_write(&mut self, ticket: u64, revision: Revision, is_change: bool) {
         let written = self.written(revision, is_change);
+        // Whoever reads after the answer sees what the answer told of.
+        self.show();
         if let Some(reply) = self.writing.remove(&ticket) {
             answer(reply, Ok(written));
         }
@@ -125,6 +131,7 @@ impl Driver {
             })?;
         }
         self.end_awaited(applied)?;
+        self.show();
         answer(reply, Ok(()));
         Ok(())
     }
@@ -162,6 +169,7 @@ impl Driver {
             value: done.value,
             outcome,
         })?;
+        self.show();
         answer(reply, Ok(()));
         Ok(())
     }
