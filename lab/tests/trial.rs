@@ -81,10 +81,12 @@ fn device_killed_at_every_step_of_a_failed_trial_ends_with_the_good_revision() {
         !journal["trial"].is_null()
     });
     device
-        .wait_for("the bad files", |folder| {
-            (folder.rendered("app/mode")? == "bad").then_some(())
+        .wait_for("the command", |_folder| {
+            let is_told = calls(&fleet).iter().any(|call| call.ends_with(" bad"));
+            is_told.then_some(())
         })
         .unwrap();
+    assert_eq!(device.folder.rendered("app/mode").as_deref(), Some("bad"));
     device.daemon.kill_9().unwrap();
     device.daemon.start().unwrap();
     wait_journal(&mut device, "the second start", |journal| {
