@@ -81,11 +81,12 @@ impl Site {
     }
 }
 
-/// Status, one header, and body of an answer.
+/// Status, some headers, and body of an answer.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<u64>,
     pub(super) length: Option<usize>,
+    pub(super) content_type: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -107,12 +108,15 @@ impl Client {
         };
         let retry_after = number("retry-after");
         let length = number("content-length").and_then(|length| usize::try_from(length).ok());
+        let content_type = response.headers().get("content-type");
+        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes().to_vec();
         Ok(Answered {
             status,
             retry_after,
             length,
+            content_type,
             body,
         })
     }

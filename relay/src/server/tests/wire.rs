@@ -95,6 +95,12 @@ async fn request_outside_the_binding_is_a_problem() {
                 .unwrap();
             let answered = client.send(request).await.unwrap();
             assert_eq!(answered.status, expected, "{path}");
+            let is_problem = expected != StatusCode::OK;
+            let problem = format!("\"status\":{}", expected.as_u16());
+            let text = String::from_utf8_lossy(&answered.body).into_owned();
+            assert_eq!(text.contains(&problem), is_problem, "{text}");
+            let content_type = answered.content_type.unwrap();
+            assert_eq!(content_type == "application/problem+json", is_problem);
         }
     };
     check(Method::POST, "/", StatusCode::NOT_FOUND).await;
