@@ -226,6 +226,37 @@ def signatures(add):
     add("header-renumbered", "signature-invalid", "another seq under the signature", renumbered, ["signature"])
 
 
+def orders(add):
+    """Adds envelopes that break two steps of verification: the earlier one is told."""
+    full = encode({4: WRITER.kid})
+    long_alg = b"\xa3\x01\x38\x12" + e.protected(WRITER, 0, NUMBERS, DIGEST)[3:]
+    short_kid = WRITER.kid[:7]
+    cut = lambda signature: signature[:63]
+    numbers_of = lambda *values: {-65537: list(values)}
+    unsigned = lambda m: encode([m.protected, Raw(full), None, m.signature])
+    rows = (
+        ("payload-nil-and-full-map", "shape", delta(outer=unsigned), {}),
+        ("long-alg-and-full-map", "cbor-not-shortest", delta(protected=long_alg, unprotected=full), {}),
+        ("full-map-and-no-kid", "unprotected-not-empty", delta(without=[4], unprotected=full), {}),
+        ("no-kid-and-crit", "shape", delta(without=[4], labels={2: [1]}), {}),
+        ("label-0-and-crit", "crit-unknown", delta(labels={0: 0, 2: [1]}), {}),
+        ("crit-and-algorithm", "crit-unknown", delta(labels={1: -8, 2: [1]}), {}),
+        ("label-and-algorithm", "header-label-unknown", delta(labels={1: -8, 3: 0}), {}),
+        ("algorithm-and-kid", "algorithm-unknown", delta(labels={1: -8, 4: short_kid}), {}),
+        ("text-algorithm-and-kid", "algorithm-unknown", delta(labels={1: "x", 4: short_kid}), {}),
+        ("kid-and-kind", "shape", delta(labels={4: short_kid, **numbers_of(255, *HEADER[1:])}), {}),
+        ("kind-and-digest", "kind-unknown", delta(labels=numbers_of(255, *HEADER[1:4], b"x")), {}),
+        ("numbers-and-digest", "header-numbers", delta(labels=numbers_of(1, *HEADER[1:4], b"")), {}),
+        ("numbers-and-plane", "epoch-zero", delta(labels=numbers_of(0, 0, 2, 1, DIGEST)), {"plane": 1}),
+        ("digest-and-role", "digest-length", delta(labels=numbers_of(*HEADER[:4], DIGEST[:31])), {"role": "root"}),
+        ("role-and-signature", "signer-role", delta(signature=cut), {"role": "root"}),
+        ("plane-and-signature", "plane-mismatch", delta(signature=cut), {"plane": 1}),
+        ("signature-and-key", "signature-length", delta(labels={4: bytes(8)}, signature=cut), {}),
+    )
+    for name, error, message, change in rows:
+        add(f"order-{name}", error, "two steps are broken, the earlier one is told", message, ["order"], **change)
+
+
 def structures(add):
     """Adds signatures over another structure or another place."""
     honest = e.protected(WRITER, 0, NUMBERS, DIGEST)
@@ -291,6 +322,6 @@ def build():
     """Returns the file of refused headers and signatures."""
     file = Collection("03-sign1/invalid-header.json", "sign1.verify", "refused before the payload is read")
     add = Refused(file)
-    for part in (outers, buckets, encodings, kinds, numbers, signatures, structures):
+    for part in (outers, buckets, encodings, kinds, numbers, signatures, orders, structures):
         part(add)
     return [file]
