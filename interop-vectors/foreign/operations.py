@@ -2,7 +2,7 @@
 
 import struct
 
-from . import cbor, frame, payload, session, state, trust
+from . import cbor, frame, lives, payload, session, state, trust
 from .cbor import Refused, ensure, write
 from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
@@ -169,7 +169,7 @@ def report_accept(test):
 TABLE = {
     "cbor.check": cbor_check, "key.thumbprint": key_thumbprint, "channel.id": channel_id, "ed25519.verify": signature_of(32), "esp256.verify": signature_of(65),
     "sign1.verify": sign1_verify, "state.digest": state_digest, "state.apply": state_apply, "body.check": body_check,
-    "frame.parse": frame_parse, "bytes": sizes, "session.derive": session.derivation, "session.challenge": session.challenge,
+    "frame.parse": frame_parse, "evidence.verify": lives.evidence, "enrol.rotation": lives.rotation, "file.read": lives.file, "bytes": sizes, "session.derive": session.derivation, "session.challenge": session.challenge,
     "session.hello": session.hello, "session.welcome": session.welcome, "session.up": session.up, "session.down": session.down,
     "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,

@@ -2,6 +2,7 @@
 
 from . import curve
 from . import envelope as e
+from .c03_esp256 import bundle_fields as all_p256
 from .collection import Collection
 from .encoding import Raw, encode
 from .hashing import hmac256
@@ -35,11 +36,39 @@ def bundles():
     add.valid("fourth-by-new-root", "the new root signs and adds a tenant at generation 7", [FIRST, SECOND, THIRD], FOURTH)
     dropped = e.bundle(5, FOURTH.message_id, signer="root-2", fields={**second_fields(), 1: SIGNERS["root-2"].cose})
     add.valid("tenant-dropped", "a tenant may go", [FIRST, SECOND, THIRD, FOURTH], dropped)
+    bundles_p256(add)
     add.valid("second-unchanged", "nothing changes but the number", [FIRST], e.bundle(2, FIRST.message_id))
     bundle_signers(add)
     bundle_numbers(add)
     bundle_contents(add)
     return file
+
+
+def bundles_p256(add):
+    """Adds bundles with keys of P-256."""
+    pins = {"genesis": SIGNERS["root-p256"].thumbprint, "recovery": SIGNERS["recovery-p256"].thumbprint}
+    genesis = {"aad": e.aad(7, root=pins["genesis"])}
+    first = e.bundle(1, b"", signer="root-p256", fields=all_p256(), **genesis)
+    add.valid("p256-first", "every key is of P-256", [], first, **pins)
+    second = e.bundle(2, first.message_id, signer="recovery-p256", fields={**all_p256(), 3: {e.TENANT: [2, SIGNERS["writer"].cose]}}, **genesis)
+    add.valid("p256-second-by-recovery", "the writer moves to Ed25519, one generation up", [first], second, **pins)
+    moved = {**second_fields(), 1: SIGNERS["root-p256"].cose, 3: {e.TENANT: [2, SIGNERS["writer-p256"].cose]}}
+    mixed = e.bundle(2, FIRST.message_id, fields=moved)
+    add.valid("p256-root-and-writer", "root and writer move to P-256", [FIRST], mixed)
+    third = e.bundle(3, mixed.message_id, signer="root-p256", fields=moved)
+    add.valid("p256-third-by-new-root", "the new root signs", [FIRST, mixed], third)
+    add.invalid("p256-third-by-old-root", "bundle-root", "the Ed25519 root is no longer one", [FIRST, mixed], e.bundle(3, mixed.message_id, fields=moved))
+    add.invalid("p256-third-by-another", "bundle-root", "no root of bundle 2", [FIRST, mixed], e.bundle(3, mixed.message_id, signer="other-p256", fields=moved))
+    forged = e.bundle(3, mixed.message_id, signer="other-p256", fields=moved, labels={4: SIGNERS["root-p256"].kid})
+    add.invalid("p256-forged-kid", "signature-invalid", "another key under the id of the root", [FIRST, mixed], forged)
+    wrong = e.bundle(3, mixed.message_id, signer="root-p256", fields=moved, labels={1: -19})
+    add.invalid("p256-as-ed25519", "algorithm-mismatch", "alg -19 with a P-256 root", [FIRST, mixed], wrong)
+    stays = e.bundle(2, FIRST.message_id, fields={3: {e.TENANT: [1, SIGNERS["writer-p256"].cose]}})
+    add.invalid("p256-generation-same", "bundle-generation", "another type is another key", [FIRST], stays)
+    off = {**SIGNERS["writer-p256"].cose, -3: SIGNERS["other-p256"].cose[-3]}
+    add.invalid("p256-off-curve-writer", "key-refused", "no point", [FIRST], e.bundle(2, FIRST.message_id, fields={3: {e.TENANT: [2, off]}}))
+    revoked = e.bundle(2, FIRST.message_id, fields={**moved, 5: [SIGNERS["writer-p256"].thumbprint]})
+    add.invalid("p256-revoked-writer-listed", "key-revoked", "revoked and listed", [FIRST], revoked)
 
 
 class Chain:
@@ -48,9 +77,9 @@ class Chain:
     def __init__(self, file):
         self.file = file
 
-    def valid(self, name, comment, held, incoming):
+    def valid(self, name, comment, held, incoming, **pins):
         """Adds a bundle that is accepted."""
-        self.file.valid(f"chain-{name}", "#bundle", comment, ["bundle"], **self.fields(held, incoming))
+        self.file.valid(f"chain-{name}", "#bundle", comment, ["bundle"], **{**self.fields(held, incoming), **pins})
 
     def invalid(self, name, error, comment, held, incoming, **pins):
         """Adds a bundle that is refused."""
@@ -130,6 +159,9 @@ def requests():
     again = {**known, "invitations": [invitation(used_by=DEVICE_KEY.thumbprint)]}
     file.valid("enrol-again", "#enrolment", "the same key may ask again", ["enrolment"], frame=honest, mac=enrol_mac(request), message_id=request.message_id, **again)
 
+    other = e.enrol_request(SIGNERS["device-p256"].cose, "device-p256")
+    file.valid("enrol-p256", "#enrolment", "a key of P-256", ["enrolment", "esp256"], frame=plain(16, TOKEN, enrol_mac(other), raw(other)), mac=enrol_mac(other), message_id=other.message_id, **known)
+
     def bad(name, error, comment, message=request, token=TOKEN, mac=None, **change):
         frame = plain(16, token, enrol_mac(message) if mac is None else mac, raw(message))
         file.invalid(f"enrol-{name}", error, "#enrolment", comment, ["enrolment"], frame=frame, root=e.ROOT, invitations=change.get("invitations", [invitation()]))
@@ -151,6 +183,10 @@ def requests():
     bad("other-signer", "key-unknown", "signed by a key that the payload does not carry", e.enrol_request(DEVICE_KEY.cose, "device-b"))
     forged = e.enrol_request(DEVICE_KEY.cose, "device-b", labels={4: DEVICE_KEY.kid})
     bad("forged", "signature-invalid", "another key under the id of the carried one", forged)
+    off = {**SIGNERS["device-p256"].cose, -3: SIGNERS["other-p256"].cose[-3]}
+    bad("p256-off-curve", "key-refused", "the carried key is no point", e.enrol_request(off, "device-p256", labels={4: e.sha256(encode(off))[:8]}))
+    bad("p256-as-ed25519", "algorithm-mismatch", "alg -19 with a P-256 key", e.enrol_request(SIGNERS["device-p256"].cose, "device-p256", labels={1: -19}))
+    bad("p256-used", "token-used", "another key was first", other, invitations=[invitation(used_by=DEVICE_KEY.thumbprint)])
     small = curve.compress(curve.torsion()[4])
     kid = e.sha256(encode(cose_key(small)))[:8]
     bad("small-order", "key-refused", "the key check refuses the carried key", e.enrol_request(cose_key(small), "device-a", labels={4: kid}))
@@ -171,6 +207,15 @@ def answers():
 
     file.valid("answer-honest", "#enrolment", "two bundles", ["enrolment"], frame=frame(answer()), bundle_number=2, **known)
     file.valid("answer-one-bundle", "#enrolment", "one bundle", ["enrolment"], frame=frame(answer("writer", number=1), [FIRST]), bundle_number=1, **known)
+    other = SIGNERS["device-p256"]
+    asked = e.enrol_request(other.cose, "device-p256")
+    theirs = {**known, "public_key": other.public, "request": asked.tagged}
+    honest = answer(digest=asked.message_id, thumbprint=other.thumbprint)
+    file.valid("answer-p256", "#enrolment", "a device with a P-256 key", ["enrolment", "esp256"], frame=frame(honest), bundle_number=2, **theirs)
+    moved = e.bundle(2, FIRST.message_id, fields={**second_fields(), 3: {e.TENANT: [2, SIGNERS["writer-p256"].cose]}})
+    by_p256 = answer("writer-p256", asked.message_id, 2, other.thumbprint)
+    file.valid("answer-p256-writer", "#enrolment", "the writer of bundle 2 has a P-256 key", ["enrolment", "esp256"], frame=frame(by_p256, [FIRST, moved]), bundle_number=2, **theirs)
+    file.invalid("answer-p256-other-key", "enrol-answer-mismatch", "#enrolment", "for another key", ["enrolment", "esp256"], frame=frame(answer(digest=asked.message_id)), **theirs)
     third = e.bundle(2, blob("other", 32))
     foreign = e.bundle(1, b"", signer="other", fields={1: SIGNERS["other"].cose})
     rows = (

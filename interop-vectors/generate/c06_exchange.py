@@ -1,6 +1,6 @@
 """06-sessions: frames of an open session, replays, answers, limits, and what HTTP brings back."""
 
-from .c05_frames import HEAD, REPORT, item
+from .c05_frames import CHUNK, HEAD, REPORT, item
 from .collection import Collection
 from .encoding import sequence
 from .keys import blob
@@ -57,6 +57,9 @@ def counters():
     add("window-edge", "63 below the highest", step(poll(100)), step(poll(37)))
     add("all-types", "poll, post, need and fetch share one counter", step(poll(1)), step(SESSION.frame(2, 2, item(REPORT))),
         step(SESSION.frame(3, 3, 0, *HEAD)), step(SESSION.frame(4, 4, 0, [blob("body", 32), 0])))
+    add("put", "a put shares the counter", step(poll(1)), step(SESSION.frame(6, 2, 1, CHUNK)), step(SESSION.frame(6, 2, 1, CHUNK), "session-replay"))
+    add("put-unknown-session", "a put of another session", step(NEWER.frame(6, 1, 1, CHUNK), "session-unknown"))
+    add("put-bit", "one bit of the body", step(SESSION.frame(6, 2, 1, CHUNK)[:40] + b"\0" + SESSION.frame(6, 2, 1, CHUNK)[41:], "session-mac"))
     add("replay", "the same frame again", step(poll(1)), replay(1))
     add("replay-of-first", "after others", step(poll(1)), step(poll(2)), step(poll(3)), replay(1))
     add("replay-in-window", "a late one twice", step(poll(100)), step(poll(37)), replay(37))

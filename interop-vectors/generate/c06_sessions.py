@@ -43,7 +43,7 @@ def transcripts():
     other = sha256(encode(["postern-channel", e.ROOT, e.TENANT, "press-8"]))[:16]
     for name, session in (
         ("tests", SESSION), ("other-ephemerals", Session("-2", challenge=blob("challenge 2", 16))),
-        ("other-mailbox", Session(mailbox="mailbox-2")), ("other-channel", Session(channel=other)),
+        ("other-mailbox", Session(mailbox="mailbox-2")), ("p256-mailbox", Session(mailbox="mailbox-p256")), ("other-channel", Session(channel=other)),
     ):
         file.valid(f"derive-{name}", SPEC, "both ends reach the same keys", ["x25519"], **opened(session))
     for index, public in enumerate(small_publics()):
@@ -62,6 +62,8 @@ def challenges():
     frame = challenge_frame(SESSION)
     file.valid("challenge-of-the-mailbox", SPEC, "listed alone", frame=frame, mailboxes=[mine])
     file.valid("challenge-of-one-of-two", SPEC, "listed second", frame=frame, mailboxes=[other, mine])
+    p256 = SIGNERS["mailbox-p256"].thumbprint
+    file.valid("challenge-of-a-p256-mailbox", SPEC, "a key of the other type, listed second", frame=challenge_frame(Session(mailbox="mailbox-p256")), mailboxes=[mine, p256])
     relayed = challenge_frame(Session(mailbox="mailbox-2"))
     rows = (
         ("relayed", relayed, [mine], "relayed from another mailbox"), ("without-mailboxes", frame, [], "the bundle lists none"),
@@ -73,13 +75,13 @@ def challenges():
     return file
 
 
-def receiver():
+def receiver(device="device-a", mailbox="mailbox"):
     """Returns what the mailbox knows when a hello comes."""
     return {
-        "issued": [{"challenge": SESSION.challenge, "mailbox_seed": SESSION.mailbox.seed}], "mailbox_thumbprint": SESSION.mailbox_key.thumbprint,
+        "issued": [{"challenge": SESSION.challenge, "mailbox_seed": SESSION.mailbox.seed}], "mailbox_thumbprint": SIGNERS[mailbox].thumbprint,
         "channels": [{
             "channel_id": CHANNEL, "root": e.ROOT, "tenant": e.TENANT, "device": e.DEVICE, "incarnation": e.INCARNATION,
-            "public_key": SIGNERS["device-a"].public,
+            "public_key": SIGNERS[device].public,
         }],
     }
 
@@ -95,6 +97,7 @@ def hellos():
     file = Collection("06-sessions/hello.json", "session.hello", "the mailbox accepts or refuses a hello")
     file.valid("hello-honest", SPEC, "opens the session of the tests", ["hello"], frame=plain(20, CHANNEL, raw(SESSION.hello())),
                transcript=SESSION.transcript, key_up=SESSION.key_up, key_down=SESSION.key_down, **receiver())
+    hellos_p256(file)
     unknown = Session(challenge=blob("never issued", 16))
     foreign = sha256(encode(["postern-channel", e.ROOT, e.TENANT, "press-8"]))[:16]
     elsewhere = Session(mailbox="mailbox-2")
@@ -120,6 +123,22 @@ def hellos():
     return file
 
 
+def hellos_p256(file):
+    """Adds hellos in which a key is of P-256."""
+    for name, session, device, mailbox in (
+        ("device", SESSION, "device-p256", "mailbox"), ("mailbox", Session(mailbox="mailbox-p256"), "device-a", "mailbox-p256"), ("both", Session(mailbox="mailbox-p256"), "device-p256", "mailbox-p256"),
+    ):
+        file.valid(f"hello-p256-{name}", SPEC, "keys of P-256", ["hello", "esp256"], frame=plain(20, CHANNEL, raw(session.hello(signer=device))),
+                   transcript=session.transcript, key_up=session.key_up, key_down=session.key_down, **receiver(device, mailbox))
+    high = lambda signature: signature[:32] + bytes(32)
+    for name, error, message, comment in (
+        ("p256-as-ed25519", "algorithm-mismatch", SESSION.hello(signer="device-p256", labels={1: -19}), "alg -19 with a P-256 key"), ("p256-s-zero", "signature-invalid", SESSION.hello(signer="device-p256", signature=high), "s is 0"),
+        ("p256-of-another", "key-unknown", SESSION.hello(signer="other-p256"), "another P-256 key"), ("ed25519-for-p256", "key-unknown", SESSION.hello(), "the device has a P-256 key"),
+        ("p256-forged", "signature-invalid", SESSION.hello(signer="other-p256", labels={4: SIGNERS["device-p256"].kid}), "another key under the id of the device"),
+    ):
+        file.invalid(f"hello-{name}", error, SPEC, comment, ["hello", "esp256"], frame=plain(20, CHANNEL, raw(message)), **receiver("device-p256"))
+
+
 def welcomes():
     """Returns the file of welcomes as the device sees them."""
     file = Collection("06-sessions/welcome.json", "session.welcome", "the device accepts or refuses a welcome")
@@ -129,6 +148,14 @@ def welcomes():
     }
     file.valid("welcome-honest", SPEC, "opens the session of the tests", ["welcome"], frame=plain(21, raw(SESSION.welcome())),
                session_id=SESSION.session_id, key_up=SESSION.key_up, key_down=SESSION.key_down, **known)
+    p256 = Session(mailbox="mailbox-p256")
+    theirs = {**known, "challenge_frame": challenge_frame(p256), "mailbox_key": SIGNERS["mailbox-p256"].public}
+    file.valid("welcome-p256", SPEC, "a mailbox with a P-256 key", ["welcome", "esp256"], frame=plain(21, raw(p256.welcome())),
+               session_id=p256.session_id, key_up=p256.key_up, key_down=p256.key_down, **theirs)
+    for name, error, message, comment in (
+        ("p256-as-ed25519", "algorithm-mismatch", p256.welcome(labels={1: -19}), "alg -19 with a P-256 key"), ("p256-forged", "signature-invalid", p256.welcome(signer="other-p256", labels={4: SIGNERS["mailbox-p256"].kid}), "another key under the id of the mailbox"),
+    ):
+        file.invalid(f"welcome-{name}", error, SPEC, comment, ["welcome", "esp256"], frame=plain(21, raw(message)), **theirs)
     rows = (
         ("other-transcript", "digest-mismatch", SESSION.welcome(digest=blob("transcript", 32)), "of another hello"),
         ("other-ephemerals", "digest-mismatch", Session("-2").welcome(), "of a session with other ephemerals"),

@@ -105,6 +105,13 @@ INPUTS = {
     "enrol.answer": dict(
         frame=HEX, genesis=HASH, recovery=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY, request=HEX, bundle_number_=UINT,
     ),
+    "evidence.verify": dict(
+        cose=HEX, role=ROLE, reader_key=PUBLIC_KEY, accused_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), proved_=many(BOOL),
+    ),
+    "enrol.rotation": dict(
+        request=HEX, current=HASH, root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), message_id_=HASH, next_=HASH,
+    ),
+    "file.read": dict(input=HEX, frames=UINT),
     "revision.accept": dict(
         row=UINT, stored=nullable(HEAD), frozen=BOOL, incoming=INCOMING, outcome=OUTCOME, superseded_=orders(UINT, UINT), freezes_=BOOL,
     ),

@@ -25,7 +25,7 @@ use postern_protocol::revision::{
 use postern_protocol::state::{Delta, Path, SectionName, State, Value, check_body};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-use support::{bytes, files, hex_of, sign1, text, uint};
+use support::{bytes, files, hex_of, lives, sign1, text, uint};
 
 /// Operations that another runner of this crate covers.
 const ELSEWHERE: &[&str] = &[
@@ -55,6 +55,9 @@ fn run(operation: &str, test: &Json) -> Option<Given> {
         "ed25519.verify" => verify(test, Algorithm::Ed25519),
         "esp256.verify" => verify(test, Algorithm::Esp256),
         "sign1.verify" => sign1::verify(test),
+        "evidence.verify" => lives::evidence(test),
+        "enrol.rotation" => lives::rotation(test),
+        "file.read" => lives::file(test),
         "state.digest" => digest(test),
         "state.apply" => apply(test),
         "body.check" => body(test),
