@@ -8,10 +8,11 @@ use crate::config::ControllerConfig;
 use crate::controller::bundles;
 use crate::controller::keyring::file_of;
 use crate::controller::rotate::{Rotated, Rotation, rotate};
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Exit};
 use crate::inspect::hex::from_hex;
 use crate::keys::KeyRole;
-use crate::operator::client::unexpected;
+use crate::operator::client::{Client, unexpected};
+use crate::operator::{Request, Response};
 use crate::random::OsRandom;
 use clap::{Args, ValueEnum};
 use postern_protocol::id::Thumbprint;
@@ -140,8 +141,16 @@ fn issue(
 }
 
 /// Returns whether a running controller took the bundle.
-fn tell(_config: &ControllerConfig) -> Result<bool, CommandError> {
-    Ok(false)
+fn tell(config: &ControllerConfig) -> Result<bool, CommandError> {
+    let mut client = match Client::connect(&config.dir) {
+        Ok(client) => client,
+        Err(error) if error.exit == Exit::Unreachable => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let Response::Bundles { .. } = client.ask(&Request::Bundles)? else {
+        return Err(unexpected());
+    };
+    Ok(true)
 }
 
 fn describe(rotated: &Rotated, rotation: &Rotation, is_told: bool) {
@@ -160,7 +169,7 @@ fn describe(rotated: &Rotated, rotation: &Rotation, is_told: bool) {
     if is_told {
         output::line("The running controller uses it now; devices get it with their next poll.");
     } else {
-        output::line("The controller uses it from its next start on.");
+        output::line("No controller runs here: it uses the bundle from its next start on.");
     }
     match rotation {
         Rotation::Writers(_) | Rotation::Promote => output::hint(

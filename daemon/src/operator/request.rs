@@ -37,6 +37,8 @@ pub enum TakeSide {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Take new bundles from the controller's folder.
+    Bundles,
     /// Open an invitation and give its join line.
     Invite {
         /// Whom.

@@ -76,6 +76,11 @@ pub struct EvidenceJson {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Response {
+    /// The bundle that counts now.
+    Bundles {
+        /// Its number.
+        bundle: u64,
+    },
     /// The invitation is open.
     Invited {
         /// The join line, which holds a secret.
@@ -235,7 +240,8 @@ impl Response {
                     next,
                 ))
             }
-            Self::Invited { .. }
+            Self::Bundles { .. }
+            | Self::Invited { .. }
             | Self::Decided { .. }
             | Self::Values { .. }
             | Self::Devices { .. }

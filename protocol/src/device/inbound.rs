@@ -211,7 +211,15 @@ impl Device {
             MessageKind::Delta | MessageKind::Snapshot => {
                 Ok(self.handle_desired(context, &verified, generation).into())
             }
-            MessageKind::ReportAck => self.handle_report_ack(context, &verified).map(Taken::from),
+            MessageKind::ReportAck => {
+                let is_forward = self.handle_report_ack(context, &verified)?;
+                // It came in the answer to the report already: no reason to wait.
+                Ok(if is_forward {
+                    Taken::Forward
+                } else {
+                    Taken::Quiet
+                })
+            }
             MessageKind::Heartbeat => self.handle_heartbeat(context, &verified),
             MessageKind::Evidence => self.handle_evidence(context, &verified),
             MessageKind::Report

@@ -39,7 +39,7 @@ pub(super) enum Taken {
     Forward,
     /// It changed nothing: asking again at once would bring the same.
     Nothing,
-    /// A heartbeat without news: as if it had not come.
+    /// A heartbeat or an acknowledgement without news: as if it had not come.
     Quiet,
 }
 

@@ -3,6 +3,7 @@
 //! Every request is answered by a task of its own, because a wait may last. Refuses to touch the
 //! engine itself.
 
+mod bundles;
 mod decide;
 mod keep;
 mod look;
@@ -89,6 +90,7 @@ impl Desk {
                 timeout_ms,
             } => self.wait_fired(target, path, value, timeout_ms).await,
             Request::Backup { file } => self.back_up(file).await,
+            Request::Bundles => self.take_bundles().await,
             Request::Metrics => self.metrics().await,
         }
     }

@@ -135,6 +135,19 @@ fn acknowledgement_of_an_earlier_report_keeps_what_came_after() {
 }
 
 #[test]
+fn acknowledgement_that_comes_twice_does_not_pause_polls() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    let (number, _) = newest(&mut lone);
+    let ack = lone.seal_ack(number);
+    lone.serve(core::slice::from_ref(&ack));
+    lone.serve(&[ack]);
+    assert!(lone.poll().is_some(), "the next poll starts at once");
+}
+
+#[test]
 fn unacknowledged_lists_survive_a_restart() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
     let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
