@@ -79,11 +79,24 @@ fn judge(envelope: &ReceivedEnvelope<'_>, belief: Option<&Belief>) -> (Judgement
     let Some(belief) = belief else {
         return (Judgement::NotChecked, None);
     };
-    let kind = envelope.unverified_header().kind;
-    let Some((role, plane)) = row_for(kind, belief.plane) else {
+    let mut judged = rows_for(envelope.unverified_header().kind, belief.plane)
+        .map(|(role, plane)| judge_as(envelope, belief, Expected { role, plane }));
+    // The plane that was named, or else the first for which the signature holds.
+    let Some(first) = judged.next() else {
         return (Judgement::Refused(Reject::PlaneMismatch), None);
     };
-    let expected = Expected { role, plane };
+    let is_valid = |(judgement, _): &(Judgement, _)| *judgement == Judgement::Valid;
+    if is_valid(&first) {
+        return first;
+    }
+    judged.find(is_valid).unwrap_or(first)
+}
+
+fn judge_as(
+    envelope: &ReceivedEnvelope<'_>,
+    belief: &Belief,
+    expected: Expected,
+) -> (Judgement, Option<String>) {
     let root = belief.root;
     let channel;
     let binding = match (&belief.tenant, &belief.device) {
@@ -101,7 +114,7 @@ fn judge(envelope: &ReceivedEnvelope<'_>, belief: Option<&Belief>) -> (Judgement
         (Some(tenant), None) => Binding::Tenant { root, tenant },
         (None, _) => Binding::Trust { root },
     };
-    let Some(message_id) = envelope.unverified_message_id(binding, plane) else {
+    let Some(message_id) = envelope.unverified_message_id(binding, expected.plane) else {
         return (Judgement::ChannelIncomplete, None);
     };
     let verified = envelope.verify(expected, binding, [&belief.key], |_| false);
@@ -140,12 +153,13 @@ fn names_of(kind: MessageKind) -> (String, String) {
     )
 }
 
-/// The row of the kind for the plane that was named, else its only one.
-fn row_for(kind: MessageKind, plane: Option<Plane>) -> Option<(Role, Option<Plane>)> {
-    match (plane, kind.rows()) {
-        (None, [row]) => Some(*row),
-        (_, _) => kind.signer_for(plane).map(|role| (role, plane)),
-    }
+/// The rows of the kind for the plane that was named, else all.
+fn rows_for(
+    kind: MessageKind,
+    named: Option<Plane>,
+) -> impl Iterator<Item = (Role, Option<Plane>)> {
+    let rows = kind.rows().iter().copied();
+    rows.filter(move |(_, plane)| plane.is_none() || named.is_none() || *plane == named)
 }
 
 const fn role_name(role: Role) -> &'static str {

@@ -8,9 +8,9 @@ use super::hex::to_hex;
 use super::show::Show;
 use postern_protocol::Reject;
 use postern_protocol::frame::{
-    Direction, DownFrame, Item, PlainFrame, SessionFrame, UpFrame, frame_type,
+    BodyChunk, Direction, DownFrame, Item, PlainFrame, SessionFrame, UpFrame, frame_type,
 };
-use postern_protocol::id::Plane;
+use postern_protocol::id::{ChannelId, Plane};
 
 /// Explains a frame. # Errors: the reject of the frame or of an envelope in it.
 pub(super) fn explain_frame(
@@ -154,15 +154,19 @@ fn plain_rows(
             channel,
             plane,
             chunk,
-        } => vec![
-            ("channel", Show::text(channel)),
-            ("plane", plane_name(Some(plane))),
-            ("body", Show::text(chunk.digest)),
-            ("body_bytes", Show::Number(chunk.size)),
-            ("offset", Show::Number(chunk.offset)),
-            ("chunk_bytes", Show::count(chunk.bytes.len())),
-        ],
+        } => filed_rows(channel, plane, &chunk),
     })
+}
+
+fn filed_rows(channel: ChannelId, plane: Plane, chunk: &BodyChunk<'_>) -> Rows {
+    vec![
+        ("channel", Show::text(channel)),
+        ("plane", plane_name(Some(plane))),
+        ("body", Show::text(chunk.digest)),
+        ("body_bytes", Show::Number(chunk.size)),
+        ("offset", Show::Number(chunk.offset)),
+        ("chunk_bytes", Show::count(chunk.bytes.len())),
+    ]
 }
 
 fn plane_name(plane: Option<Plane>) -> Show {

@@ -168,18 +168,7 @@ fn log_alarm(event: &Event) {
             let (epoch, seq) = (head.revision.epoch.number(), head.revision.seq.number());
             warn!(device = %channel, epoch, seq, is_conflict, "device holds decisions that this store does not");
         }
-        Event::Recovered {
-            channel,
-            epoch,
-            first,
-            last,
-            take,
-            ..
-        } => {
-            let (epoch, first_seq, last_seq) = (epoch.number(), first.number(), last.number());
-            let taken = taken(*take);
-            warn!(device = %channel, epoch, first_seq, last_seq, taken, "recovered the history of a device");
-        }
+        Event::Recovered { .. } => log_recovered(event),
         Event::Cloned {
             channel,
             held,
@@ -218,6 +207,22 @@ fn log_alarm(event: &Event) {
         }
         | Event::BundleAccepted { .. }
         | Event::Removed { .. } => {}
+    }
+}
+
+fn log_recovered(event: &Event) {
+    if let Event::Recovered {
+        channel,
+        epoch,
+        first,
+        last,
+        take,
+        ..
+    } = event
+    {
+        let (epoch, first_seq, last_seq) = (epoch.number(), first.number(), last.number());
+        let taken = taken(*take);
+        warn!(device = %channel, epoch, first_seq, last_seq, taken, "recovered the history of a device");
     }
 }
 

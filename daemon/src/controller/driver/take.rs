@@ -88,10 +88,10 @@ impl Driver {
                 secret,
                 expires_unix_s,
             },
-            Work::Withdraw { token, reply } => Input::Withdraw {
-                ticket: self.replies.ticket(Reply::Done(reply)),
-                token,
-            },
+            Work::Withdraw { token, reply } => {
+                let ticket = self.replies.ticket(Reply::Done(reply));
+                Input::Withdraw { ticket, token }
+            }
             Work::Intend {
                 tenant,
                 device,
@@ -107,11 +107,7 @@ impl Driver {
                 tenant,
                 device,
                 reply,
-            } => Input::Remove {
-                ticket: self.replies.ticket(Reply::Done(reply)),
-                tenant,
-                device,
-            },
+            } => self.removal(tenant, device, reply),
             Work::Resolve {
                 tenant,
                 device,
@@ -135,6 +131,19 @@ impl Driver {
             | Work::Timeout
             | Work::Stop => return None,
         })
+    }
+
+    fn removal(
+        &mut self,
+        tenant: Tenant,
+        device: DeviceName,
+        reply: oneshot::Sender<Result<(), Reject>>,
+    ) -> Input<'static> {
+        Input::Remove {
+            ticket: self.replies.ticket(Reply::Done(reply)),
+            tenant,
+            device,
+        }
     }
 
     /// Takes a decision, unless the state has moved since it was made.

@@ -135,9 +135,12 @@ impl Desk {
     }
 }
 
+/// Tells whether a device is in a condition.
+type Condition = fn(&DeviceStatus) -> bool;
+
 /// Counts the devices that are in each condition; one device may be in several.
 fn fleet_samples(devices: &[DeviceStatus]) -> Vec<Sample> {
-    let conditions: [(&'static str, fn(&DeviceStatus) -> bool); 9] = [
+    let conditions: [(&'static str, Condition); 9] = [
         ("known", |_| true),
         ("enrolled", |device| device.enrolled),
         ("converged", |device| device.converged),
