@@ -20,6 +20,7 @@ mod controller;
 mod demo;
 mod device;
 mod exit;
+mod filed;
 mod folder;
 mod inspect;
 mod keys;

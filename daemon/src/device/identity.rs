@@ -4,12 +4,15 @@
 
 use postern_protocol::cbor::{Reader, Writer};
 use postern_protocol::device::Identity;
-use postern_protocol::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
+use postern_protocol::id::{
+    Channel, DeviceName, Incarnation, MessageId, Tenant, Thumbprint, TokenId,
+};
 use postern_protocol::record::{RecordError, Table, Write, read};
 use postern_protocol::reject::Reject;
 
 const IDENTITY_KEY: &[u8] = b"device";
 const PENDING_KEY: &[u8] = b"device-pending";
+const REQUEST_KEY: &[u8] = b"device-request";
 
 /// What a device keeps of its join line, and the incarnation it made. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,4 +118,74 @@ fn decode(reader: &mut Reader<'_>) -> Result<StoredIdentity, Reject> {
         urls,
         tls_ca,
     })
+}
+
+/// The request that a file took along, until its answer is read. Holds a proof of the join line's secret, not the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRequest {
+    /// The invitation.
+    pub token: TokenId,
+    /// The frame, to be written again.
+    pub frame: Vec<u8>,
+    /// What the answer must name.
+    pub message_id: MessageId,
+    /// The mailbox key that the bundles must name, if the join line says so.
+    pub mailbox: Option<Thumbprint>,
+}
+
+impl StoredRequest {
+    /// Encodes the record.
+    #[must_use]
+    pub fn to_write(&self) -> Write {
+        let mut writer = Writer::new();
+        writer
+            .array(4)
+            .bytes(self.token.as_bytes())
+            .bytes(&self.frame)
+            .bytes(self.message_id.as_bytes());
+        match &self.mailbox {
+            Some(mailbox) => writer.bytes(mailbox.as_bytes()),
+            None => writer.null(),
+        };
+        Write {
+            table: Table::Identity,
+            key: REQUEST_KEY.into(),
+            value: Some(writer.into_bytes()),
+        }
+    }
+
+    /// Removes the record.
+    #[must_use]
+    pub fn no_write() -> Write {
+        Write {
+            table: Table::Identity,
+            key: REQUEST_KEY.into(),
+            value: None,
+        }
+    }
+
+    /// Finds and reads the record.
+    ///
+    /// # Errors
+    /// [`RecordError`] when it cannot be read.
+    pub fn find<'a>(
+        records: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
+    ) -> Result<Option<Self>, RecordError> {
+        let mut records = records.into_iter();
+        let found =
+            records.find(|(table, key, _)| *table == Table::Identity && *key == REQUEST_KEY);
+        let decode = |reader: &mut Reader<'_>| {
+            reader.array_of(4)?;
+            Ok(Self {
+                token: TokenId::from_bytes(reader.bytes_of()?),
+                frame: reader.bytes()?.to_vec(),
+                message_id: MessageId::from_bytes(reader.bytes_of()?),
+                mailbox: reader
+                    .optional(|reader| reader.bytes_of().map(Thumbprint::from_bytes))?,
+            })
+        };
+        found
+            .map(|(table, key, value)| read(table, key, value, decode))
+            .transpose()
+    }
 }

@@ -17,11 +17,12 @@ use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
 use postern_protocol::enrol::{EnrolRequest, Enrolling, SealedEnrolRequest, accept_enrolled};
 use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
-use postern_protocol::id::{Channel, Incarnation};
+use postern_protocol::id::{Channel, Incarnation, MessageId, Thumbprint};
 use postern_protocol::join_line::JoinLine;
 use postern_protocol::key::{Algorithm, MemorySigner, Signer as _};
 use postern_protocol::record::{Table, Write};
 use postern_protocol::reject::Reject;
+use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +129,7 @@ pub async fn join(
 }
 
 /// Refuses a key of an earlier attempt that is not of the wanted type.
-fn check_type(
+pub(super) fn check_type(
     config: &DeviceConfig,
     signer: &MemorySigner,
     wanted: Option<Algorithm>,
@@ -268,29 +269,48 @@ pub(super) fn confirm(
     frame: &[u8],
     route: &'static str,
 ) -> Result<JoinReport, CommandError> {
+    let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
+    let (trust, writes) = verify(stored, line.mailbox, signer, sealed.message_id, frame)
+        .map_err(|reject| refused(reject, next))?;
+    let _durable = records::commit(store, writes)?;
     let channel = &stored.identity.channel;
+    Ok(JoinReport {
+        device: channel.device.as_str().to_owned(),
+        tenant: channel.tenant.as_str().to_owned(),
+        route,
+        bundle: trust.number().number(),
+    })
+}
+
+/// Verifies the answer to a request from what the join line pinned. Returns the trust that follows and
+/// what makes this device a member, for one commit.
+///
+/// # Errors
+/// Those of [`accept_enrolled`]; `mailbox-mismatch`.
+pub(super) fn verify(
+    stored: &StoredIdentity,
+    mailbox: Option<Thumbprint>,
+    signer: &MemorySigner,
+    request: MessageId,
+    frame: &[u8],
+) -> Result<(Trust, Vec<Write>), Reject> {
     let enrolling = Enrolling {
-        channel,
+        channel: &stored.identity.channel,
         incarnation: stored.identity.incarnation,
         device_key: signer.public_key().thumbprint(),
-        request: sealed.message_id,
+        request,
     };
-    let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
-    let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)
-        .map_err(|reject| refused(reject, next))?;
+    let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)?;
     let mut named = trust.mailboxes().iter();
     //= spec/lives.md#join-line
     //# When field 9 is present a device MUST refuse with `mailbox-mismatch` an enrolment whose
     //# bundles name no mailbox key with that thumbprint.
-    if line
-        .mailbox
-        .is_some_and(|mailbox| !named.any(|held| held.key.thumbprint() == mailbox))
-    {
-        return Err(refused(Reject::MailboxMismatch, next));
+    if mailbox.is_some_and(|mailbox| !named.any(|held| held.key.thumbprint() == mailbox)) {
+        return Err(Reject::MailboxMismatch);
     }
     let Ok(PlainFrame::Enrolled { bundles, .. }) = PlainFrame::decode(frame, Direction::Down)
     else {
-        return Err(refused(Reject::Shape, next));
+        return Err(Reject::Shape);
     };
     //= spec/postern.md#enrolment
     //# The device MUST persist key, incarnation and bundle before it opens a session.
@@ -303,11 +323,5 @@ pub(super) fn confirm(
             value: Some(bundle.to_vec()),
         });
     }
-    let _durable = records::commit(store, writes)?;
-    Ok(JoinReport {
-        device: channel.device.as_str().to_owned(),
-        tenant: channel.tenant.as_str().to_owned(),
-        route,
-        bundle: trust.number().number(),
-    })
+    Ok((trust, writes))
 }

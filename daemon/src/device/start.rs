@@ -121,7 +121,7 @@ pub(super) fn program(config: &DeviceConfig, command: &Command) -> Program {
     }
 }
 
-fn not_joined(config: &DeviceConfig) -> CommandError {
+pub(super) fn not_joined(config: &DeviceConfig) -> CommandError {
     CommandError::configuration(
         "device-not-joined",
         format!(
@@ -135,7 +135,7 @@ fn not_joined(config: &DeviceConfig) -> CommandError {
     )
 }
 
-fn trust_of(
+pub(super) fn trust_of(
     config: &DeviceConfig,
     stored: &StoredIdentity,
     records: &[Loaded],
