@@ -105,6 +105,12 @@ pub(super) struct JoinArgs {
     /// Type of the device's key: for hardware and rules that know no Ed25519, p256 [default: ed25519]
     #[arg(long, value_name = "TYPE")]
     key_type: Option<KeyType>,
+    /// Do not ask over a network: write the request into this file, for `postern bundle import` on the controller
+    #[arg(long, value_name = "FILE")]
+    to_file: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "to_file")]
+    force: bool,
     /// Print results and errors as JSON
     #[arg(long)]
     json: bool,
@@ -163,6 +169,9 @@ fn join(args: &JoinArgs) -> Result<(), CommandError> {
     })?;
     let config = DeviceConfig::load_or_create(&args.dir)?;
     args.log.start(&config.log);
+    if let Some(file) = &args.to_file {
+        return ask_by_file(args, &config, &line, file);
+    }
     let report = block_on(driver::join(
         &config,
         &line,
@@ -182,6 +191,29 @@ fn join(args: &JoinArgs) -> Result<(), CommandError> {
             report.device, report.tenant, report.route
         ));
     }
+    Ok(())
+}
+
+/// Writes the request to join into a file. It proves the secret of the join line and does not hold it.
+fn ask_by_file(
+    args: &JoinArgs,
+    config: &DeviceConfig,
+    line: &JoinLine,
+    file: &Path,
+) -> Result<(), CommandError> {
+    let request = driver::request(config, line, args.key_type.map(Algorithm::from))?;
+    crate::filed::write(file, &[request], args.force)?;
+    let (device, dir) = (line.device.as_str(), args.dir.display());
+    if args.json {
+        output::json(&json!({ "device": device, "tenant": line.tenant.as_str(), "file": file }));
+        return Ok(());
+    }
+    let file = file.display();
+    output::line(format!(
+        "wrote {file}: the request of {device} to join\nNext, at the controller:\n  \
+        postern bundle import {file}\n  postern bundle export {device}\n\
+        then here:\n  postern bundle import {device}.down --device {dir}"
+    ));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod actual;
 mod apply;
+mod bundle;
 mod controller;
 mod desired;
 mod device;
@@ -119,6 +120,9 @@ enum Command {
         Example: postern evidence hall-1"
     )]
     Evidence(recover::EvidenceArgs),
+    /// Exchange files with a device that no network reaches
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
     /// Show what a file of Postern's holds
     Inspect(inspect::InspectArgs),
     /// Show the whole system on this machine, in seconds and without set-up
@@ -264,6 +268,7 @@ impl Command {
             Self::Pause(args) | Self::Resume(args) => args.is_json(),
             Self::Recover(args) => args.is_json(),
             Self::Evidence(args) => args.is_json(),
+            Self::Bundle(command) => command.is_json(),
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
             Self::ConformanceChild | Self::DemoChild(_) => false,
@@ -284,6 +289,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Resume(args) => args.resume(),
         Command::Recover(args) => args.run(),
         Command::Evidence(args) => args.run(),
+        Command::Bundle(command) => command.run(),
         Command::Inspect(args) => inspect::run(&args),
         Command::Demo(args) => block_on(demo::run(demo::DemoOptions {
             keep: args.keep,

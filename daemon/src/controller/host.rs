@@ -80,6 +80,7 @@ impl Host for ControllerHost {
         self.ask(move |reply| Work::Posted {
             channel,
             envelope,
+            is_live: true,
             reply,
         })
     }

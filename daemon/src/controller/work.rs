@@ -153,6 +153,8 @@ pub enum Work {
         channel: ChannelId,
         /// The bytes.
         envelope: Vec<u8>,
+        /// False when it came in a file.
+        is_live: bool,
         /// Answered when durable, with the bodies that are still wanted.
         reply: oneshot::Sender<Result<Taken, Reject>>,
     },
@@ -189,6 +191,15 @@ pub enum Work {
         awaited: Awaited,
         /// Answered once.
         reply: oneshot::Sender<WaitEnd>,
+    },
+    /// Writes a file for a device.
+    Export {
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
+        /// Answered when what it says is durable.
+        reply: oneshot::Sender<Result<Vec<Vec<u8>>, Reject>>,
     },
     /// Looks at what is durable.
     Read(Box<dyn FnOnce(&Controller) + Send>),

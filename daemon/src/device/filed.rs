@@ -10,9 +10,9 @@
 //! anything that the engine would not take from a mailbox.
 
 use super::identity::{Stage, StoredIdentity, StoredRequest};
+use super::join;
 use super::rotation::read_key;
 use super::start::{not_joined, trust_of};
-use super::join;
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::filed::{FrameReader, Outcome, Row};
@@ -22,6 +22,7 @@ use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::{Context, Device, Event, Input, Output, Settings};
 use postern_protocol::enrol::EnrolRequest;
+use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
 use postern_protocol::id::Plane;
 use postern_protocol::join_line::JoinLine;
@@ -30,7 +31,6 @@ use postern_protocol::kind::MessageKind;
 use postern_protocol::record::Write;
 use postern_protocol::reject::Reject;
 use postern_protocol::revision::Revision;
-use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile, Store as _, StoreError};
 use std::fs::File;
@@ -169,7 +169,8 @@ impl Import {
         reader: &mut FrameReader<File>,
     ) -> Result<Option<Offline>, CommandError> {
         let damaged = |error| CommandError::from_record(&config.store, &error);
-        let stored = StoredIdentity::find(records::lend(records), Stage::Pending).map_err(damaged)?;
+        let stored =
+            StoredIdentity::find(records::lend(records), Stage::Pending).map_err(damaged)?;
         let asked = StoredRequest::find(records::lend(records)).map_err(damaged)?;
         let (Some(stored), Some(asked)) = (stored, asked) else {
             return Err(not_joined(config));
@@ -181,7 +182,11 @@ impl Import {
         let row = Row::of(&first);
         if !matches!(frame_type(&first), Ok(FrameType::Enrolled)) {
             let reject = Reject::EnrolAnswerMismatch;
-            self.refuse(row, reject, "the file does not begin with the answer to this device's request");
+            self.refuse(
+                row,
+                reject,
+                "the file does not begin with the answer to this device's request",
+            );
             return Ok(None);
         }
         match join::verify(&stored, asked.mailbox, &signer, asked.message_id, &first) {
@@ -192,7 +197,11 @@ impl Import {
                 Offline::begin(stored, trust, signer, writes, &config.store).map(Some)
             }
             Err(reject) => {
-                self.refuse(row, reject, "the answer is not the controller's to this device's request");
+                self.refuse(
+                    row,
+                    reject,
+                    "the answer is not the controller's to this device's request",
+                );
                 Ok(None)
             }
         }
@@ -215,7 +224,9 @@ impl Import {
                 (None, Some(offered)) if offered < before && !has_news => {
                     self.rows.push(row.ended(Outcome::Older));
                 }
-                (None, Some(offered)) if offered == before => self.rows.push(row.ended(Outcome::Known)),
+                (None, Some(offered)) if offered == before => {
+                    self.rows.push(row.ended(Outcome::Known))
+                }
                 (None, Some(_)) => self.rows.push(row),
                 (None, None) if has_news => self.rows.push(row),
                 (None, None) => self.rows.push(row.ended(Outcome::Known)),
@@ -230,7 +241,10 @@ impl Import {
         file: &Path,
         reader: &mut FrameReader<File>,
     ) -> Result<Option<Vec<u8>>, CommandError> {
-        match reader.next_frame().map_err(|error| broken_medium(file, &error))? {
+        match reader
+            .next_frame()
+            .map_err(|error| broken_medium(file, &error))?
+        {
             Some(Ok(frame)) => Ok(Some(frame)),
             Some(Err(reject)) => {
                 let place = reader.position();
@@ -261,7 +275,10 @@ impl Import {
         let refused = if let Some((reject, why)) = &self.refused {
             Some(refuse(reject.as_str(), why.clone()))
         } else if self.newest.is_some_and(|newest| Some(newest) < before) {
-            Some(refuse("file-older", "it is older than what this device holds".into()))
+            Some(refuse(
+                "file-older",
+                "it is older than what this device holds".into(),
+            ))
         } else if self.newest > accepted {
             let what = "bodies of its snapshot are missing: the file is not complete";
             Some(refuse("file-incomplete", what.into()))
@@ -282,13 +299,15 @@ impl Offline {
     /// Rebuilds the engine of a device that has joined; `None` when it has not.
     fn restore(config: &DeviceConfig, records: &[Loaded]) -> Result<Option<Self>, CommandError> {
         let damaged = |error| CommandError::from_record(&config.store, &error);
-        let stored = StoredIdentity::find(records::lend(records), Stage::Confirmed).map_err(damaged)?;
+        let stored =
+            StoredIdentity::find(records::lend(records), Stage::Confirmed).map_err(damaged)?;
         let Some(stored) = stored else {
             return Ok(None);
         };
         let trust = trust_of(config, &stored, records)?;
         let lent = records::lend(records);
-        let engine = Device::restore(stored.identity, trust, Settings::default(), lent).map_err(damaged)?;
+        let engine =
+            Device::restore(stored.identity, trust, Settings::default(), lent).map_err(damaged)?;
         let signer = read_key(config, engine.confirmed_key())?;
         Ok(Some(Self {
             engine,

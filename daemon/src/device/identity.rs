@@ -180,8 +180,7 @@ impl StoredRequest {
                 token: TokenId::from_bytes(reader.bytes_of()?),
                 frame: reader.bytes()?.to_vec(),
                 message_id: MessageId::from_bytes(reader.bytes_of()?),
-                mailbox: reader
-                    .optional(|reader| reader.bytes_of().map(Thumbprint::from_bytes))?,
+                mailbox: reader.optional(|reader| reader.bytes_of().map(Thumbprint::from_bytes))?,
             })
         };
         found

@@ -29,7 +29,7 @@ mod status;
 mod tests;
 mod view;
 
-pub use filed::{Imported, export, import, request};
+pub use filed::{export, import, request};
 pub use gate::{pause, resume};
 pub use join::join;
 pub use local::{Control, control, status as local_status};

@@ -36,7 +36,8 @@ impl FrameReader<File> {
         let refused = |name: &str, what: &str, next: &str| {
             CommandError::configuration(name, format!("{}: {what}", path.display()), next)
         };
-        let next = "name a file that `postern bundle export` or `postern device join --to-file` wrote";
+        let next =
+            "name a file that `postern bundle export` or `postern device join --to-file` wrote";
         if !metadata.is_file() {
             return Err(refused("file-unreadable", "this is no plain file", next));
         }
@@ -111,7 +112,9 @@ impl<R: Read> FrameReader<R> {
     fn fill(&mut self) -> io::Result<()> {
         let room = (FRAME_BYTES_MAX + 1).saturating_sub(self.buffer.len());
         let room = u64::try_from(room).unwrap_or(0);
-        (&mut self.source).take(room).read_to_end(&mut self.buffer)?;
+        (&mut self.source)
+            .take(room)
+            .read_to_end(&mut self.buffer)?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::exit::CommandError;
 use postern_protocol::Reject;
 use postern_protocol::cbor::{Reader, check};
 use postern_protocol::envelope::TAG_SIGN1;
-use postern_protocol::frame::{FrameType, frame_type};
+use postern_protocol::frame::{FileFrames, FrameType, frame_type};
 use postern_protocol::join_line::{JOIN_LINE_PREFIX, JoinLine, JoinLineError};
 use std::path::Path;
 
@@ -62,7 +62,9 @@ pub(super) fn explain(bytes: &[u8], belief: Option<&Belief>) -> Result<Found, Re
     }
     match bytes.first() {
         Some(&TAG_SIGN1) => explain_envelopes(bytes, belief),
-        Some(first) if *first == FrameType::Posted.number() => explain_posted(bytes, belief),
+        Some(first) if *first == FrameType::Posted.number() || is_file(bytes) => {
+            explain_posted(bytes, belief)
+        }
         Some(_) | None => explain_rest(bytes, belief),
     }
 }
@@ -104,37 +106,36 @@ fn explain_envelopes(bytes: &[u8], belief: Option<&Belief>) -> Result<Found, Ref
     Ok(found(form, bytes, vec![("envelope", shown)], judgements))
 }
 
-/// Explains posted files, one after the other.
-fn explain_posted(bytes: &[u8], belief: Option<&Belief>) -> Result<Found, Refusal> {
-    let (mut shows, mut judgements) = (Vec::new(), Vec::new());
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = bytes.get(start..).unwrap_or_default();
-        let length = posted_length(rest, start)?;
-        let (show, judged) = explain_frame(rest.get(..length).unwrap_or_default(), belief)
-            .map_err(|reject| Refusal::Reject(reject, Some(start)))?;
-        shows.push(show);
-        judgements.extend(judged);
-        start += length;
-    }
-    let (form, shown) = listed("posted file", "posted files", shows);
-    Ok(found(form, bytes, vec![("posted", shown)], judgements))
+/// Tells whether these are several frames of a file; one alone is explained as a frame.
+fn is_file(bytes: &[u8]) -> bool {
+    FileFrames::new(bytes)
+        .filter(Result::is_ok)
+        .nth(1)
+        .is_some()
 }
 
-/// Measures a posted frame: type, channel, plane, tag, envelope.
-fn posted_length(rest: &[u8], start: usize) -> Result<usize, Refusal> {
-    if rest.first() != Some(&FrameType::Posted.number()) {
-        return Err(Refusal::Reject(Reject::FrameUnknown, Some(start)));
+/// Explains the frames of a file, one after the other.
+fn explain_posted(bytes: &[u8], belief: Option<&Belief>) -> Result<Found, Refusal> {
+    let (mut shows, mut judgements) = (Vec::new(), Vec::new());
+    let mut frames = FileFrames::new(bytes);
+    let mut start = 0;
+    let mut is_posted = true;
+    while let Some(frame) = frames.next() {
+        let frame = frame.map_err(|reject| Refusal::Reject(reject, Some(frames.position())))?;
+        let (show, judged) =
+            explain_frame(frame, belief).map_err(|reject| Refusal::Reject(reject, Some(start)))?;
+        is_posted &= frame.first() == Some(&FrameType::Posted.number());
+        shows.push(show);
+        judgements.extend(judged);
+        start = frames.position();
     }
-    let mut at = 1;
-    for _ in ["channel", "plane"] {
-        at += first_item(rest.get(at..).unwrap_or_default(), start + at)?.len();
-    }
-    if rest.get(at) != Some(&TAG_SIGN1) {
-        return Err(Refusal::Reject(Reject::Shape, Some(start + at)));
-    }
-    at += 1;
-    Ok(at + first_item(rest.get(at..).unwrap_or_default(), start + at)?.len())
+    let many = if is_posted {
+        "posted files"
+    } else {
+        "file of frames"
+    };
+    let (form, shown) = listed("posted file", many, shows);
+    Ok(found(form, bytes, vec![("posted", shown)], judgements))
 }
 
 /// Explains an untagged envelope, a frame, or else one item of CBOR.

@@ -3,7 +3,7 @@
 //! ```text
 //!  postern1:...      join line, all but its secret
 //!  d2 .. | 84 ..     envelope with or without tag, a bundle among them; or several in a row
-//!  17 .. 17 ..       posted files, one after the other
+//!  0e | 10 | 11 | 17 frames of a file, one after the other
 //!  00-05, 10-16      a frame
 //!  anything else     one item of strict CBOR
 //! ```
@@ -29,8 +29,8 @@ use postern_protocol::key::PublicKey;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of a file that is read at all. Arbitrary, above a stick full of posted envelopes.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of a file that is read at all.
+const FILE_BYTES_MAX: u64 = crate::filed::limits::FILE_BYTES_MAX;
 
 /// What to show, and whom to believe.
 #[derive(Debug, Clone, clap::Args)]
@@ -113,7 +113,7 @@ fn read(file: &Path) -> Result<Vec<u8>, CommandError> {
     }
     Err(CommandError::configuration(
         Reject::Oversize.as_str(),
-        format!("{}: is larger than 16 MiB", file.display()),
+        format!("{}: is larger than 64 MiB", file.display()),
         "split the file",
     ))
 }

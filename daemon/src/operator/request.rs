@@ -145,6 +145,18 @@ pub enum Request {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// Give the frames of a file for a device.
+    Export {
+        /// For whom.
+        target: Target,
+    },
+    /// Take frames of a file, in order.
+    Import {
+        /// The frames, base64.
+        frames: Vec<String>,
+        /// Bodies that the frames before these left missing.
+        missing: usize,
+    },
     /// Give counters and gauges as Prometheus text.
     Metrics,
 }

@@ -7,6 +7,7 @@ use super::diff::Diff;
 use super::request::TakeSide;
 use crate::controller::backup::BackupJson;
 use crate::exit::{CommandError, Exit};
+use crate::filed::Row;
 use postern_protocol::id::Digest;
 use postern_protocol::revision::{Head, Revision};
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,18 @@ pub enum Response {
         /// What it holds.
         backup: BackupJson,
     },
+    /// A file for a device.
+    Exported {
+        /// The frames, base64, in order.
+        frames: Vec<String>,
+    },
+    /// What became of frames of a file.
+    Imported {
+        /// One row for each frame.
+        rows: Vec<Row>,
+        /// Bodies that are still missing after the last.
+        missing: usize,
+    },
     /// Counters and gauges as Prometheus text.
     Metrics {
         /// The text.
@@ -255,6 +268,8 @@ impl Response {
             | Self::Evidence { .. }
             | Self::Done
             | Self::BackedUp { .. }
+            | Self::Exported { .. }
+            | Self::Imported { .. }
             | Self::Metrics { .. } => Ok(self),
         }
     }

@@ -25,7 +25,7 @@ use crate::{clock, records};
 use postern_protocol::Reject;
 use postern_protocol::context::Keyring;
 use postern_protocol::controller::{Context, Controller, Event, Input, Output};
-use postern_protocol::id::ChannelId;
+use postern_protocol::id::{ChannelId, DeviceName, Tenant};
 use postern_protocol::record::Write;
 use postern_relay::exchange::MailboxKeys;
 use postern_relay::server::{Mailbox, Taken};
@@ -45,6 +45,10 @@ enum Deferred {
         Result<Taken, Reject>,
     ),
     Done(oneshot::Sender<Result<(), Reject>>),
+    Exported(
+        oneshot::Sender<Result<Vec<Vec<u8>>, Reject>>,
+        Result<Vec<Vec<u8>>, Reject>,
+    ),
     MailboxKeys(MailboxKeys),
     Wait(ChannelId, Awaited, oneshot::Sender<WaitEnd>),
     Read(Box<dyn FnOnce(&Controller) + Send>),
@@ -155,6 +159,7 @@ impl Driver {
                 Deferred::Output(output) => self.carry_out(*output),
                 Deferred::Taken(reply, result) => drop(reply.send(result)),
                 Deferred::Done(reply) => drop(reply.send(Ok(()))),
+                Deferred::Exported(reply, result) => drop(reply.send(result)),
                 Deferred::MailboxKeys(keys) => self.parts.mailbox.replace_keys(keys),
                 Deferred::Wait(channel, awaited, reply) => {
                     self.waiters
@@ -167,6 +172,18 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Writes a file for a device from what the engine holds; it leaves behind the commit.
+    fn export(&mut self, tenant: &Tenant, device: &DeviceName) -> Result<Vec<Vec<u8>>, Reject> {
+        let mut random = OsRandom;
+        let Parts { engine, keys, .. } = &self.parts;
+        let context = Context {
+            now: clock::now(),
+            random: &mut random,
+            keys: keys.as_ref(),
+        };
+        engine.export(&context, tenant, device)
     }
 
     /// Feeds the engine and sorts its outputs.

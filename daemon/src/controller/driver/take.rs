@@ -32,8 +32,17 @@ impl Driver {
             Work::Posted {
                 channel,
                 envelope,
+                is_live,
                 reply,
-            } => self.take_posted(channel, &envelope, reply, batch),
+            } => self.take_posted((channel, is_live), &envelope, reply, batch),
+            Work::Export {
+                tenant,
+                device,
+                reply,
+            } => {
+                let exported = self.export(&tenant, &device);
+                batch.deferred.push(Deferred::Exported(reply, exported));
+            }
             Work::Put {
                 channel,
                 plane,
@@ -122,6 +131,7 @@ impl Driver {
             Work::Decide { .. }
             | Work::Bundle { .. }
             | Work::Posted { .. }
+            | Work::Export { .. }
             | Work::Put { .. }
             | Work::HeartbeatWanted { .. }
             | Work::Enrol { .. }
@@ -197,7 +207,7 @@ impl Driver {
 
     fn take_posted(
         &mut self,
-        channel: ChannelId,
+        (channel, is_live): (ChannelId, bool),
         envelope: &[u8],
         reply: oneshot::Sender<Result<Taken, Reject>>,
         batch: &mut Batch,
@@ -205,7 +215,7 @@ impl Driver {
         let input = Input::Received {
             channel,
             envelope,
-            is_live: true,
+            is_live,
         };
         let result = self.feed_posted(input, batch);
         batch.deferred.push(Deferred::Taken(reply, result));

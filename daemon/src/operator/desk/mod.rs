@@ -5,6 +5,7 @@
 
 mod bundles;
 mod decide;
+mod file;
 mod keep;
 mod look;
 mod wait;
@@ -91,6 +92,8 @@ impl Desk {
             } => self.wait_fired(target, path, value, timeout_ms).await,
             Request::Backup { file } => self.back_up(file).await,
             Request::Bundles => self.take_bundles().await,
+            Request::Export { target } => self.export(target).await,
+            Request::Import { frames, missing } => self.import(frames, missing).await,
             Request::Metrics => self.metrics().await,
         }
     }
