@@ -119,7 +119,7 @@ impl ExportArgs {
         else {
             return Err(unexpected());
         };
-        let decoded = frames.iter().map(|frame| Base64::decode_vec(frame));
+        let decoded = frames.iter().map(String::as_str).map(Base64::decode_vec);
         decoded.collect::<Result<_, _>>().map_err(|_| unexpected())
     }
 }

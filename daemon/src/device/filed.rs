@@ -388,13 +388,16 @@ fn desired_of(frame: &[u8]) -> Option<Revision> {
 }
 
 fn open(config: &DeviceConfig) -> Result<DiskStore, CommandError> {
-    DiskStore::open(&config.store, Profile::Device).map_err(|error| match error {
-        StoreError::Locked { .. } => CommandError::store(
-            "device-running",
-            format!("{}: the device of this folder runs", config.dir.display()),
-            "stop it, repeat this command, then start it again",
-        ),
-        other => other.into(),
+    DiskStore::open(&config.store, Profile::Device).map_err(|error| {
+        if matches!(error, StoreError::Locked { .. }) {
+            CommandError::store(
+                "device-running",
+                format!("{}: the device of this folder runs", config.dir.display()),
+                "stop it, repeat this command, then start it again",
+            )
+        } else {
+            error.into()
+        }
     })
 }
 

@@ -201,7 +201,7 @@ fn posted_files_in_a_row_are_all_shown() {
     );
     check_refused(
         &[posted.clone(), vec![0]].concat(),
-        Reject::FrameUnknown,
+        Reject::FrameDirection,
         Some(posted.len()),
     );
     check_refused(&posted[..1], Reject::CborTruncated, Some(1));
