@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POSTERN_BIN` | the release binary under test | `<target>/release/postern` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
+//! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
 //! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
 //! | `POSTERN_LAB_REQUIRED` | `1`: a missing part fails instead of being skipped | off |
 //! | `POSTERN_KILL_ROUNDS` | rounds of the kill loop, for a quick look | all of them |
@@ -19,11 +20,13 @@ pub fn postern_binary() -> PathBuf {
 /// Returns the folder into which the Debian packages of Squid were unpacked, whether or not it exists.
 #[must_use]
 pub fn squid_root() -> PathBuf {
-    path_of("POSTERN_SQUID_ROOT").unwrap_or_else(|| {
-        path_of("POSTERN_CACHE")
-            .unwrap_or_else(|| target_folder().join("lab"))
-            .join("squid")
-    })
+    path_of("POSTERN_SQUID_ROOT").unwrap_or_else(|| cache_folder().join("squid"))
+}
+
+/// Returns the folder into which the Debian packages of Apache were unpacked, whether or not it exists.
+#[must_use]
+pub fn apache_root() -> PathBuf {
+    path_of("POSTERN_APACHE_ROOT").unwrap_or_else(|| cache_folder().join("apache"))
 }
 
 /// Returns whether a missing part must fail the test instead of skipping it.
@@ -37,6 +40,11 @@ pub fn lab_is_required() -> bool {
 pub fn kill_rounds(most: u32) -> u32 {
     let asked = variable("POSTERN_KILL_ROUNDS").and_then(|text| text.parse::<u32>().ok());
     asked.map_or(most, |rounds| rounds.min(most))
+}
+
+/// Returns the folder of what `./test` fetched.
+fn cache_folder() -> PathBuf {
+    path_of("POSTERN_CACHE").unwrap_or_else(|| target_folder().join("lab"))
 }
 
 /// Returns cargo's target folder: `CARGO_TARGET_DIR`, or `target` at the top of the repository.

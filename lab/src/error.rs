@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::process::tail;
+
 /// A scenario could not be set up or did not get where it was waiting for.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -61,5 +63,32 @@ impl LabError {
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// Adds the end of a process's own log to what a failed wait quotes; other errors stay as they are.
+    pub(crate) fn with_log(self, log: &str) -> Self {
+        let add = |evidence: String| format!("{evidence}\n--- log\n{}", tail(log));
+        match self {
+            Self::Ended {
+                name,
+                status,
+                what,
+                evidence,
+            } => Self::Ended {
+                name,
+                status,
+                what,
+                evidence: add(evidence),
+            },
+            Self::GaveUp { what, evidence } => Self::GaveUp {
+                what,
+                evidence: add(evidence),
+            },
+            other @ (Self::Io { .. }
+            | Self::Missing { .. }
+            | Self::Certificate(_)
+            | Self::Tls(_)
+            | Self::Pem(_)) => other,
+        }
     }
 }

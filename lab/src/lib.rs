@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  test ──▶ Process(postern device) ──CONNECT──▶ Squid ──▶ Process(postern controller) or Origin
+//!    │         or HTTPS─▶ Apache, a front ────────┤
 //!    │                                            │
 //!    └─ reads captured output, kills by pid       └─ access log, corporate certificates from Pki
 //! ```
@@ -10,6 +11,7 @@
 //! when its value is dropped. The crate refuses to fetch or install anything (`./test` provisions), to end a process
 //! that it did not start, and to wait without a bound: the only sleep stands in [`wait`].
 
+mod apache;
 pub mod config;
 mod error;
 mod fleet;
@@ -22,6 +24,7 @@ mod process;
 mod squid;
 pub mod wait;
 
+pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
 pub use error::LabError;
 pub use fleet::{
     Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Revision, local,
@@ -32,4 +35,4 @@ pub use origin::Origin;
 pub use pki::Pki;
 pub use port::free_address;
 pub use process::{Binary, Finished, Process};
-pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, Kind, Plan, Squid, Tree};
+pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree};

@@ -5,8 +5,8 @@
 use std::net::TcpListener;
 
 use postern_lab::{
-    BASIC_PASSWORD, BASIC_USER, Device, DeviceSettings, Fleet, Kind, LabError, Pki, Plan, Squid,
-    Tree,
+    AccessLine, BASIC_PASSWORD, BASIC_USER, Device, DeviceSettings, Fleet, Kind, LabError, Pki,
+    Plan, Squid, Tree,
 };
 
 /// Only the proxies resolve this name: a device that connects proves that it asked one.
@@ -167,6 +167,40 @@ fn a06_wrong_password_is_tried_once_and_a_corrected_one_at_once() {
         "{:?}",
         scene.squid.access_log()
     );
+}
+
+#[test]
+fn a06_wrong_password_is_not_tried_again_after_a_restart() {
+    let Some(scene) = scene("A06 restart", Kind::Basic, NAME).unwrap() else {
+        return;
+    };
+    let settings = scene.behind().with_secret("proxy.secret");
+    let wrong = format!("{BASIC_USER}:wrong\n");
+    let (mut device, joined) = scene
+        .fleet
+        .try_join("hall-1", &settings, |folder| {
+            folder.write("proxy.secret", format!("{BASIC_USER}:{BASIC_PASSWORD}\n"))
+        })
+        .unwrap();
+    assert!(joined.status.success(), "{}", joined.stderr);
+    device.folder.write("proxy.secret", wrong).unwrap();
+    for _start in 0..3 {
+        device.daemon.start().unwrap();
+        // Counted since the start: this process was refused, by the proxy or by its own record.
+        device
+            .wait_for("a refusal of this process", |folder| {
+                (folder.status()["connected"] == false && folder.count("failures", "PST-P03") >= 2)
+                    .then(|| std::fs::remove_file(folder.path().join("status.json")))
+            })
+            .unwrap()
+            .unwrap();
+        device.daemon.kill_9().unwrap();
+    }
+    let lines = scene.squid.access_log();
+    let shown = |line: &&AccessLine| line.status == 407 && line.user.is_some();
+    assert_eq!(lines.iter().filter(shown).count(), 1, "{lines:?}");
+    assert!(device.folder.path().join("proxy.lockout").is_file());
+    assert!(!device.daemon.log().contains("wrong"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub struct Fleet {
     pub controller: Daemon,
     postern: Binary,
     address: SocketAddr,
-    host: String,
+    url: String,
     commands: AtomicU64,
     /// Declared last: removed after the controller ended.
     folder: Folder,
@@ -50,6 +50,32 @@ impl Fleet {
     /// # Errors
     /// [`LabError::Ended`] when a command fails or the controller refuses to start.
     pub fn start_or_skip(scenario: &str, host: &str) -> Result<Option<Self>, LabError> {
+        let address = free_address()?;
+        Self::start_at(
+            scenario,
+            address,
+            format!("https://{host}:{}", address.port()),
+        )
+    }
+
+    /// As [`Fleet::start_or_skip`], for a controller whose join lines name a front at `front` on this machine. The
+    /// front is the caller's, and may start later.
+    ///
+    /// # Errors
+    /// As [`Fleet::start_or_skip`].
+    pub fn start_behind_or_skip(
+        scenario: &str,
+        front: SocketAddr,
+    ) -> Result<Option<Self>, LabError> {
+        let url = format!("https://localhost:{}", front.port());
+        Self::start_at(scenario, free_address()?, url)
+    }
+
+    fn start_at(
+        scenario: &str,
+        address: SocketAddr,
+        url: String,
+    ) -> Result<Option<Self>, LabError> {
         let Some(postern) = Binary::postern_or_skip(scenario)? else {
             return Ok(None);
         };
@@ -59,8 +85,8 @@ impl Fleet {
         let mut fleet = Self {
             controller: Daemon::new(&postern, "controller", &run, READY, folder.path()),
             postern,
-            address: free_address()?,
-            host: host.to_owned(),
+            address,
+            url,
             commands: AtomicU64::new(0),
             folder,
         };
@@ -87,7 +113,7 @@ impl Fleet {
     /// Returns the URL in its join lines.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}:{}", self.host, self.address.port())
+        self.url.clone()
     }
 
     /// Returns the folder in which it and its devices live.

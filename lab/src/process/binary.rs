@@ -61,6 +61,7 @@ impl Binary {
             "RUST_LOG",
             "POSTERN_BIN",
             "POSTERN_SQUID_ROOT",
+            "POSTERN_APACHE_ROOT",
             "POSTERN_CACHE",
             "POSTERN_LAB_REQUIRED",
         ] {

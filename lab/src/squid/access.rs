@@ -4,6 +4,8 @@
 /// One exchange as the proxy saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLine {
+    /// How long the exchange took, in milliseconds.
+    pub elapsed_ms: u64,
     /// What Squid did: `TCP_TUNNEL`, `TCP_DENIED`, `TCP_MISS`, `NONE`.
     pub action: String,
     /// Status that the client got; 0 when it got none.
@@ -29,7 +31,9 @@ impl AccessLine {
     }
 
     fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.split_ascii_whitespace().skip(3);
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let elapsed_ms = fields.next()?.parse().ok()?;
+        let _client = fields.next()?;
         let (action, status) = fields.next()?.split_once('/')?;
         let bytes = fields.next()?.parse().ok()?;
         let method = fields.next()?.to_owned();
@@ -38,6 +42,7 @@ impl AccessLine {
             .filter(|user| *user != "-")
             .map(str::to_owned);
         Some(Self {
+            elapsed_ms,
             action: action.to_owned(),
             status: status.parse().ok()?,
             bytes,
@@ -56,6 +61,7 @@ mod tests {
     fn access_log_line_is_read_field_by_field() {
         let log = "1700000000.123   1578 127.0.0.1 TCP_TUNNEL/200 3120 CONNECT controller.test:8443 alice HIER_DIRECT/127.0.0.1 -\n";
         let expected = AccessLine {
+            elapsed_ms: 1578,
             action: "TCP_TUNNEL".to_owned(),
             status: 200,
             bytes: 3120,
@@ -76,5 +82,6 @@ mod tests {
         check("1.0 1 127.0.0.1 TCP_TUNNEL 3120 CONNECT a:1 - HIER_NONE/- -\n");
         check("1.0 1 127.0.0.1 TCP_TUNNEL/ok 3120 CONNECT a:1 - HIER_NONE/- -\n");
         check("1.0 1 127.0.0.1 TCP_TUNNEL/200 many CONNECT a:1 - HIER_NONE/- -\n");
+        check("1.0 long 127.0.0.1 TCP_TUNNEL/200 3120 CONNECT a:1 - HIER_NONE/- -\n");
     }
 }

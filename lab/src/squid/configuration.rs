@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::{BASIC_USER, Kind, Plan, Tree};
+use super::{BASIC_USER, HOSTILE_LIFETIME_S, HOSTILE_READ_S, Kind, Plan, Tree};
 use crate::{Folder, LabError, Process};
 
 pub(super) const FILE: &str = "squid.conf";
@@ -39,7 +39,7 @@ pub(super) fn prepare(tree: &Tree, plan: &Plan<'_>) -> Result<Folder, LabError> 
             folder.copy_in(&tree.helper(BASIC_HELPER), BASIC_HELPER)?;
             folder.write_secret(PASSWORDS, format!("{BASIC_USER}:{BASIC_PASSWORD_MD5}\n"))?;
         }
-        Kind::Bump => {
+        Kind::Bump | Kind::Hostile => {
             folder.write("trusted.pem", plan.trusted_pem)?;
             folder.write_secret(
                 "corp.pem",
@@ -82,6 +82,7 @@ pub(super) fn write(folder: &Folder, plan: &Plan<'_>, address: SocketAddr) -> Re
 }
 
 fn text(at: &Path, plan: &Plan<'_>, address: SocketAddr) -> String {
+    let special = special(plan.kind, at);
     let at = at.display();
     let ports = plan
         .allowed_ports
@@ -91,27 +92,8 @@ fn text(at: &Path, plan: &Plan<'_>, address: SocketAddr) -> String {
         .join(" ");
     let listener = match plan.kind {
         Kind::Plain | Kind::Basic => format!("http_port {address}"),
-        Kind::Bump => format!(
+        Kind::Bump | Kind::Hostile => format!(
             "http_port {address} ssl-bump tls-cert={at}/corp.pem generate-host-certificates=on dynamic_cert_mem_cache_size=4MB"
-        ),
-    };
-    let special = match plan.kind {
-        Kind::Plain => "http_access allow localhost".to_owned(),
-        Kind::Basic => format!(
-            "auth_param basic program {at}/{BASIC_HELPER} {at}/{PASSWORDS}\n\
-             auth_param basic children 2 startup=1 idle=1\n\
-             auth_param basic realm Corp Proxy\n\
-             acl authenticated proxy_auth REQUIRED\n\
-             http_access allow authenticated"
-        ),
-        Kind::Bump => format!(
-            "sslcrtd_program {at}/{CERTIFICATE_HELPER} -s {at}/{CERTIFICATE_STORE} -M 4MB\n\
-             sslcrtd_children 2 startup=1 idle=1\n\
-             tls_outgoing_options cafile={at}/trusted.pem\n\
-             acl first_step at_step SslBump1\n\
-             ssl_bump peek first_step\n\
-             ssl_bump bump all\n\
-             http_access allow localhost"
         ),
     };
     format!(
@@ -139,5 +121,48 @@ fn text(at: &Path, plan: &Plan<'_>, address: SocketAddr) -> String {
          http_access deny CONNECT !allowed_ports\n\
          {special}\n\
          http_access deny all\n"
+    )
+}
+
+/// What lets a kind's clients through.
+fn special(kind: Kind, at: &Path) -> String {
+    let shown = at.display();
+    match kind {
+        Kind::Plain => "http_access allow localhost".to_owned(),
+        Kind::Basic => format!(
+            "auth_param basic program {shown}/{BASIC_HELPER} {shown}/{PASSWORDS}\n\
+             auth_param basic children 2 startup=1 idle=1\n\
+             auth_param basic realm Corp Proxy\n\
+             acl authenticated proxy_auth REQUIRED\n\
+             http_access allow authenticated"
+        ),
+        Kind::Bump => inspection(at),
+        Kind::Hostile => limits() + &inspection(at),
+    }
+}
+
+fn inspection(at: &Path) -> String {
+    let at = at.display();
+    format!(
+        "sslcrtd_program {at}/{CERTIFICATE_HELPER} -s {at}/{CERTIFICATE_STORE} -M 4MB\n\
+         sslcrtd_children 2 startup=1 idle=1\n\
+         tls_outgoing_options cafile={at}/trusted.pem\n\
+         acl first_step at_step SslBump1\n\
+         ssl_bump peek first_step\n\
+         ssl_bump bump all\n\
+         http_access allow localhost"
+    )
+}
+
+fn limits() -> String {
+    format!(
+        "read_timeout {HOSTILE_READ_S} seconds\n\
+         client_lifetime {HOSTILE_LIFETIME_S} seconds\n\
+         request_body_max_size 64 KB\n\
+         reply_body_max_size 1 MB\n\
+         acl unwanted browser ^curl\n\
+         http_access deny unwanted !CONNECT\n\
+         acl too_many maxconn 3\n\
+         http_access deny too_many\n"
     )
 }

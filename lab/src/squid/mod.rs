@@ -1,5 +1,6 @@
-//! A real Squid on loopback, in the three shapes that an enterprise network shows most: a plain CONNECT proxy with a
-//! port list, the same behind Basic authentication, and one that inspects TLS with its own authority.
+//! A real Squid on loopback, in the shapes that an enterprise network shows most: a plain CONNECT proxy with a port list,
+//! the same behind Basic authentication, one that inspects TLS with its own authority, and one that does so with every
+//! limit drawn tight.
 //!
 //! The program comes from Debian's package `squid-openssl`, unpacked privately by `./test` and never installed.
 //! Every instance runs on a free port, in a folder of its own that holds copies of everything its unprivileged user
@@ -21,6 +22,11 @@ pub const BASIC_USER: &str = "alice";
 /// The password of [`BASIC_USER`].
 pub const BASIC_PASSWORD: &str = "s3cret";
 
+/// Seconds after which [`Kind::Hostile`] answers 504 in place of a silent server.
+pub const HOSTILE_READ_S: u64 = 6;
+/// Seconds that [`Kind::Hostile`] is told to let a client's connection live.
+const HOSTILE_LIFETIME_S: u64 = 20;
+
 /// How often another port is tried when the chosen one was taken between choosing and listening.
 const PORT_TRIES_MAX: u32 = 3;
 
@@ -33,6 +39,11 @@ pub enum Kind {
     Basic,
     /// As `Plain`, ending TLS in the proxy and presenting certificates signed by the corporate authority.
     Bump,
+    /// As `Bump`, with every limit that was seen in the field at once: a server may be silent for [`HOSTILE_READ_S`]
+    /// seconds, request bodies have at most 64 KiB and answers 1 MiB, a client has at most three connections, and
+    /// programs that call themselves curl are refused. Connections are to live 20 s, too; Squid 5.7 was seen to let
+    /// inspected ones live on.
+    Hostile,
 }
 
 /// What a proxy allows, knows and trusts.
@@ -44,9 +55,9 @@ pub struct Plan<'a> {
     pub allowed_ports: &'a [u16],
     /// Names that only this proxy resolves, all to 127.0.0.1: they prove that the client resolves nothing itself.
     pub names: &'a [&'a str],
-    /// Holds the corporate authority with which [`Kind::Bump`] signs.
+    /// Holds the corporate authority with which [`Kind::Bump`] and [`Kind::Hostile`] sign.
     pub pki: &'a Pki,
-    /// PEM certificates that [`Kind::Bump`] trusts on its far side: `&pki.origin_ca_pem`, or a controller's own.
+    /// PEM certificates that [`Kind::Bump`] and [`Kind::Hostile`] trust on their far side: `&pki.origin_ca_pem`, or a controller's own.
     pub trusted_pem: &'a str,
 }
 
@@ -137,30 +148,16 @@ impl Squid {
         let found = wait::until(what, || {
             Ok(self.access_log().into_iter().find(|line| wanted(line)))
         });
-        found.map_err(|error| match error {
-            LabError::GaveUp { what, evidence: _ } => LabError::GaveUp {
-                what,
-                evidence: self.evidence(),
-            },
-            other @ (LabError::Io { .. }
-            | LabError::Missing { .. }
-            | LabError::Ended { .. }
-            | LabError::Certificate(_)
-            | LabError::Tls(_)
-            | LabError::Pem(_)) => other,
-        })
+        found.map_err(|error| error.with_log(&self.logs()))
     }
 
-    fn evidence(&self) -> String {
+    fn logs(&self) -> String {
         let log = |name| process::read(&self.folder.path().join(name));
-        let (access, cache) = (
-            log(configuration::ACCESS_LOG),
-            log(configuration::CACHE_LOG),
-        );
+        let cache = log(configuration::CACHE_LOG);
         format!(
-            "--- access log\n{}\n--- cache log\n{}",
-            process::tail(&access),
-            process::tail(&cache)
+            "{}\n--- access log\n{}",
+            process::tail(&cache),
+            log(configuration::ACCESS_LOG)
         )
     }
 }
@@ -168,35 +165,9 @@ impl Squid {
 fn launch(tree: &Tree, folder: &Folder, address: SocketAddr) -> Result<Process, LabError> {
     let mut process = Process::start("squid", tree.command(folder), folder.path())?;
     let opened = process.wait_for_port(address);
+    // Squid explains itself in its log and says little elsewhere.
+    let log = || process::read(&folder.path().join(configuration::CACHE_LOG));
     opened
         .map(|()| process)
-        .map_err(|error| with_cache_log(error, folder))
-}
-
-/// Squid explains itself in its log and says little elsewhere.
-fn with_cache_log(error: LabError, folder: &Folder) -> LabError {
-    let log = process::read(&folder.path().join(configuration::CACHE_LOG));
-    let add = |evidence: String| format!("{evidence}\n--- cache log\n{}", process::tail(&log));
-    match error {
-        LabError::Ended {
-            name,
-            status,
-            what,
-            evidence,
-        } => LabError::Ended {
-            name,
-            status,
-            what,
-            evidence: add(evidence),
-        },
-        LabError::GaveUp { what, evidence } => LabError::GaveUp {
-            what,
-            evidence: add(evidence),
-        },
-        other @ (LabError::Io { .. }
-        | LabError::Missing { .. }
-        | LabError::Certificate(_)
-        | LabError::Tls(_)
-        | LabError::Pem(_)) => other,
-    }
+        .map_err(|error| error.with_log(&log()))
 }
