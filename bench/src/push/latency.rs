@@ -7,9 +7,9 @@
 
 use crate::clock::{ms_since, now};
 use crate::error::BenchError;
-use crate::push::socket::{LocalApi, Operator};
+use crate::push::socket::{LocalAsk, Operator};
 use crate::table::{Row, Unit};
-use postern_lab::{DeviceSettings, Fleet};
+use postern_lab::{DeviceSettings, Fleet, Revision, wait};
 use postern_relay::store::{Batch, DiskStore, Profile, Store, Table};
 use std::path::Path;
 
@@ -23,6 +23,8 @@ const COMMITS: usize = 100;
 const COMMIT_VALUES: [usize; 4] = [24, 96, 260, 180];
 /// Milliseconds that a push may take beside its two commits.
 const ALLOWANCE_MS: f64 = 1.0;
+/// What is turned.
+const SETPOINT: &str = "oven/setpoint";
 /// Name of the device.
 const DEVICE: &str = "press-7";
 
@@ -39,6 +41,16 @@ impl Times {
     }
 }
 
+/// Waits until the device holds a revision, whatever it held before, and returns it.
+fn wait_for(socket: &Path, revision: Revision) -> Result<Revision, BenchError> {
+    wait::until("the first revision", || {
+        let none = Revision { epoch: 0, seq: 0 };
+        let asked = LocalAsk::watch(socket, none).and_then(|ask| ask.told(revision));
+        Ok(asked.ok().map(|()| revision))
+    })
+    .map_err(BenchError::from)
+}
+
 /// Measures the rows; `fleet` runs already.
 ///
 /// # Errors
@@ -52,17 +64,21 @@ pub fn measure(fleet: &Fleet) -> Result<Vec<Row>, BenchError> {
     device
         .daemon
         .wait_for("the local API", || socket.exists().then_some(()))?;
-    let mut api = LocalApi::connect(&socket)?;
+    let mut known = operator.set(DEVICE, SETPOINT, 0)?;
+    LocalAsk::report_applied(&socket, wait_for(&socket, known)?)?;
+    operator.wait(DEVICE, known)?;
     let (mut server, mut client) = (Times::default(), Times::default());
     time_commits(fleet.path(), "before", &mut server, &mut client)?;
     let (mut told, mut reported) = (Times::default(), Times::default());
     for number in 0..WARM_PUSHES + PUSHES {
+        let ask = LocalAsk::watch(&socket, known)?;
         let start = now();
-        let revision = operator.set(DEVICE, "oven/setpoint", number as u64)?;
-        api.wait_for(revision)?;
+        let revision = operator.set(DEVICE, SETPOINT, number as u64 + 1)?;
+        ask.told(revision)?;
         let told_ms = ms_since(start);
-        api.report_applied(revision)?;
+        LocalAsk::report_applied(&socket, revision)?;
         operator.wait(DEVICE, revision)?;
+        known = revision;
         if number >= WARM_PUSHES {
             told.0.push(told_ms);
             reported.0.push(ms_since(start));

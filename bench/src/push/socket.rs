@@ -25,7 +25,7 @@ impl Operator {
     /// # Errors
     /// [`BenchError::Io`] when none runs there.
     pub fn connect(dir: &Path) -> Result<Self, BenchError> {
-        let socket = dir.join("operator.sock");
+        let socket = dir.join("controller.sock");
         let stream = UnixStream::connect(socket).map_err(BenchError::io("reach the controller"))?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -36,7 +36,7 @@ impl Operator {
     /// [`BenchError::Answer`] when it is refused.
     pub fn set(&mut self, device: &str, path: &str, value: u64) -> Result<Revision, BenchError> {
         let answer = self.ask(&json!({
-            "op": "decide", "tenant": "default", "device": device,
+            "op": "decide", "target": { "tenant": "default", "device": device },
             "changes": [{ "set": [path, value] }],
         }))?;
         let revision = answer.get("desired").and_then(Revision::of);
@@ -49,8 +49,8 @@ impl Operator {
     /// [`BenchError::Answer`] when it does not.
     pub fn wait(&mut self, device: &str, revision: Revision) -> Result<(), BenchError> {
         let answer = self.ask(&json!({
-            "op": "wait", "tenant": "default", "device": device,
-            "epoch": revision.epoch, "seq": revision.seq, "timeout_ms": WAIT_MS,
+            "op": "wait", "target": { "tenant": "default", "device": device },
+            "revision": { "epoch": revision.epoch, "seq": revision.seq }, "timeout_ms": WAIT_MS,
         }))?;
         if answer.get("applied").is_some() {
             Ok(())
@@ -70,47 +70,49 @@ impl Operator {
     }
 }
 
-/// The device's local API, on one connection that is kept.
+/// One request at the device's local API, which takes one request a connection.
 #[derive(Debug)]
-pub struct LocalApi(BufReader<UnixStream>);
+pub struct LocalAsk(BufReader<UnixStream>);
 
-impl LocalApi {
-    /// Connects to a device.
+impl LocalAsk {
+    /// Asks to be told when the desired state is another one than at `known`.
     ///
     /// # Errors
     /// [`BenchError::Io`] when nobody listens.
-    pub fn connect(socket: &Path) -> Result<Self, BenchError> {
-        let stream = UnixStream::connect(socket).map_err(BenchError::io("reach the local API"))?;
-        Ok(Self(BufReader::new(stream)))
+    pub fn watch(socket: &Path, known: Revision) -> Result<Self, BenchError> {
+        let after = format!("{}.{}", known.epoch, known.seq);
+        Self::send(
+            socket,
+            "GET",
+            &format!("/v1/desired?after={after}&wait=20"),
+            "",
+        )
     }
 
     /// Returns once the device's durable desired state is at `revision` or later.
     ///
     /// # Errors
-    /// [`BenchError::Answer`] when the API answers something else than a state or nothing new.
-    pub fn wait_for(&mut self, revision: Revision) -> Result<(), BenchError> {
-        loop {
-            let after = format!("{}.{}", revision.epoch, revision.seq.saturating_sub(1));
-            let target = format!("/v1/desired?after={after}&wait=20");
-            let (status, body) = self.request("GET", &target, "")?;
-            let answer = parse("the local API answers no JSON", &body).unwrap_or_default();
-            let found = answer.get("revision").and_then(Revision::of);
-            if status == 200 && found.is_some_and(|found| found >= revision) {
-                return Ok(());
-            }
-            if status != 204 && status != 200 {
-                return Err(unexpected("the local API refuses", &Value::String(body)));
-            }
+    /// [`BenchError::Answer`] when the API answers anything else.
+    pub fn told(mut self, revision: Revision) -> Result<(), BenchError> {
+        let (status, body) = self.answer()?;
+        let answer = parse("the local API answers no JSON", &body).unwrap_or_default();
+        let found = answer.get("revision").and_then(Revision::of);
+        if status == 200 && found.is_some_and(|found| found >= revision) {
+            return Ok(());
         }
+        Err(unexpected(
+            "the local API tells another state",
+            &Value::String(body),
+        ))
     }
 
     /// Reports that the application finished with a revision.
     ///
     /// # Errors
     /// [`BenchError::Answer`] when the API refuses.
-    pub fn report_applied(&mut self, revision: Revision) -> Result<(), BenchError> {
+    pub fn report_applied(socket: &Path, revision: Revision) -> Result<(), BenchError> {
         let body = json!({ "epoch": revision.epoch, "seq": revision.seq, "status": 0 }).to_string();
-        let (status, answer) = self.request("POST", "/v1/results", &body)?;
+        let (status, answer) = Self::send(socket, "POST", "/v1/results", &body)?.answer()?;
         if (200..300).contains(&status) {
             Ok(())
         } else {
@@ -121,18 +123,19 @@ impl LocalApi {
         }
     }
 
-    fn request(
-        &mut self,
-        method: &str,
-        target: &str,
-        body: &str,
-    ) -> Result<(u16, String), BenchError> {
+    fn send(socket: &Path, method: &str, target: &str, body: &str) -> Result<Self, BenchError> {
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let written = self.0.get_mut().write_all(head.as_bytes());
+        let mut stream =
+            UnixStream::connect(socket).map_err(BenchError::io("reach the local API"))?;
+        let written = stream.write_all(head.as_bytes());
         written.map_err(BenchError::io("ask the local API"))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    fn answer(&mut self) -> Result<(u16, String), BenchError> {
         self.read_answer()
             .map_err(BenchError::io("ask the local API"))
     }
