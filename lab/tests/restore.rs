@@ -3,6 +3,11 @@
 //!
 //! Every test has a controller and a device of its own; they end with it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the drill fails where a step of it does"
+)]
+
 use std::os::unix::fs::PermissionsExt;
 
 use postern_lab::{Device, DeviceSettings, Fleet, LabError, Revision, wait};

@@ -129,7 +129,7 @@ impl ImportArgs {
         let config = DeviceConfig::load(dir)?;
         let imported = driver::import(&config, &self.file)?;
         let refused = imported.refused;
-        let accepted = imported.accepted.map(|revision| number(revision));
+        let accepted = imported.accepted.map(number);
         let more = json!({
             "enrolled": imported.is_enrolment,
             "accepted": accepted,
