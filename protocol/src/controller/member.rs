@@ -275,8 +275,14 @@ impl Member {
 
     /// Forgets epochs older than the one that the device signed as its own, and those after it above the limit.
     pub(super) fn prune_lineage(&mut self) {
-        if let Some(held) = &self.report {
-            let oldest = held.report.accepted.epoch;
+        let accepted = self.report.as_ref().map(|held| held.report.accepted.epoch);
+        // An epoch that this store never knew leaves open how the device came there: what it left can
+        // be forgotten once its history is covered.
+        let is_known = |epoch: &Epoch| {
+            let mut ends = self.lineage.iter().map(|entry| entry.last.epoch);
+            *epoch == self.head.revision.epoch || ends.any(|end| end == *epoch)
+        };
+        if let Some(oldest) = accepted.filter(is_known) {
             self.lineage.retain(|entry| entry.last.epoch >= oldest);
         }
         // The oldest entry is where the device was last seen: it goes last.
