@@ -7,7 +7,7 @@ use super::{Context, Device, Event, Identity, records};
 use crate::envelope::{Binding, Draft, Header, Verified};
 use crate::id::{Digest, Thumbprint};
 use crate::kind::{MessageKind, Role};
-use crate::limits::{EPOCH_SHOWN_MAX, RESEND_MS};
+use crate::limits::{EPOCH_SHOWN_MAX, REPORT_LIST_MAX, RESEND_MS};
 use crate::message::{PlaneMessage, RejectNote, Report, ReportLists, SupersededNote};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Revision, Seq};
@@ -31,6 +31,9 @@ pub(super) struct Reporter {
     pub(super) is_news: bool,
     /// True once a report epoch was opened because the controller showed a later one.
     has_outnumbered: bool,
+    /// Refusals that the controller acknowledged in this session: it offers the same again beside
+    /// each acknowledgement, and telling it each time would never end.
+    told: Vec<RejectNote>,
 }
 
 /// The newest report, sealed, until it is acknowledged.
@@ -115,6 +118,7 @@ impl Reporter {
     /// A new session may reach another mailbox: give it the report again. What a former key signed
     /// counts no more there: it is said anew, under the next number.
     pub(super) fn begin_session(&mut self, signer: &Thumbprint) {
+        self.told.clear();
         if let Some(outstanding) = &mut self.outstanding {
             outstanding.resend_ms = None;
             self.is_news |= outstanding.signer != *signer;
@@ -172,9 +176,11 @@ impl Device {
         self.persist(writes);
     }
 
-    /// Notes a refusal for the next report; one that is listed already is not listed twice.
+    /// Notes a refusal for the next report; one that is listed, or was acknowledged in this session,
+    /// is not listed again.
     pub(super) fn note_reject(&mut self, note: RejectNote) {
-        if self.reporter.lists.rejects().contains(&note) {
+        let is_listed = self.reporter.lists.rejects().contains(&note);
+        if is_listed || self.reporter.told.contains(&note) {
             return;
         }
         self.reporter.lists.push_reject(note);
@@ -239,7 +245,10 @@ impl Device {
     fn forget_lists(&mut self) {
         let is_leaving = self.reporter.lists.is_leaving();
         let rotation = self.reporter.lists.rotation().map(Vec::from);
-        self.reporter.lists = ReportLists::default();
+        let lists = core::mem::take(&mut self.reporter.lists);
+        let told = &mut self.reporter.told;
+        told.extend_from_slice(lists.rejects());
+        told.drain(..told.len().saturating_sub(REPORT_LIST_MAX));
         if let Err(reject) = self.reporter.lists.set_rotation(rotation) {
             self.event(Event::Rejected { reject });
         }
