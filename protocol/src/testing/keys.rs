@@ -160,6 +160,20 @@ impl TestKeys {
         self.push_bundle(generation, &[old]);
     }
 
+    /// The generation of the writer in the newest bundle.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        let trust = self.trust();
+        let writer = trust.writer(&self.tenant);
+        writer.map_or(1, |(generation, _)| generation.number())
+    }
+
+    /// Replaces the mailbox key: the next bundle lists this one alone.
+    pub fn rotate_mailbox(&mut self, name: &str) {
+        self.mailbox = signer(name);
+        self.push_bundle(self.generation(), &[]);
+    }
+
     /// The channel of a device of the tenant.
     #[must_use]
     pub fn channel(&self, device: &str) -> Channel {

@@ -111,7 +111,7 @@ impl Lone {
 
     /// Drops the engine and starts it again from its store.
     pub fn restart(&mut self) {
-        self.node.restore();
+        assert_eq!(self.node.restore(), None);
         self.outbox.clear();
         self.applies.clear();
         self.sessions = Sessions::new(8);
@@ -125,7 +125,7 @@ impl Lone {
         while let Some(output) = self.node.engine.as_mut().and_then(|it| it.poll_output()) {
             match output {
                 Output::Persist(writes) => {
-                    self.node.commit(&writes);
+                    assert_ne!(self.node.commit(&writes), Err("a durable head went back"));
                 }
                 Output::Exchange(exchange) if is_heartbeat(&exchange) => heartbeats.push(exchange),
                 Output::Exchange(exchange) => self.outbox.push(exchange),

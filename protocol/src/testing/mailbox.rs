@@ -1,15 +1,16 @@
 //! A mailbox in memory: the protocol's own handshake and sessions, chains kept as simply as possible.
 //!
 //! Believes whoever posts from inside; for devices it is exactly what a relay is: a place that
-//! never reads a payload. Refuses what its sessions refuse.
+//! never reads a payload. It can also be a bad one: freeze a channel, tell old things again, let
+//! heartbeats through in drips. Refuses what its sessions refuse.
 
 use super::keys::Dice;
 use super::slots::{Entry, Slots};
 use crate::context::draw;
 use crate::controller::Post;
 use crate::frame::{
-    Answer, BodyChunk, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, Poll, UpFrame,
-    frame_type,
+    Answer, BodyChunk, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, Poll, Refusal,
+    UpFrame, Wanted, frame_type,
 };
 use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
 use crate::key::{MemorySigner, PublicKey};
@@ -31,47 +32,36 @@ pub enum Handled {
     Held(HeldPoll),
     /// Hand an `enrol` frame to the controller, whose answer is the answer.
     Enrol(Vec<u8>),
-    /// Hand envelopes to the controller, then answer with what it wants.
-    Posted(ChannelId, Vec<Vec<u8>>, Reply),
-    /// Hand bodies to the controller, then answer with what it still wants.
-    Put(ChannelId, Plane, Vec<OwnedChunk>, Reply),
+    /// Hand the envelopes to the controller, then answer with [`TestMailbox::answer_post`].
+    Posted(Asked, Vec<Vec<u8>>),
+    /// Hand the pieces to the controller, then answer with [`TestMailbox::answer_post`].
+    Put(Asked, Plane, Vec<Piece>),
     /// Ask the controller for a snapshot, then answer.
     SnapshotWanted(ChannelId, Vec<u8>),
 }
 
-/// Names the request that an answer answers.
+/// Whose post or put is to be answered.
 #[derive(Debug, Clone, Copy)]
-pub struct Reply {
+pub struct Asked {
+    /// The channel.
+    pub channel: ChannelId,
     session: SessionId,
     counter: u16,
 }
 
-/// A piece of a body that outlives its frame.
+/// One piece of a body that a device put.
 #[derive(Debug, Clone)]
-pub struct OwnedChunk {
-    /// Digest of the whole body.
-    pub digest: Digest,
-    /// Bytes of the whole body.
-    pub size: u64,
-    /// Where the piece begins.
-    pub offset: u64,
-    /// The piece.
-    pub bytes: Vec<u8>,
+pub struct Piece {
+    digest: Digest,
+    size: u64,
+    offset: u64,
+    bytes: Vec<u8>,
 }
 
-impl OwnedChunk {
-    fn of(chunk: &BodyChunk<'_>) -> Self {
-        Self {
-            digest: chunk.digest,
-            size: chunk.size,
-            offset: chunk.offset,
-            bytes: chunk.bytes.to_vec(),
-        }
-    }
-
-    /// Borrows it as what a frame carries.
+impl Piece {
+    /// The piece as frames carry it.
     #[must_use]
-    pub fn as_body_chunk(&self) -> BodyChunk<'_> {
+    pub fn as_chunk(&self) -> BodyChunk<'_> {
         BodyChunk {
             digest: self.digest,
             size: self.size,
@@ -93,10 +83,19 @@ pub struct HeldPoll {
     poll: Poll,
 }
 
+/// One key of the mailbox with the bundles that list it.
+#[derive(Debug)]
+struct OwnKey {
+    signer: MemorySigner,
+    first: u64,
+    last: u64,
+}
+
 /// The mailbox.
 #[derive(Debug)]
 pub struct TestMailbox {
-    signer: MemorySigner,
+    /// The newest first.
+    keys: Vec<OwnKey>,
     windows: EphemeralWindows,
     sessions: Sessions<ChannelId>,
     slots: BTreeMap<ChannelId, Slots>,
@@ -109,8 +108,13 @@ impl TestMailbox {
     /// Starts empty.
     #[must_use]
     pub fn new(signer: MemorySigner, bundles: Vec<Vec<u8>>, mut dice: Dice) -> Self {
-        Self {
+        let key = OwnKey {
             signer,
+            first: 1,
+            last: u64::MAX,
+        };
+        Self {
+            keys: Vec::from([key]),
             windows: EphemeralWindows::new(draw(&mut dice), 0),
             sessions: Sessions::new(64),
             slots: BTreeMap::new(),
@@ -122,26 +126,116 @@ impl TestMailbox {
     /// Forgets every session, as a restarted mailbox does. What is kept stays.
     pub fn restart(&mut self) {
         self.sessions = Sessions::new(64);
-    }
-
-    /// Serves a device from now on; another incarnation starts with nothing.
-    pub fn admit(&mut self, channel: Channel, incarnation: Incarnation, key: PublicKey) {
-        let id = channel.id();
-        let is_same = self
-            .slots
-            .get(&id)
-            .is_some_and(|slots| slots.incarnation == incarnation && slots.key == key);
-        if !is_same {
-            self.sessions.remove_owner(&id);
-            self.slots.insert(id, Slots::new(channel, incarnation, key));
+        for slots in self.slots.values_mut() {
+            slots.beat = None;
         }
     }
 
+    /// What a file for this channel would hold: the bundles, the chain, and the bodies that it names.
+    #[must_use]
+    pub fn file_of(&self, channel: ChannelId) -> Vec<Vec<u8>> {
+        let slots = self.slots.get(&channel);
+        slots.map_or_else(Vec::new, |slots| slots.file(channel, &self.bundles))
+    }
+
+    /// How many keys it has.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Takes a further key, which bundles from `first` on list; the former keys answer older bundles.
+    pub fn rotate(&mut self, signer: MemorySigner, first: u64) {
+        for key in &mut self.keys {
+            key.last = key.last.min(first.saturating_sub(1));
+        }
+        let key = OwnKey {
+            signer,
+            first,
+            last: u64::MAX,
+        };
+        self.keys.insert(0, key);
+    }
+
+    /// Serves a device from now on; another incarnation or a key of no rotation starts with nothing.
+    pub fn admit(
+        &mut self,
+        channel: Channel,
+        incarnation: Incarnation,
+        key: PublicKey,
+        next: Option<PublicKey>,
+    ) {
+        let id = channel.id();
+        let held = self.slots.get_mut(&id);
+        if let Some(slots) = held
+            && slots.incarnation == incarnation
+            && slots.keys.contains(&key)
+        {
+            if next.is_none() {
+                slots.drop_enrol_answer();
+            }
+            slots.keys = core::iter::once(key).chain(next).collect();
+            return;
+        }
+        self.sessions.remove_owner(&id);
+        let keys = core::iter::once(key).chain(next).collect();
+        self.slots
+            .insert(id, Slots::new(channel, incarnation, keys));
+    }
+
+    /// Serves a device no more.
+    pub fn evict(&mut self, channel: ChannelId) {
+        self.sessions.remove_owner(&channel);
+        self.slots.remove(&channel);
+    }
+
     /// Takes a post of the controller. Returns true when a snapshot is wanted.
-    pub fn take(&mut self, channel: ChannelId, generation: Generation, post: Post) -> bool {
+    pub fn take(
+        &mut self,
+        channel: ChannelId,
+        generation: Generation,
+        post: Post,
+        now_ms: u64,
+    ) -> bool {
         self.slots
             .get_mut(&channel)
-            .is_some_and(|slots| slots.take(generation, post))
+            .is_some_and(|slots| slots.take(generation, post, now_ms))
+    }
+
+    /// Takes what the controller holds of the actual plane.
+    pub fn set_actual_held(&mut self, channel: ChannelId, revision: Revision) {
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.set_actual_held(revision);
+        }
+    }
+
+    /// Shows a channel nothing new from now on, but a heartbeat every `drip_ms` if that is given.
+    pub fn freeze(&mut self, channel: ChannelId, drip_ms: Option<u64>) {
+        let bundles = self.bundles.len();
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.freeze(bundles, drip_ms);
+        }
+    }
+
+    /// Shows a channel everything again. Returns true when a snapshot is wanted.
+    pub fn thaw(&mut self, channel: ChannelId, now_ms: u64) -> bool {
+        self.slots
+            .get_mut(&channel)
+            .is_some_and(|slots| slots.thaw(now_ms))
+    }
+
+    /// Tells one of the older things of a channel again in the next answer to a poll.
+    pub fn tell_again(&mut self, channel: ChannelId, which: u64) {
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.tell_again(which);
+        }
+    }
+
+    /// Tells whether the controller should sign a heartbeat before an idle answer.
+    pub fn wants_heartbeat(&mut self, channel: ChannelId, now_ms: u64) -> bool {
+        self.slots
+            .get_mut(&channel)
+            .is_some_and(|slots| slots.wants_heartbeat(now_ms))
     }
 
     /// Handles one frame of a client.
@@ -181,9 +275,14 @@ impl TestMailbox {
     }
 
     fn handshake(&self) -> MailboxHandshake<'_> {
+        let keys = self.keys.iter().map(|key| MailboxKey {
+            signer: &key.signer,
+            first: BundleNumber::new(key.first),
+            last: BundleNumber::new(key.last),
+        });
         MailboxHandshake {
             windows: &self.windows,
-            keys: Vec::from([MailboxKey::only(&self.signer)]),
+            keys: keys.collect(),
             bundle: BundleNumber::new(self.bundles.len() as u64),
             age_max_s: SESSION_AGE_S_MAX,
         }
@@ -192,17 +291,18 @@ impl TestMailbox {
     fn handle_hello(&mut self, frame: &[u8], now_ms: u64) -> Result<Vec<u8>, Reject> {
         let hello = ReceivedHello::parse(frame)?;
         let channel = hello.channel();
+        let fresh = SessionId::from_bytes(draw(&mut self.dice));
         let slots = self.slots.get(&channel).ok_or(Reject::NotAdmitted)?;
-        let admitted = Admitted {
+        let admitted = slots.keys.iter().map(|key| Admitted {
             channel: &slots.channel,
             incarnation: slots.incarnation,
-            key: &slots.key,
-        };
-        let fresh = SessionId::from_bytes(draw(&mut self.dice));
+            key,
+        });
+        let admitted: Vec<_> = admitted.collect();
         let session = self.sessions.find_same(&channel, &hello).unwrap_or(fresh);
         let welcomed =
             self.handshake()
-                .handle_hello(&hello, &[admitted], |_| false, session, now_ms)?;
+                .handle_hello(&hello, &admitted, |_| false, session, now_ms)?;
         self.sessions.offer(channel, welcomed.pending, now_ms)?;
         Ok(welcomed.frame)
     }
@@ -216,9 +316,13 @@ impl TestMailbox {
             ..
         } = self.sessions.open(bytes, now_ms)?;
         let slots = self.slots.get_mut(&channel).ok_or(Reject::NotAdmitted)?;
+        let asked = Asked {
+            channel,
+            session,
+            counter,
+        };
         match frame {
             UpFrame::Poll(poll) => {
-                let is_wanted = slots.is_actual_wanted(&poll, now_ms);
                 let held = HeldPoll {
                     channel,
                     hold_s: poll.hold_s,
@@ -226,18 +330,24 @@ impl TestMailbox {
                     counter,
                     poll,
                 };
-                self.answer_poll(held, is_wanted)
+                match self.release(&held, false, now_ms)? {
+                    Some(answer) => Ok(Handled::Answer(answer)),
+                    None => Ok(Handled::Held(held)),
+                }
             }
             UpFrame::Post(items) => {
                 let envelopes: Vec<_> = items.iter().map(|item| item.envelope.to_vec()).collect();
                 envelopes.iter().for_each(|one| slots.note_report(one));
-                let reply = Reply { session, counter };
-                Ok(Handled::Posted(channel, envelopes, reply))
+                Ok(Handled::Posted(asked, envelopes))
             }
             UpFrame::Put { plane, chunks } => {
-                let chunks = chunks.iter().map(OwnedChunk::of).collect();
-                let reply = Reply { session, counter };
-                Ok(Handled::Put(channel, plane, chunks, reply))
+                let pieces = chunks.iter().map(|chunk| Piece {
+                    digest: chunk.digest,
+                    size: chunk.size,
+                    offset: chunk.offset,
+                    bytes: chunk.bytes.to_vec(),
+                });
+                Ok(Handled::Put(asked, plane, pieces.collect()))
             }
             UpFrame::Need { plane, .. } => {
                 let is_served = slots.need.take(plane, now_ms).is_ok();
@@ -248,72 +358,81 @@ impl TestMailbox {
                     Handled::Answer(answer)
                 })
             }
-            UpFrame::Fetch { wanted, .. } => {
-                let chunk = slots
-                    .chunk(&wanted)
-                    .map(|(digest, size, offset, bytes)| BodyChunk {
-                        digest,
-                        size: size as u64,
-                        offset,
-                        bytes,
-                    });
-                let bodies = DownFrame::Bodies(chunk.into_iter().collect());
-                let session = self
-                    .sessions
-                    .session(session)
-                    .ok_or(Reject::SessionUnknown)?;
-                session.seal_answer(counter, &bodies).map(Handled::Answer)
-            }
+            UpFrame::Fetch { wanted, .. } => self.answer_fetch(asked, &wanted),
         }
     }
 
-    /// Says at once that another actual head is held than the poll names, or looks for news.
-    fn answer_poll(&mut self, held: HeldPoll, is_wanted: bool) -> Result<Handled, Reject> {
-        if is_wanted {
-            let hints = Hints {
-                need: Vec::from([Plane::Actual]),
-                ..Hints::default()
-            };
-            let answer = self.seal(held.session, held.counter, hints, &[]);
-            return answer.map(Handled::Answer);
-        }
-        match self.release(&held, false)? {
-            Some(answer) => Ok(Handled::Answer(answer)),
-            None => Ok(Handled::Held(held)),
-        }
+    fn answer_fetch(&self, asked: Asked, wanted: &[Wanted]) -> Result<Handled, Reject> {
+        let slots = self.slots.get(&asked.channel).ok_or(Reject::NotAdmitted)?;
+        let chunk = slots
+            .chunk(wanted)
+            .map(|(digest, size, offset, bytes)| BodyChunk {
+                digest,
+                size: size as u64,
+                offset,
+                bytes,
+            });
+        let bodies = DownFrame::Bodies(chunk.into_iter().collect());
+        let session = self
+            .sessions
+            .session(asked.session)
+            .ok_or(Reject::SessionUnknown)?;
+        session
+            .seal_answer(asked.counter, &bodies)
+            .map(Handled::Answer)
+    }
+
+    /// Answers a post or a put once the controller has taken it: what was refused, by place in the
+    /// post, and the bodies that it lacks.
+    ///
+    /// # Errors
+    /// `session-unknown` when the session ended meanwhile.
+    pub fn answer_post(
+        &self,
+        asked: Asked,
+        refused: &[(u32, Reject)],
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<u8>, Reject> {
+        let refused = refused.iter().map(|(index, reject)| Refusal {
+            index: *index,
+            code: reject.code(),
+        });
+        let hints = Hints {
+            refused: refused.collect(),
+            wanted,
+            ..Hints::default()
+        };
+        self.seal(asked.session, asked.counter, hints, &[])
     }
 
     /// Answers a held poll when something is newer, or with nothing when its time is over.
     ///
     /// # Errors
     /// `session-unknown` when the session ended meanwhile.
-    pub fn release(&mut self, held: &HeldPoll, is_over: bool) -> Result<Option<Vec<u8>>, Reject> {
+    pub fn release(
+        &mut self,
+        held: &HeldPoll,
+        is_over: bool,
+        now_ms: u64,
+    ) -> Result<Option<Vec<u8>>, Reject> {
         let slots = self
             .slots
             .get_mut(&held.channel)
             .ok_or(Reject::NotAdmitted)?;
         let mut entries = slots.newer(&held.poll, &self.bundles);
-        entries.extend(slots.passing());
-        if entries.is_empty() && !is_over && held.hold_s > 0 {
+        let is_asked = slots.ask_actual(held.poll.actual, now_ms);
+        let is_answered = !entries.is_empty() || is_asked || is_over || held.hold_s == 0;
+        if !is_answered && !slots.is_beat_awaited(held.session) {
             return Ok(None);
         }
-        self.seal(held.session, held.counter, Hints::default(), &entries)
+        entries.extend(slots.give_beat(held.session));
+        entries.extend(slots.give_old());
+        let hints = Hints {
+            need: is_asked.then_some(Plane::Actual).into_iter().collect(),
+            ..Hints::default()
+        };
+        self.seal(held.session, held.counter, hints, &entries)
             .map(Some)
-    }
-
-    /// Answers a request that the controller has dealt with.
-    ///
-    /// # Errors
-    /// `session-unknown` when the session ended meanwhile.
-    pub fn reply(&self, to: Reply, hints: Hints) -> Result<Vec<u8>, Reject> {
-        self.seal(to.session, to.counter, hints, &[])
-    }
-
-    /// Notes the actual head that the controller holds, for polls to be compared with.
-    pub fn set_actual_head(&mut self, channel: ChannelId, held: Revision) {
-        if let Some(slots) = self.slots.get_mut(&channel) {
-            slots.actual_held = Some(held);
-        }
     }
 
     fn seal(

@@ -1,16 +1,17 @@
 //! What operators do in the simulator: invite, decide, restart the controller, compare.
 
 use super::World;
-use super::mailbox::{Handled, OwnedChunk};
+use super::mailbox::Handled;
 use super::node::{ControllerNode, DeviceNode};
+use super::oracle::Invariant;
 use super::store::MemoryStore;
+use super::world::Step;
 use crate::context::draw;
-use crate::controller::{self, Ticket};
+use crate::controller::{self, Output, Ticket};
 use crate::device::Identity;
 use crate::enrol::{EnrolRequest, Enrolling, JoinSecret, accept_enrolled};
-use crate::frame::{Hints, Refusal};
-use crate::id::{ChannelId, Incarnation, Plane, TokenId};
-use crate::key::Signer as _;
+use crate::id::{ChannelId, Incarnation, TokenId};
+use crate::key::{MemorySigner, Signer as _};
 use crate::reject::Reject;
 use crate::state::{Change, Path, Value};
 use crate::testing::signer;
@@ -19,93 +20,100 @@ use alloc::vec::Vec;
 impl World {
     /// Gives the controller an input and carries out what it asks for.
     pub fn control(&mut self, input: controller::Input<'_>) {
+        if self.is_controller_down {
+            return;
+        }
+        self.inputs += 1;
         self.controller
             .input(self.now_ms, &mut self.dice, &self.keys, input);
         let mut wanted = Vec::new();
+        let mut outputs = 0;
         while let Some(output) = self.controller.engine.poll_output() {
-            match output {
-                controller::Output::Persist(writes) => self.controller.store.commit(&writes),
-                controller::Output::Admit {
-                    channel,
-                    incarnation,
-                    key,
-                    next: _,
-                } => self.mailbox.admit(channel, incarnation, key),
-                controller::Output::Post {
-                    channel,
-                    generation,
-                    post,
-                } => {
-                    if self.mailbox.take(channel, generation, post) {
-                        wanted.push(channel);
-                    }
-                }
-                controller::Output::Answer { ticket, frame } => {
-                    self.answers.insert(ticket, frame);
-                }
-                controller::Output::Evict { .. } => {}
-                controller::Output::Wanted { wanted, .. } => self.wanted = wanted,
-                controller::Output::ActualHeld { channel, revision } => {
-                    self.mailbox.set_actual_head(channel, revision);
-                }
-                controller::Output::PostBundle { envelope } => self.mailbox.bundles.push(envelope),
-                controller::Output::Event(event) => self.controller.events.push(event),
+            outputs += 1;
+            if !self.perform_control(output, &mut wanted) {
+                return self.lose_controller();
             }
         }
+        self.watch_controller(outputs);
+        self.arm_controller();
         for channel in wanted {
             self.control(controller::Input::SnapshotWanted { channel });
         }
     }
 
-    /// Gives the controller what a device posted. Returns what the answer says about it.
-    pub(super) fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) -> Hints {
-        self.wanted.clear();
-        let mut refused = Vec::new();
-        for (index, envelope) in envelopes.iter().enumerate() {
-            let before = self.controller.events.len();
-            self.control(controller::Input::Received {
+    /// Returns false when the controller died.
+    fn perform_control(&mut self, output: Output, wanted: &mut Vec<ChannelId>) -> bool {
+        match output {
+            Output::Persist(writes) => return self.controller.commit(&writes),
+            Output::Admit {
                 channel,
-                envelope,
-                is_live: true,
-            });
-            let said = self.controller.events.get(before..).unwrap_or_default();
-            let codes = said.iter().filter_map(|event| {
-                if let controller::Event::Rejected { reject, .. } = event {
-                    return Some(reject.code());
+                incarnation,
+                key,
+                next,
+            } => self
+                .mailbox
+                .admit(channel, incarnation, key, next.map(|next| *next)),
+            Output::Evict { channel } => self.mailbox.evict(channel),
+            Output::Wanted { wanted, .. } => self.wanted.extend(wanted),
+            Output::ActualHeld { channel, revision } => {
+                self.mailbox.set_actual_held(channel, revision);
+            }
+            Output::Post {
+                channel,
+                generation,
+                post,
+            } => {
+                self.watch_post(channel, generation, &post);
+                if self.mailbox.take(channel, generation, post, self.now_ms) {
+                    wanted.push(channel);
                 }
-                None
-            });
-            refused.extend(codes.take(1).map(|code| Refusal {
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-                code,
-            }));
+            }
+            Output::Answer { ticket, frame } => {
+                self.answers.insert(ticket, frame);
+            }
+            Output::PostBundle { envelope } => {
+                if !self.mailbox.bundles.contains(&envelope) {
+                    self.mailbox.bundles.push(envelope);
+                }
+            }
+            Output::Event(event) => {
+                self.watch_event(&event);
+                self.controller.events.push(event);
+            }
         }
-        let wanted = core::mem::take(&mut self.wanted);
-        Hints {
-            wanted,
-            refused,
-            ..Hints::default()
+        true
+    }
+
+    /// The controller died: its mailbox, which is part of the process, with it.
+    fn lose_controller(&mut self) {
+        self.is_controller_down = true;
+        self.mailbox.restart();
+        self.schedule(2_000, 0, 0, Step::StartController);
+    }
+
+    fn arm_controller(&mut self) {
+        let due_ms = self.controller.engine.poll_timeout();
+        if due_ms != self.controller.timer_ms {
+            self.controller.timer_ms = due_ms;
+            if let Some(due_ms) = due_ms {
+                let in_ms = due_ms.saturating_sub(self.now_ms);
+                self.schedule(in_ms, 0, 0, Step::ControllerTimer(due_ms));
+            }
         }
     }
 
-    /// Gives the controller bodies that a device put. Returns what the answer says about them.
-    pub(super) fn hand_bodies(
-        &mut self,
-        channel: ChannelId,
-        plane: Plane,
-        chunks: &[OwnedChunk],
-    ) -> Hints {
-        self.wanted.clear();
-        let chunks: Vec<_> = chunks.iter().map(OwnedChunk::as_body_chunk).collect();
-        self.control(controller::Input::Put {
-            channel,
-            plane,
-            chunks: &chunks,
-        });
-        Hints {
-            wanted: core::mem::take(&mut self.wanted),
-            ..Hints::default()
+    pub(super) fn wake_controller(&mut self, at_ms: u64) {
+        if self.controller.timer_ms != Some(at_ms) || self.is_controller_down {
+            return;
         }
+        self.controller.timer_ms = None;
+        self.control(controller::Input::Timeout);
+        let due_ms = self.controller.engine.poll_timeout();
+        self.expect_true(
+            Invariant::BusyLoop,
+            due_ms.is_none_or(|due_ms| due_ms > self.now_ms),
+            "a drained controller wants to be woken in the past",
+        );
     }
 
     /// Lets the application of a device write one value of its actual plane.
@@ -125,7 +133,7 @@ impl World {
     pub fn put_back(&mut self, device: usize, store: MemoryStore) {
         if let Some(node) = self.devices.get_mut(device) {
             node.store = store;
-            node.durable = None;
+            node.durable = super::node::Durable::default();
         }
         self.restart(device);
     }
@@ -138,11 +146,49 @@ impl World {
 
     /// Invites, enrols and starts a device. Returns its place. # Panics: when that is refused.
     pub fn enrol(&mut self, name: &str) -> usize {
+        let node = match self.admit_new(name, name) {
+            Ok(node) => node,
+            Err(reject) => unreachable!("an open invitation admits: {reject:?}"),
+        };
+        self.devices.push(node);
+        let device = self.devices.len() - 1;
+        self.restart(device);
+        device
+    }
+
+    /// Throws a device's store away and enrols its name anew under this key. Returns false when
+    /// that is refused, as while the controller is down.
+    pub fn enrol_again(&mut self, device: usize, key_name: &str) -> bool {
+        let Some(old) = self.devices.get(device) else {
+            return false;
+        };
+        let (channel, life, clock) = (old.identity.channel.clone(), old.life, old.clock);
+        let is_at_most_once = old.is_at_most_once;
+        let sabotage = old.sabotage;
+        if let Some(oracle) = &mut self.oracle {
+            oracle.note_new_life(channel.id());
+        }
+        let Ok(node) = self.admit_new(channel.device.as_str(), key_name) else {
+            return false;
+        };
+        if let Some(place) = self.devices.get_mut(device) {
+            *place = DeviceNode {
+                life,
+                clock,
+                is_at_most_once,
+                sabotage,
+                ..node
+            };
+        }
+        self.restart(device);
+        true
+    }
+
+    fn admit_new(&mut self, name: &str, key_name: &str) -> Result<DeviceNode, Reject> {
         let identity = Identity {
             channel: self.keys.channel(name),
             incarnation: Incarnation::from_bytes(draw(&mut self.dice)),
         };
-        let key = signer(name);
         let token = TokenId::from_bytes(draw(&mut self.dice));
         let secret = JoinSecret::from_bytes(draw(&mut self.dice));
         let ticket = self.ticket();
@@ -154,21 +200,18 @@ impl World {
             secret: secret.clone(),
             expires_unix_s: None,
         });
-        let trust = self.join(&identity, &key, token, &secret);
-        let Ok(trust) = trust else {
-            unreachable!("an open invitation admits: {trust:?}");
-        };
-        self.devices.push(DeviceNode::new(identity, key, trust));
-        let device = self.devices.len() - 1;
-        self.restart(device);
-        device
+        let key = signer(key_name);
+        let trust = self.join(&identity, &key, token, &secret)?;
+        let mut node = DeviceNode::new(identity, key, trust);
+        node.key_name = key_name.into();
+        Ok(node)
     }
 
     /// Runs the whole enrolment of a key. # Errors: what either end refuses.
     pub fn join(
         &mut self,
         identity: &Identity,
-        key: &crate::key::MemorySigner,
+        key: &MemorySigner,
         token: TokenId,
         secret: &JoinSecret,
     ) -> Result<crate::trust::Trust, Reject> {
@@ -227,6 +270,7 @@ impl World {
     /// Drops the controller and starts it again from `store`, or from its own.
     pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
         let store = store.unwrap_or_else(|| self.controller.store.clone());
+        self.is_controller_down = false;
         self.controller = ControllerNode::restore(&self.keys, store);
         self.mailbox.bundles.clone_from(&self.keys.bundles);
         self.control(controller::Input::Start);

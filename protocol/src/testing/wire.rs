@@ -29,6 +29,31 @@ impl Faults {
     };
 }
 
+/// One number for all that was carried: FNV-1a over moments and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace(u64);
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Trace {
+    /// Takes bytes that were carried at a moment.
+    pub fn add(&mut self, at_ms: u64, bytes: &[u8]) {
+        for byte in at_ms.to_be_bytes().iter().chain(bytes) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Milliseconds of one way without faults.
 const LATENCY_MS: u64 = 10;
 /// Frames of one direction that are remembered for replays.

@@ -1,16 +1,18 @@
 //! The simulator: a controller, a mailbox and devices under one virtual clock and one seed.
 //!
 //! The driver's part is kept as small as honesty allows: it makes durable, carries, applies,
-//! waits. After every input it drains and checks what must always hold.
+//! waits. After every input it drains and checks what must always hold; `serve.rs` is the hop
+//! between devices and controller, `operate.rs` what operators do.
 
 use super::keys::{Dice, TestKeys, signer};
-use super::mailbox::{Handled, HeldPoll, Reply, TestMailbox};
+use super::mailbox::{HeldPoll, TestMailbox};
 use super::node::{ControllerNode, DeviceNode};
+use super::oracle::{Invariant, Oracle};
 use super::store::MemoryStore;
-use super::wire::{Faults, Wire};
+use super::wire::{Faults, Trace, Wire};
 use crate::controller::{self, Ticket};
 use crate::device::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
-use crate::frame::{Hints, PlainFrame, Wanted};
+use crate::frame::Wanted;
 use crate::state::Path;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -20,9 +22,13 @@ const HOLD_S: u64 = 55;
 /// Milliseconds that an application takes.
 const APPLY_MS: u64 = 20;
 
+/// Inputs of one virtual minute that each device, and the controller, may cause. Arbitrary: far more
+/// than a device that fetches its largest state without a pause.
+const STORM_INPUTS: u64 = 1_000;
+
 /// Something that is going to happen to a life of a device.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Request(ExchangeId, Vec<u8>),
     Answer(ExchangeId, Vec<u8>),
     Failed(ExchangeId),
@@ -33,14 +39,16 @@ enum Step {
     Applied(Applied),
     Acted(Path, u64),
     Restart,
+    ControllerTimer(u64),
+    StartController,
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) device: usize,
-    life: u64,
-    exchange: ExchangeId,
-    held: HeldPoll,
+    pub(super) life: u64,
+    pub(super) exchange: ExchangeId,
+    pub(super) held: HeldPoll,
 }
 
 /// A fleet in memory.
@@ -62,11 +70,21 @@ pub struct World {
     pub devices: Vec<DeviceNode>,
     /// Answers of the controller to operators and enrolling devices.
     pub answers: BTreeMap<Ticket, Vec<u8>>,
+    /// What was carried so far, as one number: the same seed gives the same.
+    pub trace: Trace,
+    /// Who watches that nothing happens which must not, if anybody does.
+    pub oracle: Option<Oracle>,
+    /// Inputs that engines were given.
+    pub inputs: u64,
     pub(super) tickets: u64,
-    /// The bodies that the controller wants of what it was just given.
-    pub(super) wanted: Vec<Wanted>,
+    /// The dice of the network: other faults leave everything else as it was.
+    weather: Dice,
     up: Wire,
     down: Wire,
+    pub(super) wanted: Vec<Wanted>,
+    /// The virtual minute at hand, and the inputs before it.
+    minute: (u64, u64),
+    pub(super) is_controller_down: bool,
     steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
     order: u64,
     pub(super) waiting: Vec<Waiting>,
@@ -79,6 +97,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let keys = TestKeys::new();
         let mailbox_dice = Dice::new(dice.draw());
+        let weather = Dice::new(dice.draw());
         let mailbox = TestMailbox::new(signer("mailbox"), keys.bundles.clone(), mailbox_dice);
         let mut world = Self {
             now_ms: 1_000,
@@ -89,8 +108,14 @@ impl World {
             keys,
             devices: Vec::new(),
             answers: BTreeMap::new(),
+            trace: Trace::default(),
+            oracle: None,
+            inputs: 0,
             tickets: 0,
+            weather,
             wanted: Vec::new(),
+            minute: (0, 0),
+            is_controller_down: false,
             up: Wire::default(),
             down: Wire::default(),
             steps: BTreeMap::new(),
@@ -116,8 +141,13 @@ impl World {
         let Some(node) = self.devices.get_mut(device) else {
             return;
         };
-        node.restore();
+        let found = node.restore();
         let life = node.life;
+        self.expect_true(
+            Invariant::HeadsForward,
+            found.is_none(),
+            found.unwrap_or(""),
+        );
         self.waiting.retain(|one| one.device != device);
         self.input(device, Input::Start);
         self.schedule(1, device, life, Step::Connect);
@@ -130,7 +160,7 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, in_ms: u64, device: usize, life: u64, step: Step) {
+    pub(super) fn schedule(&mut self, in_ms: u64, device: usize, life: u64, step: Step) {
         self.order += 1;
         let at = (self.now_ms.saturating_add(in_ms), self.order);
         self.steps.insert(at, (device, life, step));
@@ -144,9 +174,6 @@ impl World {
             let Some((&(at_ms, order), _)) = self.steps.first_key_value() else {
                 break;
             };
-            if self.wake_controller(at_ms.min(end_ms)) {
-                continue;
-            }
             if at_ms > end_ms {
                 break;
             }
@@ -154,41 +181,70 @@ impl World {
             if let Some((device, life, step)) = self.steps.remove(&(at_ms, order)) {
                 self.step(device, life, step);
             }
+            if self.is_storm() {
+                break;
+            }
         }
         self.now_ms = end_ms;
     }
 
-    /// Wakes the controller when its moment comes by `until_ms`. Returns true when it did.
-    fn wake_controller(&mut self, until_ms: u64) -> bool {
-        let due_ms = self.controller.engine.poll_timeout();
-        let Some(due_ms) = due_ms.filter(|due_ms| *due_ms <= until_ms) else {
-            return false;
-        };
-        self.now_ms = self.now_ms.max(due_ms);
-        self.control(controller::Input::Timeout);
-        let next_ms = self.controller.engine.poll_timeout();
-        assert!(
-            next_ms.is_none_or(|next_ms| next_ms > self.now_ms),
-            "a drained controller wants to be woken in the past: a busy loop"
-        );
-        true
+    /// Tells whether one virtual minute takes more inputs than any fleet of this size should.
+    fn is_storm(&mut self) -> bool {
+        let minute = self.now_ms / 60_000;
+        if minute != self.minute.0 {
+            self.minute = (minute, self.inputs);
+        }
+        // Tests without an oracle may write as fast as they like.
+        let is_calm = self.oracle.is_none()
+            || self.inputs - self.minute.1 < STORM_INPUTS * (1 + self.devices.len() as u64);
+        let detail = "inputs follow each other without a pause";
+        self.expect_true(Invariant::Storm, is_calm, detail);
+        !is_calm
     }
 
     fn step(&mut self, device: usize, life: u64, step: Step) {
         if let Step::Request(exchange, frame) = &step {
             return self.serve(device, life, *exchange, frame);
         }
-        if let Step::Restart = step {
-            return self.restart(device);
+        match step {
+            Step::Restart => self.restart(device),
+            Step::ControllerTimer(at_ms) => self.wake_controller(at_ms),
+            Step::StartController => self.restart_controller(None),
+            Step::Request(..)
+            | Step::Answer(..)
+            | Step::Failed(_)
+            | Step::Expire(_)
+            | Step::Hold
+            | Step::Connect
+            | Step::Timer(_)
+            | Step::Applied(_)
+            | Step::Acted(..) => self.step_life(device, life, step),
         }
+    }
+
+    /// Lets something happen to one life of a device.
+    fn step_life(&mut self, device: usize, life: u64, step: Step) {
         let Some(node) = self.devices.get_mut(device) else {
             return;
         };
         if node.life != life || node.engine.is_none() {
             return;
         }
+        if node.asleep_until_ms > self.now_ms {
+            // What arrives while it is suspended finds a closed connection.
+            let in_ms = node.asleep_until_ms - self.now_ms;
+            let step = if let Step::Answer(exchange, _) = step {
+                Step::Failed(exchange)
+            } else {
+                step
+            };
+            return self.schedule(in_ms, device, life, step);
+        }
         match step {
-            Step::Request(..) | Step::Restart => {}
+            Step::Request(..)
+            | Step::Restart
+            | Step::ControllerTimer(_)
+            | Step::StartController => {}
             Step::Answer(exchange, frame) => self.input(
                 device,
                 Input::Answer {
@@ -218,21 +274,31 @@ impl World {
                 }
                 self.input(device, Input::Applied(applied));
             }
-            Step::Acted(path, value) => {
-                let outcome = ActOutcome::Finished {
-                    status: 0,
-                    output: "done".into(),
-                };
-                self.input(
-                    device,
-                    Input::Acted {
-                        path,
-                        value,
-                        outcome,
-                    },
-                );
-            }
+            Step::Acted(path, value) => self.end_action(device, path, value),
         }
+    }
+
+    fn end_action(&mut self, device: usize, path: Path, value: u64) {
+        let Some(node) = self.devices.get(device) else {
+            return;
+        };
+        let mut last = node.acts.iter().rev();
+        let act = last.find(|act| (&act.0, act.1) == (&path, value));
+        let is_retry = act.is_some_and(|(_, _, is_retry)| *is_retry);
+        let outcome = if node.is_at_most_once && is_retry {
+            ActOutcome::Interrupted
+        } else {
+            ActOutcome::Finished {
+                status: 0,
+                output: "done".into(),
+            }
+        };
+        let input = Input::Acted {
+            path,
+            value,
+            outcome,
+        };
+        self.input(device, input);
     }
 
     /// Gives a device one input and carries out what it asks for.
@@ -243,13 +309,17 @@ impl World {
         };
         node.input(self.now_ms, &mut self.dice, input);
         let life = node.life;
+        self.inputs += 1;
+        let mut outputs = 0;
         while let Some(output) = self.next_output(device) {
+            outputs += 1;
             if !self.perform(device, life, output) {
                 self.schedule(1_500, device, life, Step::Restart);
                 return;
             }
         }
         self.arm_timer(device, life, is_timeout);
+        self.watch_device(device, outputs);
     }
 
     fn next_output(&mut self, device: usize) -> Option<Output> {
@@ -258,7 +328,6 @@ impl World {
     }
 
     fn arm_timer(&mut self, device: usize, life: u64, is_timeout: bool) {
-        let now_ms = self.now_ms;
         let Some(node) = self.devices.get_mut(device) else {
             return;
         };
@@ -266,13 +335,16 @@ impl World {
             .engine
             .as_ref()
             .and_then(|engine| engine.poll_timeout());
-        assert!(
-            !is_timeout || due_ms.is_none_or(|due_ms| due_ms > now_ms),
-            "a drained engine wants to be woken in the past: a busy loop"
-        );
+        let mono_ms = node.now(self.now_ms).mono_ms;
         node.timer_ms = due_ms;
-        if let Some(due_ms) = due_ms {
-            let in_ms = due_ms.saturating_sub(now_ms);
+        let in_ms = due_ms.map(|due_ms| node.clock.until(self.now_ms, due_ms));
+        let is_later = !is_timeout || due_ms.is_none_or(|due_ms| due_ms > mono_ms);
+        self.expect_true(
+            Invariant::BusyLoop,
+            is_later,
+            "a drained device wants to be woken in the past",
+        );
+        if let (Some(due_ms), Some(in_ms)) = (due_ms, in_ms) {
             self.schedule(in_ms, device, life, Step::Timer(due_ms));
         }
     }
@@ -283,7 +355,12 @@ impl World {
             return false;
         };
         match output {
-            Output::Persist(writes) => return node.commit(&writes),
+            Output::Persist(writes) => {
+                let committed = node.commit(&writes);
+                let detail = committed.err().unwrap_or("");
+                self.expect_true(Invariant::HeadsForward, detail.is_empty(), detail);
+                return committed.unwrap_or(true);
+            }
             Output::Exchange(exchange) => self.send(device, life, exchange),
             Output::Apply { revision } => {
                 let status = i64::from(node.failures > 0);
@@ -301,6 +378,7 @@ impl World {
                 is_retry,
             } => {
                 node.acts.push((path.clone(), value, is_retry));
+                self.watch_act(device, &path, value, is_retry);
                 self.schedule(APPLY_MS, device, life, Step::Acted(path, value));
             }
             Output::Reconnect => {
@@ -345,6 +423,9 @@ impl World {
             | Event::EvidencePosted { .. }
             | Event::RefusedByMailbox { .. } => None,
         };
+        if let Event::KeyConfirmed { .. } = event {
+            node.confirm_key();
+        }
         node.events.push(event);
         if let Some(in_ms) = hold_in_ms {
             self.schedule(in_ms, device, life, Step::Hold);
@@ -361,99 +442,20 @@ impl World {
         }
         let limit_ms = (exchange.hold_s.unwrap_or(0) + 15) * 1_000;
         self.schedule(limit_ms, device, life, Step::Failed(exchange.id));
-        let copies = self.up.carry(&self.faults, &mut self.dice, &exchange.frame);
+        let copies = self
+            .up
+            .carry(&self.faults, &mut self.weather, &exchange.frame);
         for (in_ms, frame) in copies {
+            self.trace.add(self.now_ms, &frame);
             self.schedule(in_ms, device, life, Step::Request(exchange.id, frame));
         }
     }
 
-    fn answer(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
-        let copies = self.down.carry(&self.faults, &mut self.dice, frame);
+    pub(super) fn answer(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
+        let copies = self.down.carry(&self.faults, &mut self.weather, frame);
         for (in_ms, frame) in copies {
+            self.trace.add(self.now_ms, &frame);
             self.schedule(in_ms, device, life, Step::Answer(exchange, frame));
-        }
-    }
-
-    fn serve(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
-        match self.mailbox.handle(frame, self.now_ms) {
-            Ok(Handled::Answer(answer)) => self.answer(device, life, exchange, &answer),
-            Ok(Handled::Held(held)) => {
-                let hold_ms = u64::from(held.hold_s) * 1_000;
-                self.schedule(hold_ms, device, life, Step::Expire(exchange));
-                self.waiting.push(Waiting {
-                    device,
-                    life,
-                    exchange,
-                    held,
-                });
-            }
-            Ok(Handled::Posted(channel, envelopes, reply)) => {
-                let hints = self.hand_over(channel, &envelopes);
-                self.reply(device, life, exchange, reply, hints);
-            }
-            Ok(Handled::Put(channel, plane, chunks, reply)) => {
-                let hints = self.hand_bodies(channel, plane, &chunks);
-                self.reply(device, life, exchange, reply, hints);
-            }
-            Ok(Handled::SnapshotWanted(channel, answer)) => {
-                self.control(controller::Input::SnapshotWanted { channel });
-                self.answer(device, life, exchange, &answer);
-            }
-            Ok(Handled::Enrol(_)) => {}
-            Err(reject) => {
-                let refused = PlainFrame::Refused {
-                    code: reject.code(),
-                    retry_ms: None,
-                };
-                if let Ok(refused) = refused.encode() {
-                    self.answer(device, life, exchange, &refused);
-                }
-            }
-        }
-    }
-
-    fn reply(
-        &mut self,
-        device: usize,
-        life: u64,
-        exchange: ExchangeId,
-        reply: Reply,
-        hints: Hints,
-    ) {
-        if let Ok(answer) = self.mailbox.reply(reply, hints) {
-            self.answer(device, life, exchange, &answer);
-        }
-    }
-
-    fn expire(&mut self, device: usize, life: u64, exchange: ExchangeId) {
-        let is_it =
-            |one: &Waiting| (one.device, one.life, one.exchange) == (device, life, exchange);
-        let Some(at) = self.waiting.iter().position(is_it) else {
-            return;
-        };
-        let waiting = self.waiting.remove(at);
-        let channel = waiting.held.channel;
-        self.control(controller::Input::HeartbeatWanted { channel });
-        if let Ok(Some(answer)) = self.mailbox.release(&waiting.held, true) {
-            self.answer(device, life, exchange, &answer);
-        }
-    }
-
-    /// Answers the held polls for which something is newer now.
-    fn release_polls(&mut self) {
-        let mut answers = Vec::new();
-        let mailbox = &mut self.mailbox;
-        self.waiting
-            .retain(|one| match mailbox.release(&one.held, false) {
-                Ok(None) => true,
-                Ok(Some(answer)) => {
-                    answers.push((one.device, one.life, one.exchange, answer));
-                    false
-                }
-                Err(_) => false,
-            });
-        for (device, life, exchange, answer) in answers {
-            self.answer(device, life, exchange, &answer);
         }
     }
 }

@@ -1,0 +1,416 @@
+//! Carrying out one operation: what an operator, an application or bad luck does to the world.
+//!
+//! Refuses to look at how it went: that is the oracle's part.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "operations are parted by whom they befall; the first match names every one"
+)]
+
+use super::super::campaign::Trick;
+use super::super::{Crash, signer};
+use super::{Operation, Run};
+use crate::context::draw;
+use crate::controller::{self, Event};
+use crate::device::Input;
+use crate::enrol::seal_rotation_request;
+use crate::key::Signer as _;
+use crate::limits::MAILBOX_KEYS_MAX;
+use crate::state::{Change, Path, Value};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Lines of a text that is edited.
+const LINES: u64 = 40;
+
+impl Run {
+    /// Carries out one operation.
+    pub(super) fn perform(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Set { device, key } => self.decide_value(device, key),
+            Operation::Remove { device, key } => {
+                self.decide(device, path(&format!("k/{key}")), None);
+            }
+            Operation::Edit { device, key } => self.decide_text(device, key),
+            Operation::Write { device, key } => self.write(device, key),
+            Operation::Intend { device, key } => self.intend(device, key),
+            Operation::Misintend { device, value } => {
+                let change = Change::Set(path("intent/odd"), Value::Int((value >> 1).into()));
+                let device = self.place(device);
+                self.world.decide(device, Vec::from([change]));
+            }
+            Operation::Fail { .. }
+            | Operation::Gate { .. }
+            | Operation::Crash { .. }
+            | Operation::Reboot { .. }
+            | Operation::Suspend { .. } => self.perform_below(operation),
+            Operation::RestartController
+            | Operation::CrashController { .. }
+            | Operation::Backup
+            | Operation::Restore
+            | Operation::RestartMailbox
+            | Operation::Freeze { .. }
+            | Operation::Thaw { .. }
+            | Operation::TellAgain { .. } => self.perform_middle(operation),
+            Operation::RotateWriter
+            | Operation::RotateMailbox
+            | Operation::RotateDevice { .. }
+            | Operation::Revoke { .. }
+            | Operation::Reset { .. }
+            | Operation::Copy { .. }
+            | Operation::FileOut { .. }
+            | Operation::FileIn => self.perform_upheaval(operation),
+        }
+    }
+
+    /// What befalls a device.
+    fn perform_below(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Fail { device, times } => {
+                let device = self.place(device);
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.failures += times;
+                }
+            }
+            Operation::Gate { device, is_open } => {
+                let device = self.place(device);
+                self.world.input(device, Input::Gate { is_open });
+            }
+            Operation::Crash {
+                device,
+                after_commits,
+                is_lost,
+            } => {
+                let device = self.place(device);
+                self.totals.crashes += 1;
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.crash = Some(Crash {
+                        after_commits,
+                        is_lost,
+                    });
+                }
+            }
+            Operation::Reboot { device, down_ms } => self.reboot(device, down_ms),
+            Operation::Suspend { device, for_ms } => {
+                let device = self.place(device);
+                let until_ms = self.world.now_ms + for_ms;
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.asleep_until_ms = node.asleep_until_ms.max(until_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What befalls the controller and the mailbox.
+    fn perform_middle(&mut self, operation: &Operation) {
+        let now_ms = self.world.now_ms;
+        match *operation {
+            Operation::RestartController if !self.world.is_controller_down => self.restart(),
+            Operation::CrashController {
+                after_commits,
+                is_lost,
+            } => {
+                self.totals.crashes += 1;
+                self.world.controller.crash = Some(Crash {
+                    after_commits,
+                    is_lost,
+                });
+            }
+            Operation::Backup => {
+                let oracle = self.world.oracle.as_ref();
+                let acknowledged = oracle.map(super::Oracle::acknowledged);
+                let store = self.world.controller.store.clone();
+                let keys = self.key_names();
+                self.backup = acknowledged.map(|acknowledged| (store, acknowledged, keys));
+            }
+            Operation::Restore => {
+                // A device whose key the backup does not know would have to be enrolled anew.
+                if let Some((store, acknowledged, keys)) = self.backup.clone()
+                    && keys == self.key_names()
+                {
+                    self.totals.restores += 1;
+                    if let Some(oracle) = &mut self.world.oracle {
+                        oracle.note_restored(&acknowledged);
+                    }
+                    self.world.restart_controller(Some(store));
+                }
+            }
+            Operation::RestartMailbox => self.world.mailbox.restart(),
+            Operation::Freeze { device, drip_ms } => {
+                let channel = self.channel(device);
+                self.world.mailbox.freeze(channel, drip_ms);
+            }
+            Operation::Thaw { device } => {
+                let channel = self.channel(device);
+                if self.world.mailbox.thaw(channel, now_ms) {
+                    self.world
+                        .control(controller::Input::SnapshotWanted { channel });
+                }
+            }
+            Operation::TellAgain { device, which } => {
+                let channel = self.channel(device);
+                self.world.mailbox.tell_again(channel, which);
+            }
+            _ => {}
+        }
+    }
+
+    fn perform_upheaval(&mut self, operation: &Operation) {
+        if self.world.is_controller_down {
+            return;
+        }
+        self.totals.upheavals += 1;
+        self.keys += 1;
+        match *operation {
+            Operation::RotateWriter => {
+                let name = format!("writer {}", self.keys);
+                let generation = self.world.keys.generation() + 1;
+                self.world.keys.rotate_writer(&name, generation);
+                self.hand_bundle();
+            }
+            Operation::RotateMailbox if self.world.mailbox.keys() < MAILBOX_KEYS_MAX => {
+                let name = format!("mailbox {}", self.keys);
+                self.world.keys.rotate_mailbox(&name);
+                let first = self.world.keys.bundles.len() as u64;
+                self.world.mailbox.rotate(signer(&name), first);
+                self.hand_bundle();
+            }
+            Operation::RotateDevice { device } => self.rotate_device(device),
+            Operation::Revoke { device } => {
+                let device = self.place(device);
+                let Some(node) = self.world.devices.get(device) else {
+                    return;
+                };
+                let key = node.signer.public_key().thumbprint();
+                let generation = self.world.keys.generation();
+                self.world.keys.push_bundle(generation, &[key]);
+                self.hand_bundle();
+                self.backup = None;
+                self.to_enrol.insert(device);
+            }
+            Operation::Reset { device } => {
+                let device = self.place(device);
+                self.enrol_again(device);
+            }
+            Operation::Copy { device } => self.copy(device),
+            Operation::FileOut { device } => self.file_out(device),
+            Operation::FileIn => self.file_in(),
+            _ => {}
+        }
+    }
+
+    fn key_names(&self) -> Vec<String> {
+        let originals = self.world.devices.iter().filter(|node| !node.is_copy);
+        originals.map(|node| node.key_name.clone()).collect()
+    }
+
+    /// The device at a place, copies not counted.
+    pub(super) fn place(&self, device: usize) -> usize {
+        let originals = self.world.devices.iter().filter(|node| !node.is_copy);
+        device.checked_rem(originals.count()).unwrap_or(0)
+    }
+
+    pub(super) fn channel(&self, device: usize) -> crate::id::ChannelId {
+        let device = self.place(device);
+        let names = self.world.devices.get(device);
+        names.map_or_else(
+            || unreachable!("every swarm has a device"),
+            |node| node.identity.channel.id(),
+        )
+    }
+
+    fn decide_value(&mut self, device: usize, key: u64) {
+        let value = Value::Int(self.world.inputs.into());
+        self.decide(device, path(&format!("k/{key}")), Some(value));
+    }
+
+    fn decide_text(&mut self, device: usize, key: u64) {
+        let number = self.world.inputs;
+        let lines = (0..LINES).map(|line| {
+            if line == number % LINES {
+                format!("line {line} of {number}\n")
+            } else {
+                format!("line {line}\n")
+            }
+        });
+        let value = Value::Text(lines.collect::<String>());
+        self.decide(device, path(&format!("doc/{key}")), Some(value));
+    }
+
+    /// Decides, and tells the oracle what was asked for and what was acknowledged.
+    pub(super) fn decide(&mut self, device: usize, path: Path, value: Option<Value>) {
+        let device = self.place(device);
+        let channel = self.channel(device);
+        if self.world.is_controller_down {
+            return;
+        }
+        let Some(oracle) = &mut self.world.oracle else {
+            return;
+        };
+        let order = oracle.note_attempt(channel, &path, value.clone());
+        let change = match value {
+            Some(value) => Change::Set(path.clone(), value),
+            None => Change::Remove(path.clone()),
+        };
+        if self.trick == Some(Trick::LoseDecisions) {
+            // The answer leaves, the commit does not.
+            let store = self.world.controller.store.clone();
+            self.world.decide(device, Vec::from([change]));
+            self.world.controller.store = store;
+        } else {
+            self.world.decide(device, Vec::from([change]));
+        }
+        let ticket = controller::Ticket(self.world.tickets);
+        let mut events = self.world.controller.events.iter().rev();
+        let decided = events.find_map(|event| match event {
+            Event::Decided {
+                ticket: about,
+                revision,
+                ..
+            } if *about == ticket => Some(*revision),
+            _ => None,
+        });
+        if let (Some(revision), Some(oracle)) = (decided, &mut self.world.oracle) {
+            self.totals.decisions += 1;
+            oracle.note_acknowledged(channel, &path, order, revision);
+        }
+        if self.trick == Some(Trick::StrangeWriter) {
+            self.deceive(device);
+        }
+        if self.trick == Some(Trick::LoseDecisions) {
+            self.world.restart_controller(None);
+        }
+    }
+
+    fn write(&mut self, device: usize, key: u64) {
+        let device = self.place(device);
+        let value = Value::Int(self.world.inputs.into());
+        let changes = Vec::from([Change::Set(path(&format!("state/{key}")), value)]);
+        self.world
+            .input(device, Input::WriteActual { ticket: 0, changes });
+    }
+
+    fn intend(&mut self, device: usize, key: u64) {
+        let device = self.place(device);
+        let ticket = self.world.ticket();
+        let Some(node) = self.world.devices.get(device) else {
+            return;
+        };
+        let channel = node.identity.channel.clone();
+        self.world.control(controller::Input::Intend {
+            ticket,
+            tenant: channel.tenant,
+            device: channel.device,
+            path: path(&format!("intent/verb{key}")),
+        });
+    }
+
+    fn reboot(&mut self, device: usize, down_ms: u64) {
+        let device = self.place(device);
+        self.world.kill(device);
+        self.totals.crashes += 1;
+        let booted_ms = self.world.now_ms;
+        if let Some(node) = self.world.devices.get_mut(device) {
+            node.clock.booted_ms = booted_ms;
+            node.asleep_until_ms = 0;
+        }
+        self.world
+            .schedule(down_ms, device, 0, super::super::world::Step::Restart);
+    }
+
+    fn restart(&mut self) {
+        if self.trick != Some(Trick::ReuseNumbers) {
+            return self.world.restart_controller(None);
+        }
+        // Twice from one store, with the clock and the dice as they were.
+        let store = self.world.controller.store.clone();
+        let (dice, now_ms) = (self.world.dice.clone(), self.world.now_ms);
+        self.world.restart_controller(Some(store.clone()));
+        self.world.set(0, "k/0", 1);
+        (self.world.dice, self.world.now_ms) = (dice, now_ms);
+        self.world.restart_controller(Some(store));
+        self.world.set(0, "k/0", 2);
+    }
+
+    fn hand_bundle(&mut self) {
+        let ticket = self.world.ticket();
+        let Some(envelope) = self.world.keys.bundles.last().cloned() else {
+            return;
+        };
+        self.world.control(controller::Input::Bundle {
+            ticket,
+            envelope: &envelope,
+        });
+    }
+
+    fn rotate_device(&mut self, device: usize) {
+        let device = self.place(device);
+        let nonce = draw(&mut self.world.dice);
+        let name = format!("device key {}", self.keys);
+        let next = signer(&name);
+        let Some(node) = self.world.devices.get_mut(device) else {
+            return;
+        };
+        if node.engine.is_none() || node.next_key.is_some() {
+            return;
+        }
+        let current = node.signer.public_key().thumbprint();
+        let identity = &node.identity;
+        let sealed = seal_rotation_request(
+            &identity.channel,
+            identity.incarnation,
+            &current,
+            nonce,
+            &next,
+        );
+        node.next_key = Some(name);
+        self.backup = None;
+        if let Ok(sealed) = sealed {
+            let request = sealed.into_bytes();
+            self.world.input(device, Input::RotateKey { request });
+        }
+    }
+
+    /// Ends the life of a device and begins another under a new key.
+    pub(super) fn enrol_again(&mut self, device: usize) {
+        self.keys += 1;
+        let key_name = format!("device key {}", self.keys);
+        self.backup = None;
+        if self.world.enrol_again(device, &key_name) {
+            self.to_enrol.remove(&device);
+        } else {
+            self.to_enrol.insert(device);
+        }
+    }
+
+    fn copy(&mut self, device: usize) {
+        let device = self.place(device);
+        let Some(node) = self.world.devices.get(device) else {
+            return;
+        };
+        let key = signer(&node.key_name);
+        let mut copy =
+            super::super::DeviceNode::new(node.identity.clone(), key, node.joined.clone());
+        copy.key_name.clone_from(&node.key_name);
+        copy.store = node.store.clone();
+        copy.clock = node.clock;
+        copy.is_copy = true;
+        let channel = node.identity.channel.id();
+        if let Some(oracle) = &mut self.world.oracle {
+            oracle.note_cloned(channel);
+        }
+        self.world.devices.push(copy);
+        self.world.restart(self.world.devices.len() - 1);
+        self.to_enrol.insert(device);
+    }
+}
+
+/// # Panics: for a path that is no path.
+pub(super) fn path(text: &str) -> Path {
+    match Path::parse(text) {
+        Ok(path) => path,
+        Err(reject) => unreachable!("{text} is a path: {reject:?}"),
+    }
+}
