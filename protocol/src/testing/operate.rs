@@ -165,12 +165,12 @@ impl World {
         let (channel, life, clock) = (old.identity.channel.clone(), old.life, old.clock);
         let is_at_most_once = old.is_at_most_once;
         let sabotage = old.sabotage;
-        if let Some(oracle) = &mut self.oracle {
-            oracle.note_new_life(channel.id());
-        }
         let Ok(node) = self.admit_new(channel.device.as_str(), key_name) else {
             return false;
         };
+        if let Some(oracle) = &mut self.oracle {
+            oracle.note_new_life(channel.id());
+        }
         if let Some(place) = self.devices.get_mut(device) {
             *place = DeviceNode {
                 life,

@@ -98,6 +98,7 @@ struct PathBook {
 struct AtRisk {
     path: Path,
     order: u64,
+    generation: Generation,
     revision: Revision,
 }
 
@@ -111,7 +112,8 @@ pub struct Oracle {
     pub violations: Vec<Violation>,
     /// Recoveries that were shown, conflicts included.
     pub recoveries: u64,
-    /// Acknowledged decisions that no device had when the controller lost them.
+    /// Acknowledged decisions that the controller lost with its store and that no device had then, or
+    /// that a writer of a higher generation overruled: a root's word counts more than any history.
     pub forgotten: u64,
     /// Decisions, with the number that each was acknowledged under.
     revisions: BTreeMap<u64, Revision>,
@@ -161,6 +163,8 @@ impl Oracle {
     /// The controller goes on from a backup: what came after it is at risk.
     pub fn note_restored(&mut self, backup: &Acknowledged) {
         for (channel, book) in &mut self.books {
+            let newest = book.desired.last_key_value();
+            let generation = newest.map_or(Generation::new(0), |((generation, _), _)| *generation);
             for (path, one) in &mut book.paths {
                 let before = backup.get(&(*channel, path.clone())).copied();
                 let order = core::mem::replace(&mut one.acknowledged, before.unwrap_or(0));
@@ -170,6 +174,7 @@ impl Oracle {
                     book.at_risk.push(AtRisk {
                         path: path.clone(),
                         order,
+                        generation,
                         revision: *revision,
                     });
                 }
