@@ -2,8 +2,8 @@
 //!
 //! The decision goes over the operator's socket. The application is this program: it waits at the
 //! device's local API, is told of the new state, and reports that it is applied. One push at a
-//! time: no batching flatters the figure. The commits are measured before and after, on the same
-//! disk, by the same store with the profiles of the two ends.
+//! time: no batching flatters the figure. After each push one commit of either end is timed, on the
+//! same disk, by the same store with the profiles of the two ends: both see the same neighbours.
 
 use crate::clock::{ms_since, now};
 use crate::error::BenchError;
@@ -17,8 +17,6 @@ use std::path::Path;
 const PUSHES: usize = 200;
 /// Pushes that are let pass first.
 const WARM_PUSHES: usize = 10;
-/// Commits of each profile that are timed, half before and half after the pushes.
-const COMMITS: usize = 100;
 /// Bytes of the values of one commit: what a change of one key writes at either end, about.
 const COMMIT_VALUES: [usize; 4] = [24, 96, 260, 180];
 /// Milliseconds that a push may take beside its two commits.
@@ -67,8 +65,7 @@ pub fn measure(fleet: &Fleet) -> Result<Vec<Row>, BenchError> {
     let mut known = operator.set(DEVICE, SETPOINT, 0)?;
     LocalAsk::report_applied(&socket, wait_for(&socket, known)?)?;
     operator.wait(DEVICE, known)?;
-    let (mut server, mut client) = (Times::default(), Times::default());
-    time_commits(fleet.path(), "before", &mut server, &mut client)?;
+    let mut commits = Commits::open(fleet.path())?;
     let (mut told, mut reported) = (Times::default(), Times::default());
     for number in 0..WARM_PUSHES + PUSHES {
         let ask = LocalAsk::watch(&socket, known)?;
@@ -79,13 +76,15 @@ pub fn measure(fleet: &Fleet) -> Result<Vec<Row>, BenchError> {
         LocalAsk::report_applied(&socket, revision)?;
         operator.wait(DEVICE, revision)?;
         known = revision;
+        let reported_ms = ms_since(start);
         if number >= WARM_PUSHES {
             told.0.push(told_ms);
-            reported.0.push(ms_since(start));
+            reported.0.push(reported_ms);
+            commits.time(number)?;
         }
     }
-    time_commits(fleet.path(), "after", &mut server, &mut client)?;
     device.daemon.kill_9()?;
+    let (mut server, mut client) = commits.close()?;
     Ok(rows(&mut told, &mut reported, &mut server, &mut client))
 }
 
@@ -107,7 +106,7 @@ fn rows(
     vec![
         Row::new(
             "push: set to told, p50 / (two commits + 1 ms)",
-            Unit::Ratio,
+            Unit::TimeRatio,
             ratio,
             Some(1.0),
         ),
@@ -135,27 +134,39 @@ fn rows(
     ]
 }
 
-/// Times commits of both profiles, by turns, in the folder of the fleet.
-fn time_commits(
-    folder: &Path,
-    name: &str,
-    server: &mut Times,
-    client: &mut Times,
-) -> Result<(), BenchError> {
-    let open = |role: &str, profile| {
-        DiskStore::open(&folder.join(format!("commits-{name}-{role}.redb")), profile)
-    };
-    let stores = (
-        open("server", Profile::Server)?,
-        open("device", Profile::Device)?,
-    );
-    for number in 0..COMMITS / 2 {
-        server.0.push(time_commit(&stores.0, number)?);
-        client.0.push(time_commit(&stores.1, number)?);
+/// The two commits of a push, by themselves.
+struct Commits {
+    server_store: DiskStore,
+    client_store: DiskStore,
+    server: Times,
+    client: Times,
+}
+
+impl Commits {
+    /// Opens a store for either profile in the folder of the fleet.
+    fn open(folder: &Path) -> Result<Self, BenchError> {
+        let open = |role: &str, profile| {
+            DiskStore::open(&folder.join(format!("commits-{role}.redb")), profile)
+        };
+        Ok(Self {
+            server_store: open("server", Profile::Server)?,
+            client_store: open("device", Profile::Device)?,
+            server: Times::default(),
+            client: Times::default(),
+        })
     }
-    stores.0.close()?;
-    stores.1.close()?;
-    Ok(())
+
+    fn time(&mut self, number: usize) -> Result<(), BenchError> {
+        self.server.0.push(time_commit(&self.server_store, number)?);
+        self.client.0.push(time_commit(&self.client_store, number)?);
+        Ok(())
+    }
+
+    fn close(self) -> Result<(Times, Times), BenchError> {
+        self.server_store.close()?;
+        self.client_store.close()?;
+        Ok((self.server, self.client))
+    }
 }
 
 fn time_commit(store: &DiskStore, number: usize) -> Result<f64, BenchError> {

@@ -25,7 +25,7 @@ fn row_is_ok_only_with_value_and_target_and_at_most_the_target() {
     for (value, target, expected) in cases {
         let row = row(value, target);
         assert_eq!(row.ok(), expected, "{row:?}");
-        assert_eq!(is_passed(&[row]), expected != Some(false));
+        assert_eq!(is_passed(&[row], true), expected != Some(false));
     }
 }
 
@@ -33,9 +33,22 @@ fn row_is_ok_only_with_value_and_target_and_at_most_the_target() {
 fn one_missed_row_fails_all() {
     let good = row(Some(1.0), Some(1.05));
     let missed = row(Some(1.1), Some(1.05));
-    assert!(is_passed(&[]));
-    assert!(is_passed(&[good.clone(), row(None, Some(1.0))]));
-    assert!(!is_passed(&[good, missed]));
+    assert!(is_passed(&[], true));
+    assert!(is_passed(&[good.clone(), row(None, Some(1.0))], true));
+    for judges_times in [true, false] {
+        assert!(!is_passed(&[good.clone(), missed.clone()], judges_times));
+    }
+}
+
+#[test]
+fn missed_time_fails_only_where_times_are_judged() {
+    let missed = Row {
+        unit: Unit::TimeRatio,
+        ..row(Some(1.1), Some(1.0))
+    };
+    assert_eq!(missed.ok(), Some(false));
+    assert!(is_passed(std::slice::from_ref(&missed), false));
+    assert!(!is_passed(&[missed], true));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod run;
 mod show;
 mod start;
 mod status;
+mod status_file;
 #[cfg(test)]
 mod tests;
 mod view;

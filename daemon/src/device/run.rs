@@ -9,7 +9,8 @@ use super::leave;
 use super::local::{Reply, Written};
 use super::routes::{Routes, Sent, Sizes};
 use super::start::start;
-use super::status::{Counts, Failure, StatusFile};
+use super::status::{Counts, Failure};
+use super::status_file::StatusFile;
 use super::view::View;
 use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
@@ -128,6 +129,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         driver.look_at_gate()?;
         driver.grant_poll()?;
     }
+    driver.show_last();
     // Absent already, or replaced at the next start.
     let _removed = std::fs::remove_file(&config.local_api.socket);
     if driver.has_left {
@@ -139,10 +141,11 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
 
 impl Driver {
     fn timeout(&self) -> Option<Duration> {
-        let engine = self.engine.poll_timeout();
-        let engine = engine.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
+        let due = [self.engine.poll_timeout(), self.status_file.due_ms()];
+        let due = due.into_iter().flatten().min();
+        let due = due.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
         let windows = (!self.config.apply.windows.is_always()).then_some(WINDOW_LOOK);
-        [engine, windows].into_iter().flatten().min()
+        [due, windows].into_iter().flatten().min()
     }
 
     /// Gives the engine one input and does everything that it asks for, in order.

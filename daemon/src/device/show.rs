@@ -16,7 +16,6 @@ impl Driver {
     /// Shows this moment.
     pub(super) fn show(&mut self) {
         let status = Status::of(&self.engine, &self.surroundings());
-        self.status_file.write(&status);
         let engine = &self.engine;
         let intents = intents_of(engine, &self.config);
         let heard_ms = heard_ms(engine);
@@ -33,6 +32,15 @@ impl Driver {
             view.heard_ms = heard_ms;
             is_news
         });
+        // Applications first: the file is for people.
+        let shown = &self.view.borrow().status;
+        self.status_file.offer(shown, clock::mono_ms());
+    }
+
+    /// Leaves the last moment in the file.
+    pub(super) fn show_last(&mut self) {
+        self.show();
+        self.status_file.write(&self.view.borrow().status);
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

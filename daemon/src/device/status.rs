@@ -1,7 +1,7 @@
 //! What this process sees of its device: `status.json` in its folder, `/v1/status`, and the numbers of `/metrics`.
 //!
-//! Not durable and not authoritative: the controller's status comes from signed reports. The file
-//! is written whole and renamed, only when something changed. Holds no secret and no address.
+//! Not durable and not authoritative: the controller's status comes from signed reports. Holds no
+//! secret and no address.
 
 use super::gate::Gate;
 use crate::clock;
@@ -11,7 +11,6 @@ use postern_protocol::reject::Reject;
 use postern_protocol::revision::{Epoch, Head, Revision};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// What was counted since this process started; labels come from closed sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -233,38 +232,6 @@ impl Status {
             frozen: engine.frozen().map(Epoch::number),
             is_rotating: engine.rotation().is_some(),
             counts: around.counts.clone(),
-        }
-    }
-}
-
-/// `status.json`.
-#[derive(Debug)]
-pub struct StatusFile {
-    path: PathBuf,
-    written: Option<Status>,
-}
-
-impl StatusFile {
-    /// Names the file; writes nothing yet.
-    #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            written: None,
-        }
-    }
-
-    /// Writes the file when it would differ. A file that cannot be written is logged, never fatal.
-    pub fn write(&mut self, status: &Status) {
-        if self.written.as_ref() == Some(status) {
-            return;
-        }
-        let next = self.path.with_extension("json.next");
-        let text = format!("{:#}\n", status.to_json());
-        let written = std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &self.path));
-        match written {
-            Ok(()) => self.written = Some(status.clone()),
-            Err(error) => tracing::debug!(%error, "status file not written"),
         }
     }
 }

@@ -161,10 +161,16 @@ impl DeviceFolder {
         std::fs::read_to_string(self.rendered_file(path)).ok()
     }
 
-    /// Returns `status.json` as it stands, `null` before there is one. A start does not remove that of the last one.
+    /// Returns the status: that of the running device, else `status.json` as it stands, `null` before there is one.
+    /// The file may be a moment behind, and a start does not remove that of the last one.
     #[must_use]
     pub fn status(&self) -> Value {
-        serde_json::from_str(&read(&self.dir.join("status.json"))).unwrap_or_default()
+        match self.ask("GET", "/v1/status", "") {
+            Ok(answer) if answer.status == 200 => answer.json(),
+            Ok(_) | Err(_) => {
+                serde_json::from_str(&read(&self.dir.join("status.json"))).unwrap_or_default()
+            }
+        }
     }
 
     /// Asks the local API of the running device.
@@ -175,7 +181,7 @@ impl DeviceFolder {
         local::request(&self.dir.join("local.sock"), method, resource, body)
     }
 
-    /// Returns the count of `name` below `group` (`rejected`, `refused_by_mailbox`, `failures`) in `status.json`.
+    /// Returns the count of `name` below `group` (`rejected`, `refused_by_mailbox`, `failures`) in the status.
     #[must_use]
     pub fn count(&self, group: &str, name: &str) -> u64 {
         let status = self.status();
@@ -183,7 +189,7 @@ impl DeviceFolder {
         count.and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// Returns the revision below `cursor` (`accepted`, `applied`) in `status.json`.
+    /// Returns the revision below `cursor` (`accepted`, `applied`) in the status.
     #[must_use]
     pub fn revision(&self, cursor: &str) -> Option<Revision> {
         self.status().get(cursor).and_then(Revision::of)
