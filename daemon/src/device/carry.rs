@@ -3,7 +3,7 @@
 //! A failed exchange pauses before the engine hears of it, and the next way is tried after it. Refuses
 //! to leave a way because of what a verified answer said.
 
-use super::routes::{Sent, random};
+use super::routes::{Sent, WayId, random};
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
 use postern_egress::TransportError;
@@ -68,9 +68,8 @@ impl Driver {
                 if let Some(lesson) = self.routes.note_failure(sent, &error) {
                     self.note_lesson(way, lesson);
                 }
-                self.fail(id, way, error.hold_end(), error.retry_after_s());
                 self.counts.count_failure(error.code());
-                return Ok(());
+                return self.fail(id, way, error.hold_end(), error.retry_after_s());
             }
         };
         if frame_type(&frame).is_err() {
@@ -81,8 +80,7 @@ impl Driver {
                 "answer is not from a mailbox"
             );
             self.counts.count_reject(Reject::NotPostern);
-            self.fail(id, way, HoldEnd::Other, None);
-            return Ok(());
+            return self.fail(id, way, HoldEnd::Other, None);
         }
         self.answered = None;
         self.feed(Input::Answer {
@@ -105,16 +103,25 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends a failed exchange after a pause, and goes on to the next way.
-    fn fail(&mut self, id: ExchangeId, way: usize, end: HoldEnd, retry_after_s: Option<u64>) {
+    /// Ends a failed exchange after a pause, and goes on to the next way: at another mailbox with a new session.
+    fn fail(
+        &mut self,
+        id: ExchangeId,
+        way: WayId,
+        end: HoldEnd,
+        retry_after_s: Option<u64>,
+    ) -> Result<(), CommandError> {
         self.is_connected = false;
         self.end_grant(id, way, end);
-        self.routes.advance_from(way);
         let pause = self.backoff.pause_after_failure(random(), retry_after_s);
+        if self.routes.advance_from(way) {
+            return self.begin_elsewhere(pause);
+        }
         self.later(pause, Happening::FailureDue(id));
+        Ok(())
     }
 
-    fn end_grant(&mut self, id: ExchangeId, way: usize, end: HoldEnd) {
+    fn end_grant(&mut self, id: ExchangeId, way: WayId, end: HoldEnd) {
         let Some(grant) = self.grant.filter(|grant| grant.exchange == Some(id)) else {
             return;
         };
@@ -151,10 +158,10 @@ impl Driver {
     pub(super) fn connect_later(&mut self) {
         // A poll of the ended session may still be held far away; it no longer counts.
         self.grant.take_if(|grant| grant.exchange.is_some());
-        let pause = if self.has_paused {
-            Duration::ZERO
-        } else {
-            self.backoff.pause_after_failure(random(), None)
+        let pause = match self.homing.take_pause() {
+            Some(pause) => pause,
+            None if self.has_paused => Duration::ZERO,
+            None => self.backoff.pause_after_failure(random(), None),
         };
         self.later(pause, Happening::ConnectDue);
     }

@@ -72,7 +72,7 @@ pub fn routes(
             let next = "make room and correct the mode of the file, or remove it";
             CommandError::configuration("proxy-lockout", message, next)
         })?;
-    Routes::new(&dialer, urls, Duration::from_secs(config.hold_s_max))
+    Routes::new(dialer, urls, Duration::from_secs(config.hold_s_max))
 }
 
 /// Wraps a DER certificate as PEM (RFC 7468).

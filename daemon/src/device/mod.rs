@@ -12,6 +12,7 @@ mod act;
 mod carry;
 mod filed;
 mod gate;
+mod homing;
 mod identity;
 mod join;
 mod leave;

@@ -3,6 +3,7 @@
 //! Values are fields and messages are constant. Refuses to log what an application printed above the
 //! level of its failure, and anything secret.
 
+use super::routes::WayId;
 use super::run::Driver;
 use super::status::Failure;
 use crate::exit::CommandError;
@@ -37,6 +38,7 @@ impl Driver {
             Event::BundleAccepted { number } => {
                 let bundle = number.number();
                 tracing::info!(device = self.name(), bundle, "bundle accepted");
+                self.homing.note_bundle();
             }
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::ActualWritten {
@@ -123,7 +125,7 @@ impl Driver {
         self.counts.count_failure("PST-L01");
     }
 
-    pub(super) fn note_lesson(&mut self, way: usize, lesson: Lesson) {
+    pub(super) fn note_lesson(&mut self, way: WayId, lesson: Lesson) {
         let transport = self.routes.name_of(way);
         match lesson {
             Lesson::Smaller {

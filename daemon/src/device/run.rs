@@ -5,9 +5,10 @@
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
 use super::gate::Gate;
+use super::homing::Homing;
 use super::leave;
 use super::local::{Reply, Written};
-use super::routes::{Routes, Sent, Sizes};
+use super::routes::{Routes, Sent, Sizes, WayId};
 use super::start::start;
 use super::status::{Counts, Failure};
 use super::status_file::StatusFile;
@@ -53,6 +54,8 @@ pub(super) enum Happening {
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
+    /// Which of the better ways leads to a mailbox again, if one does.
+    Probed(Option<WayId>),
 }
 
 /// A poll that was granted to the engine: how long, and which ladder asked for it.
@@ -68,6 +71,7 @@ pub(super) struct Driver {
     pub(super) signer: MemorySigner,
     pub(super) store: Arc<DiskStore>,
     pub(super) routes: Routes,
+    pub(super) homing: Homing,
     pub(super) applier: Arc<Applier>,
     pub(super) backoff: Backoff,
     pub(super) grant: Option<Grant>,
@@ -125,6 +129,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
             Some(happening) = receiver.recv() => driver.handle(happening)?,
             Some(ask) = asks.recv() => driver.handle_ask(ask)?,
         }
+        driver.look_at_routes()?;
         driver.tell_sizes()?;
         driver.look_at_gate()?;
         driver.grant_poll()?;
@@ -141,7 +146,11 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
 
 impl Driver {
     fn timeout(&self) -> Option<Duration> {
-        let due = [self.engine.poll_timeout(), self.status_file.due_ms()];
+        let due = [
+            self.engine.poll_timeout(),
+            self.status_file.due_ms(),
+            self.routes.probe_due_ms(),
+        ];
         let due = due.into_iter().flatten().min();
         let due = due.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
         let windows = (!self.config.apply.windows.is_always()).then_some(WINDOW_LOOK);
@@ -211,6 +220,7 @@ impl Driver {
                 self.has_paused = false;
                 fed
             }
+            Happening::Probed(found) => self.handle_probed(found),
             Happening::PollDue => self.feed(Input::Hold { seconds: 0 }),
         }
     }

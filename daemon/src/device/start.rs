@@ -3,6 +3,7 @@
 //! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
 
 use super::gate::Gate;
+use super::homing::{self, Homing};
 use super::identity::{Stage, StoredIdentity};
 use super::leave;
 use super::rotation::read_key;
@@ -37,7 +38,8 @@ pub(super) fn start(
         .map_err(|error| CommandError::from_record(&config.store, &error))?
         .ok_or_else(|| not_joined(config))?;
     let trust = trust_of(config, &stored, &records)?;
-    let routes = super::join::routes(config, &stored.urls, stored.tls_ca.as_deref())?;
+    let urls = homing::urls(&trust, &stored.urls);
+    let routes = super::join::routes(config, &urls, stored.tls_ca.as_deref())?;
     let engine = Device::restore(
         stored.identity,
         trust,
@@ -65,6 +67,7 @@ pub(super) fn start(
         signer,
         store,
         routes,
+        homing: Homing::new(stored.urls),
         applier: Arc::new(Applier::new(applier_settings(config))),
         backoff: Backoff::new(),
         grant: None,

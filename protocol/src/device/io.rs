@@ -60,6 +60,9 @@ pub enum Input<'a> {
         /// The exchange.
         exchange: ExchangeId,
     },
+    /// The route in use leads to another mailbox than before: the session and what is under way in it
+    /// are of no more use. Answered with [`Output::Reconnect`] unless there was none.
+    OtherMailbox,
     /// A revision was applied, or not.
     Applied(Applied),
     /// The next poll may start and may be held this long. Each poll takes one such word.

@@ -193,6 +193,14 @@ impl Device {
         }
     }
 
+    /// Ends the session with a mailbox to which no route leads any more.
+    pub(super) fn leave_mailbox(&mut self) {
+        match self.link {
+            Link::Asking(..) | Link::Greeting(..) | Link::Open(_) => self.disconnect(),
+            Link::Down => {}
+        }
+    }
+
     /// Starts whatever exchange is due in an open session.
     pub(super) fn pump(&mut self, context: &mut Context<'_>) {
         let now_ms = context.now.mono_ms;

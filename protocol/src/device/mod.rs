@@ -156,6 +156,7 @@ impl Device {
             Input::Connect => self.connect(context),
             Input::Answer { exchange, frame } => self.handle_answer(context, exchange, frame),
             Input::Failed { exchange } => self.handle_failure(exchange),
+            Input::OtherMailbox => self.leave_mailbox(),
             Input::Applied(applied) => self.handle_applied(context, applied),
             Input::Hold { seconds } => self.hold_s = Some(seconds.min(crate::limits::HOLD_S_MAX)),
             Input::Sizes {

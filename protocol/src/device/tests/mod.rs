@@ -2,6 +2,7 @@
 
 mod accept;
 mod actual;
+mod elsewhere;
 mod evidence;
 mod heartbeat;
 mod intents;
