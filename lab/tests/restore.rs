@@ -135,6 +135,68 @@ fn restored_controller_that_decided_on_waits_for_the_operator_who_takes_the_cont
     assert_eq!(drill.desired(), "9");
 }
 
+/// Rotates the writer key with the root key of the lost controller. Returns the exit code and what was printed.
+fn rotate(drill: &Drill, more: &[&str]) -> (Option<i32>, String) {
+    let root = drill.fleet.path().join("lost").join("root.key");
+    let root = root.to_string_lossy().into_owned();
+    let arguments = [
+        "controller",
+        "rotate",
+        "writer",
+        "--root-key",
+        &root,
+        "--json",
+    ];
+    let ran = drill
+        .fleet
+        .operate(&[&arguments[..], more].concat())
+        .unwrap();
+    (ran.status.code(), ran.stdout)
+}
+
+#[test]
+fn restored_controller_makes_no_writer_key_before_its_device_was_heard() {
+    let Some(mut drill) = prepare("restore, rotate").unwrap() else {
+        return;
+    };
+    drill.device.daemon.kill_9().unwrap();
+    drill.restore();
+    let check_refused = |drill: &Drill| {
+        let (code, printed) = rotate(drill, &[]);
+        assert_eq!(code, Some(5), "{printed}");
+        assert!(printed.contains("writer-behind"), "{printed}");
+        assert!(printed.contains("hall-1 was not heard"), "{printed}");
+    };
+    check_refused(&drill);
+    drill.fleet.controller.kill_9().unwrap();
+    check_refused(&drill);
+    let bundles = drill.fleet.controller_dir().join("bundles");
+    assert!(!bundles.join("2.cbor").exists(), "nothing was made");
+    drill.fleet.controller.start().unwrap();
+    drill.device.daemon.start().unwrap();
+    drill.wait_status("the lost decisions", |_| drill.desired() == "3");
+    drill.fleet.wait_converged("hall-1").unwrap();
+    let (code, printed) = rotate(&drill, &[]);
+    assert_eq!(code, Some(0), "{printed}");
+    let next = drill.fleet.set("hall-1", "fan/speed", "4").unwrap();
+    drill.device.wait_applied(next).unwrap();
+}
+
+/// A stolen key cannot wait: what only the device holds is gone, as the operator was told.
+#[test]
+fn restored_controller_makes_a_writer_key_at_once_when_told_to() {
+    let Some(mut drill) = prepare("restore, rotate at once").unwrap() else {
+        return;
+    };
+    drill.device.daemon.kill_9().unwrap();
+    drill.restore();
+    let (code, printed) = rotate(&drill, &["--without-hearing"]);
+    assert_eq!(code, Some(0), "{printed}");
+    drill.device.daemon.start().unwrap();
+    drill.fleet.wait_converged("hall-1").unwrap();
+    assert_eq!(drill.desired(), "1");
+}
+
 #[test]
 fn backup_is_private_and_neither_it_nor_a_folder_is_overwritten() {
     let Some(drill) = prepare("backup").unwrap() else {

@@ -48,7 +48,8 @@ pub(super) enum ControllerCommand {
     #[command(
         long_about = "Makes a new key and the bundle that names it. Devices take the bundle with their next poll; none is\n\
             cut off: they verify the bundle with the root key that they trust already. The root key is\n\
-            needed once, from this folder or from where --root-key says; take it offline again.\n\n\
+            needed once, from this folder or from where --root-key says; take it offline again. A new writer key\n\
+            waits until no device may hold decisions that a restored controller lost, or for --without-hearing.\n\n\
             Example: postern controller rotate writer --root-key /media/safe/root.key"
     )]
     Rotate(rotation::RotateArgs),
@@ -63,7 +64,8 @@ pub(super) enum ControllerCommand {
     #[command(
         long_about = "Makes new writer keys for every tenant and a new mailbox key, in one bundle. After a restore on\n\
             another machine this fences the former controller off: whatever it still signs is refused by\n\
-            every device that has the bundle.\n\n\
+            every device that has the bundle. It waits until every device has reported since the restore, or for\n\
+            --without-hearing.\n\n\
             Example: postern controller promote --dir controller --root-key /media/safe/root.key"
     )]
     Promote(rotation::PromoteArgs),

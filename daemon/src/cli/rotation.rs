@@ -6,6 +6,7 @@
 use super::{OperatorArgs, output};
 use crate::config::ControllerConfig;
 use crate::controller::bundles;
+use crate::controller::hearing;
 use crate::controller::keyring::file_of;
 use crate::controller::rotate::{Rotated, Rotation, rotate};
 use crate::exit::{CommandError, Exit};
@@ -15,7 +16,8 @@ use crate::operator::client::{Client, unexpected};
 use crate::operator::{Request, Response};
 use crate::random::OsRandom;
 use clap::{Args, ValueEnum};
-use postern_protocol::id::Thumbprint;
+use postern_protocol::Reject;
+use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::key::PublicKey;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -42,12 +44,21 @@ pub(super) struct SignerArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct HearingArgs {
+    /// Change writer keys though devices may hold decisions that this controller lost: those decisions are gone then
+    #[arg(long)]
+    without_hearing: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RotateArgs {
     /// The key to make new
     #[arg(value_enum)]
     key: RotatedKey,
     #[command(flatten)]
     signer: SignerArgs,
+    #[command(flatten)]
+    hearing: HearingArgs,
     #[command(flatten)]
     operator: OperatorArgs,
 }
@@ -67,6 +78,8 @@ pub(super) struct RevokeArgs {
 pub(super) struct PromoteArgs {
     #[command(flatten)]
     signer: SignerArgs,
+    #[command(flatten)]
+    hearing: HearingArgs,
     #[command(flatten)]
     operator: OperatorArgs,
 }
@@ -89,7 +102,8 @@ impl RotateArgs {
             RotatedKey::Root => Rotation::Root,
             RotatedKey::Recovery => Rotation::Recovery,
         };
-        issue(&self.operator, &self.signer, &rotation)
+        let is_urgent = self.hearing.without_hearing;
+        issue(&self.operator, &self.signer, &rotation, is_urgent)
     }
 }
 
@@ -100,7 +114,8 @@ impl RevokeArgs {
 
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let thumbprints: BTreeSet<_> = self.thumbprints.iter().copied().collect();
-        issue(&self.operator, &self.signer, &Rotation::Revoke(thumbprints))
+        let rotation = Rotation::Revoke(thumbprints);
+        issue(&self.operator, &self.signer, &rotation, false)
     }
 }
 
@@ -110,7 +125,8 @@ impl PromoteArgs {
     }
 
     pub(super) fn run(&self) -> Result<(), CommandError> {
-        issue(&self.operator, &self.signer, &Rotation::Promote)
+        let is_urgent = self.hearing.without_hearing;
+        issue(&self.operator, &self.signer, &Rotation::Promote, is_urgent)
     }
 }
 
@@ -119,12 +135,22 @@ fn issue(
     operator: &OperatorArgs,
     signer: &SignerArgs,
     rotation: &Rotation,
+    is_urgent: bool,
 ) -> Result<(), CommandError> {
     let config = ControllerConfig::load(&operator.dir())?;
     let (trust, _) = bundles::read(&config)?;
+    let tenants = rotation.rewritten(&trust);
+    if !is_urgent && !tenants.is_empty() {
+        hear(&config, tenants)?;
+    }
     let signer = signer.root_key.as_deref();
     let rotated = rotate(&config, &trust, rotation, signer, &mut OsRandom)?;
-    let is_told = tell(&config)?;
+    let is_told = tell(&config, is_urgent).inspect_err(|error| {
+        if error.name == Reject::WriterBehind.as_str() {
+            // A device spoke up in between: nobody saw the bundle, and the next start must not take it.
+            let _gone = std::fs::remove_file(&rotated.bundle);
+        }
+    })?;
     if operator.json {
         output::json(&json!({
             "bundle": rotated.number.number(),
@@ -140,17 +166,37 @@ fn issue(
     Ok(())
 }
 
-/// Returns whether a running controller took the bundle.
-fn tell(config: &ControllerConfig) -> Result<bool, CommandError> {
-    let mut client = match Client::connect(&config.dir) {
-        Ok(client) => client,
-        Err(error) if error.exit == Exit::Unreachable => return Ok(false),
-        Err(error) => return Err(error),
+/// Refuses a new writer key while devices may hold decisions that this controller does not know.
+fn hear(config: &ControllerConfig, tenants: Vec<Tenant>) -> Result<(), CommandError> {
+    let Some(mut client) = running(config)? else {
+        return hearing::check_stopped(config, &tenants);
     };
-    let Response::Bundles { .. } = client.ask(&Request::Bundles)? else {
+    for tenant in tenants {
+        let Response::Done = client.ask(&Request::Settled { tenant })? else {
+            return Err(unexpected());
+        };
+    }
+    Ok(())
+}
+
+/// Returns whether a running controller took the bundle.
+fn tell(config: &ControllerConfig, without_hearing: bool) -> Result<bool, CommandError> {
+    let Some(mut client) = running(config)? else {
+        return Ok(false);
+    };
+    let Response::Bundles { .. } = client.ask(&Request::Bundles { without_hearing })? else {
         return Err(unexpected());
     };
     Ok(true)
+}
+
+/// Connects to the controller, if one runs.
+fn running(config: &ControllerConfig) -> Result<Option<Client>, CommandError> {
+    match Client::connect(&config.dir) {
+        Ok(client) => Ok(Some(client)),
+        Err(error) if error.exit == Exit::Unreachable => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn describe(rotated: &Rotated, rotation: &Rotation, is_told: bool) {

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod bundles;
 mod certificate;
 pub mod driver;
+pub mod hearing;
 mod host;
 pub mod init;
 pub mod keyring;

@@ -41,6 +41,23 @@ pub enum Rotation {
     Revoke(BTreeSet<Thumbprint>),
 }
 
+impl Rotation {
+    /// The tenants whose writer key it changes.
+    #[must_use]
+    pub fn rewritten(&self, trust: &Trust) -> Vec<Tenant> {
+        match self {
+            Self::Writers(tenants) => tenants.clone(),
+            Self::Promote => {
+                let held = trust.held().map(Bundle::content);
+                held.map_or_else(Vec::new, |content| {
+                    content.writers.keys().cloned().collect()
+                })
+            }
+            Self::Mailbox | Self::Root | Self::Recovery | Self::Revoke(_) => Vec::new(),
+        }
+    }
+}
+
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {

@@ -70,6 +70,8 @@ pub struct NextBundle {
     pub writers: Box<dyn Keyring + Send>,
     /// The mailbox keys that count with it.
     pub mailboxes: MailboxKeys,
+    /// True when the operator says that a new writer key cannot wait for devices that were not heard.
+    pub is_urgent: bool,
 }
 
 /// What others ask of the engine.

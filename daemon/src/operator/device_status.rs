@@ -185,12 +185,7 @@ fn results_of(report: &Report) -> Vec<ResultJson> {
 }
 
 fn behind_of(member: &Member) -> Option<BehindJson> {
-    let held = member.behind().map(|behind| behind.head().revision);
-    let shown = || {
-        let report = member.report().filter(|_| member.is_behind());
-        report.map(|held| held.report.accepted)
-    };
-    let revision = held.or_else(shown)?;
+    let revision = member.is_behind().then(|| member.shown())?;
     Some(BehindJson {
         epoch: revision.epoch.number(),
         seq: revision.seq.number(),

@@ -38,7 +38,17 @@ pub enum TakeSide {
 #[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Take new bundles from the controller's folder.
-    Bundles,
+    Bundles {
+        /// True when a new writer key cannot wait for devices that were not heard.
+        #[serde(default)]
+        without_hearing: bool,
+    },
+    /// Say whether a new writer key would take nothing from devices unseen.
+    Settled {
+        /// Whose writer key.
+        #[serde(with = "fields::text")]
+        tenant: Tenant,
+    },
     /// Open an invitation and give its join line.
     Invite {
         /// Whom.

@@ -1,11 +1,13 @@
 //! The next bundle while the controller runs: believed, durable, handed on, and acted on for every device.
 //!
 //! A writer key that changed signs the same revisions again: the number does not move. Refuses a
-//! bundle that the trust does not follow, and to sign on with a key that the bundle replaced.
+//! bundle that the trust does not follow, one that would let devices lose decisions unseen, and to sign
+//! on with a key that the bundle replaced.
 
 use super::{Context, Controller, Event, Output, Ticket, records};
 use crate::id::ChannelId;
 use crate::record::{Table, Write};
+use crate::reject::Reject;
 use alloc::vec::Vec;
 
 impl Controller {
@@ -15,11 +17,20 @@ impl Controller {
         context: &mut Context<'_>,
         ticket: Ticket,
         envelope: &[u8],
+        is_urgent: bool,
     ) {
         let trust = match self.trust.offer(envelope) {
             Ok(trust) => trust,
             Err(reject) => return self.refuse(ticket, reject),
         };
+        //= spec/lives.md#rotation
+        //# A controller MUST refuse a bundle that changes a tenant's writer key while a
+        //# device of it shows a head that the controller does not know, or did not show its
+        //# head in a session since a restore, unless its operator says that the change
+        //# cannot wait.
+        if !is_urgent && self.would_lose(&trust) {
+            return self.refuse(ticket, Reject::WriterBehind);
+        }
         let number = trust.number();
         let before = core::mem::replace(&mut self.trust, trust);
         self.bundles.push(envelope.to_vec());
@@ -36,6 +47,7 @@ impl Controller {
             };
             if before.writer(tenant) != self.trust.writer(tenant) {
                 member.head.generation = generation;
+                member.pulse.is_withheld = false;
                 writes.push(records::member(member));
                 rewritten.push(*id);
             }

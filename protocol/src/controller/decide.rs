@@ -112,7 +112,7 @@ impl Controller {
     /// The member, unless it must not be offered anything before an operator has decided.
     pub(super) fn offered(&self, channel: ChannelId) -> Option<&Member> {
         let member = self.members.get(&channel);
-        member.filter(|member| !member.is_in_conflict())
+        member.filter(|member| !member.is_in_conflict() && !member.pulse.is_withheld)
     }
 
     /// The writer key of a tenant, only while the newest bundle names it: a fenced controller signs nothing.

@@ -214,6 +214,8 @@ impl Controller {
             *one != token && invitation.used_by.is_some() && invitation.is_for(&tenant, &device)
         }));
         let id = self.channel(&tenant, &device).id();
+        let writer = self.trust.writer(&tenant);
+        let generation = writer.map(|(generation, _)| generation);
         if let Some(member) = self.members.get_mut(&id) {
             let incarnation = verified.request.incarnation;
             let enrolled = Enrolled {
@@ -227,7 +229,10 @@ impl Controller {
                 Some(held) if held.incarnation == incarnation && held.key == enrolled.key => {
                     held.request = enrolled.request;
                 }
-                Some(_) | None => writes.extend(begin_life(member, enrolled)),
+                Some(_) | None => {
+                    writes.extend(begin_life(member, enrolled));
+                    member.head.generation = generation.unwrap_or(member.head.generation);
+                }
             }
             writes.push(records::member(member));
         }

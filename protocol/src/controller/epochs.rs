@@ -29,15 +29,21 @@ impl Controller {
         self.epoch = epoch;
         let mut writes = Vec::from([records::epoch(self.highest)]);
         writes.extend(self.purge_invitations(context.now));
-        for member in self.members.values_mut() {
+        let mut members = core::mem::take(&mut self.members);
+        for member in members.values_mut() {
             if member.has_left {
                 member.enrolled = None;
             }
-            let writer = self.trust.writer(&member.channel.tenant);
-            let generation = writer.map_or(member.head.generation, |(generation, _)| generation);
+            let (generation, is_withheld) = self.generation_at_start(member);
+            member.pulse.is_withheld = is_withheld;
+            if self.is_restored {
+                // Asked at once where it stands, without waiting for its first word.
+                member.pulse.meet();
+            }
             member.open_epoch(epoch, generation);
             writes.push(records::member(member));
         }
+        self.members = members;
         self.persist(writes);
         let enrolled: Vec<ChannelId> = self
             .members

@@ -59,6 +59,10 @@ pub(super) struct Pulse {
     pub(super) asked: Option<Nonce>,
     /// True when the device was heard since we last asked it.
     is_present: bool,
+    /// The highest desired head that the device showed in a session since this start.
+    pub(super) heard: Option<Revision>,
+    /// True when nothing is posted to the device before it shows a head that we know.
+    pub(super) is_withheld: bool,
     /// When a further epoch was last opened, and when the next is due.
     reopened_ms: Option<u64>,
     pub(super) reopen_due_ms: Option<u64>,
@@ -78,6 +82,8 @@ impl Default for Pulse {
             echo: None,
             asked: None,
             is_present: false,
+            heard: None,
+            is_withheld: false,
             reopened_ms: None,
             reopen_due_ms: None,
             evict_due_ms: None,
@@ -141,6 +147,7 @@ impl Controller {
         context: &mut Context<'_>,
         channel: ChannelId,
         verified: &Verified<'_>,
+        is_live: bool,
     ) -> Result<(), Reject> {
         let PlaneMessage::Heartbeat(heartbeat) = PlaneMessage::decode(verified)? else {
             return Err(Reject::SignerRole);
@@ -165,6 +172,9 @@ impl Controller {
         if let Some(nonce) = heartbeat.ask {
             (member.pulse.echo, member.pulse.asked) = (Some(nonce), Some(nonce));
             member.pulse.is_wanted = true;
+        }
+        if is_live {
+            self.hear(context, channel, heartbeat.other);
         }
         self.turn(context, channel);
         Ok(())

@@ -40,7 +40,7 @@ impl Controller {
             MessageKind::Delta | MessageKind::Snapshot => {
                 self.receive_actual(context, channel, &verified)
             }
-            MessageKind::Heartbeat => self.receive_heartbeat(context, channel, &verified),
+            MessageKind::Heartbeat => self.receive_heartbeat(context, channel, &verified, is_live),
             MessageKind::Evidence => self.receive_evidence(context, channel, &verified),
             MessageKind::ReportAck
             | MessageKind::EnrolRequest

@@ -108,6 +108,8 @@ pub enum Input<'a> {
         ticket: Ticket,
         /// The bytes.
         envelope: &'a [u8],
+        /// True when the operator says that a new writer key cannot wait for [`super::Controller::unsettled`] devices.
+        is_urgent: bool,
     },
     /// The operator removes a device with everything that is held of it.
     Remove {

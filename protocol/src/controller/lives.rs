@@ -11,6 +11,7 @@ use crate::id::{ChannelId, DeviceName, Tenant};
 use crate::limits::LEAVE_GRACE_MS;
 use crate::record::Write;
 use crate::reject::Reject;
+use crate::revision::Revision;
 use alloc::vec::Vec;
 
 impl Controller {
@@ -74,6 +75,7 @@ pub(super) fn begin_life(member: &mut Member, enrolled: Enrolled) -> Vec<Write> 
     member.evidence.clear();
     (member.contested, member.behind, member.cloned) = (None, None, None);
     member.pulse = Pulse::default();
+    member.pulse.heard = Some(Revision::NONE);
     member.has_left = false;
     member.enrolled = Some(enrolled);
     writes

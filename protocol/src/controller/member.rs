@@ -211,13 +211,24 @@ impl Member {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         let accepted = self.report.as_ref().map(|held| held.report.accepted);
-        self.behind.is_some() || accepted.is_some_and(|accepted| self.is_unknown(accepted))
+        let mut shown = accepted.into_iter().chain(self.pulse.heard);
+        self.behind.is_some() || shown.any(|shown| self.is_unknown(shown))
+    }
+
+    /// The highest desired head that the device showed: in evidence, in a report, in a heartbeat of this start.
+    #[must_use]
+    pub fn shown(&self) -> Revision {
+        let proven = self.behind.as_ref().map(|behind| behind.head().revision);
+        let accepted = self.report.as_ref().map(|held| held.report.accepted);
+        let shown = proven.max(accepted).max(self.pulse.heard);
+        shown.unwrap_or(Revision::NONE)
     }
 
     /// True while nothing is offered to the device before an operator decides which history counts.
     #[must_use]
     pub fn is_in_conflict(&self) -> bool {
-        self.behind.as_ref().is_some_and(Behind::is_conflict)
+        let is_overruled = self.pulse.is_withheld && self.is_behind();
+        is_overruled || self.behind.as_ref().is_some_and(Behind::is_conflict)
     }
 
     /// The two reports that show a clone, until the name is enrolled again.

@@ -16,6 +16,7 @@ mod enrol;
 mod epochs;
 mod evidence;
 mod file;
+mod hearing;
 mod heartbeat;
 mod inbound;
 mod intents;
@@ -32,6 +33,7 @@ mod timers;
 
 pub use enrol::Invitation;
 pub use evidence::EvidenceHeld;
+pub use hearing::Unsettled;
 pub use io::{Ack, Event, Input, Output, Post, Take, Ticket};
 pub use member::{Cloned, IntentShown, Member, ReportHeld};
 pub use recovery::Behind;
@@ -66,6 +68,8 @@ pub struct Controller {
     epoch: Epoch,
     /// The highest epoch that was opened here or shown by any device; the next is above it.
     highest: Epoch,
+    /// True from a restore until every device was heard: the store may not be the newest.
+    is_restored: bool,
     members: BTreeMap<ChannelId, Member>,
     invitations: BTreeMap<TokenId, Invitation>,
     beat: Beat,
@@ -80,6 +84,7 @@ impl Controller {
             bundles,
             epoch: Epoch::new(0),
             highest: Epoch::new(0),
+            is_restored: false,
             members: BTreeMap::new(),
             invitations: BTreeMap::new(),
             beat: Beat::NONE,
@@ -121,7 +126,11 @@ impl Controller {
                 self.heartbeat_wanted(channel);
                 self.settle(context, channel);
             }
-            Input::Bundle { ticket, envelope } => self.take_bundle(context, ticket, envelope),
+            Input::Bundle {
+                ticket,
+                envelope,
+                is_urgent,
+            } => self.take_bundle(context, ticket, envelope, is_urgent),
             Input::Timeout => self.handle_timeout(context),
             input @ (Input::Invite { .. }
             | Input::Withdraw { .. }

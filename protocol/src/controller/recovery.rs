@@ -90,7 +90,7 @@ enum Standing {
 
 impl Member {
     /// What this store knows of the epoch of `revision`.
-    fn known(&self, revision: Revision) -> Option<LineageEntry> {
+    pub(super) fn known(&self, revision: Revision) -> Option<LineageEntry> {
         let present = core::iter::once(self.ended());
         let mut all = self.lineage.iter().copied().chain(present);
         all.find(|entry| entry.last.epoch == revision.epoch)
@@ -260,7 +260,15 @@ impl Controller {
         take: Take,
     ) {
         let channel = self.channel(tenant, device).id();
-        if let Err(reject) = self.recover(context, Some(ticket), channel, take) {
+        let behind = self
+            .members
+            .get(&channel)
+            .map(|member| member.behind.is_some());
+        let result = match take {
+            Take::Controller if behind == Some(false) => self.overrule(context, ticket, channel),
+            Take::Controller | Take::Device => self.recover(context, Some(ticket), channel, take),
+        };
+        if let Err(reject) = result {
             self.refuse(ticket, reject);
         }
     }

@@ -23,6 +23,7 @@ impl Controller {
         is_live: bool,
     ) -> Result<(), Reject> {
         let incoming = held_report(verified)?;
+        let accepted = incoming.report.accepted;
         let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
         let stored = member.report.as_ref();
         match accept_report(stored.map(ReportHeld::head).as_ref(), &incoming.head()) {
@@ -39,6 +40,9 @@ impl Controller {
                 self.note_ahead(context, channel);
                 self.close_behind(context, channel);
             }
+        }
+        if is_live {
+            self.hear(context, channel, accepted);
         }
         self.post_ack(context, channel);
         self.take_rotation(context, channel);

@@ -154,10 +154,17 @@ impl TestKeys {
     }
 
     /// Replaces the writer key: the next bundle, of this generation, names and revokes.
-    pub fn rotate_writer(&mut self, name: &str, generation: u64) {
-        let old = self.writer.public_key().thumbprint();
-        self.writer = signer(name);
-        self.push_bundle(generation, &[old]);
+    /// Returns the replaced one.
+    pub fn rotate_writer(&mut self, name: &str, generation: u64) -> MemorySigner {
+        let old = core::mem::replace(&mut self.writer, signer(name));
+        self.push_bundle(generation, &[old.public_key().thumbprint()]);
+        old
+    }
+
+    /// Takes the newest bundle back, which nobody saw, and with it the writer key that it named.
+    pub fn take_back(&mut self, writer: MemorySigner) {
+        self.bundles.pop();
+        self.writer = writer;
     }
 
     /// The generation of the writer in the newest bundle.

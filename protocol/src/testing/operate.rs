@@ -267,9 +267,15 @@ impl World {
         });
     }
 
-    /// Drops the controller and starts it again from `store`, or from its own.
+    /// Drops the controller and starts it again from `store`, which is a backup, or from its own.
     pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
-        let store = store.unwrap_or_else(|| self.controller.store.clone());
+        let store = match store {
+            Some(mut backup) => {
+                backup.commit(&[controller::Controller::mark_restored()]);
+                backup
+            }
+            None => self.controller.store.clone(),
+        };
         self.is_controller_down = false;
         self.controller = ControllerNode::restore(&self.keys, store);
         self.mailbox.bundles.clone_from(&self.keys.bundles);

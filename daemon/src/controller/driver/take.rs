@@ -196,7 +196,12 @@ impl Driver {
         // The keys come first: whoever sees the new bundle asks for the new mailbox key.
         let place = batch.deferred.len();
         let envelope = next.envelope.as_slice();
-        self.feed(Input::Bundle { ticket, envelope }, batch);
+        let input = Input::Bundle {
+            ticket,
+            envelope,
+            is_urgent: next.is_urgent,
+        };
+        self.feed(input, batch);
         if self.parts.engine.trust().number() == held {
             self.parts.keys = before;
         } else {

@@ -5,18 +5,20 @@
 
 use super::Desk;
 use crate::controller::bundles;
+use crate::controller::hearing;
 use crate::controller::keyring::{Writers, mailbox_keys};
 use crate::controller::work::{NextBundle, Work};
 use crate::exit::CommandError;
 use crate::operator::Response;
 use postern_protocol::Reject;
+use postern_protocol::id::Tenant;
 
 impl Desk {
     /// Takes every bundle above the one that counts.
     ///
     /// # Errors
     /// A bundle or key that is refused; those before it count all the same.
-    pub(super) async fn take_bundles(&self) -> Result<Response, CommandError> {
+    pub(super) async fn take_bundles(&self, is_urgent: bool) -> Result<Response, CommandError> {
         let mut trust = self.read(|engine| engine.trust().clone()).await?;
         let config = self.config.as_ref();
         for envelope in bundles::read_after(config, trust.number().number())? {
@@ -30,16 +32,33 @@ impl Desk {
                 writers: Box::new(Writers::read(config, &trust)?),
                 mailboxes: mailbox_keys(config, &trust, chain)?,
                 envelope,
+                is_urgent,
             };
             let taken = self.send(|reply| Work::Bundle {
                 next: Box::new(next),
                 reply,
             });
-            taken.await?.map_err(|reject| self.refused(reject))?;
+            let taken = taken.await?;
+            if taken == Err(Reject::WriterBehind) {
+                let held = trust.held().map(|bundle| bundle.content());
+                let writers = held.map(|content| content.writers.keys().cloned().collect());
+                self.settled(writers.unwrap_or_default()).await?;
+            }
+            taken.map_err(|reject| self.refused(reject))?;
         }
         Ok(Response::Bundles {
             bundle: trust.number().number(),
         })
+    }
+
+    /// Says whether a new writer key of these tenants would take nothing from their devices unseen.
+    ///
+    /// # Errors
+    /// `writer-behind`, naming the devices.
+    pub(super) async fn settled(&self, tenants: Vec<Tenant>) -> Result<Response, CommandError> {
+        self.read(move |engine| hearing::check(engine, &tenants))
+            .await??;
+        Ok(Response::Done)
     }
 
     fn refused(&self, reject: Reject) -> CommandError {

@@ -173,7 +173,7 @@ impl Desk {
         let is_behind = self
             .read(move |engine| {
                 let member = engine.member(&whose.tenant, &whose.device)?;
-                Some(member.behind().is_some())
+                Some(member.behind().is_some() || member.is_in_conflict())
             })
             .await?;
         match is_behind {

@@ -18,6 +18,7 @@ use crate::state::{Path, State, Value};
 use alloc::vec::Vec;
 
 const EPOCH_KEY: &[u8] = b"controller-epoch";
+const RESTORED_KEY: &[u8] = b"controller-restored";
 /// Members of a member's row as this version writes it.
 const MEMBER_LENGTH: usize = 14;
 /// Members of an invitation's row as this version writes it.
@@ -28,6 +29,18 @@ pub(super) fn epoch(epoch: Epoch) -> Write {
     let mut writer = Writer::new();
     writer.uint(epoch.number());
     insert(Table::Identity, EPOCH_KEY.into(), writer)
+}
+
+/// These records come from a backup, and not every device was heard since.
+pub(super) fn restored() -> Write {
+    let mut writer = Writer::new();
+    writer.bool(true);
+    insert(Table::Identity, RESTORED_KEY.into(), writer)
+}
+
+/// Every device was heard since the restore.
+pub(super) fn not_restored() -> Write {
+    remove(Table::Identity, RESTORED_KEY.into())
 }
 
 /// The whole of a member but its values, its report, its actual plane and its evidence.

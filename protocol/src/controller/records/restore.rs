@@ -8,7 +8,7 @@ use super::super::enrol::Invitation;
 use super::super::evidence::EvidenceHeld;
 use super::super::member::{Cloned, Enrolled, IntentShown, Member, NextKey, ReportHeld};
 use super::super::{Ack, Controller};
-use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH};
+use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH, RESTORED_KEY};
 use crate::cbor::{Kind, Reader};
 use crate::enrol::JoinSecret;
 use crate::envelope::{Binding, ReceivedEnvelope};
@@ -50,6 +50,9 @@ pub(in super::super) fn restore<'a>(
         match table {
             Table::Identity if key == EPOCH_KEY => {
                 controller.highest = Epoch::new(read(table, key, value, Reader::uint)?);
+            }
+            Table::Identity if key == RESTORED_KEY => {
+                controller.is_restored = read(table, key, value, Reader::bool)?;
             }
             Table::Identity => {}
             Table::Bundles => {

@@ -16,7 +16,11 @@ fn offer(hand: &mut Hand) {
 fn offer_this(hand: &mut Hand, envelope: &[u8]) {
     let ticket = hand.ticket();
     hand.forget();
-    hand.input(Input::Bundle { ticket, envelope });
+    hand.input(Input::Bundle {
+        ticket,
+        envelope,
+        is_urgent: false,
+    });
 }
 
 //= spec/lives.md#rotation type=test

@@ -6,6 +6,7 @@ mod decide;
 mod enrol;
 mod file;
 mod hand;
+mod hearing;
 mod heartbeat;
 mod intents;
 mod invitations;

@@ -167,15 +167,17 @@ impl Run {
             Operation::RotateWriter => {
                 let name = format!("writer {}", self.keys);
                 let generation = self.world.keys.generation() + 1;
-                self.world.keys.rotate_writer(&name, generation);
-                self.hand_bundle();
+                let before = self.world.keys.rotate_writer(&name, generation);
+                if !self.hand_bundle() {
+                    self.world.keys.take_back(before);
+                }
             }
             Operation::RotateMailbox if self.world.mailbox.keys() < MAILBOX_KEYS_MAX => {
                 let name = format!("mailbox {}", self.keys);
                 self.world.keys.rotate_mailbox(&name);
                 let first = self.world.keys.bundles.len() as u64;
                 self.world.mailbox.rotate(signer(&name), first);
-                self.hand_bundle();
+                let _is_taken = self.hand_bundle();
             }
             Operation::RotateDevice { device } => self.rotate_device(device),
             Operation::Revoke { device } => {
@@ -186,7 +188,7 @@ impl Run {
                 let key = node.signer.public_key().thumbprint();
                 let generation = self.world.keys.generation();
                 self.world.keys.push_bundle(generation, &[key]);
-                self.hand_bundle();
+                let _is_taken = self.hand_bundle();
                 self.backup = None;
                 self.to_enrol.insert(device);
             }
@@ -334,15 +336,20 @@ impl Run {
         self.world.set(0, "k/0", 2);
     }
 
-    fn hand_bundle(&mut self) {
+    /// Hands over the newest bundle. Returns false when the controller said that it has to wait.
+    fn hand_bundle(&mut self) -> bool {
         let ticket = self.world.ticket();
         let Some(envelope) = self.world.keys.bundles.last().cloned() else {
-            return;
+            return true;
         };
         self.world.control(controller::Input::Bundle {
             ticket,
             envelope: &envelope,
+            is_urgent: false,
         });
+        let mut events = self.world.controller.events.iter();
+        !events
+            .any(|event| matches!(event, Event::Refused { ticket: about, .. } if *about == ticket))
     }
 
     fn rotate_device(&mut self, device: usize) {

@@ -98,7 +98,6 @@ struct PathBook {
 struct AtRisk {
     path: Path,
     order: u64,
-    generation: Generation,
     revision: Revision,
 }
 
@@ -112,8 +111,7 @@ pub struct Oracle {
     pub violations: Vec<Violation>,
     /// Recoveries that were shown, conflicts included.
     pub recoveries: u64,
-    /// Acknowledged decisions that the controller lost with its store and that no device had then, or
-    /// that a writer of a higher generation overruled: a root's word counts more than any history.
+    /// Acknowledged decisions that the controller lost with its store and that no device had then.
     pub forgotten: u64,
     /// Decisions, with the number that each was acknowledged under.
     revisions: BTreeMap<u64, Revision>,
@@ -163,8 +161,6 @@ impl Oracle {
     /// The controller goes on from a backup: what came after it is at risk.
     pub fn note_restored(&mut self, backup: &Acknowledged) {
         for (channel, book) in &mut self.books {
-            let newest = book.desired.last_key_value();
-            let generation = newest.map_or(Generation::new(0), |((generation, _), _)| *generation);
             for (path, one) in &mut book.paths {
                 let before = backup.get(&(*channel, path.clone())).copied();
                 let order = core::mem::replace(&mut one.acknowledged, before.unwrap_or(0));
@@ -174,7 +170,6 @@ impl Oracle {
                     book.at_risk.push(AtRisk {
                         path: path.clone(),
                         order,
-                        generation,
                         revision: *revision,
                     });
                 }

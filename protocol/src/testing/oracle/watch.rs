@@ -367,8 +367,7 @@ impl Oracle {
         let (mut found, mut forgotten) = (None, 0);
         for one in core::mem::take(&mut book.at_risk) {
             let reached = book.reached.get(&one.revision.epoch);
-            let is_overruled = member.head().generation > one.generation;
-            if is_overruled || reached.is_none_or(|seq| *seq < one.revision.seq) {
+            if reached.is_none_or(|seq| *seq < one.revision.seq) {
                 forgotten += 1;
                 continue;
             }
