@@ -10,6 +10,8 @@
 
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/attacks.rs"]
+mod attacks;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/pages.rs"]
