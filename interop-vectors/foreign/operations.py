@@ -2,7 +2,7 @@
 
 import struct
 
-from . import cbor, frame, lives, payload, session, state, trust
+from . import cbor, frame, lives, overtime, payload, session, state, trust
 from .cbor import Refused, ensure, write
 from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
@@ -173,4 +173,5 @@ TABLE = {
     "session.hello": session.hello, "session.welcome": session.welcome, "session.up": session.up, "session.down": session.down,
     "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,
+    "freshness.watch": overtime.freshness, "intent.take": overtime.intents, "clone.show": overtime.clones,
 }

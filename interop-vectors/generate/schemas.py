@@ -60,6 +60,10 @@ NUMBERED = fields(epoch=UINT, rseq=UINT, message_id=HASH)
 CHANNEL = fields(channel_id=sized(16), root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY)
 ISSUED = fields(challenge=sized(16), mailbox_seed=HASH)
 INVITATION = fields(token=sized(8), secret=HASH, tenant=TEXT, device=TEXT, used_by={"anyOf": [HASH, {"type": "null"}]})
+FRESHNESS_STEP = fields(at_ms=UINT, ask_=sized(16), heartbeat_=HEX, hearing_={"enum": ["anchored", "later", "unproven"]}, stale=BOOL, result=RESULT, error_=REJECT)
+INTENT_STEP = fields(
+    intents=STATE, actions=many(orders(TEXT, UINT)), notes=many(orders(TEXT, UINT, UINT)), restart=BOOL, result=RESULT, error_=REJECT,
+)
 OUTCOME = {"enum": ["accept", "apply", "duplicate", "older", "need", "refuse"]}
 
 
@@ -68,6 +72,7 @@ def nullable(schema):
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+CLONE_STEP = fields(epoch=UINT, rseq=UINT, content=UINT, live=BOOL, outcome=OUTCOME, cloned=BOOL, result=RESULT, error_=REJECT)
 INPUTS = {
     "cbor.check": dict(input=HEX),
     "key.thumbprint": dict(public_key=PUBLIC_KEY, cose_key={"anyOf": [sized(40), sized(75)]}, thumbprint=HASH, kid=sized(8)),
@@ -115,6 +120,11 @@ INPUTS = {
     "revision.accept": dict(
         row=UINT, stored=nullable(HEAD), frozen=BOOL, incoming=INCOMING, outcome=OUTCOME, superseded_=orders(UINT, UINT), freezes_=BOOL,
     ),
+    "freshness.watch": dict(
+        role=ROLE, public_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), max_age_ms=UINT, steps=many(FRESHNESS_STEP),
+    ),
+    "intent.take": dict(steps=many(INTENT_STEP)),
+    "clone.show": dict(steps=many(CLONE_STEP)),
     "report.accept": dict(stored=nullable(NUMBERED), incoming=NUMBERED, outcome=OUTCOME),
 }
 

@@ -1,6 +1,7 @@
 //! Runs the published vectors of the stateless operations against this implementation.
 //!
-//! The vectors of frames, sessions and enrolment run in `vectors_session.rs`. An operation that
+//! The vectors of frames, sessions and enrolment run in `vectors_session.rs`, transcripts over
+//! time in `vectors_time.rs`. An operation that
 //! nobody knows, a row without its fields or an empty folder is a failure, never a skip.
 
 #![expect(
@@ -30,10 +31,13 @@ use support::{bytes, files, hex_of, lives, sign1, text, uint};
 /// Operations that another runner of this crate covers.
 const ELSEWHERE: &[&str] = &[
     "bundle.accept",
+    "clone.show",
     "enrol.answer",
     "enrol.request",
     "exchange.answer",
     "frame.parse",
+    "freshness.watch",
+    "intent.take",
     "need.limit",
     "session.challenge",
     "session.derive",
