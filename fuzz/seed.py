@@ -19,6 +19,9 @@ SOURCES = {
     "frame": [("05-frames/valid.json", "input"), ("05-frames/invalid.json", "input")],
     "snapshot": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
     "report": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
+    "heartbeat": [("03-sign1/heartbeat.json", "cose")],
+    "evidence": [("03-sign1/evidence.json", "cose")],
+    "file": [("06-sessions/files.json", "input")],
     "delta_apply": [("04-state/apply-valid.json", "delta"), ("04-state/apply-invalid.json", "delta")],
     "bundle": [("06-sessions/bundles.json", "incoming")],
     "device_engine": [("03-sign1/valid.json", "cose"), ("05-frames/valid.json", "input")],
@@ -72,9 +75,21 @@ def join_lines():
     ]
 
 
+def edits():
+    """Builds pairs of texts from the edits that apply: what stood there, then what is made of it, equally long."""
+    found = []
+    for test in json.loads((VECTORS / "04-state/edit-valid.json").read_text())["tests"]:
+        before, after = (test.get(member, {}).get("t") for member in ("state", "after"))
+        if isinstance(before, str) and isinstance(after, str) and before != after:
+            halves = [text.encode() for text in (before, after)]
+            length = max(map(len, halves))
+            found.append((test["name"], b"".join(half.ljust(length, b".") for half in halves)))
+    return evenly(found, FILES_MAX)
+
+
 def chosen(target, sources):
     """Returns the seeds of a target as (name, bytes)."""
-    if target in ("snapshot", "report"):
+    if target in ("snapshot", "report", "heartbeat", "evidence"):
         found = [row for file, member in sources for row in rows(file, member)]
         mine = [(name, payload(content)) for name, content in found if f"-{target}-" in name]
         return evenly(mine, FILES_MAX)
@@ -97,6 +112,7 @@ def as_answers(content):
 def main():
     corpora = {target: chosen(target, sources) for target, sources in SOURCES.items()}
     corpora["join_line"] = join_lines()
+    corpora["edit_between"] = edits()
     for target, seeds in corpora.items():
         folder = Path(__file__).resolve().parent / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -77,3 +77,23 @@ fn bundle_corpus_holds() {
 fn device_corpus_holds() {
     replay("device_engine", fuzz::device_engine);
 }
+
+#[test]
+fn heartbeat_corpus_holds() {
+    replay("heartbeat", fuzz::heartbeat);
+}
+
+#[test]
+fn evidence_corpus_holds() {
+    replay("evidence", fuzz::evidence);
+}
+
+#[test]
+fn file_corpus_holds() {
+    replay("file", fuzz::file);
+}
+
+#[test]
+fn edit_corpus_holds() {
+    replay("edit_between", fuzz::edit_between);
+}
