@@ -15,9 +15,13 @@ VECTORS = SPEC.parent / "interop-vectors" / "v1"
 QUANTITY_MAX = 100_000
 KINDS = {
     0: "delta", 1: "snapshot", 2: "report", 3: "report-ack", 4: "heartbeat", 5: "enrol-request",
-    6: "enrol-answer", 7: "bundle", 9: "session-hello", 10: "session-welcome", 12: "evidence",
+    6: "enrol-answer", 7: "bundle", 8: "admission",
+    9: "session-hello", 10: "session-welcome", 11: "receipt", 12: "evidence", 14: "lost",
 }
-SESSION_FRAMES = {0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies", 6: "put"}
+SESSION_FRAMES = {
+    0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies", 6: "put", 7: "collect", 8: "collected",
+    9: "deliver", 10: "deliver-bodies", 11: "fetch-bodies", 12: "deliver-enrolled",
+}
 PLAIN_FRAMES = {
     14: "filed-body", 16: "enrol", 17: "enrolled", 18: "ask", 19: "challenge-frame",
     20: "hello", 21: "welcome", 22: "refused-frame", 23: "posted",
@@ -60,6 +64,13 @@ SAMPLES = [
     ("evidence", [64, {"": DIGEST}, [[DIGEST, None]]], True), ("evidence", [66, None, []], False), ("evidence", [65, None, [[DIGEST, b"x"]]], False),
     ("report", [1, 2, {5: [["intent/a", 1, 0], ["intent/a", 1, 5, [0, "ok"]]], 6: b"x", 7: True}], True), ("report", [1, 2, {5: [["intent/a", 1, 5]]}], False),
     ("report", [1, 2, {7: False}], False), ("answer-body", [1, {5: [[DIGEST, 0]], 6: [0, 1]}], True), ("answer-body", [1, {6: []}], False),
+    ("admission", ["d", 0, bytes(16), [KEY], 5, 1], True), ("admission", ["d", 2, bytes(16), [KEY], 5, 1], False), ("admission", ["d", 0, bytes(16), [], 5, 1], False),
+    ("receipt", [bytes(16), 0], True), ("receipt", [bytes(16), 65536], False), ("receipt", [bytes(15), 0], False), ("lost-marker", [113], True), ("lost-marker", [0], False), ("lost-marker", [], False),
+    ("collect-body", [1, 25, 0, 0], True), ("collect-body", [1, 25, 7, 9], True), ("collect-body", [1, 25, 0, 9], False), ("collect-body", [1, 301, 7, 9], False), ("collect-body", [1, 25, 7], False),
+    ("collected-body", [1, 7], True), ("collected-body", [1, {1: 5}, 7, [1, 2, b"x"]], True), ("collected-body", [1, 0], False), ("collected-body", [1, 7, [0, 2, b"x"]], False), ("collected-body", [1, 7, [1, 2]], False),
+    ("answer-body", [1, {7: [[bytes(16), 0]], 8: [[bytes(16), 1, DIGEST, 5]]}], True), ("answer-body", [1, {7: []}], False), ("answer-body", [1, {8: [[bytes(16), 1, DIGEST]]}], False),
+    ("relay-line", {1: KEY, 2: ["https://m"]}, True), ("relay-line", {1: KEY, 2: []}, False), ("relay-line", {1: KEY}, False), ("trust-line", {1: DIGEST, 2: DIGEST, 3: []}, False),
+    ("deliver-body", [1], False), ("deliver-enrolled-body", [1, 5, b"x"], True), ("deliver-enrolled-body", [1, 5], False), ("fetch-bodies-body", [1, bytes(16), 1, [DIGEST, 0]], True), ("fetch-bodies-body", [1, bytes(16), 1], False),
     ("challenge-frame", [19, bytes(16), DIGEST, DIGEST], True), ("challenge-frame", [19, bytes(15), DIGEST, DIGEST], False),
 ]
 

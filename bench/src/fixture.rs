@@ -79,10 +79,13 @@ impl Fleet {
             | MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
+            | MessageKind::Receipt
             | MessageKind::Heartbeat
-            | MessageKind::Evidence => 0,
+            | MessageKind::Evidence
+            | MessageKind::Lost => 0,
         };
         let header = Header {
             kind,
@@ -100,9 +103,12 @@ impl Fleet {
             | MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
-            | MessageKind::Evidence => (Role::Writer, &self.writer),
+            | MessageKind::Receipt
+            | MessageKind::Evidence
+            | MessageKind::Lost => (Role::Writer, &self.writer),
         };
         Draft { header, payload }.seal(role, self.binding(), signer)
     }
@@ -170,7 +176,7 @@ impl Size {
             .ok_or(BenchError::Signature)?;
         let aad = fleet
             .binding()
-            .aad(MessageKind::Delta, Some(Plane::Desired))
+            .aad(MessageKind::Delta, Role::Writer, Some(Plane::Desired))
             .ok_or(BenchError::Signature)?;
         let mut reader = postern_protocol::cbor::Reader::new(&envelope);
         reader.array()?;

@@ -10,7 +10,8 @@ KINDS = {
     0: ({"writer": 0, "device": 1}, False, False), 1: ({"writer": 0, "device": 1}, False, False), 2: ({"device": 1}, False, False),
     3: ({"writer": 0}, False, False), 5: ({"enrolling": None}, True, True), 6: ({"writer": None}, False, False),
     4: ({"writer": 0, "device": 1}, False, False), 12: ({"device": 0, "writer": 1}, False, False),
-    7: ({"root": None}, True, False), 9: ({"device": None}, True, True), 10: ({"mailbox": None}, True, True),
+    7: ({"root": None}, True, False), 9: ({"device": None, "writer": None, "mailbox": None}, True, True), 10: ({"mailbox": None}, True, True),
+    8: ({"writer": None}, False, False), 11: ({"mailbox": None}, False, False), 14: ({"mailbox": (0, 1)}, False, False),
 }
 
 
@@ -65,12 +66,12 @@ def check_numbers(opened):
     if no_seq:
         ensure(opened.seq == 0, "header-numbers")
     ensure(no_seq or opened.seq > 0, "seq-zero")
-    if opened.kind == 0:
+    if opened.kind in (0, 14):
         ensure(opened.base < opened.seq, "base-not-below")
-        ensure(opened.base > 0, "header-numbers")
+        ensure(opened.base > 0 or opened.kind == 14, "header-numbers")
     else:
         ensure(opened.base == (opened.seq - 1 if opened.kind == 7 else 0), "header-numbers")
-    lengths = {2: (0, 32), 3: (0,), 7: (0,) if opened.seq == 1 else (32,)}.get(opened.kind, (32,))
+    lengths = {2: (0, 32), 3: (0,), 14: (0,), 7: (0,) if opened.seq == 1 else (32,)}.get(opened.kind, (32,))
     ensure(len(opened.digest) in lengths, "digest-length")
 
 
@@ -81,7 +82,7 @@ def verify_envelope(data, role, plane, aad, publics, revoked=()):
     check_numbers(opened)
     planes = KINDS[opened.kind][0]
     ensure(role in planes, "signer-role")
-    ensure(planes[role] == plane, "plane-mismatch")
+    ensure(plane in planes[role] if isinstance(planes[role], tuple) else planes[role] == plane, "plane-mismatch")
     ensure(len(opened.signature) == 64, "signature-length")
     found = [public for public in publics if thumbprint(public)[:8] == opened.kid]
     ensure(found, "key-unknown")

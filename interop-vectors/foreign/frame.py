@@ -4,7 +4,7 @@ from .cbor import Reader, Refused, ensure
 from .payload import sized, tuple_of, uints
 
 BYTES_MAX = 49152
-UP, DOWN, FILE = (0, 2, 3, 4, 6, 16, 18, 20), (1, 5, 17, 19, 21, 22), (14, 16, 17, 23)
+UP, DOWN, FILE = (0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 16, 18, 20), (1, 5, 8, 17, 19, 21, 22), (14, 16, 17, 23)
 CHUNK_BYTES_MAX = 32768
 SECTION_BYTES_MAX = 65536
 
@@ -100,7 +100,7 @@ def poll(reader):
 
 def hints(value):
     """Checks the hints of an answer."""
-    ensure(value and set(value) <= {1, 2, 3, 4, 5, 6}, "shape")
+    ensure(value and set(value) <= {1, 2, 3, 4, 5, 6, 7, 8}, "shape")
     ensure(uints(*(value[label] for label in (1, 2) if label in value)), "shape")
     ensure(isinstance(value.get(3, "x"), str) and 1 <= len(value.get(3, "x").encode()) <= 512, "shape")
     refused = value.get(4, [[0, 1]])
@@ -109,7 +109,86 @@ def hints(value):
     ensure(isinstance(wanted, list) and 1 <= len(wanted) <= 16 and planes in ([0], [1], [0, 1]) and uints(*planes), "shape")
     for row in wanted if 5 in value else ():
         want(row)
+    places, lacking = value.get(7, [None]), value.get(8, [None])
+    ensure(isinstance(places, list) and 1 <= len(places) <= 64 and isinstance(lacking, list) and 1 <= len(lacking) <= 16, "shape")
+    for row in places if 7 in value else ():
+        ensure(tuple_of(row, 2) and placed(*row), "shape")
+    ensure(7 not in value or all(a < b for a, b in zip(places, places[1:])), "shape")
+    for row in lacking if 8 in value else ():
+        ensure(tuple_of(row, 4) and placed(*row[:2]), "shape")
+        want(row[2:])
     return value
+
+
+def placed(channel, where):
+    """Tells whether a channel id and a plane are named."""
+    return sized(channel, 16) and uints(where) and where in (0, 1)
+
+
+def letter(value):
+    """Checks [channel or null, plane or null, envelope]."""
+    ensure(tuple_of(value, 3) and (value[0] is None or sized(value[0], 16)), "shape")
+    ensure(value[0] is not None or value[1] is None, "shape")
+    return [value[0], *item(value[1:])]
+
+
+def collect(reader):
+    """Reads a collect."""
+    items = [counter(reader), number(reader)]
+    ensure(items[1] <= 300, "hold-range")
+    items += [number(reader), number(reader)]
+    ensure(items[2] > 0 or items[3] == 0, "shape")
+    return finish(reader, items)
+
+
+def collected(reader):
+    """Reads what was collected."""
+    items, last = [counter(reader)], 0
+    value = reader.item()
+    if isinstance(value, dict):
+        items.append(hints(value))
+        value = reader.item()
+    ensure(uints(value) and value > 0, "shape")
+    items.append(value)
+    while not reader.done:
+        value = reader.item()
+        ensure(isinstance(value, list) and len(value) in (3, 4) and uints(value[0]) and value[0] > last, "shape")
+        last = value[0]
+        if len(value) == 4:
+            letter(value[1:])
+        else:
+            ensure(uints(value[1]) and isinstance(value[2], bytes), "shape")
+        items.append(value)
+    return items
+
+
+def deliver(reader):
+    """Reads a deliver."""
+    items = [counter(reader)]
+    while not reader.done:
+        items.append(letter(reader.item()))
+    ensure(len(items) > 1, "shape")
+    return items
+
+
+def at_place(check, most):
+    """Returns a reader of a channel, a plane and a list."""
+    def form(reader):
+        items = [counter(reader), reader.item()]
+        ensure(sized(items[1], 16), "shape")
+        items.append(plane(reader))
+        while not reader.done:
+            items.append(check(reader.item()))
+        ensure(4 <= len(items) <= 3 + most, "shape")
+        return items
+    return form
+
+
+def enrolled(reader):
+    """Reads the answer to an enrolment."""
+    items = [counter(reader), number(reader), reader.item()]
+    ensure(isinstance(items[2], bytes), "shape")
+    return finish(reader, items)
 
 
 def answer(reader):
@@ -226,6 +305,7 @@ def posted(reader):
 
 FORMS = {
     0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies, 6: put, 14: filed,
+    7: collect, 8: collected, 9: deliver, 10: at_place(chunk, 4096), 11: at_place(want, 16), 12: enrolled,
     16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: ask,
     19: fixed(lambda v: sized(v, 16), lambda v: sized(v, 32), lambda v: sized(v, 32)), 20: fixed(lambda v: sized(v, 16), shaped),
     21: fixed(shaped), 22: refused, 23: posted,

@@ -2,7 +2,7 @@
 
 import struct
 
-from . import cbor, frame, lives, overtime, payload, session, state, trust
+from . import cbor, frame, lives, overtime, payload, relays, session, state, trust
 from .cbor import Refused, ensure, write
 from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
@@ -172,6 +172,7 @@ TABLE = {
     "frame.parse": frame_parse, "evidence.verify": lives.evidence, "enrol.rotation": lives.rotation, "file.read": lives.file, "bytes": sizes, "session.derive": session.derivation, "session.challenge": session.challenge,
     "session.hello": session.hello, "session.welcome": session.welcome, "session.up": session.up, "session.down": session.down,
     "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
+    "greeter.id": relays.greeter_id, "session.greeting": relays.greeting, "admission.compare": relays.admission, "line.read": relays.line,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,
     "freshness.watch": overtime.freshness, "intent.take": overtime.intents, "clone.show": overtime.clones,
 }

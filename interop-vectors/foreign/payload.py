@@ -14,7 +14,7 @@ def decode(opened):
     if opened.kind == 0:
         return state.decode_delta(opened.payload)
     value = read(opened.payload)
-    forms = {1: snapshot, 2: report, 3: acknowledgement, 4: heartbeat, 12: evidence, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome}
+    forms = {1: snapshot, 2: report, 3: acknowledgement, 4: heartbeat, 12: evidence, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome, 8: admission, 11: receipt, 14: lost}
     forms[opened.kind](opened, value)
     return value
 
@@ -163,6 +163,26 @@ def request(opened, value):
 def answer(_, value):
     """Checks an enrolment answer."""
     ensure(tuple_of(value, 2) and uints(value[0]) and value[0] > 0 and sized(value[1], 32), "shape")
+
+
+def admission(opened, value):
+    """Checks an admission."""
+    ensure(tuple_of(value, 6) and isinstance(value[0], str), "shape")
+    check_name(value[0])
+    ensure(type(value[1]) is int and value[1] in (0, 1) and sized(value[2], 16) and isinstance(value[3], list) and len(value[3]) in (1, 2), "shape")
+    keys = [cose_key(key) for key in value[3]]
+    ensure(len(set(keys)) == len(keys) and uints(*value[4:]) and value[5] > 0, "shape")
+    ensure(sha256(opened.payload) == opened.digest, "digest-mismatch")
+
+
+def receipt(_, value):
+    """Checks a receipt."""
+    ensure(tuple_of(value, 2) and sized(value[0], 16) and uints(value[1]) and value[1] <= 65535, "shape")
+
+
+def lost(_, value):
+    """Checks a lost marker."""
+    ensure(tuple_of(value, 1) and uints(value[0]) and 1 <= value[0] <= 65535, "shape")
 
 
 def hello(_, value):

@@ -3,10 +3,10 @@
 from . import frame
 from .cbor import Refused, ensure, write
 from .crypto import derive, mac, sha256, shared
-from .envelope import verify_envelope
+from .envelope import parse, verify_envelope
 
 CODES = {
-    90: "token-unknown", 102: "session-unknown", 108: "challenge-unknown", 111: "not-admitted", 112: "need-limited", 113: "quota", 114: "overloaded",
+    90: "token-unknown", 94: "enrol-pending", 95: "knock-unknown", 116: "session-role", 102: "session-unknown", 108: "challenge-unknown", 111: "not-admitted", 112: "need-limited", 113: "quota", 114: "overloaded",
 }
 
 
@@ -177,6 +177,7 @@ def welcome(test):
     channel = sha256(write(["postern-channel", *place[:3]]))[:16]
     hashed = transcript(thumbprint, sent, crypto_scalarmult_base(seed), ephemeral, channel)
     _, (items,) = frame.parse(bytes.fromhex(test["frame"]), "down")
+    ensure(parse(write(items)).kind == 10, "signer-role")
     opened, content, _, _ = verify_envelope(write(items), "mailbox", None, aad(10, *place), [bytes.fromhex(test["mailbox_key"])])
     ensure(opened.digest == hashed, "digest-mismatch")
     pair = keys(shared(seed, ephemeral), hashed)

@@ -132,7 +132,7 @@ def encodings(add):
 
 def kinds(add):
     """Adds unknown kinds, wrong roles and wrong planes."""
-    for kind in (8, 11, 13, 14, 15, 255, 2**32):
+    for kind in (13, 15, 255, 2**32):
         message = e.Envelope(WRITER, kind, (e.EPOCH, e.SEQ, 0), DIGEST, b"\x80")
         add(f"kind-{kind}", "kind-unknown", "a reserved or unassigned kind", message, ["kind"], plane=0)
     from .c03_lives import evidences, heartbeats
@@ -145,7 +145,11 @@ def kinds(add):
     for name, message in honest.items():
         for role in ("writer", "device", "root", "mailbox", "enrolling"):
             if role != message.role:
-                # Two roles sign some kinds, each for its own plane only.
+                # Two roles sign some kinds, each for its own plane only; those that sign a hello bind another place.
+                if message.kind == e.HELLO and role in e.GREETERS:
+                    place = e.aad(e.HELLO, depth=e.GREETERS[role])
+                    add(f"{name}-from-{role}", "signature-invalid", f"a {role} binds another place", message, ["cross-kind"], role=role, aad=place)
+                    continue
                 error = "plane-mismatch" if role in e.SIGNED[message.kind] else "signer-role"
                 add(f"{name}-from-{role}", error, f"this kind is not signed by {role}", message, ["cross-kind"], role=role)
         for plane in (None, 0, 1):

@@ -104,9 +104,9 @@ def directions(file):
             for wrong in wrong_ways if frame[0] not in seen else ():
                 file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"does not travel {wrong}", [wrong], input=frame, direction=wrong)
             seen.add(frame[0])
-    for number in (7, 8, 9, 13):
+    for number in (13, 15, 24, 31):
         file.invalid(f"frame-type-{number}-filed", "frame-unknown", "#file-binding", "no such type", ["type"], input=plain(number, CHANNEL, 0, CHUNK), direction="file")
-    for number in (7, 8, 13, 15, 24, 31, 128, 255):
+    for number in (13, 15, 24, 31, 128, 255):
         frame = SESSION.frame(number, 1) if number < 14 else plain(number, 1)
         file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=frame, direction="up")
 

@@ -119,7 +119,7 @@ def files():
     session = Session()
     for name, frame in (("poll", session.frame(0, 1, 25, 1, None, *HEAD)), ("answer", session.frame(1, 1)), ("put", session.frame(6, 1, 1, CHUNK)), ("ask", plain(18, 1)), ("challenge", challenge_frame(session)), ("hello", plain(20, CHANNEL, raw(session.hello()))), ("refused", plain(22, 114))):
         add(f"with-{name}", "this type does not travel in files", [bundle, delta], "frame-direction", frame + delta)
-    for number in (7, 13, 15):
+    for number in (13, 15):
         add(f"type-{number}", "no frame has this type", [bundle], "frame-unknown", bytes([number]) + delta)
     for first in (24, 0x83, 0xd2, 0xff):
         add(f"byte-{first}", "no frame begins so", [delta], "frame-unknown", bytes([first]) + delta)

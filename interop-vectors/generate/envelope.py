@@ -15,12 +15,16 @@ PATH = "net/wifi/ssid"
 
 DELTA, SNAPSHOT, REPORT, REPORT_ACK, HEARTBEAT, EVIDENCE = 0, 1, 2, 3, 4, 12
 ENROL_REQUEST, ENROL_ANSWER, BUNDLE, HELLO, WELCOME = 5, 6, 7, 9, 10
-DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 2, 6: 4, 7: 1, 9: 4, 10: 4, 12: 5}
+ADMISSION, RECEIPT, LOST = 8, 11, 14
+DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 2, 6: 4, 7: 1, 8: 2, 9: 4, 10: 4, 11: 2, 12: 5, 14: 5}
+# How much of the channel each greeter binds: its hello, and the welcome that answers it.
+GREETERS = {"device": 4, "writer": 2, "mailbox": 1}
 # Who signs each kind for which plane; the first row is the one that tests mean unless they say otherwise.
 SIGNED = {
     DELTA: {"writer": 0, "device": 1}, SNAPSHOT: {"writer": 0, "device": 1}, REPORT: {"device": 1}, REPORT_ACK: {"writer": 0},
     HEARTBEAT: {"writer": 0, "device": 1}, ENROL_REQUEST: {"enrolling": None}, ENROL_ANSWER: {"writer": None}, BUNDLE: {"root": None},
-    HELLO: {"device": None}, WELCOME: {"mailbox": None}, EVIDENCE: {"device": 0, "writer": 1},
+    HELLO: {"device": None, "writer": None, "mailbox": None}, WELCOME: {"mailbox": None}, EVIDENCE: {"device": 0, "writer": 1},
+    ADMISSION: {"writer": None}, RECEIPT: {"mailbox": None}, LOST: {"mailbox": 0},
 }
 ROLES = {kind: next(iter(rows)) for kind, rows in SIGNED.items()}
 PLANES = {kind: rows[ROLES[kind]] for kind, rows in SIGNED.items()}
@@ -56,8 +60,10 @@ class Envelope:
         self.signer = signer
         self.payload = payload
         self.role = change.get("role", ROLES.get(kind, "writer"))
-        self.plane = SIGNED.get(kind, {}).get(self.role)
-        self.aad = change.get("aad", aad(kind, plane=self.plane))
+        self.plane = change.get("plane", SIGNED.get(kind, {}).get(self.role))
+        greeter = change.get("greeter", self.role if kind == HELLO else None)
+        self.depth = GREETERS.get(greeter, DEPTHS.get(kind, 5))
+        self.aad = change.get("aad", aad(kind, plane=self.plane, depth=self.depth))
         if "protected" in change:
             self.protected = change["protected"]
         else:
@@ -86,7 +92,7 @@ class Envelope:
     def expected(self):
         """Returns what a receiver on the channel of the tests expects: key, aad, role, plane."""
         return {
-            "public_key": self.signer.public, "aad": aad(self.kind, plane=self.plane), "role": self.role, "plane": self.plane,
+            "public_key": self.signer.public, "aad": aad(self.kind, plane=self.plane, depth=self.depth), "role": self.role, "plane": self.plane,
         }
 
     @property
@@ -159,6 +165,27 @@ def enrol_request(key, signer, device=DEVICE, token=blob("token", 8), **change):
     payload = change.pop("payload", None) or encode([token, device, key, INCARNATION, blob("enrol nonce", 16)])
     digest = change.pop("digest", sha256(payload))
     return Envelope(SIGNERS[signer], ENROL_REQUEST, change.pop("numbers", (0, 0, 0)), digest, payload, **change)
+
+
+def admission(keys=None, number=3, epoch=EPOCH, status=0, quota=1 << 20, device=DEVICE, bundle_number=1, signer="writer", **change):
+    """Returns an admission; `keys` are encodable keys."""
+    content = [device, status, INCARNATION, keys if keys is not None else [SIGNERS["device-a"].cose], quota, bundle_number]
+    payload = change.pop("payload", encode(content))
+    digest = change.pop("digest", sha256(payload))
+    return Envelope(SIGNERS[signer], ADMISSION, change.pop("numbers", (epoch, number, 0)), digest, payload, **change)
+
+
+def receipt(message_id, code=0, channel=None, numbers=(77, 5, 0), signer="mailbox", **change):
+    """Returns a receipt of a mailbox."""
+    payload = change.pop("payload", encode([channel or sha256(encode(["postern-channel", ROOT, TENANT, DEVICE]))[:16], code]))
+    return Envelope(SIGNERS[signer], RECEIPT, numbers, message_id, payload, **change)
+
+
+def lost(first, last, code=113, plane=0, epoch=EPOCH, signer="mailbox", **change):
+    """Returns a marker of what a mailbox lost of a plane."""
+    payload = change.pop("payload", encode([code]))
+    numbers = change.pop("numbers", (epoch, last, first - 1))
+    return Envelope(SIGNERS[signer], LOST, numbers, change.pop("digest", b""), payload, plane=plane, **change)
 
 
 def bundle(number, previous, signer="root", fields=None, **change):

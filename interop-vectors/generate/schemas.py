@@ -58,6 +58,8 @@ INCOMING = fields(
 )
 NUMBERED = fields(epoch=UINT, rseq=UINT, message_id=HASH)
 CHANNEL = fields(channel_id=sized(16), root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY)
+GREETER = fields(role=ROLE, id=sized(16), root=HASH, tenant=TEXT, public_key=PUBLIC_KEY)
+ADMITTED = fields(generation=UINT, epoch=UINT, number=UINT, digest=HASH)
 ISSUED = fields(challenge=sized(16), mailbox_seed=HASH)
 INVITATION = fields(token=sized(8), secret=HASH, tenant=TEXT, device=TEXT, used_by={"anyOf": [HASH, {"type": "null"}]})
 FRESHNESS_STEP = fields(at_ms=UINT, ask_=sized(16), heartbeat_=HEX, hearing_={"enum": ["anchored", "later", "unproven"]}, stale=BOOL, result=RESULT, error_=REJECT)
@@ -77,6 +79,7 @@ INPUTS = {
     "cbor.check": dict(input=HEX),
     "key.thumbprint": dict(public_key=PUBLIC_KEY, cose_key={"anyOf": [sized(40), sized(75)]}, thumbprint=HASH, kid=sized(8)),
     "channel.id": dict(root=HASH, tenant=TEXT, device=TEXT, preimage_=HEX, channel_id_=sized(16)),
+    "greeter.id": dict(root=HASH, tenant_=TEXT, mailbox_=HASH, preimage_=HEX, id_=sized(16)),
     "ed25519.verify": dict(public_key=HEX, message=HEX, signature=HEX),
     "esp256.verify": dict(public_key=HEX, message=HEX, signature=HEX),
     "sign1.verify": dict(
@@ -99,6 +102,9 @@ INPUTS = {
     "session.welcome": dict(
         frame=HEX, challenge_frame=HEX, device_seed=HASH, mailbox_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT,
         incarnation=sized(16), session_id_=sized(4), key_up_=HASH, key_down_=HASH,
+    ),
+    "session.greeting": dict(
+        frame=HEX, issued=many(ISSUED), mailbox_thumbprint=HASH, greeters=many(GREETER), greeter_=ROLE, transcript_=HASH, key_up_=HASH, key_down_=HASH,
     ),
     "session.up": dict(steps=many(STEP), **SESSION),
     "session.down": dict(steps=many(ANSWER_STEP), **SESSION),
@@ -125,6 +131,8 @@ INPUTS = {
     ),
     "intent.take": dict(steps=many(INTENT_STEP)),
     "clone.show": dict(steps=many(CLONE_STEP)),
+    "admission.compare": dict(stored=nullable(ADMITTED), incoming=ADMITTED, outcome=OUTCOME),
+    "line.read": dict(form={"enum": ["trust", "relay"]}, text=TEXT, root_=HASH, recovery_=HASH, bundles_=UINT, thumbprint_=HASH, urls_=many(TEXT)),
     "report.accept": dict(stored=nullable(NUMBERED), incoming=NUMBERED, outcome=OUTCOME),
 }
 

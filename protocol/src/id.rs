@@ -55,6 +55,10 @@ byte_ids! {
     MessageId(32);
     /// First 16 bytes of a channel's hash: selects candidates, never identifies (spec: #channel).
     ChannelId(16);
+    /// First 16 bytes of a tenant's hash: selects candidates, never identifies (spec: #writer-sessions).
+    TenantId(16);
+    /// First 16 bytes of a mailbox's hash: selects candidates, never identifies (spec: #writer-sessions).
+    MailboxId(16);
     /// One life of a device's store, made at enrolment (spec: #channel).
     Incarnation(16);
     /// Public name of an invitation (spec: #enrolment).
@@ -155,11 +159,38 @@ impl Channel {
             .text("postern-channel")
             .bytes(self.root.as_bytes());
         writer.text(self.tenant.as_str()).text(self.device.as_str());
-        let hash: [u8; 32] = Sha256::digest(writer.as_bytes()).into();
-        let mut id = [0; 16];
-        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-        ChannelId(id)
+        ChannelId(first_half(&writer))
     }
+}
+
+impl TenantId {
+    /// Returns the 16 bytes that select a tenant's writer on the wire.
+    #[must_use]
+    pub fn of(root: Thumbprint, tenant: &Tenant) -> Self {
+        let mut writer = Writer::new();
+        writer.array(3).text("postern-tenant");
+        writer.bytes(root.as_bytes()).text(tenant.as_str());
+        Self(first_half(&writer))
+    }
+}
+
+impl MailboxId {
+    /// Returns the 16 bytes that select a mailbox on the wire, by the key that it greets with.
+    #[must_use]
+    pub fn of(root: Thumbprint, key: Thumbprint) -> Self {
+        let mut writer = Writer::new();
+        writer.array(3).text("postern-mailbox");
+        writer.bytes(root.as_bytes()).bytes(key.as_bytes());
+        Self(first_half(&writer))
+    }
+}
+
+/// The first 16 bytes of the hash of what was written.
+fn first_half(writer: &Writer) -> [u8; 16] {
+    let hash: [u8; 32] = Sha256::digest(writer.as_bytes()).into();
+    let mut half = [0; 16];
+    half.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    half
 }
 
 /// A single-writer state of one device (spec: #planes).

@@ -19,6 +19,7 @@ compile_error!(
     "the feature `testing` holds keys whose seeds are public: it cannot be part of a release build"
 );
 
+pub mod admission;
 pub mod cbor;
 pub mod context;
 pub mod controller;
@@ -33,6 +34,7 @@ pub mod key;
 pub mod kind;
 pub mod limits;
 pub mod message;
+pub mod receipt;
 pub mod record;
 pub mod reject;
 pub mod revision;
@@ -41,5 +43,6 @@ pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod trust;
+pub mod trust_line;
 
 pub use reject::Reject;

@@ -53,6 +53,8 @@ pub const MAILBOX_KEYS_MAX: usize = 4;
 pub const BODY_CHUNK_BYTES_MAX: usize = 32_768;
 /// Digests asked for in one fetch (spec: #bodies).
 pub const FETCH_DIGESTS_MAX: usize = 16;
+/// Planes of which one answer asks a writer for snapshots (spec: #deliver). Arbitrary, about 1 KiB.
+pub const SNAPSHOTS_WANTED_MAX: usize = 64;
 /// Largest frame counter of a session (spec: #sessions): 16 bits keep an idle poll at 34 bytes.
 pub const COUNTER_MAX: u64 = 65_535;
 /// Seconds that a poll may be held (spec: #poll): above the longest rung of the hold ladder.
@@ -81,6 +83,14 @@ pub const EPHEMERAL_AGE_MS_MAX: u64 = 60_000;
 pub const PENDING_SESSION_MS_MAX: u64 = 60_000;
 /// Characters of a join line (spec: #join-line). Arbitrary, above a certificate and 8 long URLs.
 pub const JOIN_LINE_CHARS_MAX: usize = 16_384;
+/// Characters of a trust line (spec: #trust-line): the prefix and the base64url of the largest CBOR item.
+pub const TRUST_LINE_CHARS_MAX: usize = 15 + (CBOR_ITEM_BYTES_MAX * 4).div_ceil(3);
+/// Keys that one admission names (spec: #admission): the present one and the one that replaces it.
+pub const ADMISSION_KEYS_MAX: usize = 2;
+/// Milliseconds without contact to a writer after which its quotas shrink (spec: #admission). Arbitrary: a week.
+pub const ADMISSION_SILENCE_MS_MAX: u64 = 604_800_000;
+/// What a quota is divided by after that silence, leaving a quarter (spec: #admission). Arbitrary.
+pub const ADMISSION_SILENT_SHARE: u64 = 4;
 /// Highest epoch, a counter, that a reader's word can lift a writer to (spec: #epochs): half of the range,
 /// so that no reader can use it up and leave the writer without an epoch to open.
 pub const EPOCH_SHOWN_MAX: u64 = u64::MAX / 2;

@@ -118,6 +118,8 @@ rejects! {
     TokenUsed = 91 "token-used" "the invitation was used by another key";
     EnrolMac = 92 "enrol-mac" "the request does not prove the invitation's secret";
     EnrolAnswerMismatch = 93 "enrol-answer-mismatch" "the enrolment answer is for another request or key";
+    EnrolPending = 94 "enrol-pending" "the enrolment waits for its controller";
+    KnockUnknown = 95 "knock-unknown" "no enrolment waits here under this number";
 
     FrameUnknown = 100 "frame-unknown" "the frame type is not in the registry";
     FrameDirection = 101 "frame-direction" "the frame type does not travel in this direction";
@@ -135,6 +137,8 @@ rejects! {
     Quota = 113 "quota" "the mailbox is full";
     Overloaded = 114 "overloaded" "the mailbox has no capacity now";
     NotPostern = 115 "not-postern" "the answer is no Postern frame";
+    SessionRole = 116 "session-role" "the frame does not belong into a session of whoever opened this one";
+    AdmissionStale = 117 "admission-stale" "a newer admission of this device is already held";
 }
 
 impl Reject {

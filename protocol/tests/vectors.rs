@@ -26,7 +26,7 @@ use postern_protocol::revision::{
 use postern_protocol::state::{Delta, Path, SectionName, State, Value, check_body};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-use support::{bytes, files, hex_of, lives, sign1, text, uint};
+use support::{bytes, files, hex_of, lives, relays, sign1, text, uint};
 
 /// Operations that another runner of this crate covers.
 const ELSEWHERE: &[&str] = &[
@@ -42,6 +42,7 @@ const ELSEWHERE: &[&str] = &[
     "session.challenge",
     "session.derive",
     "session.down",
+    "session.greeting",
     "session.hello",
     "session.switch",
     "session.up",
@@ -62,6 +63,9 @@ fn run(operation: &str, test: &Json) -> Option<Given> {
         "evidence.verify" => lives::evidence(test),
         "enrol.rotation" => lives::rotation(test),
         "file.read" => lives::file(test),
+        "greeter.id" => relays::greeter(test),
+        "admission.compare" => relays::admission(test),
+        "line.read" => relays::line(test),
         "state.digest" => digest(test),
         "state.apply" => apply(test),
         "body.check" => body(test),

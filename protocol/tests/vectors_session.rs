@@ -10,6 +10,8 @@
     reason = "a test that cannot read its vectors has to fail"
 )]
 
+#[path = "support/greeting.rs"]
+mod greeting;
 #[expect(
     dead_code,
     reason = "what the other runner of vectors needs stands there too"
@@ -21,7 +23,7 @@ use postern_protocol::enrol::{
     EnrolRequest, Enrolling, JoinSecret, ReceivedEnrolRequest, VerifiedEnrolRequest,
     accept_enrolled,
 };
-use postern_protocol::envelope::{Binding, ReceivedEnvelope};
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::frame::{
     Direction, FrameKey, PlainFrame, SessionFrame, check_exchange, frame_type, seal_down, seal_up,
 };
@@ -30,9 +32,10 @@ use postern_protocol::id::{
     Thumbprint,
 };
 use postern_protocol::key::{MemorySigner, PublicKey, Signer};
+use postern_protocol::kind::Role;
 use postern_protocol::revision::BundleNumber;
 use postern_protocol::session::{
-    Admitted, Asking, ClientSession, DeviceIdentity, NeedLimiter, PendingSession, ReceivedHello,
+    Admitted, Asking, ClientSession, Identity, NeedLimiter, PendingSession, ReceivedHello,
     ServerSession, SessionKeys, Sessions, Transcript, ephemeral_public,
 };
 use postern_protocol::trust::Trust;
@@ -52,6 +55,7 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("session.challenge", challenge),
     ("session.hello", hello),
     ("session.welcome", welcome),
+    ("session.greeting", greeting::greeting),
     ("session.up", up),
     ("session.down", down),
     ("session.switch", switch),
@@ -191,11 +195,7 @@ fn challenge(test: &Json) -> Given {
         tenant: Tenant::parse("acme").expect("a tenant"),
         device: DeviceName::parse("press-7").expect("a device"),
     };
-    let device = DeviceIdentity {
-        channel: &channel,
-        incarnation: Incarnation::from_bytes([2; 16]),
-        signer: &signer,
-    };
+    let device = Identity::device(&channel, Incarnation::from_bytes([2; 16]), &signer);
     let (asking, _) = Asking::start(BundleNumber::new(0))?;
     asking
         .handle_challenge(&bytes(test, "frame"), &mailboxes, device, &[3; 32])
@@ -220,11 +220,7 @@ fn hello(test: &Json) -> Given {
         .collect();
     let candidates: Vec<Admitted<'_>> = known
         .iter()
-        .map(|(channel, incarnation, key)| Admitted {
-            channel,
-            incarnation: *incarnation,
-            key,
-        })
+        .map(|(channel, incarnation, key)| Admitted::device(channel, *incarnation, key))
         .collect();
     if candidates.is_empty() {
         return Err(Reject::NotAdmitted);
@@ -247,11 +243,8 @@ fn welcome(test: &Json) -> Given {
     let mailbox = PublicKey::from_bytes(&bytes(test, "mailbox_key"))?;
     let channel = channel_of(test, thumbprint(test, "root"));
     let signer = MemorySigner::from_seed(&[1; 32]);
-    let device = DeviceIdentity {
-        channel: &channel,
-        incarnation: Incarnation::from_bytes(array(test, "incarnation")),
-        signer: &signer,
-    };
+    let incarnation = Incarnation::from_bytes(array(test, "incarnation"));
+    let device = Identity::device(&channel, incarnation, &signer);
     let (asking, _) = Asking::start(BundleNumber::new(0))?;
     let seed = array(test, "device_seed");
     let challenge = bytes(test, "challenge_frame");
@@ -382,8 +375,12 @@ fn enrol_answer(test: &Json) -> Given {
         root: channel.root,
         tenant: &channel.tenant,
     };
+    let expected = Expected {
+        role: Role::Enrolling,
+        plane: None,
+    };
     let request = ReceivedEnvelope::parse(&request)?
-        .unverified_message_id(binding, None)
+        .unverified_message_id(expected, binding)
         .expect("a request binds its tenant");
     let device_key = PublicKey::from_bytes(&bytes(test, "public_key"))?.thumbprint();
     let enrolling = Enrolling {

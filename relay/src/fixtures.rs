@@ -14,7 +14,7 @@ use postern_protocol::id::{
 use postern_protocol::key::{MemorySigner, Signer as _};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Epoch, Revision, Seq};
-use postern_protocol::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
+use postern_protocol::session::{Asking, ClientSession, Greeting, Identity, Request};
 use std::sync::Arc;
 
 pub(crate) const INCARNATION: Incarnation = Incarnation::from_bytes([7; 16]);
@@ -175,11 +175,7 @@ pub(crate) fn greet_knowing(
     let (asking, _) = Asking::start(BundleNumber::new(0)).unwrap();
     let channel = channel();
     let signer = device_signer();
-    let identity = DeviceIdentity {
-        channel: &channel,
-        incarnation: INCARNATION,
-        signer: &signer,
-    };
+    let identity = Identity::device(&channel, INCARNATION, &signer);
     asking.handle_challenge(challenge, [mailbox.public_key()], identity, &[seed; 32])
 }
 
@@ -283,7 +279,7 @@ pub(crate) fn post(session: &mut ClientSession, envelopes: &[Vec<u8>]) -> Reques
 pub(crate) fn answer<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Answer<'a> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Answer(answer) => answer,
-        DownFrame::Bodies(_) => panic!("bodies instead of an answer"),
+        DownFrame::Bodies(_) | DownFrame::Collected(_) => panic!("bodies instead of an answer"),
     }
 }
 
@@ -295,6 +291,6 @@ pub(crate) fn chunks<'a>(
 ) -> Vec<BodyChunk<'a>> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Bodies(chunks) => chunks,
-        DownFrame::Answer(_) => panic!("an answer instead of bodies"),
+        DownFrame::Answer(_) | DownFrame::Collected(_) => panic!("an answer instead of bodies"),
     }
 }

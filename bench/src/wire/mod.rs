@@ -20,7 +20,7 @@ use postern_protocol::key::{MemorySigner, Signer as _};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::message::{Report, ReportLists};
 use postern_protocol::revision::{BundleNumber, Revision, Seq};
-use postern_protocol::session::{Asking, DeviceIdentity, ephemeral_public};
+use postern_protocol::session::{Asking, Identity, ephemeral_public};
 use postern_protocol::state::{Change, Path, State, Value};
 
 /// A counter that needs both of its bytes.
@@ -101,11 +101,7 @@ fn hello(fleet: &Fleet) -> Result<usize, Reject> {
         mailbox: mailbox.public_key().thumbprint(),
     }
     .encode()?;
-    let identity = DeviceIdentity {
-        channel: &fleet.channel,
-        incarnation: fleet.incarnation,
-        signer: &fleet.device,
-    };
+    let identity = Identity::device(&fleet.channel, fleet.incarnation, &fleet.device);
     let (asking, _) = Asking::start(BundleNumber::new(1))?;
     let (_, hello) =
         asking.handle_challenge(&challenge, [mailbox.public_key()], identity, &[8; 32])?;

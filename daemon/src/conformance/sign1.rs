@@ -32,13 +32,10 @@ pub(super) fn verify(request: &Json) -> Result<Outputs, Fault> {
         |thumbprint: &Thumbprint| revoked.iter().any(|row| row == thumbprint.as_bytes());
     let envelope = ReceivedEnvelope::parse_tagged(&cose)?;
     let key = PublicKey::from_bytes(&key)?;
-    let (channel, incarnation) = place_of(&aad)?;
-    let binding = Binding::Device {
-        channel: &channel,
-        incarnation,
-    };
+    let place = place_of(&aad)?;
+    let binding = place.binding();
     let verified = envelope.verify(expected, binding, [&key], is_revoked)?;
-    if binding.aad(verified.header().kind, expected.plane) != Some(aad) {
+    if binding.aad(verified.header().kind, expected.role, expected.plane) != Some(aad) {
         return Err(Reject::SignatureInvalid.into());
     }
     check_payload(&verified)?;
@@ -81,16 +78,42 @@ fn revoked(request: &Json) -> Result<Vec<Vec<u8>>, Fault> {
         .collect()
 }
 
+/// What an aad names.
+struct Place {
+    channel: Channel,
+    incarnation: Incarnation,
+    members: usize,
+}
+
+impl Place {
+    /// A welcome binds as much as is known: it is told as much as the aad names.
+    const fn binding(&self) -> Binding<'_> {
+        let root = self.channel.root;
+        match self.members {
+            3 => Binding::Trust { root },
+            4 => Binding::Tenant {
+                root,
+                tenant: &self.channel.tenant,
+            },
+            _ => Binding::Device {
+                channel: &self.channel,
+                incarnation: self.incarnation,
+            },
+        }
+    }
+}
+
 /// Reads what an aad names. What it does not name is filled in: the aad that the protocol builds
 /// then differs from the request's, unless the kind does not bind that either.
-fn place_of(aad: &[u8]) -> Result<(Channel, Incarnation), Reject> {
+fn place_of(aad: &[u8]) -> Result<Place, Reject> {
+    let mut members = 0;
     let mut root = Thumbprint::from_bytes([0; 32]);
     let mut tenant = Tenant::parse("none")?;
     let mut device = DeviceName::parse("none")?;
     let mut incarnation = Incarnation::from_bytes([0; 16]);
     // The names read before the first that is wrong are kept; the rest decides nothing.
     let _ = (|reader: &mut Reader<'_>| -> Result<(), Reject> {
-        reader.array()?;
+        members = reader.array()?;
         reader.text()?;
         reader.uint()?;
         root = Thumbprint::from_bytes(reader.bytes_of()?);
@@ -104,5 +127,9 @@ fn place_of(aad: &[u8]) -> Result<(Channel, Incarnation), Reject> {
         tenant,
         device,
     };
-    Ok((channel, incarnation))
+    Ok(Place {
+        channel,
+        incarnation,
+        members,
+    })
 }

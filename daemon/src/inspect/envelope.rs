@@ -114,7 +114,7 @@ fn judge_as(
         (Some(tenant), None) => Binding::Tenant { root, tenant },
         (None, _) => Binding::Trust { root },
     };
-    let Some(message_id) = envelope.unverified_message_id(binding, expected.plane) else {
+    let Some(message_id) = envelope.unverified_message_id(expected, binding) else {
         return (Judgement::ChannelIncomplete, None);
     };
     let verified = envelope.verify(expected, binding, [&belief.key], |_| false);

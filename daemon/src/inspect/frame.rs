@@ -8,7 +8,8 @@ use super::hex::to_hex;
 use super::show::Show;
 use postern_protocol::Reject;
 use postern_protocol::frame::{
-    BodyChunk, Direction, DownFrame, Item, PlainFrame, SessionFrame, UpFrame, frame_type,
+    BodyChunk, Collected, Direction, DownFrame, Entry, Item, PlainFrame, SessionFrame, UpFrame,
+    frame_type,
 };
 use postern_protocol::id::{ChannelId, Plane};
 
@@ -58,11 +59,17 @@ fn session_rows(
             UpFrame::Poll(_)
             | UpFrame::Need { .. }
             | UpFrame::Fetch { .. }
-            | UpFrame::Put { .. } => Vec::new(),
+            | UpFrame::Put { .. }
+            | UpFrame::Collect(_)
+            | UpFrame::DeliverBodies { .. }
+            | UpFrame::FetchBodies { .. }
+            | UpFrame::DeliverEnrolled { .. } => Vec::new(),
+            UpFrame::Deliver(deliveries) => deliveries.iter().map(|one| one.item).collect(),
         },
         Direction::Down | Direction::File => match body.decode_down()? {
             DownFrame::Answer(answer) => answer.items,
             DownFrame::Bodies(_) => Vec::new(),
+            DownFrame::Collected(collected) => items_of(&collected),
         },
     };
     // Type byte and session id stand before the sequence, the tag of 8 bytes behind it.
@@ -82,6 +89,16 @@ fn session_rows(
         ),
         ("envelopes", Show::List(opened.collect::<Result<_, _>>()?)),
     ])
+}
+
+/// The envelopes of what arrived; an enrolment is a frame, which the body shows.
+fn items_of<'a>(collected: &Collected<'a>) -> Vec<Item<'a>> {
+    let entries = collected.entries.iter();
+    let items = entries.filter_map(|entry| match entry {
+        Entry::Envelope { delivery, .. } => Some(delivery.item),
+        Entry::Knock { .. } => None,
+    });
+    items.collect()
 }
 
 fn item_rows(

@@ -236,7 +236,11 @@ impl Controller {
             incarnation: enrolled.incarnation,
         };
         let received = ReceivedEnvelope::parse(envelope)?;
-        let identity = received.unverified_message_id(binding, Some(Plane::Actual));
+        let expected = Expected {
+            role: Role::Device,
+            plane: Some(Plane::Actual),
+        };
+        let identity = received.unverified_message_id(expected, binding);
         identity.ok_or(Reject::SignerRole)
     }
 }

@@ -46,8 +46,11 @@ impl Controller {
             | MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome => Err(Reject::SignerRole),
+            | MessageKind::SessionWelcome
+            | MessageKind::Receipt
+            | MessageKind::Lost => Err(Reject::SignerRole),
         }
     }
 
@@ -67,8 +70,11 @@ impl Controller {
             | MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome => Plane::Actual,
+            | MessageKind::SessionWelcome
+            | MessageKind::Receipt
+            | MessageKind::Lost => Plane::Actual,
         };
         let expected = Expected {
             role: Role::Device,

@@ -133,7 +133,11 @@ impl Device {
             incarnation: self.identity.incarnation,
         };
         let received = ReceivedEnvelope::parse(envelope).ok()?;
-        let message_id = received.unverified_message_id(binding, Some(Plane::Desired))?;
+        let expected = Expected {
+            role: Role::Writer,
+            plane: Some(Plane::Desired),
+        };
+        let message_id = received.unverified_message_id(expected, binding)?;
         Some((message_id, Some(envelope.to_vec())))
     }
 

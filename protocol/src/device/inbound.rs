@@ -101,8 +101,10 @@ impl Device {
                 });
                 self.handle_chunks(context, &chunks);
             }
-            // Bodies answer nothing but a fetch.
-            Ok(DownFrame::Bodies(_)) => self.give_up(Reject::AnswerMismatch),
+            // Bodies answer nothing but a fetch, and a device collects nothing.
+            Ok(DownFrame::Bodies(_) | DownFrame::Collected(_)) => {
+                self.give_up(Reject::AnswerMismatch);
+            }
             Err(reject) => self.give_up(reject),
         }
     }
@@ -226,8 +228,11 @@ impl Device {
             | MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome => Err(Reject::SignerRole),
+            | MessageKind::SessionWelcome
+            | MessageKind::Receipt
+            | MessageKind::Lost => Err(Reject::SignerRole),
         }
     }
 

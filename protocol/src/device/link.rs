@@ -10,7 +10,7 @@ use crate::frame::{Poll, UpFrame};
 use crate::id::Thumbprint;
 use crate::limits::NEED_INTERVAL_MS;
 use crate::reject::Reject;
-use crate::session::{Asking, ClientSession, DeviceIdentity, Greeting, Request};
+use crate::session::{Asking, ClientSession, Greeting, Identity, Request};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -124,11 +124,11 @@ impl Device {
         frame: &[u8],
     ) {
         let seed = crate::context::draw(context.random);
-        let identity = DeviceIdentity {
-            channel: &self.identity.channel,
-            incarnation: self.identity.incarnation,
-            signer: context.signer,
-        };
+        let identity = Identity::device(
+            &self.identity.channel,
+            self.identity.incarnation,
+            context.signer,
+        );
         let mailboxes = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
         let greeting = asking.handle_challenge(frame, mailboxes, identity, &seed);
         match greeting {

@@ -34,6 +34,12 @@ pub use rotation::{
 /// What the mac covers before the message id.
 const MAC_CONTEXT: &[u8] = b"postern/1 enrol";
 
+/// Who signs a request.
+const ENROLLING: Expected = Expected {
+    role: Role::Enrolling,
+    plane: None,
+};
+
 /// The secret of an invitation; wiped on drop, never shown.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct JoinSecret([u8; 32]);
@@ -203,7 +209,7 @@ impl<'a> ReceivedEnrolRequest<'a> {
         let binding = Binding::Tenant { root, tenant };
         let message_id = self
             .envelope
-            .unverified_message_id(binding, None)
+            .unverified_message_id(ENROLLING, binding)
             .ok_or(Reject::SignerRole)?;
         secret
             .mac_over(message_id)
@@ -233,11 +239,7 @@ fn verify_request(
     if request.token != token {
         return Err(Reject::TokenUnknown);
     }
-    let expected = Expected {
-        role: Role::Enrolling,
-        plane: None,
-    };
-    let verified = envelope.verify(expected, binding, [&key], |_| false)?;
+    let verified = envelope.verify(ENROLLING, binding, [&key], |_| false)?;
     if verified.header().digest != Some(Digest::of(payload)) {
         return Err(Reject::DigestMismatch);
     }

@@ -4,7 +4,7 @@
 
 use crate::cbor::Writer;
 use crate::id::{Channel, Incarnation, Plane, Tenant, Thumbprint};
-use crate::kind::{MessageKind, Scope};
+use crate::kind::{MessageKind, Role, Scope};
 use alloc::vec::Vec;
 
 /// How much of the channel the verifier knows.
@@ -32,10 +32,19 @@ pub enum Binding<'a> {
 }
 
 impl Binding<'_> {
-    /// Encodes the aad of `kind`, or returns `None` when the kind names more than is known here.
+    /// How much is known here.
+    const fn scope(&self) -> Scope {
+        match self {
+            Self::Trust { .. } => Scope::Trust,
+            Self::Tenant { .. } => Scope::Tenant,
+            Self::Device { .. } => Scope::Device,
+        }
+    }
+
+    /// Encodes the aad of `kind` as `role` signs it, or returns `None` when it names more than is known here.
     #[must_use]
-    pub fn aad(&self, kind: MessageKind, plane: Option<Plane>) -> Option<Vec<u8>> {
-        let scope = kind.scope();
+    pub fn aad(&self, kind: MessageKind, role: Role, plane: Option<Plane>) -> Option<Vec<u8>> {
+        let scope = kind.scope_for(role, self.scope());
         let (root, tenant, device) = match *self {
             Self::Trust { root } => (root, None, None),
             Self::Tenant { root, tenant } => (root, Some(tenant), None),

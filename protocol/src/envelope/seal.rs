@@ -5,7 +5,7 @@
 use super::verify::{message_id, sig_structure};
 use super::{Binding, Header};
 use crate::cbor::Writer;
-use crate::id::MessageId;
+use crate::id::{MessageId, Plane};
 use crate::key::Signer;
 use crate::kind::Role;
 use crate::limits::ENVELOPE_BYTES_MAX;
@@ -60,9 +60,25 @@ impl Draft {
         binding: Binding<'_>,
         signer: &dyn Signer,
     ) -> Result<SealedEnvelope, Reject> {
+        let plane = self.header.kind.plane_for(role)?;
+        self.seal_about(plane, role, binding, signer)
+    }
+
+    /// Signs the draft as [`Self::seal`] does, for a role that signs its kind for both planes.
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`]; `plane-mismatch` when the kind is not signed for this plane.
+    pub fn seal_about(
+        &self,
+        plane: Option<Plane>,
+        role: Role,
+        binding: Binding<'_>,
+        signer: &dyn Signer,
+    ) -> Result<SealedEnvelope, Reject> {
         let kind = self.header.kind;
+        kind.check_signer(role, plane)?;
         let aad = binding
-            .aad(kind, kind.plane_for(role)?)
+            .aad(kind, role, plane)
             .ok_or(Reject::PlaneMismatch)?;
         let protected = self.encode_protected(signer);
         let to_be_signed = sig_structure(&protected, &aad, &self.payload);

@@ -93,7 +93,7 @@ impl<'a> ReceivedEnvelope<'a> {
         //= spec/postern.md#aad
         //# A verifier MUST take tenant, device, incarnation and plane from what it expects and
         //# never from the message alone.
-        let Some(aad) = binding.aad(self.header.kind, expected.plane) else {
+        let Some(aad) = binding.aad(self.header.kind, expected.role, expected.plane) else {
             return Err(Reject::SignatureInvalid);
         };
         //= spec/postern.md#envelope
@@ -120,15 +120,15 @@ impl<'a> ReceivedEnvelope<'a> {
         Err(refusal)
     }
 
-    /// Computes the identity that the message has if its signature verifies for `binding` and
-    /// `plane`, or returns `None` when the kind binds more than is known here. For macs over it.
+    /// Computes the identity that the message has if its signature verifies as `expected` and for
+    /// `binding`, or returns `None` when the kind binds more than is known here. For macs over it.
     #[must_use]
     pub fn unverified_message_id(
         &self,
+        expected: Expected,
         binding: Binding<'_>,
-        plane: Option<Plane>,
     ) -> Option<MessageId> {
-        let aad = binding.aad(self.header.kind, plane)?;
+        let aad = binding.aad(self.header.kind, expected.role, expected.plane)?;
         let to_be_signed = sig_structure(self.protected, &aad, self.payload);
         Some(message_id(&to_be_signed))
     }

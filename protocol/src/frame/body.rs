@@ -3,15 +3,18 @@
 //! Bodies travel in pieces, unsigned: down when they were fetched, up when they are wanted.
 //! Refuses empty forms that would give one meaning two encodings.
 
+use super::chunk::{BodyChunk, Wanted, read_chunks, read_fetch_list, write_chunks, write_wanted};
 use super::hints::{Hints, read_hints, write_hints};
 use super::plain::{read_plane, write_plane};
+use super::writer::{self, Collect, Collected, Delivery};
 use super::{FrameType, decode_sequence};
 use crate::cbor::{Kind, Reader, Writer};
 use crate::envelope::skip_envelope;
-use crate::id::{Digest, Plane};
-use crate::limits::{BODY_CHUNK_BYTES_MAX, FETCH_DIGESTS_MAX, HOLD_S_MAX, SECTION_BYTES_MAX};
+use crate::id::{ChannelId, Plane};
+use crate::kind::Role;
+use crate::limits::{FETCH_DIGESTS_MAX, HOLD_S_MAX};
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Epoch, Revision, Seq};
+use crate::revision::{BundleNumber, Epoch, Knock, Revision, Seq};
 use alloc::vec::Vec;
 
 /// Asks what is newer than what is held (spec: #poll).
@@ -36,28 +39,6 @@ pub struct Item<'a> {
     pub plane: Option<Plane>,
     /// The COSE_Sign1.
     pub envelope: &'a [u8],
-}
-
-/// One body asked for, from an offset (spec: #bodies).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Digest of the section body.
-    pub digest: Digest,
-    /// First byte wanted.
-    pub offset: u64,
-}
-
-/// A piece of a section body (spec: #bodies). Not verified against its digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyChunk<'a> {
-    /// Digest of the whole body.
-    pub digest: Digest,
-    /// Bytes of the whole body.
-    pub size: u64,
-    /// Where this piece begins.
-    pub offset: u64,
-    /// The piece, 1..=32768 bytes.
-    pub bytes: &'a [u8],
 }
 
 /// The answer to a poll, post, need or put (spec: #answer).
@@ -97,6 +78,35 @@ pub enum UpFrame<'a> {
         /// The pieces.
         chunks: Vec<BodyChunk<'a>>,
     },
+    /// Asks for what devices posted.
+    Collect(Collect),
+    /// Brings envelopes for many channels, at least one.
+    Deliver(Vec<Delivery<'a>>),
+    /// Brings pieces of section bodies of one channel, at least one.
+    DeliverBodies {
+        /// Selects the channel.
+        channel: ChannelId,
+        /// The plane.
+        plane: Plane,
+        /// The pieces.
+        chunks: Vec<BodyChunk<'a>>,
+    },
+    /// Asks for 1..=16 section bodies of one channel.
+    FetchBodies {
+        /// Selects the channel.
+        channel: ChannelId,
+        /// The plane.
+        plane: Plane,
+        /// The bodies.
+        wanted: Vec<Wanted>,
+    },
+    /// Brings the answer to an enrolment that the mailbox holds.
+    DeliverEnrolled {
+        /// What the mailbox called it.
+        knock: Knock,
+        /// The enrolled frame, type byte included.
+        enrolled: &'a [u8],
+    },
 }
 
 /// An answer within a session (spec: #frames).
@@ -106,6 +116,8 @@ pub enum DownFrame<'a> {
     Answer(Answer<'a>),
     /// To a fetch; a digest that is not held is absent.
     Bodies(Vec<BodyChunk<'a>>),
+    /// To a collect.
+    Collected(Collected<'a>),
 }
 
 impl<'a> UpFrame<'a> {
@@ -118,6 +130,35 @@ impl<'a> UpFrame<'a> {
             Self::Need { .. } => FrameType::Need,
             Self::Fetch { .. } => FrameType::Fetch,
             Self::Put { .. } => FrameType::Put,
+            Self::Collect(_) => FrameType::Collect,
+            Self::Deliver(_) => FrameType::Deliver,
+            Self::DeliverBodies { .. } => FrameType::DeliverBodies,
+            Self::FetchBodies { .. } => FrameType::FetchBodies,
+            Self::DeliverEnrolled { .. } => FrameType::DeliverEnrolled,
+        }
+    }
+
+    /// Checks that whoever opened the session may send this. # Errors: `session-role`.
+    pub const fn check_greeter(&self, greeter: Role) -> Result<(), Reject> {
+        let is_of_device = match self {
+            Self::Poll(_)
+            | Self::Post(_)
+            | Self::Need { .. }
+            | Self::Fetch { .. }
+            | Self::Put { .. } => true,
+            Self::Collect(_)
+            | Self::Deliver(_)
+            | Self::DeliverBodies { .. }
+            | Self::FetchBodies { .. }
+            | Self::DeliverEnrolled { .. } => false,
+        };
+        //= spec/relays.md#writer-sessions
+        //# A mailbox MUST refuse with `session-role` frames 7 to 12 in a session that a device opened, and
+        //# frames 0 to 6 in any other.
+        if is_of_device == matches!(greeter, Role::Device) {
+            Ok(())
+        } else {
+            Err(Reject::SessionRole)
         }
     }
 
@@ -140,8 +181,14 @@ impl<'a> UpFrame<'a> {
             }),
             FrameType::Fetch => decode_sequence(body, read_fetch),
             FrameType::Put => decode_sequence(body, read_put),
+            FrameType::Collect => decode_sequence(body, writer::read_collect).map(Self::Collect),
+            FrameType::Deliver => decode_sequence(body, writer::read_deliver),
+            FrameType::DeliverBodies => decode_sequence(body, writer::read_deliver_bodies),
+            FrameType::FetchBodies => decode_sequence(body, writer::read_fetch_bodies),
+            FrameType::DeliverEnrolled => decode_sequence(body, writer::read_deliver_enrolled),
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::Collected
             | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
@@ -160,11 +207,16 @@ impl<'a> UpFrame<'a> {
             Self::Poll(poll) => (u64::from(poll.hold_s) <= HOLD_S_MAX, Reject::HoldRange),
             Self::Post(items) => (!items.is_empty(), Reject::Shape),
             Self::Need { .. } => (true, Reject::Shape),
-            Self::Fetch { wanted, .. } => {
+            Self::Collect(collect) => return writer::check_collect(collect),
+            Self::Deliver(deliveries) => (!deliveries.is_empty(), Reject::Shape),
+            Self::DeliverEnrolled { .. } => (true, Reject::Shape),
+            Self::Fetch { wanted, .. } | Self::FetchBodies { wanted, .. } => {
                 let is_right = (1..=FETCH_DIGESTS_MAX).contains(&wanted.len());
                 (is_right, Reject::Shape)
             }
-            Self::Put { chunks, .. } => (!chunks.is_empty(), Reject::Shape),
+            Self::Put { chunks, .. } | Self::DeliverBodies { chunks, .. } => {
+                (!chunks.is_empty(), Reject::Shape)
+            }
         };
         if is_right { Ok(()) } else { Err(reject) }
     }
@@ -185,6 +237,24 @@ impl<'a> UpFrame<'a> {
                 writer.uint(plane.number());
                 write_chunks(writer, chunks);
             }
+            Self::Collect(collect) => writer::write_collect(writer, collect),
+            Self::Deliver(deliveries) => writer::write_deliver(writer, deliveries),
+            Self::DeliverBodies {
+                channel,
+                plane,
+                chunks,
+            } => writer::write_deliver_bodies(writer, *channel, *plane, chunks),
+            Self::FetchBodies {
+                channel,
+                plane,
+                wanted,
+            } => {
+                writer::write_place(writer, *channel, *plane);
+                wanted.iter().for_each(|one| write_wanted(writer, one));
+            }
+            Self::DeliverEnrolled { knock, enrolled } => {
+                writer.uint(knock.number()).bytes(enrolled);
+            }
         }
     }
 }
@@ -196,6 +266,7 @@ impl<'a> DownFrame<'a> {
         match self {
             Self::Answer(_) => FrameType::Answer,
             Self::Bodies(_) => FrameType::Bodies,
+            Self::Collected(_) => FrameType::Collected,
         }
     }
 
@@ -203,20 +274,25 @@ impl<'a> DownFrame<'a> {
     pub(super) fn decode(frame_type: FrameType, body: &'a [u8]) -> Result<Self, Reject> {
         match frame_type {
             FrameType::Answer => decode_sequence(body, |reader| {
-                let hints = if !reader.is_at_end() && reader.peek()? == Kind::Map {
-                    read_hints(reader)?
-                } else {
-                    Hints::default()
-                };
+                let hints = read_any_hints(reader)?;
                 let items = read_items(reader)?;
                 Ok(Self::Answer(Answer { hints, items }))
             }),
             FrameType::Bodies => decode_sequence(body, read_chunks).map(Self::Bodies),
+            FrameType::Collected => decode_sequence(body, |reader| {
+                let hints = read_any_hints(reader)?;
+                writer::read_collected(reader, hints).map(Self::Collected)
+            }),
             FrameType::Poll
             | FrameType::Post
             | FrameType::Need
             | FrameType::Fetch
             | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled
             | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
@@ -236,7 +312,20 @@ impl<'a> DownFrame<'a> {
                 write_items(writer, &answer.items);
             }
             Self::Bodies(chunks) => write_chunks(writer, chunks),
+            Self::Collected(collected) => {
+                write_hints(writer, &collected.hints);
+                writer::write_collected(writer, collected);
+            }
         }
+    }
+}
+
+/// Reads the hints where there are some.
+fn read_any_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
+    if !reader.is_at_end() && reader.peek()? == Kind::Map {
+        read_hints(reader)
+    } else {
+        Ok(Hints::default())
     }
 }
 
@@ -321,36 +410,8 @@ fn write_items(writer: &mut Writer, items: &[Item<'_>]) {
 
 fn read_fetch<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
     let plane = Plane::from_number(reader.uint()?)?;
-    let mut wanted = Vec::new();
-    while !reader.is_at_end() {
-        let one = read_wanted(reader)?;
-        //= spec/postern.md#fetch
-        //# A fetch MUST ask for 1 to 16 section bodies by digest, each from a byte offset, else
-        //# `shape`.
-        if wanted.len() == FETCH_DIGESTS_MAX {
-            return Err(Reject::Shape);
-        }
-        wanted.push(one);
-    }
-    if wanted.is_empty() {
-        return Err(Reject::Shape);
-    }
+    let wanted = read_fetch_list(reader)?;
     Ok(UpFrame::Fetch { plane, wanted })
-}
-
-pub(super) fn read_wanted(reader: &mut Reader<'_>) -> Result<Wanted, Reject> {
-    reader.array_of(2)?;
-    Ok(Wanted {
-        digest: Digest::from_bytes(reader.bytes_of()?),
-        offset: reader.uint()?,
-    })
-}
-
-pub(super) fn write_wanted(writer: &mut Writer, wanted: &Wanted) {
-    writer
-        .array(2)
-        .bytes(wanted.digest.as_bytes())
-        .uint(wanted.offset);
 }
 
 fn read_put<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
@@ -362,54 +423,4 @@ fn read_put<'a>(reader: &mut Reader<'a>) -> Result<UpFrame<'a>, Reject> {
         return Err(Reject::Shape);
     }
     Ok(UpFrame::Put { plane, chunks })
-}
-
-fn read_chunks<'a>(reader: &mut Reader<'a>) -> Result<Vec<BodyChunk<'a>>, Reject> {
-    let mut chunks = Vec::new();
-    while !reader.is_at_end() {
-        chunks.push(read_chunk(reader)?);
-    }
-    Ok(chunks)
-}
-
-fn write_chunks(writer: &mut Writer, chunks: &[BodyChunk<'_>]) {
-    for chunk in chunks {
-        write_chunk(writer, chunk);
-    }
-}
-
-pub(super) fn read_chunk<'a>(reader: &mut Reader<'a>) -> Result<BodyChunk<'a>, Reject> {
-    reader.array_of(4)?;
-    let chunk = BodyChunk {
-        digest: Digest::from_bytes(reader.bytes_of()?),
-        size: reader.uint()?,
-        offset: reader.uint()?,
-        bytes: reader.bytes()?,
-    };
-    let end = chunk.offset.checked_add(chunk.bytes.len() as u64);
-    //= spec/postern.md#bodies
-    //# A device MUST refuse a size above 65536 with `section-oversize`.
-    if chunk.size > SECTION_BYTES_MAX as u64 {
-        return Err(Reject::SectionOversize);
-    }
-    //= spec/postern.md#bodies
-    //# A chunk MUST hold 1 to 32768 bytes of the body from the offset that it names, else
-    //# `shape`.
-    //= spec/postern.md#bodies
-    //# A device MUST refuse an offset plus chunk beyond the size with `shape`.
-    let is_within = end.is_some_and(|end| end <= chunk.size)
-        && (1..=BODY_CHUNK_BYTES_MAX).contains(&chunk.bytes.len());
-    if is_within {
-        Ok(chunk)
-    } else {
-        Err(Reject::Shape)
-    }
-}
-
-pub(super) fn write_chunk<'w>(writer: &'w mut Writer, chunk: &BodyChunk<'_>) -> &'w mut Writer {
-    writer.array(4).bytes(chunk.digest.as_bytes());
-    writer
-        .uint(chunk.size)
-        .uint(chunk.offset)
-        .bytes(chunk.bytes)
 }

@@ -3,10 +3,13 @@
 //! A hint never makes a client do more than its own limits allow: retry and hold are clamped.
 //! Refuses empty forms that would give one meaning two encodings.
 
-use super::body::{Wanted, read_wanted, write_wanted};
+use super::chunk::{Wanted, read_wanted, write_wanted};
+use super::writer::{read_place, write_place};
 use crate::cbor::{KeyOrder, Reader, Writer};
-use crate::id::Plane;
-use crate::limits::{FETCH_DIGESTS_MAX, HOLD_S_MAX, RETRY_MS_MAX, URL_BYTES_MAX};
+use crate::id::{ChannelId, Digest, Plane};
+use crate::limits::{
+    FETCH_DIGESTS_MAX, HOLD_S_MAX, RETRY_MS_MAX, SNAPSHOTS_WANTED_MAX, URL_BYTES_MAX,
+};
 use crate::reject::Reject;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -35,6 +38,21 @@ pub struct Hints {
     pub wanted: Vec<Wanted>,
     /// Planes of which a snapshot is wanted, ascending, each once.
     pub need: Vec<Plane>,
+    /// Planes of which a mailbox wants a snapshot from this writer, ascending, each once, at most 64.
+    pub snapshots_wanted: Vec<(ChannelId, Plane)>,
+    /// Bodies that a mailbox lacks of snapshots that this writer delivered, at most 16.
+    pub bodies_wanted: Vec<WantedBody>,
+}
+
+/// One body asked for in a writer session (spec: #deliver).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedBody {
+    /// Selects the channel.
+    pub channel: ChannelId,
+    /// The plane.
+    pub plane: Plane,
+    /// The body, and the first byte wanted.
+    pub wanted: Wanted,
 }
 
 pub(super) fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
@@ -64,6 +82,8 @@ pub(super) fn read_hints(reader: &mut Reader<'_>) -> Result<Hints, Reject> {
             4 => hints.refused = read_refusals(reader)?,
             5 => hints.wanted = read_wanted_list(reader)?,
             6 => hints.need = read_planes(reader)?,
+            7 => hints.snapshots_wanted = read_snapshots_wanted(reader)?,
+            8 => hints.bodies_wanted = read_bodies_wanted(reader)?,
             _ => return Err(Reject::Shape),
         }
     }
@@ -94,7 +114,9 @@ pub(super) fn write_hints(writer: &mut Writer, hints: &Hints) {
         + usize::from(hints.move_url.is_some())
         + usize::from(!hints.refused.is_empty())
         + usize::from(!hints.wanted.is_empty())
-        + usize::from(!hints.need.is_empty());
+        + usize::from(!hints.need.is_empty())
+        + usize::from(!hints.snapshots_wanted.is_empty())
+        + usize::from(!hints.bodies_wanted.is_empty());
     if entries == 0 {
         return;
     }
@@ -128,6 +150,27 @@ pub(super) fn write_hints(writer: &mut Writer, hints: &Hints) {
             writer.uint(plane.number());
         }
     }
+    write_writer_hints(writer, hints);
+}
+
+/// Writes the hints that only writers get.
+fn write_writer_hints(writer: &mut Writer, hints: &Hints) {
+    if !hints.snapshots_wanted.is_empty() {
+        writer.uint(7).array(hints.snapshots_wanted.len());
+        for (channel, plane) in &hints.snapshots_wanted {
+            writer.array(2);
+            write_place(writer, *channel, *plane);
+        }
+    }
+    if !hints.bodies_wanted.is_empty() {
+        writer.uint(8).array(hints.bodies_wanted.len());
+        for one in &hints.bodies_wanted {
+            writer.array(4);
+            write_place(writer, one.channel, one.plane);
+            writer.bytes(one.wanted.digest.as_bytes());
+            writer.uint(one.wanted.offset);
+        }
+    }
 }
 
 fn read_wanted_list(reader: &mut Reader<'_>) -> Result<Vec<Wanted>, Reject> {
@@ -153,4 +196,47 @@ fn read_planes(reader: &mut Reader<'_>) -> Result<Vec<Plane>, Reject> {
         planes.push(plane);
     }
     Ok(planes)
+}
+
+fn read_snapshots_wanted(reader: &mut Reader<'_>) -> Result<Vec<(ChannelId, Plane)>, Reject> {
+    let count = reader.array()?;
+    //= spec/relays.md#deliver
+    //# Hint 7 MUST name 1 to 64 planes, ascending by channel id and plane and each once, else
+    //# `shape`.
+    if !(1..=SNAPSHOTS_WANTED_MAX).contains(&count) {
+        return Err(Reject::Shape);
+    }
+    let mut places: Vec<(ChannelId, Plane)> = Vec::new();
+    for _ in 0..count {
+        reader.array_of(2)?;
+        let place = read_place(reader)?;
+        if places.last().is_some_and(|last| *last >= place) {
+            return Err(Reject::Shape);
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn read_bodies_wanted(reader: &mut Reader<'_>) -> Result<Vec<WantedBody>, Reject> {
+    let count = reader.array()?;
+    //= spec/relays.md#deliver
+    //# Hint 8 MUST name 1 to 16 bodies, else `shape`.
+    if !(1..=FETCH_DIGESTS_MAX).contains(&count) {
+        return Err(Reject::Shape);
+    }
+    let read_one = |reader: &mut Reader<'_>| {
+        reader.array_of(4)?;
+        let (channel, plane) = read_place(reader)?;
+        let wanted = Wanted {
+            digest: Digest::from_bytes(reader.bytes_of()?),
+            offset: reader.uint()?,
+        };
+        Ok(WantedBody {
+            channel,
+            plane,
+            wanted,
+        })
+    };
+    (0..count).map(|_| read_one(reader)).collect()
 }

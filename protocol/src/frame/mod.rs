@@ -10,6 +10,7 @@
 //! allocates only for items that were really read. Refuses frames that travel the wrong way.
 
 mod body;
+mod chunk;
 mod exchange;
 mod file;
 mod hints;
@@ -17,13 +18,16 @@ mod plain;
 mod tagged;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-pub use body::{Answer, BodyChunk, DownFrame, Item, Poll, UpFrame, Wanted};
+pub use body::{Answer, DownFrame, Item, Poll, UpFrame};
+pub use chunk::{BodyChunk, Wanted};
 pub use exchange::check_exchange;
 pub use file::{FileFrames, body_frames};
-pub use hints::{Hints, Refusal};
+pub use hints::{Hints, Refusal, WantedBody};
 pub use plain::PlainFrame;
 pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};
+pub use writer::{Collect, Collected, Delivery, Entry};
 
 use crate::cbor::Reader;
 use crate::limits::FRAME_BYTES_MAX;
@@ -58,6 +62,18 @@ pub enum FrameType {
     Bodies,
     /// Brings section bodies that the other side wants.
     Put,
+    /// Asks for what devices posted since an arrival number.
+    Collect,
+    /// Brings what devices posted.
+    Collected,
+    /// Brings envelopes for many channels.
+    Deliver,
+    /// Brings section bodies of one channel.
+    DeliverBodies,
+    /// Asks for section bodies of one channel.
+    FetchBodies,
+    /// Brings the answer to an enrolment.
+    DeliverEnrolled,
     /// Carries a piece of a section body in a file.
     FiledBody,
     /// Asks to enrol a new device key.
@@ -80,7 +96,7 @@ pub enum FrameType {
 
 impl FrameType {
     /// Every frame type, ascending by number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::Poll,
         Self::Answer,
         Self::Post,
@@ -88,6 +104,12 @@ impl FrameType {
         Self::Fetch,
         Self::Bodies,
         Self::Put,
+        Self::Collect,
+        Self::Collected,
+        Self::Deliver,
+        Self::DeliverBodies,
+        Self::FetchBodies,
+        Self::DeliverEnrolled,
         Self::FiledBody,
         Self::Enrol,
         Self::Enrolled,
@@ -110,6 +132,12 @@ impl FrameType {
             Self::Fetch => 4,
             Self::Bodies => 5,
             Self::Put => 6,
+            Self::Collect => 7,
+            Self::Collected => 8,
+            Self::Deliver => 9,
+            Self::DeliverBodies => 10,
+            Self::FetchBodies => 11,
+            Self::DeliverEnrolled => 12,
             Self::FiledBody => 14,
             Self::Enrol => 16,
             Self::Enrolled => 17,
@@ -143,6 +171,12 @@ impl FrameType {
             Self::Fetch => "fetch",
             Self::Bodies => "bodies",
             Self::Put => "put",
+            Self::Collect => "collect",
+            Self::Collected => "collected",
+            Self::Deliver => "deliver",
+            Self::DeliverBodies => "deliver-bodies",
+            Self::FetchBodies => "fetch-bodies",
+            Self::DeliverEnrolled => "deliver-enrolled",
             Self::FiledBody => "filed-body",
             Self::Enrol => "enrol",
             Self::Enrolled => "enrolled",
@@ -164,11 +198,17 @@ impl FrameType {
             | Self::Need
             | Self::Fetch
             | Self::Put
+            | Self::Collect
+            | Self::Deliver
+            | Self::DeliverBodies
+            | Self::FetchBodies
+            | Self::DeliverEnrolled
             | Self::Enrol
             | Self::Ask
             | Self::Hello => Direction::Up,
             Self::Answer
             | Self::Bodies
+            | Self::Collected
             | Self::Enrolled
             | Self::Challenge
             | Self::Welcome

@@ -3,7 +3,7 @@
 //! Nothing in them is believed because it arrived: each envelope is verified by its own rules,
 //! and a `refused` only ever slows a client down. Refuses session frames.
 
-use super::body::{BodyChunk, read_chunk, write_chunk};
+use super::chunk::{BodyChunk, read_chunk, write_chunk};
 use super::{Direction, FrameType, check_size, decode_sequence, first_cbor_reject, frame_type};
 use crate::cbor::{Kind, Reader, Writer};
 use crate::envelope::{TAG_SIGN1, skip_envelope};
@@ -115,7 +115,13 @@ impl<'a> PlainFrame<'a> {
             | FrameType::Need
             | FrameType::Fetch
             | FrameType::Bodies
-            | FrameType::Put => Err(Reject::Shape),
+            | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Collected
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled => Err(Reject::Shape),
         }
     }
 

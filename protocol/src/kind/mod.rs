@@ -1,7 +1,7 @@
 //! The closed registry of message kinds: who signs each, for which plane, and what its numbers mean.
 //!
-//! Verification takes (role, kind, plane) and refuses any other triple. Kinds reserved for later
-//! (admission 8, receipt 11, plane-key 13, lost 14) are refused as unknown.
+//! Verification takes (role, kind, plane) and refuses any other triple. The kind that is reserved for
+//! later (plane-key 13) is refused as unknown.
 
 #[cfg(test)]
 mod tests;
@@ -44,12 +44,18 @@ pub enum MessageKind {
     EnrolAnswer,
     /// Every shared key that may say anything.
     Bundle,
-    /// A device proves its key to a mailbox.
+    /// Whom a mailbox serves, with which keys and how much room.
+    Admission,
+    /// A device, a writer or a mailbox proves its key to a mailbox.
     SessionHello,
-    /// The mailbox proves its key to the device.
+    /// The mailbox proves its key to whoever greeted.
     SessionWelcome,
+    /// What a mailbox did with a message.
+    Receipt,
     /// What a reader holds against the writer of a plane.
     Evidence,
+    /// What a mailbox can no longer hand over.
+    Lost,
 }
 
 /// How much of the channel a kind's `external_aad` names (spec: #aad).
@@ -67,7 +73,7 @@ pub enum Scope {
 
 impl MessageKind {
     /// Every kind that is built, ascending by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Delta,
         Self::Snapshot,
         Self::Report,
@@ -76,9 +82,12 @@ impl MessageKind {
         Self::EnrolRequest,
         Self::EnrolAnswer,
         Self::Bundle,
+        Self::Admission,
         Self::SessionHello,
         Self::SessionWelcome,
+        Self::Receipt,
         Self::Evidence,
+        Self::Lost,
     ];
 
     /// Returns the number on the wire.
@@ -93,9 +102,12 @@ impl MessageKind {
             Self::EnrolRequest => 5,
             Self::EnrolAnswer => 6,
             Self::Bundle => 7,
+            Self::Admission => 8,
             Self::SessionHello => 9,
             Self::SessionWelcome => 10,
+            Self::Receipt => 11,
             Self::Evidence => 12,
+            Self::Lost => 14,
         }
     }
 
@@ -121,15 +133,18 @@ impl MessageKind {
             Self::EnrolRequest => "enrol-request",
             Self::EnrolAnswer => "enrol-answer",
             Self::Bundle => "bundle",
+            Self::Admission => "admission",
             Self::SessionHello => "session-hello",
             Self::SessionWelcome => "session-welcome",
+            Self::Receipt => "receipt",
             Self::Evidence => "evidence",
+            Self::Lost => "lost",
         }
     }
 
     //= spec/postern.md#planes
     //# Two writers MUST NOT write one plane.
-    /// Returns who signs this kind for which plane: no role signs it for two.
+    /// Returns who signs this kind for which plane.
     #[must_use]
     pub const fn rows(self) -> &'static [(Role, Option<Plane>)] {
         match self {
@@ -144,15 +159,25 @@ impl MessageKind {
                 (Role::Device, Some(Plane::Desired)),
                 (Role::Writer, Some(Plane::Actual)),
             ],
-            Self::EnrolAnswer => &[(Role::Writer, None)],
-            Self::SessionHello => &[(Role::Device, None)],
+            Self::EnrolAnswer | Self::Admission => &[(Role::Writer, None)],
+            // Whoever greets; the profile of the signature follows the signer.
+            Self::SessionHello => &[
+                (Role::Device, None),
+                (Role::Writer, None),
+                (Role::Mailbox, None),
+            ],
             Self::EnrolRequest => &[(Role::Enrolling, None)],
             Self::Bundle => &[(Role::Root, None)],
-            Self::SessionWelcome => &[(Role::Mailbox, None)],
+            Self::SessionWelcome | Self::Receipt => &[(Role::Mailbox, None)],
+            Self::Lost => &[
+                (Role::Mailbox, Some(Plane::Desired)),
+                (Role::Mailbox, Some(Plane::Actual)),
+            ],
         }
     }
 
-    /// Returns the plane for which `role` signs this kind. # Errors: `signer-role` when it never does.
+    /// Returns the plane for which `role` signs this kind, the first where it signs for both.
+    /// # Errors: `signer-role` when it never does.
     pub fn plane_for(self, role: Role) -> Result<Option<Plane>, Reject> {
         let row = self.rows().iter().find(|(signer, _)| *signer == role);
         row.map(|(_, plane)| *plane).ok_or(Reject::SignerRole)
@@ -167,14 +192,15 @@ impl MessageKind {
 
     /// Checks that `role` signs this kind for `plane`. # Errors: `signer-role`, then `plane-mismatch`.
     pub fn check_signer(self, role: Role, plane: Option<Plane>) -> Result<(), Reject> {
-        if self.plane_for(role)? == plane {
+        self.plane_for(role)?;
+        if self.rows().contains(&(role, plane)) {
             Ok(())
         } else {
             Err(Reject::PlaneMismatch)
         }
     }
 
-    /// Returns how much of the channel the signature binds.
+    /// Returns how much of the channel the signature binds; for a hello or a welcome, how much at most.
     #[must_use]
     pub const fn scope(self) -> Scope {
         match self {
@@ -183,10 +209,28 @@ impl MessageKind {
             | Self::Report
             | Self::ReportAck
             | Self::Heartbeat
-            | Self::Evidence => Scope::Plane,
+            | Self::Evidence
+            | Self::Lost => Scope::Plane,
             Self::EnrolAnswer | Self::SessionHello | Self::SessionWelcome => Scope::Device,
-            Self::EnrolRequest => Scope::Tenant,
+            Self::EnrolRequest | Self::Admission | Self::Receipt => Scope::Tenant,
             Self::Bundle => Scope::Trust,
+        }
+    }
+
+    /// Returns how much of the channel a signature of `role` binds, where `known` is what the session
+    /// is about: a hello binds what its signer speaks for, a welcome what the hello bound.
+    #[must_use]
+    pub fn scope_for(self, role: Role, known: Scope) -> Scope {
+        match (self, role) {
+            //= spec/relays.md#writer-sessions
+            //# A hello MUST be signed with the profile of who greets: a device with device, a writer with
+            //# tenant, a mailbox with trust.
+            (Self::SessionHello, Role::Writer) => Scope::Tenant,
+            (Self::SessionHello, Role::Mailbox) => Scope::Trust,
+            //= spec/relays.md#writer-sessions
+            //# A welcome MUST be signed with the profile of the hello that it answers.
+            (Self::SessionWelcome, _) => known.min(Scope::Device),
+            (kind, _) => kind.scope(),
         }
     }
 
@@ -206,9 +250,18 @@ impl MessageKind {
             | Self::Report
             | Self::ReportAck
             | Self::EnrolAnswer
+            | Self::Admission
+            | Self::Receipt
             | Self::Evidence => {
                 check_numbered(epoch, seq)?;
                 base == 0
+            }
+            Self::Lost => {
+                check_numbered(epoch, seq)?;
+                if base >= seq {
+                    return Err(Reject::BaseNotBelow);
+                }
+                true
             }
             Self::Heartbeat => (epoch == 0) == (seq == 0) && base != 0,
             Self::Bundle if seq == 0 => return Err(Reject::SeqZero),
@@ -232,12 +285,14 @@ impl MessageKind {
             | Self::Snapshot
             | Self::EnrolRequest
             | Self::EnrolAnswer
+            | Self::Admission
             | Self::SessionHello
             | Self::SessionWelcome
+            | Self::Receipt
             | Self::Evidence => is_present,
             Self::Heartbeat => is_present == (seq.number() != 0),
             Self::Report => true,
-            Self::ReportAck => !is_present,
+            Self::ReportAck | Self::Lost => !is_present,
             Self::Bundle => is_present == (seq.number() != 1),
         };
         if is_right {

@@ -107,8 +107,11 @@ impl<'a> PlaneMessage<'a> {
             MessageKind::EnrolRequest
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
+            | MessageKind::Admission
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome => Err(Reject::SignerRole),
+            | MessageKind::SessionWelcome
+            | MessageKind::Receipt
+            | MessageKind::Lost => Err(Reject::SignerRole),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! they hold. Refuses to return anything: nothing here may be acted on.
 
 use super::PlaneMessage;
+use crate::admission::Admission;
 use crate::cbor::{Reader, decode_all};
 use crate::envelope::Verified;
-use crate::id::{DeviceName, Digest};
+use crate::id::{DeviceName, Digest, Plane};
 use crate::key::PublicKey;
 use crate::kind::MessageKind;
+use crate::receipt::{Lost, Receipt};
 use crate::reject::Reject;
 use crate::trust::BundleContent;
 
@@ -35,6 +37,10 @@ pub fn check_payload(verified: &Verified<'_>) -> Result<(), Reject> {
             }
         }
         MessageKind::EnrolAnswer => decode_all(payload, read_enrol_answer),
+        MessageKind::Admission => Admission::decode(verified).map(|_| ()),
+        MessageKind::Receipt => Receipt::decode(verified).map(|_| ()),
+        // The plane is in the signature and not in the payload: either will do.
+        MessageKind::Lost => Lost::decode_about(verified, Plane::Desired).map(|_| ()),
         MessageKind::Bundle => BundleContent::decode(payload).map(|_| ()),
         MessageKind::SessionHello => decode_all(payload, read_hello),
         MessageKind::SessionWelcome => decode_all(payload, read_welcome),

@@ -50,6 +50,12 @@ numbers! {
     Generation;
     /// Number of a bundle, from 1; 0 means none (spec: #bundle).
     BundleNumber;
+    /// One life of a mailbox's store, from 1; 0 means none (spec: #collect).
+    StoreEpoch;
+    /// Place in the order in which a mailbox took what it keeps, from 1; 0 means none (spec: #collect).
+    ArrivalNumber;
+    /// What a mailbox calls one enrolment that it holds (spec: #knocks).
+    Knock;
 }
 
 impl Epoch {

@@ -3,30 +3,20 @@
 //! Checks stand in order of cost: shape, admission, challenge, signature, key agreement, digest.
 //! Refuses to let a hello change anything but the table's pending place of its own channel.
 
+use super::greeter::Admitted;
 use super::keys::{SessionKeys, Transcript, ephemeral_public};
 use super::replay::ReplayWindow;
 use super::window::EphemeralWindows;
 use crate::cbor::{Writer, decode_all};
-use crate::envelope::{Binding, Draft, Expected, ReceivedEnvelope};
+use crate::envelope::{Draft, Expected, ReceivedEnvelope};
 use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_down};
-use crate::id::{Challenge, Channel, ChannelId, Digest, Incarnation, SessionId, Thumbprint};
-use crate::key::{PublicKey, Signer};
+use crate::id::{Challenge, ChannelId, Digest, MailboxId, SessionId, TenantId, Thumbprint};
+use crate::key::Signer;
 use crate::kind::{MessageKind, Role};
 use crate::limits::{KEY_CANDIDATES_MAX, MAILBOX_KEYS_MAX, SESSION_AGE_S_MAX};
 use crate::reject::Reject;
 use crate::revision::BundleNumber;
 use alloc::vec::Vec;
-
-/// A device that may greet this mailbox.
-#[derive(Debug, Clone, Copy)]
-pub struct Admitted<'a> {
-    /// Its channel.
-    pub channel: &'a Channel,
-    /// Its current life.
-    pub incarnation: Incarnation,
-    /// Its enrolled key.
-    pub key: &'a PublicKey,
-}
 
 /// A hello whose shape is right and whose signature nobody has looked at.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +50,22 @@ impl<'a> ReceivedHello<'a> {
         })
     }
 
-    /// Selects the candidates; identifies nobody.
+    /// Selects the candidates among devices; identifies nobody.
     #[must_use]
     pub const fn channel(&self) -> ChannelId {
         self.channel
+    }
+
+    /// Selects the candidates among writers, by the same 16 bytes; identifies nobody.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        TenantId::from_bytes(*self.channel.as_bytes())
+    }
+
+    /// Selects the candidates among mailboxes, by the same 16 bytes; identifies nobody.
+    #[must_use]
+    pub const fn mailbox(&self) -> MailboxId {
+        MailboxId::from_bytes(*self.channel.as_bytes())
     }
 
     /// The transcript hash that the hello claims: finds the session of the same hello sent twice.
@@ -234,7 +236,7 @@ impl MailboxHandshake<'_> {
 
     /// Verifies a hello and answers it with a welcome.
     ///
-    /// `candidates` are the admitted devices with the hello's channel id, at most 4. `session` is
+    /// `candidates` are whom the hello's id selects among those that are admitted, at most 4. `session` is
     /// [`Sessions::find_same`](super::Sessions::find_same) of this hello, else 4 fresh random bytes.
     ///
     /// # Errors
@@ -296,14 +298,10 @@ impl MailboxHandshake<'_> {
             .uint(self.bundle.number())
             .uint(age_max_s);
         let draft = Draft {
-            header: super::device::header(MessageKind::SessionWelcome, transcript),
+            header: super::client::header(MessageKind::SessionWelcome, transcript),
             payload: payload.into_bytes(),
         };
-        let binding = Binding::Device {
-            channel: admitted.channel,
-            incarnation: admitted.incarnation,
-        };
-        let welcome = draft.seal(Role::Mailbox, binding, signer)?;
+        let welcome = draft.seal(Role::Mailbox, admitted.greeter.binding(), signer)?;
         PlainFrame::Welcome {
             welcome: welcome.as_bytes(),
         }
@@ -313,7 +311,7 @@ impl MailboxHandshake<'_> {
 
 //= spec/postern.md#channel
 //# A channel id MUST NOT be used as the identity of a channel: it only selects one.
-/// Finds the candidate whose key signed for its own channel and incarnation.
+/// Finds the candidate whose key signed in its own role, and for its own place.
 fn find_signer(
     hello: &ReceivedHello<'_>,
     candidates: &[Admitted<'_>],
@@ -322,15 +320,12 @@ fn find_signer(
     if candidates.is_empty() {
         return Err(Reject::NotAdmitted);
     }
-    let expected = Expected {
-        role: Role::Device,
-        plane: None,
-    };
     let mut refusal = Reject::KeyUnknown;
     for (place, admitted) in candidates.iter().take(KEY_CANDIDATES_MAX).enumerate() {
-        let binding = Binding::Device {
-            channel: admitted.channel,
-            incarnation: admitted.incarnation,
+        let binding = admitted.greeter.binding();
+        let expected = Expected {
+            role: admitted.greeter.role(),
+            plane: None,
         };
         match hello
             .envelope

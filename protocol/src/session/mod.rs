@@ -1,7 +1,7 @@
 //! Who is at the other end: three signed steps, then short authenticated frames.
 //!
 //! ```text
-//!  device                                   mailbox
+//!  device, writer                           mailbox
 //!  Asking   --ask-------------------------> (nothing stored)
 //!           <------------------challenge--- window key, ephemeral key
 //!  Greeting --hello (signed)--------------> PendingSession
@@ -13,7 +13,8 @@
 //! costs the mailbox no memory; a hello never displaces a session. Refuses clocks and
 //! randomness: seeds and times are arguments.
 
-mod device;
+mod client;
+mod greeter;
 mod keys;
 mod mailbox;
 mod need;
@@ -23,11 +24,12 @@ mod table;
 mod tests;
 mod window;
 
-pub use device::{Asking, ClientSession, DeviceHandshake, DeviceIdentity, Greeting, Request};
+pub use client::{Asking, ClientSession, Greeting, Request};
+pub use greeter::{Admitted, Greeter, Identity};
 pub use keys::{SessionKeys, Transcript, ephemeral_public};
 pub use mailbox::{
-    Admitted, AgreedHello, MailboxHandshake, MailboxKey, PendingSession, ReceivedHello,
-    ServerSession, Welcomed,
+    AgreedHello, MailboxHandshake, MailboxKey, PendingSession, ReceivedHello, ServerSession,
+    Welcomed,
 };
 pub use need::NeedLimiter;
 pub use replay::ReplayWindow;

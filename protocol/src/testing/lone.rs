@@ -188,11 +188,11 @@ impl Lone {
             unreachable!("the challenge names the mailbox of the bundle")
         };
         let identity = self.node.identity.clone();
-        let admitted = Admitted {
-            channel: &identity.channel,
-            incarnation: identity.incarnation,
-            key: self.node.signer.public_key(),
-        };
+        let admitted = Admitted::device(
+            &identity.channel,
+            identity.incarnation,
+            self.node.signer.public_key(),
+        );
         let handshake = MailboxHandshake {
             windows: &self.windows,
             keys: Vec::from([MailboxKey::only(&mailbox)]),

@@ -262,9 +262,15 @@ impl TestMailbox {
             | FrameType::Post
             | FrameType::Need
             | FrameType::Fetch
-            | FrameType::Put => self.handle_request(frame, now_ms),
+            | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled => self.handle_request(frame, now_ms),
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::Collected
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
@@ -293,12 +299,8 @@ impl TestMailbox {
         let channel = hello.channel();
         let fresh = SessionId::from_bytes(draw(&mut self.dice));
         let slots = self.slots.get(&channel).ok_or(Reject::NotAdmitted)?;
-        let admitted = slots.keys.iter().map(|key| Admitted {
-            channel: &slots.channel,
-            incarnation: slots.incarnation,
-            key,
-        });
-        let admitted: Vec<_> = admitted.collect();
+        let admitted = |key| Admitted::device(&slots.channel, slots.incarnation, key);
+        let admitted: Vec<_> = slots.keys.iter().map(admitted).collect();
         let session = self.sessions.find_same(&channel, &hello).unwrap_or(fresh);
         let welcomed =
             self.handshake()
@@ -359,6 +361,11 @@ impl TestMailbox {
                 })
             }
             UpFrame::Fetch { wanted, .. } => self.answer_fetch(asked, &wanted),
+            UpFrame::Collect(_)
+            | UpFrame::Deliver(_)
+            | UpFrame::DeliverBodies { .. }
+            | UpFrame::FetchBodies { .. }
+            | UpFrame::DeliverEnrolled { .. } => Err(Reject::SessionRole),
         }
     }
 

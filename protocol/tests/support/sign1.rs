@@ -94,7 +94,7 @@ pub(crate) fn verify(test: &Json) -> Result<Vec<(&'static str, Json)>, Reject> {
     let expected = expected(test);
     let verified = envelope.verify(expected, place.binding(), [&key], is_revoked)?;
     let kind = verified.header().kind;
-    if place.binding().aad(kind, expected.plane) != Some(aad) {
+    if place.binding().aad(kind, expected.role, expected.plane) != Some(aad) {
         return Err(Reject::SignatureInvalid);
     }
     decode_payload(&verified)?;
@@ -103,7 +103,7 @@ pub(crate) fn verify(test: &Json) -> Result<Vec<(&'static str, Json)>, Reject> {
         header: *verified.header(),
         payload: verified.payload().into(),
     };
-    let sealed = draft.seal(expected.role, place.binding(), &signer)?;
+    let sealed = draft.seal_about(expected.plane, expected.role, place.binding(), &signer)?;
     if !has_flag(test, "other-signature") {
         assert_eq!(sealed.as_bytes(), envelope.as_bytes());
     }

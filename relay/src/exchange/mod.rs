@@ -188,11 +188,7 @@ impl Exchanges {
         let channel = hello.channel();
         let candidates: Vec<Admitted<'_>> = admitted
             .iter()
-            .map(|device| Admitted {
-                channel: &device.channel,
-                incarnation: device.incarnation,
-                key: &device.key,
-            })
+            .map(|device| Admitted::device(&device.channel, device.incarnation, &device.key))
             .collect();
         let session = self
             .sessions
@@ -244,6 +240,12 @@ impl Exchanges {
             UpFrame::Fetch { plane, wanted } => {
                 Step::Answer(self.answer_fetch(channel, session, counter, plane, &wanted)?)
             }
+            // Nobody but devices greets here.
+            UpFrame::Collect(_)
+            | UpFrame::Deliver(_)
+            | UpFrame::DeliverBodies { .. }
+            | UpFrame::FetchBodies { .. }
+            | UpFrame::DeliverEnrolled { .. } => return Err(Reject::SessionRole),
         };
         Ok(Handled {
             channel,

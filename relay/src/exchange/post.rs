@@ -233,8 +233,11 @@ fn check_posted(item: &Item<'_>) -> Result<Option<Revision>, Reject> {
         | MessageKind::EnrolRequest
         | MessageKind::EnrolAnswer
         | MessageKind::Bundle
+        | MessageKind::Admission
         | MessageKind::SessionHello
-        | MessageKind::SessionWelcome => return Err(Reject::SignerRole),
+        | MessageKind::SessionWelcome
+        | MessageKind::Receipt
+        | MessageKind::Lost => return Err(Reject::SignerRole),
     };
     header.kind.check_signer(Role::Device, item.plane)?;
     Ok(report)

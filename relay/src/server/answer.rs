@@ -48,6 +48,12 @@ impl Gates {
             | FrameType::Fetch
             | FrameType::Bodies
             | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Collected
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
@@ -110,9 +116,15 @@ impl Answerer {
             | FrameType::Post
             | FrameType::Need
             | FrameType::Fetch
-            | FrameType::Put => self.answer_in_session(asker, frame).await,
+            | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled => self.answer_in_session(asker, frame).await,
             FrameType::Answer
             | FrameType::Bodies
+            | FrameType::Collected
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge

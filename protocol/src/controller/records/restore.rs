@@ -11,12 +11,13 @@ use super::super::{Ack, Controller};
 use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH, RESTORED_KEY};
 use crate::cbor::{Kind, Reader};
 use crate::enrol::JoinSecret;
-use crate::envelope::{Binding, ReceivedEnvelope};
+use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::id::{
     Channel, ChannelId, DeviceName, Digest, Incarnation, MessageId, Plane, Tenant, Thumbprint,
     TokenId,
 };
 use crate::key::PublicKey;
+use crate::kind::Role;
 use crate::message::{Evidence, IntentNote, IntentOutcome, Report};
 use crate::record::{RecordError, Table, damaged, read};
 use crate::reject::Reject;
@@ -201,7 +202,11 @@ fn read_report(member: &Member, envelope: &[u8]) -> Result<Option<ReportHeld>, R
         channel: &member.channel,
         incarnation: enrolled.incarnation,
     };
-    let message_id = received.unverified_message_id(binding, Some(Plane::Actual));
+    let expected = Expected {
+        role: Role::Device,
+        plane: Some(Plane::Actual),
+    };
+    let message_id = received.unverified_message_id(expected, binding);
     let header = received.unverified_header();
     Ok(Some(ReportHeld {
         ack: Ack {

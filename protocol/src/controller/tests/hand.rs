@@ -371,7 +371,11 @@ impl Hand {
 
     fn message_id(&self, envelope: &[u8]) -> MessageId {
         let received = ReceivedEnvelope::parse(envelope).unwrap();
-        let identity = received.unverified_message_id(self.binding(), Some(Plane::Desired));
+        let expected = Expected {
+            role: Role::Device,
+            plane: Some(Plane::Desired),
+        };
+        let identity = received.unverified_message_id(expected, self.binding());
         identity.unwrap()
     }
 

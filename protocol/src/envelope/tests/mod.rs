@@ -44,6 +44,9 @@ fn header(kind: MessageKind) -> Header {
         | MessageKind::Report
         | MessageKind::ReportAck
         | MessageKind::Evidence
+        | MessageKind::Admission
+        | MessageKind::Receipt
+        | MessageKind::Lost
         | MessageKind::EnrolAnswer => (7, 1, 0),
         MessageKind::Heartbeat => (7, 1, 3),
         MessageKind::Bundle => (0, 2, 1),
@@ -51,7 +54,7 @@ fn header(kind: MessageKind) -> Header {
             (0, 0, 0)
         }
     };
-    let has_digest = kind != MessageKind::ReportAck;
+    let has_digest = !matches!(kind, MessageKind::ReportAck | MessageKind::Lost);
     Header {
         kind,
         epoch: Epoch::new(epoch),
@@ -63,15 +66,18 @@ fn header(kind: MessageKind) -> Header {
 
 /// Seals as the first role that signs the kind.
 fn seal(kind: MessageKind) -> SealedEnvelope {
-    seal_as(kind, kind.rows()[0].0)
+    let (role, plane) = kind.rows()[0];
+    seal_as(kind, role, plane)
 }
 
-fn seal_as(kind: MessageKind, role: Role) -> SealedEnvelope {
+fn seal_as(kind: MessageKind, role: Role, plane: Option<Plane>) -> SealedEnvelope {
     let draft = Draft {
         header: header(kind),
         payload: vec![0x81, 0xa1, 0x61, 0x6b, 0x01],
     };
-    draft.seal(role, binding(&channel()), &signer()).unwrap()
+    draft
+        .seal_about(plane, role, binding(&channel()), &signer())
+        .unwrap()
 }
 
 fn verify(bytes: &[u8], expected: Expected) -> Result<MessageId, Reject> {
@@ -95,14 +101,17 @@ fn envelope_of_every_kind_verifies_for_its_role_and_plane_only() {
     ];
     for kind in MessageKind::ALL {
         for (signer, about) in kind.rows() {
-            let sealed = seal_as(kind, *signer);
+            let sealed = seal_as(kind, *signer, *about);
             for role in roles {
                 for plane in [None, Some(Plane::Desired), Some(Plane::Actual)] {
-                    let expected = match kind.rows().iter().find(|(row, _)| *row == role) {
-                        None => Err(Reject::SignerRole),
-                        Some((_, right)) if *right != plane => Err(Reject::PlaneMismatch),
-                        Some(_) if plane != *about => Err(Reject::SignatureInvalid),
-                        Some(_) => Ok(sealed.message_id()),
+                    let expected = if !kind.rows().iter().any(|(row, _)| *row == role) {
+                        Err(Reject::SignerRole)
+                    } else if !kind.rows().contains(&(role, plane)) {
+                        Err(Reject::PlaneMismatch)
+                    } else if (role, plane) != (*signer, *about) {
+                        Err(Reject::SignatureInvalid)
+                    } else {
+                        Ok(sealed.message_id())
                     };
                     let verified = verify(sealed.as_bytes(), Expected { role, plane });
                     assert_eq!(verified, expected, "{kind:?} {role:?} {plane:?}");
@@ -307,7 +316,7 @@ fn protected_header_that_breaks_a_rule_is_refused_by_name() {
         (|header| header.kind = None, Reject::Shape),
         (|header| header.algorithm = -8, Reject::AlgorithmUnknown),
         (|header| header.key_id = 7, Reject::Shape),
-        (|header| header.kind = Some(8), Reject::KindUnknown),
+        (|header| header.kind = Some(13), Reject::KindUnknown),
         (|header| header.digest = 31, Reject::DigestLength),
         (|header| header.digest = 0, Reject::DigestLength),
         (|header| header.extra_label = Some(2), Reject::CritUnknown),
@@ -426,7 +435,8 @@ fn draft_with_a_binding_that_names_too_little_is_not_sealed() {
             };
             let role = kind.rows()[0].0;
             let is_sealed = draft.seal(role, binding, &signer()).is_ok();
-            assert_eq!(is_sealed, kind.scope() <= scope, "{kind:?} {scope:?}");
+            let wanted = kind.scope_for(role, scope);
+            assert_eq!(is_sealed, wanted <= scope, "{kind:?} {scope:?}");
         }
     }
 }
@@ -441,7 +451,8 @@ fn envelope_of_every_kind_is_a_sign1_for_coset_with_the_same_signed_bytes() {
     for kind in MessageKind::ALL {
         let sealed = seal(kind);
         let sign1 = coset::CoseSign1::from_slice(sealed.as_bytes()).unwrap();
-        let aad = binding(&channel).aad(kind, kind.rows()[0].1).unwrap();
+        let (role, plane) = kind.rows()[0];
+        let aad = binding(&channel).aad(kind, role, plane).unwrap();
         let to_be_signed = sign1.tbs_data(&aad);
         assert_eq!(
             Digest::of(&to_be_signed).as_bytes(),

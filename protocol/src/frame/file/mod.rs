@@ -83,6 +83,12 @@ impl<'a> FileFrames<'a> {
             | FrameType::Fetch
             | FrameType::Bodies
             | FrameType::Put
+            | FrameType::Collect
+            | FrameType::Collected
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled
             | FrameType::Ask
             | FrameType::Challenge
             | FrameType::Hello

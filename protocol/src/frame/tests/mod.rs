@@ -1,6 +1,7 @@
 //! Frames as bytes: what is written comes back, what is not in its form is refused by name.
 
 mod bounds;
+mod writer;
 
 use super::*;
 use crate::id::{Challenge, Digest, Plane, SessionId, Thumbprint};
@@ -266,7 +267,7 @@ fn frame_of_a_wrong_size_or_type_is_refused() {
     );
     //= spec/postern.md#frames type=test
     //# A receiver MUST refuse an unknown type with `frame-unknown`.
-    for number in [7, 13, 15, 24, 128, 255] {
+    for number in [13, 15, 24, 128, 255] {
         assert_eq!(frame_type(&[number]), Err(Reject::FrameUnknown));
     }
     let ask = PlainFrame::Ask { bundle: None }.encode().unwrap();

@@ -1,6 +1,6 @@
 //! Hellos and welcomes that no end of ours would write, and what selects without identifying.
 
-use super::super::{Admitted, Asking, DeviceIdentity, MailboxHandshake, ReceivedHello, Transcript};
+use super::super::{Admitted, Asking, Identity, MailboxHandshake, ReceivedHello, Transcript};
 use super::{INCARNATION, SEED, World, channel, poll};
 use crate::cbor::Writer;
 use crate::frame::{Direction, PlainFrame};
@@ -17,11 +17,8 @@ fn hello_selected_by_channel_id_is_verified_for_the_whole_channel() {
     let world = World::new();
     let (_, hello) = world.greet(&world.challenge(1), &SEED).unwrap();
     let other = channel("press-8");
-    let admitted = [&other, &world.channel].map(|channel| Admitted {
-        channel,
-        incarnation: INCARNATION,
-        key: world.device.public_key(),
-    });
+    let admitted = [&other, &world.channel]
+        .map(|channel| Admitted::device(channel, INCARNATION, world.device.public_key()));
     let parsed = ReceivedHello::parse(&hello).unwrap();
     let id = SessionId::from_bytes([1; 4]);
     let handled = |admitted: &[Admitted<'_>]| {
@@ -75,11 +72,7 @@ fn welcome_signed_by_another_mailbox_of_the_bundle_is_refused() {
     let world = World::new();
     let other = MemorySigner::from_seed(&[77; 32]);
     let (asking, _) = Asking::start(BundleNumber::new(1)).unwrap();
-    let device = DeviceIdentity {
-        channel: &world.channel,
-        incarnation: INCARNATION,
-        signer: &world.device,
-    };
+    let device = Identity::device(&world.channel, INCARNATION, &world.device);
     let listed = [world.mailbox.public_key(), other.public_key()];
     let (greeting, hello) = asking
         .handle_challenge(&world.challenge(1), listed, device, &SEED)
@@ -108,11 +101,7 @@ fn welcome_signed_by_another_mailbox_of_the_bundle_is_refused() {
 fn session_longer_than_a_day_is_cut_to_a_day() {
     let mut world = World::new();
     let (greeting, hello) = world.greet(&world.challenge(1), &SEED).unwrap();
-    let admitted = Admitted {
-        channel: &world.channel,
-        incarnation: INCARNATION,
-        key: world.device.public_key(),
-    };
+    let admitted = Admitted::device(&world.channel, INCARNATION, world.device.public_key());
     let parsed = ReceivedHello::parse(&hello).unwrap();
     let mailbox = MailboxHandshake {
         age_max_s: u64::MAX,

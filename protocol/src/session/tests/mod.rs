@@ -1,6 +1,7 @@
 //! Both ends of a hello and the sessions that come of it.
 
 mod forged;
+mod greeters;
 
 use super::*;
 use crate::cbor::Writer;
@@ -52,11 +53,7 @@ impl World {
 
     fn greet(&self, challenge: &[u8], seed: &[u8; 32]) -> Result<(Greeting, Vec<u8>), Reject> {
         let (asking, _) = Asking::start(BundleNumber::new(1))?;
-        let device = DeviceIdentity {
-            channel: &self.channel,
-            incarnation: INCARNATION,
-            signer: &self.device,
-        };
+        let device = Identity::device(&self.channel, INCARNATION, &self.device);
         asking.handle_challenge(challenge, [self.mailbox.public_key()], device, seed)
     }
 
@@ -67,11 +64,7 @@ impl World {
         id: u8,
         now_ms: u64,
     ) -> Result<Welcomed, Reject> {
-        let admitted = Admitted {
-            channel: &self.channel,
-            incarnation: INCARNATION,
-            key,
-        };
+        let admitted = Admitted::device(&self.channel, INCARNATION, key);
         let hello = ReceivedHello::parse(hello)?;
         let id = SessionId::from_bytes([id; 4]);
         self.mailbox()
@@ -91,7 +84,7 @@ impl World {
         signer: &MemorySigner,
     ) -> SealedEnvelope {
         let draft = Draft {
-            header: device::header(kind, *transcript),
+            header: client::header(kind, *transcript),
             payload: payload.into_bytes(),
         };
         let binding = Binding::Device {
@@ -246,11 +239,7 @@ fn hello_of_a_stranger_is_refused() {
     let id = SessionId::from_bytes([1; 4]);
     let nobody = world.mailbox().handle_hello(&parsed, &[], |_| false, id, 0);
     assert_eq!(nobody.map(|_| ()), Err(Reject::NotAdmitted));
-    let revoked = Admitted {
-        channel: &world.channel,
-        incarnation: INCARNATION,
-        key: world.device.public_key(),
-    };
+    let revoked = Admitted::device(&world.channel, INCARNATION, world.device.public_key());
     let revoked = world
         .mailbox()
         .handle_hello(&parsed, &[revoked], |_| true, id, 0);

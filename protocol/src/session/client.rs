@@ -1,14 +1,17 @@
-//! The device's side: a handshake whose phases hold only their own data, then a session.
+//! The greeting side: a handshake whose phases hold only their own data, then a session.
+//!
+//! The same for a device, a writer and a mailbox: [`Identity`] says who greets.
 //!
 //! A transition consumes its phase: a handshake that failed is started anew with a fresh seed.
 //! Refuses a mailbox that the bundle does not name, before it signs anything for it.
 
+use super::greeter::{Greeter, Identity};
 use super::keys::{SessionKeys, Transcript, ephemeral_public};
 use crate::cbor::{Writer, decode_all};
-use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
+use crate::envelope::{Draft, Expected, Header, ReceivedEnvelope};
 use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_up};
-use crate::id::{Channel, Digest, Incarnation, SessionId, Thumbprint};
-use crate::key::{PublicKey, Signer};
+use crate::id::{Channel, Digest, Incarnation, SessionId, Tenant, Thumbprint};
+use crate::key::PublicKey;
 use crate::kind::{MessageKind, Role};
 use crate::limits::{COUNTER_MAX, SESSION_AGE_S_MAX};
 use crate::reject::Reject;
@@ -19,28 +22,6 @@ use alloc::vec::Vec;
 /// Counter from which a session should be replaced before it is exhausted. Arbitrary.
 const COUNTER_RENEW: u64 = COUNTER_MAX - 1_024;
 
-/// Who greets: the same for every handshake of an enrolled device.
-#[derive(Clone, Copy)]
-pub struct DeviceIdentity<'a> {
-    /// The device's channel.
-    pub channel: &'a Channel,
-    /// This life of its store.
-    pub incarnation: Incarnation,
-    /// The enrolled key.
-    pub signer: &'a dyn Signer,
-}
-
-/// Where a device stands with one mailbox.
-#[derive(Debug)]
-pub enum DeviceHandshake {
-    /// An ask is under way.
-    Asking(Asking),
-    /// A hello is under way.
-    Greeting(Box<Greeting>),
-    /// Frames may be exchanged.
-    Open(Box<ClientSession>),
-}
-
 /// An ask is under way.
 #[derive(Debug)]
 pub struct Asking(());
@@ -49,14 +30,53 @@ pub struct Asking(());
 #[derive(Debug)]
 pub struct Greeting {
     mailbox: PublicKey,
-    channel: Channel,
-    incarnation: Incarnation,
+    greeter: Owned,
     transcript: Digest,
     keys: SessionKeys,
 }
 
+/// A [`Greeter`] that outlives the call.
+#[derive(Debug)]
+enum Owned {
+    Device(Box<Channel>, Incarnation),
+    Writer(Thumbprint, Tenant),
+    Mailbox(Thumbprint, Thumbprint),
+}
+
+impl From<Greeter<'_>> for Owned {
+    fn from(greeter: Greeter<'_>) -> Self {
+        match greeter {
+            Greeter::Device {
+                channel,
+                incarnation,
+            } => Self::Device(Box::new(channel.clone()), incarnation),
+            Greeter::Writer { root, tenant } => Self::Writer(root, tenant.clone()),
+            Greeter::Mailbox { root, mailbox } => Self::Mailbox(root, mailbox),
+        }
+    }
+}
+
+impl Owned {
+    fn lend(&self) -> Greeter<'_> {
+        match self {
+            Self::Device(channel, incarnation) => Greeter::Device {
+                channel,
+                incarnation: *incarnation,
+            },
+            Self::Writer(root, tenant) => Greeter::Writer {
+                root: *root,
+                tenant,
+            },
+            Self::Mailbox(root, mailbox) => Greeter::Mailbox {
+                root: *root,
+                mailbox: *mailbox,
+            },
+        }
+    }
+}
+
 impl Asking {
-    /// Begins a handshake and returns the ask frame, which names the bundle that the device holds.
+    /// Begins a handshake and returns the ask frame, which names the bundle that its sender holds.
     ///
     /// # Errors
     /// None that can occur; the type is that of every encoder.
@@ -78,7 +98,7 @@ impl Asking {
         self,
         frame: &[u8],
         mailboxes: impl IntoIterator<Item = &'k PublicKey>,
-        device: DeviceIdentity<'_>,
+        identity: Identity<'_>,
         ephemeral_seed: &[u8; 32],
     ) -> Result<(Greeting, Vec<u8>), Reject> {
         let PlainFrame::Challenge {
@@ -96,7 +116,7 @@ impl Asking {
             //# with `mailbox-mismatch`.
             .find(|key| key.thumbprint() == named)
             .ok_or(Reject::MailboxMismatch)?;
-        let channel = device.channel.id();
+        let channel = identity.greeter.id();
         let device_ephemeral = ephemeral_public(ephemeral_seed);
         let transcript = Transcript {
             mailbox: named,
@@ -116,11 +136,8 @@ impl Asking {
             header: header(MessageKind::SessionHello, transcript),
             payload: payload.into_bytes(),
         };
-        let binding = Binding::Device {
-            channel: device.channel,
-            incarnation: device.incarnation,
-        };
-        let hello = draft.seal(Role::Device, binding, device.signer)?;
+        let (role, binding) = (identity.greeter.role(), identity.greeter.binding());
+        let hello = draft.seal(role, binding, identity.signer)?;
         let frame = PlainFrame::Hello {
             channel,
             hello: hello.as_bytes(),
@@ -128,8 +145,7 @@ impl Asking {
         .encode()?;
         let greeting = Greeting {
             mailbox: mailbox.clone(),
-            channel: device.channel.clone(),
-            incarnation: device.incarnation,
+            greeter: identity.greeter.into(),
             transcript,
             keys,
         };
@@ -153,19 +169,21 @@ impl Greeting {
         let PlainFrame::Welcome { welcome } = PlainFrame::decode(frame, Direction::Down)? else {
             return Err(Reject::Shape);
         };
+        let received = ReceivedEnvelope::parse(welcome)?;
+        // A mailbox signs hellos too.
+        if received.unverified_header().kind != MessageKind::SessionWelcome {
+            return Err(Reject::SignerRole);
+        }
         let expected = Expected {
             role: Role::Mailbox,
             plane: None,
         };
-        let binding = Binding::Device {
-            channel: &self.channel,
-            incarnation: self.incarnation,
-        };
+        let binding = self.greeter.lend().binding();
         let verified =
             //= spec/postern.md#hello
             //# A device MUST verify the welcome with the mailbox key that the bundle lists under
             //# the challenge's thumbprint.
-            ReceivedEnvelope::parse(welcome)?
+            received
                 .verify(expected, binding, [&self.mailbox], |_| false)?;
         let (id, bundle, age_s) = decode_all(verified.payload(), |reader| {
             reader.array_of(3)?;
