@@ -296,7 +296,7 @@ impl Exchanges {
             Plane::Desired => wanted.iter().map(|one| (one.digest, one.offset)).collect(),
             Plane::Actual => Vec::new(),
         };
-        let chunks = self.mailboxes.bodies(channel, &wanted);
+        let chunks = self.mailboxes.bodies(channel, Plane::Desired, &wanted);
         let chunks = chunks.iter().map(|chunk| BodyChunk {
             digest: chunk.digest,
             size: chunk.size,

@@ -114,7 +114,9 @@ impl Exchanges {
             .mailboxes
             .ask_actual_at_ms(held.channel, held.heads.actual);
         // A post may have moved the head while the poll slept; then the poll tells of the past.
-        held.differed_from == Some(actual) && at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+        let is_asked_for =
+            held.differed_from == Some(actual) || self.mailboxes.is_actual_wanted(held.channel);
+        is_asked_for && at_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 
     fn is_heartbeat_awaited(&self, held: &Held) -> bool {

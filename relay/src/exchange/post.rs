@@ -144,7 +144,7 @@ impl Exchanges {
     }
 
     /// Answers a post once the host has made durable what it did not refuse. `wanted` are bodies
-    /// that the host lacks, of which the first 16 are asked for.
+    /// that the host lacks, of which the first 16 are asked for; `wants_snapshot` asks for one.
     ///
     /// # Errors
     /// `session-unknown` when the session ended meanwhile: the device posts again.
@@ -153,6 +153,7 @@ impl Exchanges {
         post: &Post,
         refused: &[(u32, Reject)],
         wanted: &[Wanted],
+        wants_snapshot: bool,
         retry_ms: Option<u64>,
     ) -> Result<Vec<u8>, Reject> {
         //= spec/postern.md#post
@@ -165,6 +166,10 @@ impl Exchanges {
             retry_ms,
             refused: refused.collect(),
             wanted: wanted.iter().take(FETCH_DIGESTS_MAX).copied().collect(),
+            need: wants_snapshot
+                .then_some(Plane::Actual)
+                .into_iter()
+                .collect(),
             ..Hints::default()
         };
         self.answer_asked(post.asked, post.taken, hints)

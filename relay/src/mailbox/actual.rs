@@ -12,6 +12,8 @@ use postern_protocol::revision::Revision;
 pub(super) struct ActualHead {
     held: Revision,
     asked: Option<Asked>,
+    /// The device was refused for want of room and there is some now.
+    is_wanted: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +36,7 @@ impl Default for ActualHead {
         Self {
             held: Revision::NONE,
             asked: None,
+            is_wanted: false,
         }
     }
 }
@@ -44,7 +47,7 @@ impl ActualHead {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.held == Revision::NONE && self.asked.is_none()
+        self.held == Revision::NONE && self.asked.is_none() && !self.is_wanted
     }
 
     /// Takes the head that is durable now. Returns true when it is another one.
@@ -60,10 +63,19 @@ impl ActualHead {
         is_change
     }
 
+    /// Wants a snapshot, whatever head the device shows.
+    pub(super) const fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
     /// Returns when a device that shows this head is to be asked for a snapshot, or `None` when it
     /// shows what is held, or nothing.
     pub(super) fn ask_at_ms(&self, shown: Option<Revision>) -> Option<u64> {
-        let shown = shown.filter(|shown| *shown != self.held)?;
+        let shown = shown.filter(|shown| self.is_wanted || *shown != self.held)?;
         Some(match self.asked {
             Some(asked) if asked.shown == shown => asked.next_ms(),
             Some(asked) => asked.at_ms.saturating_add(ACTUAL_ASK_INTERVAL_MS),
@@ -73,6 +85,7 @@ impl ActualHead {
 
     /// Notes that the device was asked.
     pub(super) fn note_asked(&mut self, shown: Revision, now_ms: u64) {
+        self.is_wanted = false;
         let times = match self.asked {
             Some(asked) if asked.shown == shown => asked.times.saturating_add(1),
             Some(_) | None => 1,

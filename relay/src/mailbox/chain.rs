@@ -1,22 +1,23 @@
-//! One chain: the newest snapshot, its section bodies, and the contiguous deltas after it.
+//! One chain of either plane: the newest snapshot, its section bodies, and the contiguous deltas
+//! after it.
 //!
 //! ```text
 //!   snapshot 7 --- delta 7->8 --- delta 8->9        head = 9; a reader at 7, 8 or 9 lies on the chain
+//!   mark 8 ------- delta 8->9                       the same, once the reader acknowledged up to 8
 //! ```
 //!
+//! A mark is what is left of an acknowledged beginning: its place and digest, without bytes.
 //! Refuses a delta that does not continue the head, and a snapshot whose bodies are not all there.
 
 use super::limits::MailboxLimits;
 use super::room::{Full, Room};
-use super::{Entry, Posted};
+use super::{Arrived, Entry, Posted, Stamp};
 use crate::limits::CHAIN_FULL_QUARTERS;
 use postern_protocol::Reject;
 use postern_protocol::cbor::{KeyOrder, Reader};
 use postern_protocol::envelope::{Header, ReceivedEnvelope};
 use postern_protocol::id::{Digest, Plane};
-use postern_protocol::limits::{
-    CHAIN_BYTES_MAX, CHAIN_DELTAS_MAX, SECTION_BYTES_MAX, SECTIONS_MAX,
-};
+use postern_protocol::limits::{CHAIN_BYTES_MAX, CHAIN_DELTAS_MAX, SECTIONS_MAX};
 use postern_protocol::revision::{
     Arrival, Epoch, Generation, Head, Outcome, Revision, Seq, accept,
 };
@@ -34,87 +35,95 @@ pub enum SnapshotWish {
     ChainLong,
 }
 
-#[derive(Debug)]
-struct Link {
-    seq: Seq,
-    digest: Digest,
-    envelope: Arc<[u8]>,
+/// One revision of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) seq: Seq,
+    pub(crate) digest: Digest,
+    pub(crate) stamp: Stamp,
+    /// `None` in a mark: its bytes were acknowledged and dropped.
+    pub(crate) envelope: Option<Arc<[u8]>>,
 }
 
 impl Link {
-    fn of(received: &ReceivedEnvelope<'_>) -> Result<Self, Reject> {
+    fn of(received: &ReceivedEnvelope<'_>, stamp: Stamp) -> Result<Self, Reject> {
         let Header { seq, digest, .. } = *received.unverified_header();
         Ok(Self {
             seq,
             digest: digest.ok_or(Reject::DigestLength)?,
-            envelope: Arc::from(received.as_bytes()),
+            stamp,
+            envelope: Some(Arc::from(received.as_bytes())),
         })
+    }
+
+    fn bytes(&self) -> usize {
+        self.envelope.as_ref().map_or(0, |bytes| bytes.len())
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Chain {
-    generation: Generation,
-    epoch: Epoch,
-    snapshot: Link,
-    bodies: BTreeMap<Digest, Arc<[u8]>>,
+/// The section bodies of a chain or of a snapshot on its way, by digest.
+pub(crate) type Bodies = BTreeMap<Digest, Arc<[u8]>>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) generation: Generation,
+    pub(crate) epoch: Epoch,
+    /// The snapshot, or the mark that is left of it.
+    pub(crate) base: Link,
+    pub(crate) bodies: Bodies,
     body_bytes: usize,
-    deltas: Vec<Link>,
+    pub(crate) deltas: Vec<Link>,
     delta_bytes: usize,
 }
 
 impl Chain {
-    /// Begins a chain with a snapshot; bodies that `previous` holds need not be given again.
+    /// Begins a chain with a snapshot whose bodies are all there.
+    ///
+    /// # Errors
+    /// `digest-length`.
     pub(super) fn begin(
         generation: Generation,
         received: &ReceivedEnvelope<'_>,
-        given: impl IntoIterator<Item = Vec<u8>>,
-        previous: Option<&Self>,
+        stamp: Stamp,
+        bodies: Bodies,
     ) -> Result<Self, Reject> {
-        let named = read_table(received.unverified_payload())?;
-        let mut bodies = BTreeMap::new();
-        for body in given {
-            if body.len() > SECTION_BYTES_MAX {
-                return Err(Reject::SectionOversize);
-            }
-            let digest = Digest::of(&body);
-            if named.contains(&digest) {
-                bodies.insert(digest, Arc::from(body));
-            }
-        }
-        for digest in named {
-            if bodies.contains_key(&digest) {
-                continue;
-            }
-            let held = previous.and_then(|chain| chain.bodies.get(&digest));
-            //= spec/postern.md#mailboxes
-            //# A mailbox MUST hold every body that a snapshot in its chain names.
-            bodies.insert(digest, Arc::clone(held.ok_or(Reject::BodyMismatch)?));
-        }
-        Ok(Self {
+        let base = Link::of(received, stamp)?;
+        let epoch = received.unverified_header().epoch;
+        Ok(Self::restore(generation, epoch, base, bodies, Vec::new()))
+    }
+
+    /// Puts a chain together from what was stored of it.
+    pub(crate) fn restore(
+        generation: Generation,
+        epoch: Epoch,
+        base: Link,
+        bodies: Bodies,
+        deltas: Vec<Link>,
+    ) -> Self {
+        Self {
             generation,
-            epoch: received.unverified_header().epoch,
-            snapshot: Link::of(received)?,
+            epoch,
+            base,
             body_bytes: bodies.values().map(|body| body.len()).sum(),
             bodies,
-            deltas: Vec::new(),
-            delta_bytes: 0,
-        })
+            delta_bytes: deltas.iter().map(Link::bytes).sum(),
+            deltas,
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let snapshot = self.snapshot.envelope.len();
-        snapshot
+        self.base
+            .bytes()
             .saturating_add(self.body_bytes)
             .saturating_add(self.delta_bytes)
     }
 
     pub(super) const fn is_only_snapshot(&self) -> bool {
-        self.deltas.is_empty()
+        self.deltas.is_empty() && self.base.envelope.is_some()
     }
 
     pub(super) fn head(&self) -> Head {
-        let last = self.deltas.last().unwrap_or(&self.snapshot);
+        let last = self.deltas.last().unwrap_or(&self.base);
         Head {
             generation: self.generation,
             revision: Revision::new(self.epoch, last.seq),
@@ -176,9 +185,13 @@ impl Chain {
     }
 
     /// Appends a delta that [`Self::compare_delta`] and [`Self::check_length`] let pass.
-    pub(super) fn append(&mut self, received: &ReceivedEnvelope<'_>) -> Result<(), Reject> {
-        let link = Link::of(received)?;
-        self.delta_bytes = self.delta_bytes.saturating_add(link.envelope.len());
+    pub(super) fn append(
+        &mut self,
+        received: &ReceivedEnvelope<'_>,
+        stamp: Stamp,
+    ) -> Result<(), Reject> {
+        let link = Link::of(received, stamp)?;
+        self.delta_bytes = self.delta_bytes.saturating_add(link.bytes());
         self.deltas.push(link);
         Ok(())
     }
@@ -189,24 +202,55 @@ impl Chain {
     /// generation, which a poll does not name, and only an answer lets it notice a restored writer.
     pub(super) fn collect(
         &self,
+        plane: Plane,
         held: Revision,
         room: &mut Room,
         entries: &mut Vec<Entry>,
     ) -> Result<(), Full> {
-        let plane = Some(Plane::Desired);
         //= spec/postern.md#mailboxes
         //# From the chain a mailbox MUST send the deltas after the poll's head when the head lies
         //# on the chain, nothing when it is the chain's head, and snapshot with deltas otherwise.
-        let missing = match self.links_after(held) {
-            Some(links) => links,
-            None => {
-                room.push(entries, plane, &self.snapshot.envelope)?;
-                &self.deltas
-            }
+        let (base, deltas) = match self.links_after(held) {
+            Some(links) => (None, links),
+            None => (Some(&self.base), self.deltas.as_slice()),
         };
-        missing
-            .iter()
-            .try_for_each(|link| room.push(entries, plane, &link.envelope))
+        let links = base.into_iter().chain(deltas);
+        let mut envelopes = links.filter_map(|link| link.envelope.as_ref());
+        envelopes.try_for_each(|envelope| room.push(entries, Some(plane), envelope))
+    }
+
+    /// The links that still have their bytes.
+    pub(crate) fn arrived(&self) -> impl Iterator<Item = Arrived<'_>> {
+        let links = std::iter::once(&self.base).chain(&self.deltas);
+        links.filter_map(|link| {
+            let envelope = link.envelope.as_ref()?;
+            Some(Arrived {
+                stamp: link.stamp,
+                envelope,
+            })
+        })
+    }
+
+    /// Leaves a mark of what arrived up to a number, deltas first to last. The snapshot goes with
+    /// its bodies or not at all. Returns true when something went.
+    pub(super) fn forget(&mut self, acknowledged: u64) -> bool {
+        let is_covered = |link: &Link| link.stamp.arrival <= acknowledged;
+        if !is_covered(&self.base) {
+            return false;
+        }
+        let covered = self.deltas.iter().take_while(|link| is_covered(link));
+        let count = covered.count();
+        if count == 0 && self.base.envelope.is_none() {
+            return false;
+        }
+        if let Some(last) = self.deltas.drain(..count).next_back() {
+            self.base = last;
+        }
+        self.base.envelope = None;
+        self.bodies.clear();
+        self.body_bytes = 0;
+        self.delta_bytes = self.deltas.iter().map(Link::bytes).sum();
+        true
     }
 
     /// The deltas after `held`, or `None` when it does not lie on the chain.
@@ -214,7 +258,7 @@ impl Chain {
         if held.epoch != self.epoch {
             return None;
         }
-        if held.seq == self.snapshot.seq {
+        if held.seq == self.base.seq {
             return Some(&self.deltas);
         }
         let at = self.deltas.iter().position(|link| link.seq == held.seq)?;
@@ -223,7 +267,7 @@ impl Chain {
 }
 
 /// Reads the digests that a snapshot's section table names (spec: #snapshot); the rest is not ours.
-fn read_table(payload: &[u8]) -> Result<BTreeSet<Digest>, Reject> {
+pub(super) fn read_table(payload: &[u8]) -> Result<BTreeSet<Digest>, Reject> {
     let mut reader = Reader::new(payload);
     reader.array_of(2)?;
     let sections = reader.map()?;

@@ -15,25 +15,32 @@
 mod actual;
 mod beat;
 mod bundles;
-mod chain;
+pub(crate) mod chain;
+mod collect;
+pub(crate) mod lane;
 mod limits;
+pub(crate) mod pending;
 mod room;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 pub use chain::SnapshotWish;
+pub use collect::{Collected, Installed};
 pub use limits::MailboxLimits;
 
 use actual::ActualHead;
 use bundles::Bundles;
+use collect::Arrivals;
+use lane::Slot;
 use postern_protocol::Reject;
 use postern_protocol::envelope::ReceivedEnvelope;
-use postern_protocol::id::{ChannelId, Digest, Plane, SessionId};
+use postern_protocol::id::{ChannelId, Digest, Plane, SessionId, TenantId};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Generation, Revision, Seq};
 use room::Room;
-use slots::{Carry, Slot, Slots};
+pub(crate) use slots::Lanes;
+use slots::{Carry, Slots};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,6 +64,31 @@ pub struct Entry {
     pub plane: Option<Plane>,
     /// The untagged COSE_Sign1.
     pub envelope: Arc<[u8]>,
+}
+
+/// When something came, by the mailbox's own counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Number of the tenant's arrivals; 0 where nobody collects by it.
+    pub(crate) arrival: u64,
+    /// Seconds of the mailbox's arrival clock.
+    pub(crate) at_s: u64,
+}
+
+/// How much a channel may still take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes of one lane.
+    pub(crate) quota_bytes: usize,
+    /// Bytes left of the memory of all mailboxes.
+    pub(crate) free_bytes: usize,
+}
+
+/// An envelope with its stamp.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrived<'a> {
+    pub(crate) stamp: Stamp,
+    pub(crate) envelope: &'a Arc<[u8]>,
 }
 
 /// One piece of a section body (spec: #bodies).
@@ -88,6 +120,7 @@ pub enum Posted {
 pub struct Mailboxes {
     limits: MailboxLimits,
     channels: BTreeMap<ChannelId, Slots>,
+    tenants: BTreeMap<TenantId, Arrivals>,
     bundles: Bundles,
     bytes: usize,
     changes: u64,
@@ -266,6 +299,9 @@ impl Mailboxes {
     pub fn remove(&mut self, channel: ChannelId) {
         if let Some(slots) = self.channels.remove(&channel) {
             self.bytes = self.bytes.saturating_sub(slots.bytes());
+            if let Some(tenant) = slots.tenant {
+                self.drop_arrivals(tenant, &slots.lanes.actual);
+            }
         }
     }
 
@@ -360,10 +396,10 @@ impl Mailboxes {
     /// Returns pieces of the section bodies asked for, from each offset on, as much as fits into
     /// one frame. A digest that is not held or an offset at or beyond the end is left out.
     #[must_use]
-    pub fn bodies(&self, channel: ChannelId, wanted: &[(Digest, u64)]) -> Vec<Chunk> {
+    pub fn bodies(&self, channel: ChannelId, plane: Plane, wanted: &[(Digest, u64)]) -> Vec<Chunk> {
         self.channels
             .get(&channel)
-            .map_or_else(Vec::new, |slots| slots.bodies(wanted))
+            .map_or_else(Vec::new, |slots| slots.bodies(plane, wanted))
     }
 
     /// Tells whether the writer should post a snapshot, and why.

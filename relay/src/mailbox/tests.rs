@@ -209,7 +209,12 @@ fn snapshot_may_leave_out_bodies_that_are_held() {
     );
     assert_eq!(posted, Ok(Posted::Kept));
     let wanted = [(Digest::of(&bodies[0]), 0), (Digest::of(&bodies[1]), 0)];
-    assert_eq!(mailboxes.bodies(channel_id(), &wanted).len(), 2);
+    assert_eq!(
+        mailboxes
+            .bodies(channel_id(), Plane::Desired, &wanted)
+            .len(),
+        2
+    );
 }
 
 //= spec/postern.md#bodies type=test
@@ -225,7 +230,7 @@ fn bodies_by_offset_fit_a_frame_and_leave_out_what_is_not_there() {
         .unwrap();
     let (large, small) = (Digest::of(&bodies[0]), Digest::of(&bodies[1]));
     let check = |wanted: &[(Digest, u64)], expected: &[(Digest, u64, usize)]| {
-        let chunks = mailboxes.bodies(channel_id(), wanted);
+        let chunks = mailboxes.bodies(channel_id(), Plane::Desired, wanted);
         let found: Vec<_> = chunks
             .iter()
             .map(|chunk| (chunk.digest, chunk.offset, chunk.bytes.len()))
@@ -471,7 +476,11 @@ fn mailboxes_of_other_channels_never_mix() {
     let mailboxes = filled();
     let other = crate::fixtures::named_channel("press-2").id();
     assert!(mailboxes.collect(other, &heads(Revision::NONE)).is_empty());
-    assert!(mailboxes.bodies(other, &[(digest(1), 0)]).is_empty());
+    assert!(
+        mailboxes
+            .bodies(other, Plane::Desired, &[(digest(1), 0)])
+            .is_empty()
+    );
     assert_eq!(mailboxes.head(other), None);
 }
 
@@ -519,7 +528,7 @@ fn chunk_names_the_length_of_the_whole_body() {
         .unwrap();
     for offset in [0, 1, 32_768, 65_535] {
         let wanted = [(Digest::of(&body), offset)];
-        let chunks = mailboxes.bodies(channel_id(), &wanted);
+        let chunks = mailboxes.bodies(channel_id(), Plane::Desired, &wanted);
         assert_eq!((chunks[0].size, chunks[0].offset), (65_536, offset));
         assert!((1..=BODY_CHUNK_BYTES_MAX).contains(&chunks[0].bytes.len()));
     }

@@ -329,6 +329,7 @@ impl Answerer {
         let channel = post.channel();
         let mut refused = std::mem::take(&mut post.refused);
         let mut wanted: Vec<Wanted> = Vec::new();
+        let mut wants_snapshot = false;
         // One deadline for the whole post: a slow host costs the device one wait, not one per item.
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         for mut item in std::mem::take(&mut post.items) {
@@ -341,6 +342,7 @@ impl Answerer {
             match taken {
                 Ok(taken) => {
                     post.note_taken(&item);
+                    wants_snapshot |= taken.wants_snapshot;
                     // An answer asks for few bodies; what a host wants beyond them waits.
                     wanted.extend(taken.wanted.into_iter().take(FETCH_DIGESTS_MAX));
                 }
@@ -358,7 +360,7 @@ impl Answerer {
         let answer = {
             let mut state = self.mailbox.lock();
             let exchanges = &mut state.exchanges;
-            exchanges.answer_post(&post, &refused, &wanted, retry_ms)
+            exchanges.answer_post(&post, &refused, &wanted, wants_snapshot, retry_ms)
         };
         drop(taking);
         answer

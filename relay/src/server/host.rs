@@ -21,6 +21,8 @@ pub type HostAnswer<T> = Pin<Box<dyn Future<Output = Result<T, Reject>> + Send>>
 pub struct Taken {
     /// Section bodies that it lacks, each from an offset: the device is asked to put them, 16 at a time.
     pub wanted: Vec<Wanted>,
+    /// True when it cannot follow the device's plane: the device is asked for a snapshot.
+    pub wants_snapshot: bool,
 }
 
 /// The process that embeds the server: the controller, or a relay with its documents.

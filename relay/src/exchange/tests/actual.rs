@@ -114,7 +114,9 @@ fn difference_that_a_post_under_way_may_explain_is_not_asked_about_yet() {
     let shown = Some(revision(4, 1));
     let held = asked(&mut exchanges, &mut session, shown, 0).unwrap_err();
     assert_eq!(held.until_ms, ACTUAL_ASK_INTERVAL_MS);
-    exchanges.answer_post(&posted, &[], &[], None).unwrap();
+    exchanges
+        .answer_post(&posted, &[], &[], false, None)
+        .unwrap();
     exchanges.end_post(channel_id());
     let need = asked(&mut exchanges, &mut session, shown, 0);
     assert_eq!(need, Ok(vec![Plane::Actual]));

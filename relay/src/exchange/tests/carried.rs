@@ -33,7 +33,9 @@ fn carried(
     session: &ClientSession,
     (posted, counter): &(Post, u16),
 ) -> Vec<Vec<u8>> {
-    let frame = exchanges.answer_post(posted, &[], &[], None).unwrap();
+    let frame = exchanges
+        .answer_post(posted, &[], &[], false, None)
+        .unwrap();
     let items = answer(session, *counter, &frame).items;
     items.iter().map(|item| item.envelope.to_vec()).collect()
 }

@@ -319,7 +319,7 @@ fn post_hands_over_what_devices_sign_and_refuses_the_rest_by_index() {
     ];
     assert_eq!(posted.refused, refused);
     let frame = exchanges
-        .answer_post(&posted, &posted.refused, &[], None)
+        .answer_post(&posted, &posted.refused, &[], false, None)
         .unwrap();
     let hints = answer(&session, request.counter, &frame).hints;
     let codes: Vec<_> = hints

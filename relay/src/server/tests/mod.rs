@@ -49,7 +49,11 @@ impl Host for TestHost {
 
     fn put(&self, _: ChannelId, _: Plane, chunks: Vec<Chunk>) -> HostAnswer<Taken> {
         let wanted = vec![missing()];
-        self.answer(chunks[0].bytes.clone(), Taken { wanted })
+        let taken = Taken {
+            wanted,
+            ..Taken::default()
+        };
+        self.answer(chunks[0].bytes.clone(), taken)
     }
 
     fn heartbeat_wanted(&self, _: ChannelId) -> HostAnswer<()> {

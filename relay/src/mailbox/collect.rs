@@ -1,0 +1,195 @@
+//! What devices posted towards their tenant's writer, in the order in which it came.
+//!
+//! ```text
+//!   arrival  1 2 3 4 5 6 7     cursor 4: what is live above 4, ascending, as much as fits
+//!   live       x   x   x x     a newer entry of a slot takes a newer number and the older goes
+//! ```
+//!
+//! One counter for each tenant. Lanes that are durable are installed here, and nothing is shown
+//! before. Refuses to skip an entry that does not fit, and to show one tenant what is another's.
+
+use super::{Arrived, Lanes, Mailboxes, Slots};
+use crate::mailbox::lane::{Lane, Slot};
+use postern_protocol::id::{ChannelId, Plane, TenantId};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// One envelope on its way to a writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// Its number among the tenant's arrivals.
+    pub arrival: u64,
+    /// Whose mailbox it is from.
+    pub channel: ChannelId,
+    /// The plane that it travels under.
+    pub plane: Option<Plane>,
+    /// The untagged COSE_Sign1.
+    pub envelope: Arc<[u8]>,
+}
+
+/// What an installation brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installed {
+    /// The device has news.
+    pub device: bool,
+    /// The tenant's writer has news.
+    pub writer: bool,
+}
+
+/// The live entries of one tenant, by arrival.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    live: BTreeMap<u64, Collected>,
+}
+
+impl Mailboxes {
+    /// The lanes of a channel as they are durable.
+    pub(crate) fn lanes(&self, channel: ChannelId) -> Lanes {
+        let slots = self.channels.get(&channel);
+        slots.map_or_else(Lanes::default, |slots| slots.lanes.clone())
+    }
+
+    /// Shows lanes that are durable now to their readers.
+    pub(crate) fn install(
+        &mut self,
+        channel: ChannelId,
+        tenant: TenantId,
+        lanes: Lanes,
+        now_ms: u64,
+    ) -> Installed {
+        let number = self.changes.wrapping_add(1);
+        self.changes = number;
+        let mut has_news = false;
+        let before = self.lanes(channel).actual;
+        let now = lanes.actual.clone();
+        self.adjust(channel, |slots: &mut Slots| {
+            slots.tenant = Some(tenant);
+            has_news = slots.install(lanes, number, now_ms);
+            if has_news {
+                slots.note_change(number);
+            }
+        });
+        let arrivals = self.tenants.entry(tenant).or_default();
+        for (stamp_arrival, _, _) in live_entries(&before) {
+            arrivals.live.remove(&stamp_arrival);
+        }
+        let highest = live_entries(&before).map(|(arrival, _, _)| arrival).max();
+        let mut has_arrivals = false;
+        for (arrival, plane, envelope) in live_entries(&now) {
+            has_arrivals |= Some(arrival) > highest;
+            let collected = Collected {
+                arrival,
+                channel,
+                plane,
+                envelope: Arc::clone(envelope),
+            };
+            arrivals.live.insert(arrival, collected);
+        }
+        Installed {
+            device: has_news,
+            writer: has_arrivals,
+        }
+    }
+
+    /// Drops everything of a channel that this tenant's writer could collect.
+    pub(super) fn drop_arrivals(&mut self, tenant: TenantId, lane: &Lane) {
+        if let Some(arrivals) = self.tenants.get_mut(&tenant) {
+            for (arrival, _, _) in live_entries(lane) {
+                arrivals.live.remove(&arrival);
+            }
+        }
+    }
+
+    /// Returns what came after `cursor`, ascending, as much as fits into `room_bytes` with
+    /// `overhead_bytes` for each entry.
+    #[must_use]
+    pub fn collect_arrived(
+        &self,
+        tenant: TenantId,
+        cursor: u64,
+        room_bytes: usize,
+        overhead_bytes: usize,
+    ) -> Vec<Collected> {
+        let mut left = room_bytes;
+        let after = (Bound::Excluded(cursor), Bound::Unbounded);
+        let live = self.tenants.get(&tenant).map(|one| one.live.range(after));
+        let mut collected = Vec::new();
+        for (_, entry) in live.into_iter().flatten() {
+            let bytes = entry.envelope.len().saturating_add(overhead_bytes);
+            let Some(rest) = left.checked_sub(bytes) else {
+                break;
+            };
+            left = rest;
+            collected.push(entry.clone());
+        }
+        collected
+    }
+
+    /// Tells whether anything came after `cursor`.
+    #[must_use]
+    pub fn has_arrived(&self, tenant: TenantId, cursor: u64) -> bool {
+        let live = self.tenants.get(&tenant).map(|one| &one.live);
+        live.is_some_and(|live| {
+            live.last_key_value()
+                .is_some_and(|(last, _)| *last > cursor)
+        })
+    }
+
+    /// The channels of a tenant's live entries up to a number, each once.
+    pub(crate) fn channels_up_to(&self, tenant: TenantId, cursor: u64) -> Vec<ChannelId> {
+        let live = self
+            .tenants
+            .get(&tenant)
+            .map(|one| one.live.range(..=cursor));
+        let mut channels: Vec<ChannelId> = live
+            .into_iter()
+            .flatten()
+            .map(|(_, entry)| entry.channel)
+            .collect();
+        channels.sort_unstable();
+        channels.dedup();
+        channels
+    }
+
+    /// Bytes of a device's lane that its writer has not acknowledged, a snapshot on its way too.
+    pub(crate) fn unread_bytes(&self, channel: ChannelId, cursor: u64) -> usize {
+        let mut lane = self.lanes(channel).actual;
+        lane.forget(cursor);
+        lane.bytes()
+    }
+
+    /// Wants a snapshot of the actual plane of its device, whatever head that shows.
+    pub(crate) fn want_actual(&mut self, channel: ChannelId) {
+        self.adjust(channel, |slots| slots.actual.want());
+    }
+
+    /// Tells whether such a wish stands.
+    pub(crate) fn is_actual_wanted(&self, channel: ChannelId) -> bool {
+        let slots = self.channels.get(&channel);
+        slots.is_some_and(|slots| slots.actual.is_wanted())
+    }
+
+    /// The channels of a tenant, as far as anything is kept for them.
+    #[must_use]
+    pub fn channels_of(&self, tenant: TenantId) -> Vec<ChannelId> {
+        let channels = self.channels.iter();
+        channels
+            .filter(|(_, slots)| slots.tenant == Some(tenant))
+            .map(|(channel, _)| *channel)
+            .collect()
+    }
+}
+
+/// The entries of a device's lane that still have their bytes: arrival, plane, envelope.
+fn live_entries(lane: &Lane) -> impl Iterator<Item = (u64, Option<Plane>, &Arc<[u8]>)> {
+    let chain = lane.chain.iter().flat_map(|chain| chain.arrived());
+    let chain =
+        chain.map(|Arrived { stamp, envelope }| (stamp.arrival, Some(Plane::Actual), envelope));
+    let slots = Slot::ALL.into_iter().filter_map(|slot| {
+        let letter = lane.letter(slot)?;
+        let envelope = letter.envelope.as_ref()?;
+        Some((letter.stamp.arrival, slot.plane_in(Plane::Actual), envelope))
+    });
+    chain.chain(slots)
+}
