@@ -7,6 +7,7 @@
 //! Reading order: [`limits`], [`mailbox`] (what is kept), [`exchange`] (one request and its
 //! answer), [`limiter`], [`metrics`], then [`server`], the only part that waits.
 
+pub mod durable;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;

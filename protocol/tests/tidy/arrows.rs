@@ -6,9 +6,21 @@ use super::files::{Line, is_test, lines, report, text_of};
 use std::collections::BTreeSet;
 
 /// Modules of the protocol that a relay may name: what it needs to carry, never what it carries.
-const RELAY_MAY_USE: [&str; 12] = [
-    "Reject", "context", "envelope", "frame", "id", "key", "kind", "limits", "reject", "revision",
-    "session", "trust",
+const RELAY_MAY_USE: [&str; 14] = [
+    "Reject",
+    "admission",
+    "context",
+    "envelope",
+    "frame",
+    "id",
+    "key",
+    "kind",
+    "limits",
+    "receipt",
+    "reject",
+    "revision",
+    "session",
+    "trust",
 ];
 
 /// Further modules, each in one file and for one reason.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Milliseconds since the mailbox was made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     start: Instant,
 }
 
@@ -18,7 +18,7 @@ impl Clock {
         }
     }
 
-    pub(super) fn now_ms(self) -> u64 {
+    pub(crate) fn now_ms(self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -7,12 +7,14 @@ use super::clock::Clock;
 use super::events::{Event, Telling};
 use super::holds::{Holds, Ticket};
 use super::random;
+use crate::durable::limits::LOW_WATER_QUARTERS;
 use crate::exchange::{ExchangeLimits, Exchanges, Held, MailboxKeys, MailboxSigner};
-use crate::mailbox::{Posted, SnapshotWish};
+use crate::mailbox::{Lanes, Posted, SnapshotWish};
 use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, Thumbprint};
+use postern_protocol::id::{ChannelId, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Generation, Revision};
+use postern_protocol::trust::{Bundle, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, oneshot};
 
@@ -30,8 +32,8 @@ struct Shared {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) exchanges: Exchanges,
+pub(crate) struct State {
+    pub(crate) exchanges: Exchanges,
     pub(super) holds: Holds,
     pub(super) is_draining: bool,
 }
@@ -184,6 +186,40 @@ impl Mailbox {
         Ok(posted)
     }
 
+    /// Shows lanes that are durable now, and wakes whoever has news of them.
+    pub(crate) fn install(&self, channel: ChannelId, tenant: TenantId, lanes: Lanes) {
+        let now_ms = self.clock().now_ms();
+        let mut state = self.lock();
+        let mailboxes = &mut state.exchanges.mailboxes;
+        let installed = mailboxes.install(channel, tenant, lanes, now_ms);
+        if installed.device && state.wake_or_carry(channel) {
+            self.metrics().hold_released();
+        }
+    }
+
+    /// Shows a bundle that is durable now: every device has news.
+    pub(crate) fn show_bundle(&self, trust: &Trust) {
+        let bundle = trust.held().map(Bundle::as_bytes).unwrap_or_default();
+        // It continues the chain that is shown, because it continues the one that is stored.
+        if let Err(reject) = self.post_bundle(bundle) {
+            tracing::warn!(%reject, "a bundle cannot be shown to devices");
+        }
+    }
+
+    /// Tells whether what the writer has not read yet takes up less than half of the quota.
+    pub(crate) fn has_drained(&self, channel: ChannelId, cursor: u64, quota_bytes: u64) -> bool {
+        let state = self.lock();
+        let unread = state.exchanges.mailboxes.unread_bytes(channel, cursor) as u64;
+        unread.saturating_mul(4) <= quota_bytes.saturating_mul(LOW_WATER_QUARTERS as u64)
+    }
+
+    /// Asks a device for a snapshot of its plane with the next answer, and wakes its poll.
+    pub(crate) fn ask_snapshot(&self, channel: ChannelId) {
+        let mut state = self.lock();
+        state.exchanges.mailboxes.want_actual(channel);
+        state.holds.wake(channel);
+    }
+
     /// Tells whether the writer should post a snapshot, and why.
     #[must_use]
     pub fn wants_snapshot(&self, channel: ChannelId) -> Option<SnapshotWish> {
@@ -265,11 +301,11 @@ impl Mailbox {
         self.shared.telling.tell(event);
     }
 
-    pub(super) fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         self.shared.clock
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in a pure part leaves it usable: each change is made as a whole or not at all.
         let state = self.shared.state.lock();
         state.unwrap_or_else(PoisonError::into_inner)

@@ -25,6 +25,7 @@ mod tls;
 pub use events::Event;
 pub use host::{Host, HostAnswer, Taken};
 pub use mailbox::Mailbox;
+pub(crate) use random::bytes as random_bytes;
 pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;
 

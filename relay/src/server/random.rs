@@ -5,7 +5,7 @@
 use postern_protocol::Reject;
 
 /// Returns fresh random bytes. # Errors: `overloaded` when the system gives none.
-pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Reject> {
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Reject> {
     let mut out = [0; N];
     match getrandom::fill(&mut out) {
         Ok(()) => Ok(out),

@@ -1,0 +1,369 @@
+//! The one thread that decides and commits: all that waits, one commit, then the answers.
+//!
+//! ```text
+//!   tasks --queue--> stage (decided, not shown) --commit--> installed, readers wake, answers go
+//!                                               '-failed--> nothing is shown or acknowledged
+//! ```
+//!
+//! The thread never waits to fill a group. Refuses every post from the first failed commit on: the
+//! process ends and the next one finds everything that was acknowledged.
+
+use super::breaker::{Breaker, BreakerPhase};
+use super::ledger::Ledger;
+use super::limits::{ADMISSION_FRESH_MS, SWEEP_CHANNELS_MAX};
+use super::posts::Proof;
+use super::queue::Queue;
+use super::stage::{Changes, Stage};
+use crate::mailbox::{Chunk, MailboxLimits};
+use crate::server::{Mailbox, Taken};
+use crate::store::{Batch, Store, StoreError};
+use postern_protocol::Reject;
+use postern_protocol::id::{ChannelId, Plane, TenantId};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info, warn};
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Reject>>;
+
+/// Work for the thread.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// An envelope of a device.
+    Post {
+        channel: ChannelId,
+        plane: Option<Plane>,
+        envelope: Vec<u8>,
+        proof: Proof,
+        reply: Reply<Taken>,
+    },
+    /// Section bodies of a device or of a writer.
+    Bodies {
+        channel: ChannelId,
+        plane: Plane,
+        chunks: Vec<Chunk>,
+        reply: Reply<Taken>,
+    },
+    /// How far a writer has read.
+    Cursor { tenant: TenantId, cursor: u64 },
+    /// Time has passed.
+    Sweep,
+}
+
+/// What happens after the commit.
+enum Deferred {
+    Taken(Reply<Taken>, Result<Taken, Reject>),
+}
+
+/// What callers and the thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    work: Mutex<Work>,
+    changed: Condvar,
+    breaker: Mutex<Breaker>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) ledger: Arc<RwLock<Ledger>>,
+    failed: watch::Sender<Option<StoreError>>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    queue: Queue<Task>,
+    is_closing: bool,
+}
+
+impl Shared {
+    pub(super) fn new(mailbox: Mailbox, ledger: Ledger) -> Self {
+        Self {
+            work: Mutex::default(),
+            changed: Condvar::new(),
+            breaker: Mutex::default(),
+            mailbox,
+            ledger: Arc::new(RwLock::new(ledger)),
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.mailbox.clock().now_ms()
+    }
+
+    /// Queues a tenant's task. # Errors: `overloaded` when its line is full or the store does not answer.
+    pub(crate) fn submit(&self, tenant: TenantId, bytes: usize, task: Task) -> Result<(), Reject> {
+        if self.breaker().admit(self.now_ms()).is_err() {
+            return Err(Reject::Overloaded);
+        }
+        let mut work = self.work();
+        if work.is_closing {
+            return Err(Reject::Overloaded);
+        }
+        work.queue.push(tenant, bytes, task)?;
+        drop(work);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Queues work of the relay itself.
+    pub(crate) fn submit_own(&self, task: Task) {
+        let mut work = self.work();
+        if !work.is_closing {
+            work.queue.push_own(task);
+            drop(work);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes no more tasks; those queued are still done.
+    pub(crate) fn close(&self) {
+        self.work().is_closing = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn phase(&self) -> BreakerPhase {
+        self.breaker().phase()
+    }
+
+    /// Becomes `Some` when the store has failed: the process is to end.
+    pub(crate) fn failed(&self) -> watch::Receiver<Option<StoreError>> {
+        self.failed.subscribe()
+    }
+
+    /// Bytes and charges that wait for one tenant.
+    pub(crate) fn waiting(&self, tenant: TenantId) -> usize {
+        self.work().queue.cost_of(tenant)
+    }
+
+    /// Waits for tasks and takes a group of them; `None` when closed and empty.
+    fn next_group(&self) -> Option<Vec<Task>> {
+        let mut work = self.work();
+        loop {
+            if !work.queue.is_empty() {
+                let group = work.queue.take_group();
+                // A line whose deficit did not reach gets its next turn at once.
+                if !group.is_empty() {
+                    return Some(group);
+                }
+            } else if work.is_closing {
+                return None;
+            } else {
+                let waited = self.changed.wait(work);
+                work = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// The thread's side.
+pub(crate) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) limits: MailboxLimits,
+    /// What the arrival clock showed when this process began.
+    pub(super) clock_start_s: u64,
+    pub(super) swept: Option<ChannelId>,
+    /// Devices that were refused for want of room.
+    pub(super) refused: BTreeSet<ChannelId>,
+}
+
+impl Driver {
+    /// Works until it is closed, or the store fails.
+    pub(super) fn run(mut self) {
+        while let Some(group) = self.shared.next_group() {
+            if let Err(failure) = self.work(group) {
+                error!(%failure, "the store failed: nothing is acknowledged any more");
+                self.shared.breaker().fail();
+                self.shared.close();
+                let mut work = self.shared.work();
+                let rest = std::mem::take(&mut work.queue);
+                drop(work);
+                // Whoever waits is answered: its reply is dropped, which reads as overloaded.
+                drop(rest);
+                self.shared.failed.send_replace(Some(failure));
+                return;
+            }
+        }
+        if let Err(failure) = self.store.close() {
+            error!(%failure, "the store did not close in order");
+        }
+    }
+
+    fn clock_s(&self) -> u64 {
+        let running_s = self.shared.now_ms() / 1_000;
+        self.clock_start_s.saturating_add(running_s)
+    }
+
+    /// Decides, commits, shows and answers one group.
+    fn work(&mut self, group: Vec<Task>) -> Result<(), StoreError> {
+        let clock_s = self.clock_s();
+        let shared = Arc::clone(&self.shared);
+        let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
+        let held_bytes = shared.mailbox.lock().exchanges.mailboxes.bytes();
+        let lanes_of = |channel| shared.mailbox.lock().exchanges.mailboxes.lanes(channel);
+        let mut stage = Stage::new(&ledger, &lanes_of, self.limits, held_bytes, clock_s);
+        let mut deferred = Vec::new();
+        for task in group {
+            deferred.extend(self.take(&mut stage, task, held_bytes));
+        }
+        let changes = stage.changes;
+        let mut batch = Batch::new();
+        changes.write(&ledger, clock_s, &mut batch);
+        drop(ledger);
+        if !batch.is_empty() {
+            self.commit(batch)?;
+        }
+        self.show(changes, clock_s);
+        for one in deferred {
+            match one {
+                // A caller that no longer waits has dropped its receiver.
+                Deferred::Taken(reply, result) => drop(reply.send(result)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, stage: &mut Stage<'_>, task: Task, held_bytes: usize) -> Option<Deferred> {
+        match task {
+            Task::Post {
+                channel,
+                plane,
+                envelope,
+                proof,
+                reply,
+            } => {
+                let result = stage.take_post(channel, plane, &envelope, proof);
+                if result == Err(Reject::Quota) {
+                    self.refused.insert(channel);
+                }
+                Some(Deferred::Taken(reply, result))
+            }
+            Task::Bodies {
+                channel,
+                plane,
+                chunks,
+                reply,
+            } => {
+                let result = stage.take_bodies(channel, plane, &chunks);
+                if result == Err(Reject::Quota) {
+                    self.refused.insert(channel);
+                }
+                Some(Deferred::Taken(reply, result))
+            }
+            Task::Cursor { tenant, cursor } => {
+                let mailbox = self.shared.mailbox.lock();
+                let channels = mailbox.exchanges.mailboxes.channels_up_to(tenant, cursor);
+                drop(mailbox);
+                stage.take_cursor(tenant, cursor, &channels);
+                None
+            }
+            Task::Sweep => {
+                self.sweep(stage, held_bytes);
+                None
+            }
+        }
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.shared.breaker().begin(self.shared.now_ms());
+        let _durable = self.store.commit(batch)?;
+        let mut breaker = self.shared.breaker();
+        if breaker.end(self.shared.now_ms()) {
+            match breaker.phase() {
+                BreakerPhase::Closed => info!("the store answers in time again"),
+                BreakerPhase::Open | BreakerPhase::Failed => {
+                    warn!("the store is slow: posts are refused until it recovers");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks after the next few mailboxes.
+    fn sweep(&mut self, stage: &mut Stage<'_>, held_bytes: usize) {
+        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = stage.ledger.admissions.range((from, Bound::Unbounded));
+        let channels: Vec<ChannelId> = range
+            .map(|(channel, _)| *channel)
+            .take(SWEEP_CHANNELS_MAX)
+            .collect();
+        self.swept = channels.last().copied();
+        let is_under_pressure = stage.is_under_pressure(held_bytes);
+        for channel in channels {
+            for dead in stage.sweep(channel, is_under_pressure) {
+                let slot = dead.slot;
+                warn!(device = %dead.channel, plane = dead.plane.as_str(), bytes = dead.envelope.len(), ?slot, "dropped a letter that nobody came for");
+            }
+        }
+    }
+
+    /// Shows what is durable now, and wakes whom it concerns.
+    fn show(&mut self, changes: Changes, clock_s: u64) {
+        let mut ledger = self
+            .shared
+            .ledger
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        ledger.clock_s = clock_s;
+        let now_ms = self.shared.now_ms();
+        ledger
+            .changed_ms
+            .retain(|_, at| now_ms.saturating_sub(*at) < ADMISSION_FRESH_MS);
+        let mailbox = &self.shared.mailbox;
+        for trust in changes.trust {
+            mailbox.show_bundle(&trust);
+            ledger.trust = trust;
+        }
+        for (channel, admission) in changes.admissions {
+            let before = ledger.admissions.insert(channel, admission.clone());
+            let is_same = before.is_some_and(|before| {
+                before.incarnation == admission.incarnation && before.keys == admission.keys
+            });
+            if admission.is_withdrawn || !is_same {
+                mailbox.close_sessions(channel);
+                ledger.changed_ms.insert(channel, now_ms);
+            }
+        }
+        ledger.accounts.extend(changes.accounts);
+        drop(ledger);
+        for (channel, staged) in changes.lanes {
+            mailbox.install(channel, staged.tenant, staged.now);
+        }
+        self.ask_refused();
+    }
+
+    /// Asks devices that were refused for want of room for their state, once there is some.
+    fn ask_refused(&mut self) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let ledger = self
+            .shared
+            .ledger
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mailbox = &self.shared.mailbox;
+        self.refused.retain(|channel| {
+            let Some(admission) = ledger.admitted(*channel) else {
+                return false;
+            };
+            let cursor = ledger
+                .accounts
+                .get(&admission.tenant())
+                .map_or(0, |account| account.cursor);
+            let is_drained = mailbox.has_drained(*channel, cursor, admission.quota_bytes);
+            if is_drained {
+                mailbox.ask_snapshot(*channel);
+            }
+            !is_drained
+        });
+    }
+}

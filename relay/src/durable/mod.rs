@@ -1,0 +1,291 @@
+//! Mailboxes that outlive their process: every accepted post is on disk before it is answered.
+//!
+//! ```text
+//!   host --task--> queue (a line for each tenant) --> one thread: stage, commit, show, answer
+//!                                                            |
+//!   store: lanes, admissions, bundles, accounts <------------'      restart rebuilds all of it
+//! ```
+//!
+//! Reading order: `ledger` (whom the relay serves), `stage` (one commit), `posts` (what devices
+//! bring), `sweep` (what time does), `driver` (the thread), `queue` and `breaker` before it.
+//! Refuses to show what is not durable, and to go on after a commit that failed.
+
+mod breaker;
+mod driver;
+mod fields;
+mod host;
+mod lanes;
+mod ledger;
+pub mod limits;
+mod posts;
+mod queue;
+mod stage;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+pub use breaker::BreakerPhase;
+pub use host::RelayHost;
+pub use ledger::{Account, Admission};
+
+use crate::mailbox::MailboxLimits;
+use crate::server::Mailbox;
+use crate::store::{Batch, KeyRange, Record, Store, StoreError, Table};
+use driver::{Driver, Shared, Task};
+use fields::Malformed;
+use ledger::{
+    ADMISSIONS, BUNDLES, CLOCK_KEY, EPOCH_KEY, Ledger, OWN, TENANTS, insert_bundle, load_accounts,
+    load_admissions, load_trust, read_number,
+};
+use postern_protocol::Reject;
+use postern_protocol::id::{ChannelId, TenantId};
+use postern_protocol::trust::Trust;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+use tracing::info;
+
+/// Records read in one go while loading. Bounds memory, not the store.
+const LOAD_RECORDS: usize = 1_024;
+
+/// Why durable mailboxes cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store cannot be read or written.
+    #[error("the relay's store cannot be used")]
+    Store(#[from] StoreError),
+    /// A record checks out and does not hold what a relay writes.
+    #[error(
+        "the relay's store holds a record of table {table} that no relay wrote: move the store away and start with a new one, controllers fill it again"
+    )]
+    Malformed {
+        /// The table.
+        table: &'static str,
+    },
+    /// A stored or given bundle does not verify.
+    #[error(
+        "a bundle was refused ({reject}): take the trust line of the domain that this store belongs to"
+    )]
+    Bundle {
+        /// Why.
+        reject: Reject,
+    },
+    /// The system gives no random bytes or no thread.
+    #[error("the system gives no random bytes or no thread")]
+    System,
+}
+
+/// The durable mailboxes of one trust domain.
+#[derive(Debug)]
+pub struct Durable {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Durable {
+    /// Rebuilds everything that the store holds, shows it in `mailbox`, and starts the thread.
+    ///
+    /// `pinned` names the trust domain; `bundles` are those of its trust line, from number 1 on.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is left running then.
+    pub fn open(
+        store: Arc<dyn Store>,
+        pinned: Trust,
+        bundles: &[Vec<u8>],
+        mailbox: Mailbox,
+        limits: MailboxLimits,
+    ) -> Result<Self, OpenError> {
+        let ledger = load_ledger(store.as_ref(), pinned, bundles)?;
+        show_all(store.as_ref(), &ledger, &mailbox)?;
+        let clock_start_s = ledger.clock_s;
+        let shared = Arc::new(Shared::new(mailbox, ledger));
+        let driver = Driver {
+            shared: Arc::clone(&shared),
+            store,
+            limits,
+            clock_start_s,
+            swept: None,
+            refused: BTreeSet::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("postern-relay".to_owned())
+            .spawn(move || driver.run())
+            .map_err(|_| OpenError::System)?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn ledger(&self) -> RwLockReadGuard<'_, Ledger> {
+        let ledger = self.shared.ledger.read();
+        ledger.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store's id number: another one tells controllers that this store begins anew.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.ledger().epoch
+    }
+
+    /// Whether posts are taken.
+    #[must_use]
+    pub fn phase(&self) -> BreakerPhase {
+        self.shared.phase()
+    }
+
+    /// Becomes `Some` when the store has failed: the process has to end.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<StoreError>> {
+        self.shared.failed()
+    }
+
+    /// How far the arrivals of a tenant were counted and read.
+    #[must_use]
+    pub fn account(&self, tenant: TenantId) -> Account {
+        let ledger = self.ledger();
+        ledger.accounts.get(&tenant).copied().unwrap_or_default()
+    }
+
+    /// Every admission held, withdrawn ones too.
+    #[must_use]
+    pub fn admissions(&self) -> Vec<(ChannelId, Admission)> {
+        let ledger = self.ledger();
+        let admissions = ledger.admissions.iter();
+        admissions
+            .map(|(channel, admission)| (*channel, admission.clone()))
+            .collect()
+    }
+
+    /// Bytes and charges of tasks that wait for one tenant.
+    #[must_use]
+    pub fn waiting(&self, tenant: TenantId) -> usize {
+        self.shared.waiting(tenant)
+    }
+
+    /// Looks after the next few mailboxes: to be called every [`limits::SWEEP_MS`].
+    pub fn sweep(&self) {
+        self.shared.submit_own(Task::Sweep);
+    }
+
+    /// Takes no more tasks, commits those that wait, closes the store, and returns when that is
+    /// done. Blocks; not for async tasks.
+    pub fn close(&self) {
+        self.shared.close();
+        let thread = self.thread.lock();
+        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread has dropped every reply, which reads as overloaded.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Reads every record of a table.
+fn load(store: &dyn Store, table: Table) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    let mut range = KeyRange::all();
+    loop {
+        let page = store.range(table, &range, LOAD_RECORDS)?;
+        let is_last = page.len() < LOAD_RECORDS;
+        if let Some(last) = page.last() {
+            range = KeyRange::after(last.key.clone());
+        }
+        records.extend(page);
+        if is_last {
+            return Ok(records);
+        }
+    }
+}
+
+fn load_ledger(store: &dyn Store, pinned: Trust, bundles: &[Vec<u8>]) -> Result<Ledger, OpenError> {
+    let malformed = |table: Table| {
+        move |Malformed| OpenError::Malformed {
+            table: table.name(),
+        }
+    };
+    let number = |key: &[u8]| -> Result<Option<u64>, OpenError> {
+        let value = store.get(OWN, key)?;
+        value
+            .map(|value| read_number(&value).map_err(malformed(OWN)))
+            .transpose()
+    };
+    let refused = |reject| OpenError::Bundle { reject };
+    let mut batch = Batch::new();
+    let epoch = match number(EPOCH_KEY)? {
+        Some(epoch) => epoch,
+        None => {
+            let epoch = draw_epoch().ok_or(OpenError::System)?;
+            batch.insert(OWN, EPOCH_KEY, epoch.to_be_bytes());
+            epoch
+        }
+    };
+    let root = pinned.root();
+    let mut trust = load_trust(pinned, &load(store, BUNDLES)?).map_err(refused)?;
+    let held = usize::try_from(trust.number().number()).unwrap_or(usize::MAX);
+    for bundle in bundles.iter().skip(held) {
+        trust = trust.offer(bundle).map_err(refused)?;
+        insert_bundle(&mut batch, &trust);
+    }
+    let ledger = Ledger {
+        epoch,
+        clock_s: number(CLOCK_KEY)?.unwrap_or_default(),
+        changed_ms: BTreeMap::new(),
+        trust,
+        admissions: load_admissions(root, &load(store, ADMISSIONS)?)
+            .map_err(malformed(ADMISSIONS))?,
+        accounts: load_accounts(&load(store, TENANTS)?).map_err(malformed(TENANTS))?,
+    };
+    if !batch.is_empty() {
+        let _durable = store.commit(batch)?;
+    }
+    Ok(ledger)
+}
+
+/// A number that no other store has: 63 random bits, not 0.
+fn draw_epoch() -> Option<u64> {
+    let bytes = crate::server::random_bytes::<8>().ok()?;
+    Some((u64::from_be_bytes(bytes) >> 1).max(1))
+}
+
+/// Shows what the store holds, as if it had just been committed.
+fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(), OpenError> {
+    for record in load(store, BUNDLES)? {
+        let shown = mailbox.post_bundle(&record.value);
+        shown.map_err(|reject| OpenError::Bundle { reject })?;
+    }
+    let lanes = lanes::load(load(store, lanes::LANES)?);
+    let lanes = lanes.map_err(|Malformed| OpenError::Malformed {
+        table: lanes::LANES.name(),
+    })?;
+    let count = lanes.len();
+    for (channel, lanes) in lanes {
+        let Some(admission) = ledger.admissions.get(&channel) else {
+            return Err(OpenError::Malformed {
+                table: lanes::LANES.name(),
+            });
+        };
+        mailbox.install(channel, admission.tenant(), lanes);
+    }
+    let bundle = ledger.trust.number().number();
+    info!(
+        mailboxes = count,
+        admissions = ledger.admissions.len(),
+        bundle,
+        "rebuilt the mailboxes from the store"
+    );
+    Ok(())
+}

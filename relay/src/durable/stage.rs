@@ -1,0 +1,206 @@
+//! What one commit will change: decided against what is durable and what stands before it in the
+//! same group, written as the difference, and shown to readers only once the commit has returned.
+//!
+//! Refuses to touch what is shown: a stage that is dropped has changed nothing.
+
+use super::lanes;
+use super::ledger::{
+    Account, Admission, Ledger, insert_account, insert_admission, insert_bundle, insert_clock,
+    writer_in,
+};
+use super::limits::{CONTACT_NOTED_S, DEVICE_BYTES_MAX};
+use crate::mailbox::lane::Lane;
+use crate::mailbox::{Lanes, MailboxLimits, Posted, Space, Stamp};
+use crate::store::Batch;
+use postern_protocol::Reject;
+use postern_protocol::id::{ChannelId, Plane, Tenant, TenantId};
+use postern_protocol::key::PublicKey;
+use postern_protocol::limits::{ADMISSION_SILENCE_MS_MAX, ADMISSION_SILENT_SHARE};
+use postern_protocol::revision::Generation;
+use postern_protocol::trust::Trust;
+use std::collections::BTreeMap;
+
+/// Finds the lanes of a channel as they are durable.
+pub(super) type LanesOf<'a> = &'a dyn Fn(ChannelId) -> Lanes;
+
+/// A change under decision.
+pub(super) struct Stage<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) limits: MailboxLimits,
+    lanes_of: LanesOf<'a>,
+    /// Bytes left of the memory of all mailboxes.
+    free_bytes: usize,
+    clock_s: u64,
+    pub(super) changes: Changes,
+}
+
+/// What is to be shown once it is durable.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) lanes: BTreeMap<ChannelId, StagedLanes>,
+    pub(super) admissions: BTreeMap<ChannelId, Admission>,
+    pub(super) accounts: BTreeMap<TenantId, Account>,
+    pub(super) trust: Vec<Trust>,
+}
+
+#[derive(Debug)]
+pub(super) struct StagedLanes {
+    pub(super) tenant: TenantId,
+    before: Lanes,
+    pub(super) now: Lanes,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(
+        ledger: &'a Ledger,
+        lanes_of: LanesOf<'a>,
+        limits: MailboxLimits,
+        held_bytes: usize,
+        clock_s: u64,
+    ) -> Self {
+        Self {
+            ledger,
+            limits,
+            lanes_of,
+            free_bytes: limits.total_bytes_max.saturating_sub(held_bytes),
+            clock_s,
+            changes: Changes::default(),
+        }
+    }
+
+    pub(super) const fn clock_s(&self) -> u64 {
+        self.clock_s
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        self.changes.trust.last().unwrap_or(&self.ledger.trust)
+    }
+
+    pub(super) fn writer(&self, tenant: TenantId) -> Option<(&Tenant, Generation, &PublicKey)> {
+        writer_in(self.trust(), tenant)
+    }
+
+    /// The highest admission of a channel, withdrawn or not.
+    pub(super) fn admission(&self, channel: ChannelId) -> Option<&Admission> {
+        let staged = self.changes.admissions.get(&channel);
+        staged.or_else(|| self.ledger.admissions.get(&channel))
+    }
+
+    pub(super) fn account(&self, tenant: TenantId) -> Account {
+        let staged = self.changes.accounts.get(&tenant);
+        let account = staged.or_else(|| self.ledger.accounts.get(&tenant));
+        account.copied().unwrap_or_default()
+    }
+
+    /// Remembers that a tenant's writer was heard.
+    pub(super) fn note_contact(&mut self, tenant: TenantId) {
+        let mut account = self.account(tenant);
+        account.contact_s = self.clock_s;
+        self.changes.accounts.insert(tenant, account);
+    }
+
+    /// The lanes of a channel as they will be.
+    pub(super) fn lanes(&mut self, tenant: TenantId, channel: ChannelId) -> &mut Lanes {
+        let lanes_of = self.lanes_of;
+        let staged = self.changes.lanes.entry(channel).or_insert_with(|| {
+            let lanes = lanes_of(channel);
+            StagedLanes {
+                tenant,
+                before: lanes.clone(),
+                now: lanes,
+            }
+        });
+        &mut staged.now
+    }
+
+    /// Bytes that one lane of a channel may have.
+    pub(super) fn quota_bytes(&self, admission: &Admission, plane: Plane) -> usize {
+        match plane {
+            Plane::Desired => self.limits.bytes_max,
+            Plane::Actual => {
+                let contact_s = self.account(admission.tenant()).contact_s;
+                let silent_s = self.clock_s.saturating_sub(contact_s);
+                //= spec/relays.md#admission
+                //# The time since the last contact with a writer MUST NOT close a mailbox; after
+                //# 604800 s the quota is a quarter of the one that the admission names.
+                let is_silent = silent_s.saturating_mul(1_000) >= ADMISSION_SILENCE_MS_MAX;
+                let share = if is_silent { ADMISSION_SILENT_SHARE } else { 1 };
+                let named = usize::try_from(admission.quota_bytes / share).unwrap_or(usize::MAX);
+                named.min(DEVICE_BYTES_MAX).min(self.limits.bytes_max)
+            }
+        }
+    }
+
+    /// Changes one lane. What it keeps of a device takes the tenant's next arrival number; what
+    /// the writer acknowledged makes room first when there is none.
+    pub(super) fn on_lane(
+        &mut self,
+        admission: &Admission,
+        plane: Plane,
+        change: impl Fn(&mut Lane, Space, Stamp) -> Result<Posted, Reject>,
+    ) -> Result<Posted, Reject> {
+        let (channel, tenant) = (admission.channel.id(), admission.tenant());
+        let account = self.account(tenant);
+        let next = account.arrivals.checked_add(1).ok_or(Reject::Overloaded)?;
+        let stamp = Stamp {
+            arrival: match plane {
+                Plane::Desired => 0,
+                Plane::Actual => next,
+            },
+            at_s: self.clock_s,
+        };
+        let space = Space {
+            quota_bytes: self.quota_bytes(admission, plane),
+            free_bytes: self.free_bytes,
+        };
+        let lane = self.lanes(tenant, channel).of_mut(plane);
+        let before = lane.bytes();
+        let mut result = change(lane, space, stamp);
+        if result == Err(Reject::Quota) && plane == Plane::Actual {
+            let mut relieved = lane.clone();
+            relieved.has_gap = false;
+            if relieved.forget(account.cursor) {
+                result = change(&mut relieved, space, stamp);
+                if result.is_ok() {
+                    *lane = relieved;
+                }
+            }
+        }
+        let after = lane.bytes();
+        self.free_bytes = self.free_bytes.saturating_add(before).saturating_sub(after);
+        if result == Ok(Posted::Kept) && plane == Plane::Actual {
+            let account = Account {
+                arrivals: next,
+                ..account
+            };
+            self.changes.accounts.insert(tenant, account);
+        }
+        result
+    }
+}
+
+impl Changes {
+    /// Adds what the store has to hold so that these changes are durable.
+    pub(super) fn write(&self, ledger: &Ledger, clock_s: u64, batch: &mut Batch) {
+        for (channel, staged) in &self.lanes {
+            lanes::difference(*channel, &staged.before, &staged.now, batch);
+        }
+        for (channel, admission) in &self.admissions {
+            insert_admission(batch, *channel, admission);
+        }
+        for (tenant, account) in &self.accounts {
+            // A contact alone is no reason to write: it goes along with what is.
+            let held = ledger.accounts.get(tenant).copied().unwrap_or_default();
+            let is_counted = (held.arrivals, held.cursor) != (account.arrivals, account.cursor);
+            if is_counted || account.contact_s.abs_diff(held.contact_s) >= CONTACT_NOTED_S {
+                insert_account(batch, *tenant, *account);
+            }
+        }
+        for trust in &self.trust {
+            insert_bundle(batch, trust);
+        }
+        if !batch.is_empty() && clock_s != ledger.clock_s {
+            insert_clock(batch, clock_s);
+        }
+    }
+}
