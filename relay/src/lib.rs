@@ -5,7 +5,8 @@
 //! same [`store`].
 //!
 //! Reading order: [`limits`], [`mailbox`] (what is kept), [`exchange`] (one request and its
-//! answer), [`limiter`], [`metrics`], then [`server`], the only part that waits.
+//! answer), [`limiter`], [`metrics`], [`server`], which waits for peers, [`durable`], which waits
+//! for the disk, and [`Relay`], which puts them together.
 
 pub mod durable;
 pub mod exchange;
@@ -15,5 +16,8 @@ pub mod limiter;
 pub mod limits;
 pub mod mailbox;
 pub mod metrics;
+mod relay;
 pub mod server;
 pub mod store;
+
+pub use relay::{MailboxStats, Relay, RelayConfig, RelayError, RelayStats, TenantStats};

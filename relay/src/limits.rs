@@ -29,6 +29,13 @@ pub const ITEM_OVERHEAD_BYTES: usize = 2;
 /// Bytes that a body chunk takes beside its content: array head, digest, size, offset, byte head.
 pub const CHUNK_OVERHEAD_BYTES: usize = 56;
 
+/// Bytes of entries in one collected frame: a frame without type, session, counter, hints (two
+/// small ones), store and tag.
+pub const COLLECTED_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
+/// Bytes that an entry of a collected frame takes beside its envelope: array head, arrival, channel
+/// and plane, or knock and the head of its frame.
+pub const COLLECT_ENTRY_BYTES: usize = 28;
+
 /// Answers with the same content for the same heads that are given at once: the first may have
 /// been lost on the way, twice in a row is still likely on a bad radio link.
 pub const REPEATS_AT_ONCE: u32 = 2;

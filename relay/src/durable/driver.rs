@@ -9,16 +9,21 @@
 //! process ends and the next one finds everything that was acknowledged.
 
 use super::breaker::{Breaker, BreakerPhase};
+use super::knocks::Knocks;
 use super::ledger::Ledger;
 use super::limits::{ADMISSION_FRESH_MS, SWEEP_CHANNELS_MAX};
 use super::posts::Proof;
 use super::queue::Queue;
 use super::stage::{Changes, Stage};
+use crate::exchange::{Delivered, DeliveredItem};
 use crate::mailbox::{Chunk, MailboxLimits};
 use crate::server::{Mailbox, Taken};
 use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::key::PublicKey;
+use postern_protocol::revision::Knock;
+use postern_protocol::trust::{Bundle, Trust};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -46,6 +51,27 @@ pub(crate) enum Task {
         chunks: Vec<Chunk>,
         reply: Reply<Taken>,
     },
+    /// What a writer delivered.
+    Deliver {
+        tenant: TenantId,
+        items: Vec<DeliveredItem>,
+        reply: Reply<Delivered>,
+    },
+    /// Section bodies of a writer.
+    DeliverBodies {
+        tenant: TenantId,
+        channel: ChannelId,
+        plane: Plane,
+        chunks: Vec<Chunk>,
+        reply: Reply<Delivered>,
+    },
+    /// An operator drops what is kept for a channel.
+    Forget {
+        channel: ChannelId,
+        reply: Reply<Taken>,
+    },
+    /// A new device key asks to be enrolled.
+    Knock { knock: Knock, frame: Arc<[u8]> },
     /// How far a writer has read.
     Cursor { tenant: TenantId, cursor: u64 },
     /// Time has passed.
@@ -55,6 +81,7 @@ pub(crate) enum Task {
 /// What happens after the commit.
 enum Deferred {
     Taken(Reply<Taken>, Result<Taken, Reject>),
+    Delivered(Reply<Delivered>, Result<Delivered, Reject>),
 }
 
 /// What callers and the thread share.
@@ -65,6 +92,7 @@ pub(crate) struct Shared {
     breaker: Mutex<Breaker>,
     pub(crate) mailbox: Mailbox,
     pub(crate) ledger: Arc<RwLock<Ledger>>,
+    knocks: Mutex<Knocks>,
     failed: watch::Sender<Option<StoreError>>,
 }
 
@@ -82,6 +110,7 @@ impl Shared {
             breaker: Mutex::default(),
             mailbox,
             ledger: Arc::new(RwLock::new(ledger)),
+            knocks: Mutex::default(),
             failed: watch::Sender::new(None),
         }
     }
@@ -127,6 +156,10 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.work().is_closing = true;
         self.changed.notify_one();
+    }
+
+    pub(super) fn knocks(&self) -> MutexGuard<'_, Knocks> {
+        self.knocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn phase(&self) -> BreakerPhase {
@@ -226,6 +259,7 @@ impl Driver {
             match one {
                 // A caller that no longer waits has dropped its receiver.
                 Deferred::Taken(reply, result) => drop(reply.send(result)),
+                Deferred::Delivered(reply, result) => drop(reply.send(result)),
             }
         }
         Ok(())
@@ -241,9 +275,7 @@ impl Driver {
                 reply,
             } => {
                 let result = stage.take_post(channel, plane, &envelope, proof);
-                if result == Err(Reject::Quota) {
-                    self.refused.insert(channel);
-                }
+                self.note_refused(channel, &result);
                 Some(Deferred::Taken(reply, result))
             }
             Task::Bodies {
@@ -253,22 +285,65 @@ impl Driver {
                 reply,
             } => {
                 let result = stage.take_bodies(channel, plane, &chunks);
-                if result == Err(Reject::Quota) {
-                    self.refused.insert(channel);
-                }
+                self.note_refused(channel, &result);
                 Some(Deferred::Taken(reply, result))
             }
+            Task::Deliver {
+                tenant,
+                items,
+                reply,
+            } => {
+                let delivered = stage.take_deliver(tenant, &items);
+                Some(Deferred::Delivered(reply, Ok(delivered)))
+            }
+            Task::DeliverBodies {
+                tenant,
+                channel,
+                plane,
+                chunks,
+                reply,
+            } => {
+                let result = stage.take_delivered_bodies(tenant, channel, plane, &chunks);
+                Some(Deferred::Delivered(reply, result))
+            }
+            Task::Forget { channel, reply } => {
+                let result = stage.forget(channel).map(|()| Taken::default());
+                Some(Deferred::Taken(reply, result))
+            }
+            own @ (Task::Knock { .. } | Task::Cursor { .. } | Task::Sweep) => {
+                self.take_own(stage, own, held_bytes);
+                None
+            }
+        }
+    }
+
+    /// Takes what nobody waits for.
+    fn take_own(&mut self, stage: &mut Stage<'_>, task: Task, held_bytes: usize) {
+        match task {
+            Task::Knock { knock, frame } => stage.take_knock(knock, frame),
             Task::Cursor { tenant, cursor } => {
                 let mailbox = self.shared.mailbox.lock();
                 let channels = mailbox.exchanges.mailboxes.channels_up_to(tenant, cursor);
                 drop(mailbox);
                 stage.take_cursor(tenant, cursor, &channels);
-                None
             }
             Task::Sweep => {
+                let now_ms = self.shared.now_ms();
+                let over = self.shared.knocks().expire(now_ms);
+                self.shared.mailbox.drop_knock(&over);
                 self.sweep(stage, held_bytes);
-                None
             }
+            Task::Post { .. }
+            | Task::Bodies { .. }
+            | Task::Deliver { .. }
+            | Task::DeliverBodies { .. }
+            | Task::Forget { .. } => unreachable!("whoever waits is answered by the caller"),
+        }
+    }
+
+    fn note_refused<T>(&mut self, channel: ChannelId, result: &Result<T, Reject>) {
+        if matches!(result, Err(Reject::Quota)) {
+            self.refused.insert(channel);
         }
     }
 
@@ -320,7 +395,8 @@ impl Driver {
         let mailbox = &self.shared.mailbox;
         for trust in changes.trust {
             mailbox.show_bundle(&trust);
-            ledger.trust = trust;
+            let before = std::mem::replace(&mut ledger.trust, trust);
+            self.close_refused(&before, &ledger);
         }
         for (channel, admission) in changes.admissions {
             let before = ledger.admissions.insert(channel, admission.clone());
@@ -337,7 +413,31 @@ impl Driver {
         for (channel, staged) in changes.lanes {
             mailbox.install(channel, staged.tenant, staged.now);
         }
+        for shown in changes.knocks {
+            mailbox.install_knock(shown.knock, &shown.frame, &shown.places);
+            self.shared.knocks().note_shown(shown.knock, shown.places);
+        }
         self.ask_refused();
+    }
+
+    /// Ends the sessions of whom the newest bundle serves no longer.
+    fn close_refused(&self, before: &Trust, ledger: &Ledger) {
+        let mailbox = &self.shared.mailbox;
+        let content = before.held().map(Bundle::content);
+        let writers = content.into_iter().flat_map(|content| &content.writers);
+        for (name, writership) in writers {
+            let tenant = TenantId::of(before.root(), name);
+            let now = ledger.writer(tenant).map(|(_, _, key)| key);
+            if now != Some(&writership.key) {
+                mailbox.close_writer(tenant);
+            }
+        }
+        for (channel, admission) in &ledger.admissions {
+            let mut keys = admission.keys.iter().map(PublicKey::thumbprint);
+            if keys.any(|key| ledger.trust.is_revoked(&key) && !before.is_revoked(&key)) {
+                mailbox.close_sessions(*channel);
+            }
+        }
     }
 
     /// Asks devices that were refused for want of room for their state, once there is some.

@@ -3,14 +3,17 @@
 //! Everything is decided by the one thread of [`Durable`]; admission is read from what that thread
 //! made durable last. Refuses to read what it carries, and to answer before the commit.
 
+use super::Durable;
 use super::driver::{Reply, Task};
+use super::knocks::Answered;
+use super::limits::{ADMISSION_FRESH_MS, KNOCK_HOLD_MS_MAX};
 use super::posts::Proof;
-use super::{Durable, limits::ADMISSION_FRESH_MS};
-use crate::exchange::AdmittedDevice;
+use crate::exchange::{AdmittedDevice, AdmittedWriter, Delivered, DeliveredItem};
 use crate::mailbox::Chunk;
-use crate::server::{Host, HostAnswer, Taken};
+use crate::server::{Host, HostAnswer, Taken, after_ms};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::revision::{ArrivalNumber, Knock};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -40,6 +43,36 @@ impl RelayHost {
             let answer = submitted?;
             answer.await.unwrap_or(Err(Reject::Overloaded))
         })
+    }
+
+    /// As [`Self::ask`], for a task of a tenant's writer.
+    fn ask_for(
+        &self,
+        tenant: TenantId,
+        bytes: usize,
+        make: impl FnOnce(Reply<Delivered>) -> Task,
+    ) -> HostAnswer<Delivered> {
+        let (reply, answer) = oneshot::channel();
+        let submitted = self.durable.shared().submit(tenant, bytes, make(reply));
+        Box::pin(async move {
+            submitted?;
+            answer.await.unwrap_or(Err(Reject::Overloaded))
+        })
+    }
+
+    /// Takes an enrol frame; a new one is shown to every writer.
+    fn knock(&self, frame: Vec<u8>) -> Result<Answered, Reject> {
+        let shared = self.durable.shared();
+        let drawn = u64::from(u32::from_be_bytes(crate::server::random_bytes()?));
+        let now_ms = shared.mailbox.clock().now_ms();
+        let (answered, knock) = shared.knocks().take(&frame, drawn, now_ms)?;
+        if let Some(knock) = knock {
+            shared.submit_own(Task::Knock {
+                knock,
+                frame: Arc::from(frame),
+            });
+        }
+        Ok(answered)
     }
 
     fn submit<T>(
@@ -78,8 +111,18 @@ impl Host for RelayHost {
         self.durable.ledger().devices(channel)
     }
 
-    fn enrol(&self, _frame: Vec<u8>) -> HostAnswer<Vec<u8>> {
-        Box::pin(async { Err(Reject::NotAdmitted) })
+    fn enrol(&self, frame: Vec<u8>) -> HostAnswer<Vec<u8>> {
+        let knocked = self.knock(frame);
+        Box::pin(async move {
+            let mut answered = knocked?;
+            let until = after_ms(KNOCK_HOLD_MS_MAX);
+            let waited = tokio::time::timeout_at(until, answered.wait_for(Option::is_some)).await;
+            match waited {
+                Ok(Ok(answer)) => answer.clone().ok_or(Reject::EnrolPending),
+                // The same frame finds the same knock when it comes again.
+                Ok(Err(_)) | Err(_) => Err(Reject::EnrolPending),
+            }
+        })
     }
 
     fn posted(
@@ -110,5 +153,61 @@ impl Host for RelayHost {
     fn heartbeat_wanted(&self, _channel: ChannelId) -> HostAnswer<()> {
         // A relay signs nothing in a writer's name; the newest one that it was given is shown.
         Box::pin(async { Ok(()) })
+    }
+
+    fn writers(&self, tenant: TenantId) -> Vec<AdmittedWriter> {
+        let ledger = self.durable.ledger();
+        let root = ledger.trust.root();
+        let writer = ledger.writer(tenant);
+        writer
+            .map(|(name, _, key)| AdmittedWriter {
+                root,
+                tenant: name.clone(),
+                key: key.clone(),
+            })
+            .into_iter()
+            .collect()
+    }
+
+    fn read_to(&self, tenant: TenantId, arrival: ArrivalNumber) {
+        let cursor = arrival.number();
+        // A word that is lost is said again by the next collect.
+        let _busy = self
+            .durable
+            .shared()
+            .submit(tenant, 0, Task::Cursor { tenant, cursor });
+    }
+
+    fn delivered(&self, tenant: TenantId, items: Vec<DeliveredItem>) -> HostAnswer<Delivered> {
+        let bytes = items.iter().map(|item| item.envelope.len()).sum();
+        self.ask_for(tenant, bytes, |reply| Task::Deliver {
+            tenant,
+            items,
+            reply,
+        })
+    }
+
+    fn delivered_bodies(
+        &self,
+        tenant: TenantId,
+        channel: ChannelId,
+        plane: Plane,
+        chunks: Vec<Chunk>,
+    ) -> HostAnswer<Delivered> {
+        let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        self.ask_for(tenant, bytes, |reply| Task::DeliverBodies {
+            tenant,
+            channel,
+            plane,
+            chunks,
+            reply,
+        })
+    }
+
+    fn enrolled(&self, _tenant: TenantId, knock: Knock, frame: Vec<u8>) -> HostAnswer<()> {
+        let shared = self.durable.shared();
+        let answered = shared.knocks().answer(knock, frame);
+        let result = answered.map(|places| shared.mailbox.drop_knock(&places));
+        Box::pin(async move { result })
     }
 }

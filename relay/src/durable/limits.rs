@@ -52,3 +52,16 @@ pub const ADMISSIONS_MAX: usize = 100_000;
 /// Milliseconds after a change of admission for which posts are verified in full: a session of
 /// before may still have brought them. As long as a host call may take.
 pub const ADMISSION_FRESH_MS: u64 = 2 * crate::limits::HOST_ANSWER_MS_MAX;
+
+/// Bytes of an enrol frame that a relay keeps: above a request of the largest key.
+pub const KNOCK_BYTES_MAX: usize = 4 * 1024;
+/// Enrolments that wait at once: 40 MB at most.
+pub const KNOCKS_MAX: usize = 10_000;
+/// Milliseconds for which an enrolment is shown to writers: an hour.
+pub const KNOCK_AGE_MS_MAX: u64 = 3_600_000;
+/// New enrolments at once, of all sources. Arbitrary.
+pub const KNOCKS_BURST: u32 = 100;
+/// New enrolments per second, of all sources: each costs a commit and is shown to every tenant.
+pub const KNOCKS_PER_S: u32 = 20;
+/// Milliseconds for which a device's enrolment is held for its answer, below every proxy's patience.
+pub const KNOCK_HOLD_MS_MAX: u64 = 10_000;

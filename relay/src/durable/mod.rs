@@ -11,9 +11,11 @@
 //! Refuses to show what is not durable, and to go on after a commit that failed.
 
 mod breaker;
+mod deliver;
 mod driver;
 mod fields;
 mod host;
+mod knocks;
 mod lanes;
 mod ledger;
 pub mod limits;
@@ -39,6 +41,7 @@ use ledger::{
 };
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId};
+use postern_protocol::revision::StoreEpoch;
 use postern_protocol::trust::Trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
@@ -100,6 +103,7 @@ impl Durable {
     ) -> Result<Self, OpenError> {
         let ledger = load_ledger(store.as_ref(), pinned, bundles)?;
         show_all(store.as_ref(), &ledger, &mailbox)?;
+        mailbox.set_store(StoreEpoch::new(ledger.epoch));
         let clock_start_s = ledger.clock_s;
         let shared = Arc::new(Shared::new(mailbox, ledger));
         let driver = Driver {
@@ -168,6 +172,39 @@ impl Durable {
     #[must_use]
     pub fn waiting(&self, tenant: TenantId) -> usize {
         self.shared.waiting(tenant)
+    }
+
+    /// Seconds that this store has been at work, as of its last commit.
+    #[must_use]
+    pub fn clock_s(&self) -> u64 {
+        self.ledger().clock_s
+    }
+
+    /// The bundle that is held, as a trust.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.ledger().trust.clone()
+    }
+
+    /// Drops everything that is kept for a channel and not yet read, once that is durable. The
+    /// admission stays: its device may post anew.
+    ///
+    /// # Errors
+    /// `not-admitted` for a channel without an admission; `overloaded`.
+    pub async fn forget(&self, channel: ChannelId) -> Result<(), Reject> {
+        let admission = self.ledger().admissions.get(&channel).cloned();
+        let tenant = admission.ok_or(Reject::NotAdmitted)?.tenant();
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let task = Task::Forget { channel, reply };
+        self.shared.submit(tenant, 0, task)?;
+        let forgotten = answer.await;
+        forgotten.unwrap_or(Err(Reject::Overloaded)).map(|_| ())
+    }
+
+    /// Enrolments that wait for their controller, or were answered in the last hour.
+    #[must_use]
+    pub fn knocks(&self) -> usize {
+        self.shared.knocks().len()
     }
 
     /// Looks after the next few mailboxes: to be called every [`limits::SWEEP_MS`].
@@ -264,8 +301,9 @@ fn draw_epoch() -> Option<u64> {
 /// Shows what the store holds, as if it had just been committed.
 fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(), OpenError> {
     for record in load(store, BUNDLES)? {
-        let shown = mailbox.post_bundle(&record.value);
-        shown.map_err(|reject| OpenError::Bundle { reject })?;
+        if let Err(reject) = mailbox.post_bundle(&record.value) {
+            tracing::warn!(%reject, "a bundle cannot be shown to devices");
+        }
     }
     let lanes = lanes::load(load(store, lanes::LANES)?);
     let lanes = lanes.map_err(|Malformed| OpenError::Malformed {

@@ -5,14 +5,13 @@
 
 use super::ledger::Admission;
 use super::stage::Stage;
+use crate::mailbox::Chunk;
 use crate::mailbox::chain::SnapshotWish;
-use crate::mailbox::lane::Slot;
-use crate::mailbox::{Chunk, Posted};
 use crate::server::Taken;
 use postern_protocol::Reject;
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::id::{ChannelId, Plane};
-use postern_protocol::kind::{MessageKind, Role};
+use postern_protocol::kind::Role;
 use postern_protocol::revision::Generation;
 
 /// The generation of a device's key (spec: #actual).
@@ -48,23 +47,10 @@ impl Stage<'_> {
         let received = ReceivedEnvelope::parse(envelope)?;
         self.check_device(&admission, plane, &received, proof)?;
         let limits = self.limits;
-        let result = match received.unverified_header().kind {
-            MessageKind::Delta => self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {
-                lane.post_delta(&limits, space, DEVICE_GENERATION, &received, stamp)
-            }),
-            MessageKind::Snapshot => {
-                self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {
-                    lane.post_snapshot(space, DEVICE_GENERATION, &received, stamp)
-                })
-            }
-            kind => {
-                let slot = Slot::of(kind).ok_or(Reject::SignerRole)?;
-                self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {
-                    lane.post_letter(space, slot, &received, stamp)
-                })
-            }
-        };
-        let _posted: Posted = result?;
+        let posted = self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {
+            lane.post(&limits, space, DEVICE_GENERATION, &received, stamp)
+        });
+        posted?;
         let lane = &self.lanes(admission.tenant(), channel).actual;
         let wish = lane.wants_snapshot(&limits);
         Ok(Taken {

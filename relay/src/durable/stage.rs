@@ -9,16 +9,17 @@ use super::ledger::{
     writer_in,
 };
 use super::limits::{CONTACT_NOTED_S, DEVICE_BYTES_MAX};
-use crate::mailbox::lane::Lane;
+use crate::mailbox::lane::{Lane, Slot};
 use crate::mailbox::{Lanes, MailboxLimits, Posted, Space, Stamp};
 use crate::store::Batch;
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, Tenant, TenantId};
 use postern_protocol::key::PublicKey;
 use postern_protocol::limits::{ADMISSION_SILENCE_MS_MAX, ADMISSION_SILENT_SHARE};
-use postern_protocol::revision::Generation;
+use postern_protocol::revision::{Generation, Knock};
 use postern_protocol::trust::Trust;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Finds the lanes of a channel as they are durable.
 pub(super) type LanesOf<'a> = &'a dyn Fn(ChannelId) -> Lanes;
@@ -41,6 +42,15 @@ pub(super) struct Changes {
     pub(super) admissions: BTreeMap<ChannelId, Admission>,
     pub(super) accounts: BTreeMap<TenantId, Account>,
     pub(super) trust: Vec<Trust>,
+    pub(super) knocks: Vec<ShownKnock>,
+}
+
+/// An enrolment, and under which arrival each tenant's writer sees it.
+#[derive(Debug)]
+pub(super) struct ShownKnock {
+    pub(super) knock: Knock,
+    pub(super) frame: Arc<[u8]>,
+    pub(super) places: Vec<(TenantId, u64)>,
 }
 
 #[derive(Debug)]
@@ -99,6 +109,32 @@ impl<'a> Stage<'a> {
         self.changes.accounts.insert(tenant, account);
     }
 
+    /// Counts an enrolment as an arrival of every tenant: which one it is for, only its controller
+    /// can tell. The frame itself is not stored.
+    pub(super) fn take_knock(&mut self, knock: Knock, frame: Arc<[u8]>) {
+        let root = self.trust().root();
+        let held = self.trust().held();
+        let tenants = held
+            .into_iter()
+            .flat_map(|held| held.content().writers.keys());
+        let tenants: Vec<TenantId> = tenants.map(|name| TenantId::of(root, name)).collect();
+        let mut places = Vec::new();
+        for tenant in tenants {
+            let mut account = self.account(tenant);
+            let Some(arrival) = account.arrivals.checked_add(1) else {
+                continue;
+            };
+            account.arrivals = arrival;
+            self.changes.accounts.insert(tenant, account);
+            places.push((tenant, arrival));
+        }
+        self.changes.knocks.push(ShownKnock {
+            knock,
+            frame,
+            places,
+        });
+    }
+
     /// The lanes of a channel as they will be.
     pub(super) fn lanes(&mut self, tenant: TenantId, channel: ChannelId) -> &mut Lanes {
         let lanes_of = self.lanes_of;
@@ -154,7 +190,7 @@ impl<'a> Stage<'a> {
             free_bytes: self.free_bytes,
         };
         let lane = self.lanes(tenant, channel).of_mut(plane);
-        let before = lane.bytes();
+        let (before, head) = (lane.bytes(), lane.head());
         let mut result = change(lane, space, stamp);
         if result == Err(Reject::Quota) && plane == Plane::Actual {
             let mut relieved = lane.clone();
@@ -166,8 +202,13 @@ impl<'a> Stage<'a> {
                 }
             }
         }
-        let after = lane.bytes();
+        let (after, is_moved) = (lane.bytes(), lane.head() != head);
         self.free_bytes = self.free_bytes.saturating_add(before).saturating_sub(after);
+        if is_moved && plane == Plane::Actual {
+            // The device went on: what its reader held against the old head has been heard.
+            let lanes = self.lanes(tenant, channel);
+            lanes.desired.clear(Slot::Evidence);
+        }
         if result == Ok(Posted::Kept) && plane == Plane::Actual {
             let account = Account {
                 arrivals: next,

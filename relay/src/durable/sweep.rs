@@ -7,6 +7,7 @@ use super::limits::{LETTER_AGE_S_MAX, PRESSURE_QUARTERS};
 use super::stage::Stage;
 use crate::mailbox::Lanes;
 use crate::mailbox::lane::{Lane, Slot};
+use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
 
 /// A letter that grew old before its reader came for it.
@@ -33,6 +34,14 @@ impl Stage<'_> {
             }
         }
         self.changes.accounts.insert(tenant, account);
+    }
+
+    /// Drops everything that is kept for a channel.
+    pub(super) fn forget(&mut self, channel: ChannelId) -> Result<(), Reject> {
+        let admission = self.admission(channel).ok_or(Reject::NotAdmitted)?;
+        let tenant = admission.tenant();
+        *self.lanes(tenant, channel) = Lanes::default();
+        Ok(())
     }
 
     /// Looks after one channel. Returns the letters that were dropped unread.

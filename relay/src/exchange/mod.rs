@@ -5,6 +5,7 @@
 //!   poll ---------> Step::Answer (news) | Step::Hold --release--> answer
 //!   post, put ----> Step::Post, Step::Put --(host makes it durable)--> answer_post, answer_put
 //!   need, fetch --> Step::Answer
+//!   collect, deliver, ... of a writer --> Step::Writer
 //! ```
 //!
 //! The heads of a poll are compared before it is parked, in the same step: news that came first
@@ -18,11 +19,16 @@ mod repeats;
 #[cfg(test)]
 mod tests;
 mod under_way;
+mod writer;
 
 pub use keys::{MailboxKey, MailboxKeys, MailboxSigner, TooManyKeys};
 pub use poll::Held;
 pub use post::{Post, PostedItem, Put};
 pub use under_way::Ended;
+pub use writer::{
+    Bodies, Collecting, Deliver, Delivered, DeliveredItem, Enrolled, HeldCollect, WriterAsked,
+    WriterStep,
+};
 
 use crate::limits::{HOLD_S_MAX, SESSIONS_MAX};
 use crate::mailbox::{Entry, MailboxLimits, Mailboxes};
@@ -30,9 +36,13 @@ use postern_protocol::Reject;
 use postern_protocol::frame::{
     Answer, BodyChunk, DownFrame, FrameType, Hints, Item, UpFrame, Wanted,
 };
-use postern_protocol::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
+use postern_protocol::id::{
+    Channel, ChannelId, Digest, Incarnation, Plane, SessionId, Tenant, TenantId, Thumbprint,
+};
 use postern_protocol::key::PublicKey;
+use postern_protocol::kind::Role;
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
+use postern_protocol::revision::StoreEpoch;
 use postern_protocol::session::{
     Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
@@ -50,6 +60,44 @@ pub struct AdmittedDevice {
     pub key: PublicKey,
 }
 
+/// A writer that may open a session, as the bundle names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedWriter {
+    /// Thumbprint of the genesis root key.
+    pub root: Thumbprint,
+    /// The tenant that it writes for.
+    pub tenant: Tenant,
+    /// Its key.
+    pub key: PublicKey,
+}
+
+/// Whose session it is. One of each has one confirmed session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The device of a channel.
+    Device(ChannelId),
+    /// The writer of a tenant.
+    Writer(TenantId),
+}
+
+impl Owner {
+    /// The channel of a device.
+    #[must_use]
+    pub const fn channel(self) -> Option<ChannelId> {
+        match self {
+            Self::Device(channel) => Some(channel),
+            Self::Writer(_) => None,
+        }
+    }
+
+    const fn role(self) -> Role {
+        match self {
+            Self::Device(_) => Role::Device,
+            Self::Writer(_) => Role::Writer,
+        }
+    }
+}
+
 /// What to do with a request of a session.
 #[derive(Debug)]
 pub enum Step {
@@ -63,13 +111,15 @@ pub enum Step {
     Post(Post),
     /// Hand the pieces to the host, then [`Exchanges::answer_put`].
     Put(Put),
+    /// A request of a writer.
+    Writer(WriterStep),
 }
 
 /// A request of a session that verified.
 #[derive(Debug)]
 pub struct Handled {
     /// Whose session.
-    pub channel: ChannelId,
+    pub owner: Owner,
     /// What was asked.
     pub kind: FrameType,
     /// True when this frame displaced an older session: its held poll ends.
@@ -107,7 +157,9 @@ pub struct Exchanges {
     limits: ExchangeLimits,
     keys: MailboxKeys,
     windows: EphemeralWindows,
-    sessions: Sessions<ChannelId>,
+    sessions: Sessions<Owner>,
+    /// The store in which cursors count; 0 where nobody collects.
+    store: StoreEpoch,
     repeats: Repeats,
     under_way: UnderWay,
     /// What is kept for readers.
@@ -132,6 +184,7 @@ impl Exchanges {
             keys,
             windows: EphemeralWindows::new(window, now_ms),
             sessions: Sessions::new(limits.sessions_max),
+            store: StoreEpoch::new(0),
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
             mailboxes: Mailboxes::new(limits.mailbox),
@@ -173,11 +226,15 @@ impl Exchanges {
         self.handshake().answer_ask(frame, nonce)
     }
 
-    /// Answers a hello with a welcome. `admitted` are the devices with the hello's channel id whose
-    /// keys are not revoked; `session` is 4 fresh random bytes.
+    /// Names the store in which the cursors of writers count.
+    pub const fn set_store(&mut self, store: StoreEpoch) {
+        self.store = store;
+    }
+
+    /// Answers a device's hello: [`Self::answer_greeting`] without writers.
     ///
     /// # Errors
-    /// Those of [`MailboxHandshake::handle_hello`]; `overloaded` when only confirmed sessions fill the table.
+    /// As [`Self::answer_greeting`].
     pub fn answer_hello(
         &mut self,
         hello: &ReceivedHello<'_>,
@@ -185,20 +242,49 @@ impl Exchanges {
         session: [u8; 4],
         now_ms: u64,
     ) -> Result<Vec<u8>, Reject> {
-        let channel = hello.channel();
-        let candidates: Vec<Admitted<'_>> = admitted
+        let answer = self.answer_greeting(hello, admitted, &[], session, now_ms);
+        answer.map(|(_, frame)| frame)
+    }
+
+    /// Answers a hello with a welcome, and tells who greeted. `devices` and `writers` are those with
+    /// the hello's id whose keys are not revoked, at most 4 in all; `session` is 4 fresh random bytes.
+    ///
+    /// # Errors
+    /// Those of [`MailboxHandshake::handle_hello`]; `overloaded` when only confirmed sessions fill the table.
+    pub fn answer_greeting(
+        &mut self,
+        hello: &ReceivedHello<'_>,
+        devices: &[AdmittedDevice],
+        writers: &[AdmittedWriter],
+        session: [u8; 4],
+        now_ms: u64,
+    ) -> Result<(Owner, Vec<u8>), Reject> {
+        let of_devices = devices
             .iter()
-            .map(|device| Admitted::device(&device.channel, device.incarnation, &device.key))
-            .collect();
-        let session = self
-            .sessions
-            .find_same(&channel, hello)
-            .unwrap_or(SessionId::from_bytes(session));
+            .map(|device| Admitted::device(&device.channel, device.incarnation, &device.key));
+        let of_writers = writers
+            .iter()
+            .map(|writer| Admitted::writer(writer.root, &writer.tenant, &writer.key));
+        let candidates: Vec<Admitted<'_>> = of_devices.chain(of_writers).collect();
+        let owners = [
+            Owner::Device(hello.channel()),
+            Owner::Writer(hello.tenant()),
+        ];
+        let same = owners
+            .iter()
+            .find_map(|owner| self.sessions.find_same(owner, hello));
+        let session = same.unwrap_or(SessionId::from_bytes(session));
         let welcomed =
             self.handshake()
                 .handle_hello(hello, &candidates, |_| false, session, now_ms)?;
-        self.sessions.offer(channel, welcomed.pending, now_ms)?;
-        Ok(welcomed.frame)
+        let [device, writer] = owners;
+        let owner = if welcomed.candidate < devices.len() {
+            device
+        } else {
+            writer
+        };
+        self.sessions.offer(owner, welcomed.pending, now_ms)?;
+        Ok((owner, welcomed.frame))
     }
 
     fn handshake(&self) -> MailboxHandshake<'_> {
@@ -218,17 +304,47 @@ impl Exchanges {
         //= spec/postern.md#need
         //# A mailbox MUST honour a need only inside a session.
         let Opened {
-            owner: channel,
+            owner,
             session,
             counter,
             frame,
             displaced,
         } = self.sessions.open(bytes, now_ms)?;
+        frame.check_greeter(owner.role())?;
+        let kind = frame.frame_type();
+        let step = match owner {
+            Owner::Device(channel) => {
+                self.handle_device(channel, session, counter, frame, now_ms)?
+            }
+            Owner::Writer(tenant) => {
+                let asked = WriterAsked {
+                    tenant,
+                    session,
+                    counter,
+                };
+                self.handle_writer(asked, frame, now_ms)?
+            }
+        };
+        Ok(Handled {
+            owner,
+            kind,
+            displaced: displaced.is_some(),
+            step,
+        })
+    }
+
+    fn handle_device(
+        &mut self,
+        channel: ChannelId,
+        session: SessionId,
+        counter: u16,
+        frame: UpFrame<'_>,
+        now_ms: u64,
+    ) -> Result<Step, Reject> {
         if self.under_way.is_closing(channel) {
             return Err(Reject::SessionUnknown);
         }
-        let kind = frame.frame_type();
-        let step = match frame {
+        Ok(match frame {
             UpFrame::Poll(poll) => self.handle_poll(channel, session, counter, &poll, now_ms)?,
             UpFrame::Post(items) => Step::Post(self.sort_post(channel, session, counter, &items)),
             UpFrame::Put { plane, chunks } => {
@@ -240,18 +356,11 @@ impl Exchanges {
             UpFrame::Fetch { plane, wanted } => {
                 Step::Answer(self.answer_fetch(channel, session, counter, plane, &wanted)?)
             }
-            // Nobody but devices greets here.
             UpFrame::Collect(_)
             | UpFrame::Deliver(_)
             | UpFrame::DeliverBodies { .. }
             | UpFrame::FetchBodies { .. }
             | UpFrame::DeliverEnrolled { .. } => return Err(Reject::SessionRole),
-        };
-        Ok(Handled {
-            channel,
-            kind,
-            displaced: displaced.is_some(),
-            step,
         })
     }
 
@@ -331,7 +440,12 @@ impl Exchanges {
 
     /// Ends a channel's sessions, as when its key was revoked; what is kept stays.
     pub fn close_sessions(&mut self, channel: ChannelId) {
-        self.sessions.remove_owner(&channel);
+        self.sessions.remove_owner(&Owner::Device(channel));
+    }
+
+    /// Ends the sessions of a tenant's writer, as when its key was revoked or replaced.
+    pub fn close_writer(&mut self, tenant: TenantId) {
+        self.sessions.remove_owner(&Owner::Writer(tenant));
     }
 
     fn seal(

@@ -11,21 +11,55 @@
 use super::{Arrived, Lanes, Mailboxes, Slots};
 use crate::mailbox::lane::{Lane, Slot};
 use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::revision::Knock;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// One envelope on its way to a writer.
+/// One thing on its way to a writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collected {
     /// Its number among the tenant's arrivals.
     pub arrival: u64,
-    /// Whose mailbox it is from.
-    pub channel: ChannelId,
-    /// The plane that it travels under.
-    pub plane: Option<Plane>,
-    /// The untagged COSE_Sign1.
-    pub envelope: Arc<[u8]>,
+    /// What came.
+    pub what: Arrival,
+}
+
+/// What came for a writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// An envelope of a device.
+    Envelope {
+        /// Whose mailbox it is from.
+        channel: ChannelId,
+        /// The plane that it travels under.
+        plane: Option<Plane>,
+        /// The untagged COSE_Sign1.
+        envelope: Arc<[u8]>,
+    },
+    /// A new device key that asks to be enrolled.
+    Knock {
+        /// What the mailbox calls it.
+        knock: Knock,
+        /// The enrol frame.
+        frame: Arc<[u8]>,
+    },
+}
+
+impl Arrival {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Envelope { envelope, .. } => envelope.len(),
+            Self::Knock { frame, .. } => frame.len(),
+        }
+    }
+
+    const fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Envelope { channel, .. } => Some(*channel),
+            Self::Knock { .. } => None,
+        }
+    }
 }
 
 /// What an installation brought.
@@ -80,9 +114,11 @@ impl Mailboxes {
             has_arrivals |= Some(arrival) > highest;
             let collected = Collected {
                 arrival,
-                channel,
-                plane,
-                envelope: Arc::clone(envelope),
+                what: Arrival::Envelope {
+                    channel,
+                    plane,
+                    envelope: Arc::clone(envelope),
+                },
             };
             arrivals.live.insert(arrival, collected);
         }
@@ -116,7 +152,7 @@ impl Mailboxes {
         let live = self.tenants.get(&tenant).map(|one| one.live.range(after));
         let mut collected = Vec::new();
         for (_, entry) in live.into_iter().flatten() {
-            let bytes = entry.envelope.len().saturating_add(overhead_bytes);
+            let bytes = entry.what.bytes().saturating_add(overhead_bytes);
             let Some(rest) = left.checked_sub(bytes) else {
                 break;
             };
@@ -124,6 +160,37 @@ impl Mailboxes {
             collected.push(entry.clone());
         }
         collected
+    }
+
+    /// Shows a new device key to a tenant's writer.
+    pub(crate) fn install_knock(
+        &mut self,
+        tenant: TenantId,
+        arrival: u64,
+        knock: Knock,
+        frame: &Arc<[u8]>,
+    ) {
+        let what = Arrival::Knock {
+            knock,
+            frame: Arc::clone(frame),
+        };
+        let arrivals = self.tenants.entry(tenant).or_default();
+        arrivals.live.insert(arrival, Collected { arrival, what });
+    }
+
+    /// Shows a new device key no longer, where it was shown: it was answered, or gave up.
+    pub(crate) fn drop_knock(&mut self, places: &[(TenantId, u64)]) {
+        for (tenant, arrival) in places {
+            if let Some(arrivals) = self.tenants.get_mut(tenant) {
+                arrivals.live.remove(arrival);
+            }
+        }
+    }
+
+    /// Whose channel it is, where anything is kept for it.
+    #[must_use]
+    pub fn tenant_of(&self, channel: ChannelId) -> Option<TenantId> {
+        self.channels.get(&channel).and_then(|slots| slots.tenant)
     }
 
     /// Tells whether anything came after `cursor`.
@@ -145,7 +212,7 @@ impl Mailboxes {
         let mut channels: Vec<ChannelId> = live
             .into_iter()
             .flatten()
-            .map(|(_, entry)| entry.channel)
+            .filter_map(|(_, entry)| entry.what.channel())
             .collect();
         channels.sort_unstable();
         channels.dedup();

@@ -211,6 +211,25 @@ impl Lane {
         in_chain.or_else(in_pending).map(Arc::clone)
     }
 
+    /// Keeps an envelope of the lane's writer, whatever its kind.
+    /// # Errors: those of its kind; `signer-role` for one that no lane holds.
+    pub(crate) fn post(
+        &mut self,
+        limits: &MailboxLimits,
+        space: Space,
+        generation: Generation,
+        received: &ReceivedEnvelope<'_>,
+        stamp: Stamp,
+    ) -> Result<Posted, Reject> {
+        let kind = received.unverified_header().kind;
+        match (kind, Slot::of(kind)) {
+            (MessageKind::Delta, _) => self.post_delta(limits, space, generation, received, stamp),
+            (MessageKind::Snapshot, _) => self.post_snapshot(space, generation, received, stamp),
+            (_, Some(slot)) => self.post_letter(space, slot, received, stamp),
+            (_, None) => Err(Reject::SignerRole),
+        }
+    }
+
     /// Keeps a snapshot. One whose bodies are not all here waits for them and changes nothing else.
     pub(crate) fn post_snapshot(
         &mut self,

@@ -26,7 +26,7 @@ mod slots;
 mod tests;
 
 pub use chain::SnapshotWish;
-pub use collect::{Collected, Installed};
+pub use collect::{Arrival, Collected, Installed};
 pub use limits::MailboxLimits;
 
 use actual::ActualHead;

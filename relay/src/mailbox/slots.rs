@@ -171,6 +171,10 @@ impl Slots {
                 self.came.insert(slot, number);
             }
         }
+        let had_heartbeat = before.envelope(Slot::Heartbeat).is_some();
+        if had_heartbeat && now.envelope(Slot::Heartbeat).is_none() {
+            self.beat = Beat::default();
+        }
         let held = self.lanes.actual.head_on_its_way();
         self.actual.set(held.unwrap_or(Revision::NONE));
         has_news

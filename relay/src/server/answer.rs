@@ -6,15 +6,15 @@
 
 use super::clock::after_ms;
 use super::events::Event;
-use super::host::{Host, HostAnswer};
-use super::mailbox::{Mailbox, Place, Taking};
+use super::host::{Host, HostAnswer, Taken};
+use super::mailbox::{Mailbox, Place, State, Taking};
 use super::random;
-use crate::exchange::{Handled, Held, Post, Put, Step};
+use crate::exchange::{Handled, Held, Owner, Post, Put, Step, WriterStep};
 use crate::limiter::{Gate, Limiter, Source};
 use crate::limits::{BEAT_WAIT_MS_MAX, DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
 use postern_protocol::Reject;
 use postern_protocol::frame::{FrameType, PlainFrame, Wanted, frame_type};
-use postern_protocol::id::ChannelId;
+use postern_protocol::id::{ChannelId, Plane};
 use postern_protocol::limits::FETCH_DIGESTS_MAX;
 use postern_protocol::session::ReceivedHello;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,7 +83,7 @@ pub(super) struct Answerer {
 
 /// Who is asking, as far as it is known.
 #[derive(Debug, Clone, Copy)]
-struct Asker {
+pub(super) struct Asker {
     source: Source,
     kind: Option<FrameType>,
     channel: Option<ChannelId>,
@@ -133,7 +133,10 @@ impl Answerer {
             | FrameType::Posted => Err(Reject::FrameDirection),
         };
         Ok(result.unwrap_or_else(|reject| {
-            let is_passing = matches!(reject, Reject::Overloaded | Reject::Quota);
+            let is_passing = matches!(
+                reject,
+                Reject::Overloaded | Reject::Quota | Reject::EnrolPending
+            );
             let retry_ms = is_passing.then(|| random::retry_ms(RETRY_MS_BASE));
             self.refuse(asker, reject, retry_ms)
         }))
@@ -147,7 +150,7 @@ impl Answerer {
             .map_err(|retry_ms| TooMany { retry_ms })
     }
 
-    fn tell_reject(&self, asker: Asker, reason: Reject) {
+    pub(super) fn tell_reject(&self, asker: Asker, reason: Reject) {
         self.mailbox.tell(Event::Rejected {
             reason,
             channel: asker.channel,
@@ -180,18 +183,21 @@ impl Answerer {
         let hello = ReceivedHello::parse(frame)?;
         let channel = hello.channel();
         let admitted = self.host.admitted(channel);
+        let writers = self.host.writers(hello.tenant());
         let session = random::bytes()?;
         let now_ms = self.mailbox.clock().now_ms();
         let answer = {
             let mut state = self.mailbox.lock();
             state
                 .exchanges
-                .answer_hello(&hello, &admitted, session, now_ms)
+                .answer_greeting(&hello, &admitted, &writers, session, now_ms)
         };
-        if answer.is_ok() {
-            self.mailbox.tell(Event::Greeted { channel });
-        }
-        answer
+        let (owner, frame) = answer?;
+        self.mailbox.tell(match owner {
+            Owner::Device(channel) => Event::Greeted { channel },
+            Owner::Writer(tenant) => Event::WriterGreeted { tenant },
+        });
+        Ok(frame)
     }
 
     async fn answer_enrol(&self, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
@@ -229,32 +235,27 @@ impl Answerer {
             let mut state = self.mailbox.lock();
             let handled = state.exchanges.handle_frame(&frame, now_ms)?;
             if handled.displaced {
-                state.holds.wake(handled.channel);
+                match handled.owner {
+                    Owner::Device(channel) => state.holds.wake(&channel),
+                    Owner::Writer(tenant) => state.collects.wake(&tenant),
+                };
             }
-            let may_park = !state.is_draining && state.holds.len() < self.holds_max;
-            let parked = match &handled.step {
-                Step::Hold(held) if held.until_ms <= now_ms => Parking::NotAsked,
-                Step::Hold(held) if may_park => {
-                    let (place, woken) = Place::take(&self.mailbox, &mut state, *held);
-                    Parking::Parked(place, woken)
-                }
-                Step::Hold(_) => Parking::Full,
-                Step::Answer(_) | Step::Limited(..) | Step::Post(_) | Step::Put(_) => {
-                    Parking::NotAsked
-                }
-            };
+            let parked = self.park(&mut state, &handled.step, now_ms);
             (handled, parked)
         };
         drop(frame);
         let Handled {
-            channel,
+            owner,
             displaced,
             step,
             kind: _,
         } = handled;
-        asker.channel = Some(channel);
+        asker.channel = owner.channel();
         if displaced {
-            self.mailbox.tell(Event::Displaced { channel });
+            self.mailbox.tell(match owner {
+                Owner::Device(channel) => Event::Displaced { channel },
+                Owner::Writer(tenant) => Event::WriterDisplaced { tenant },
+            });
         }
         match step {
             Step::Answer(answer) => Ok(answer),
@@ -263,21 +264,52 @@ impl Answerer {
                 Ok(answer)
             }
             Step::Hold(held) => self.answer_poll(&held, parked).await,
+            Step::Writer(step) => self.answer_writer(asker, step, parked).await,
             Step::Post(post) => {
-                let taking = Taking::new(&self.mailbox, channel);
+                let taking = Taking::new(&self.mailbox, post.channel());
                 self.answer_post(asker, post, taking).await
             }
             Step::Put(put) => {
-                let taking = Taking::new(&self.mailbox, channel);
+                let taking = Taking::new(&self.mailbox, put.channel());
                 self.answer_put(put, taking).await
             }
+        }
+    }
+
+    /// Finds a place for a request that is to wait, in a state that the caller has locked.
+    fn park(&self, state: &mut State, step: &Step, now_ms: u64) -> Parking {
+        let held = state.holds.len().saturating_add(state.collects.len());
+        let may_park = !state.is_draining && held < self.holds_max;
+        match step {
+            Step::Hold(held) if held.until_ms <= now_ms => Parking::NotAsked,
+            Step::Hold(held) if may_park => {
+                let (place, woken) = Place::take(&self.mailbox, state, *held);
+                Parking::Parked(place, woken)
+            }
+            Step::Writer(WriterStep::Collect(one))
+                if one.has_news || one.held.until_ms <= now_ms =>
+            {
+                Parking::NotAsked
+            }
+            Step::Writer(WriterStep::Collect(one)) if may_park => {
+                let (place, woken) = Place::take_collect(&self.mailbox, state, one.held);
+                Parking::Parked(place, woken)
+            }
+            Step::Hold(_) | Step::Writer(WriterStep::Collect(_)) => Parking::Full,
+            Step::Writer(
+                WriterStep::Deliver(_) | WriterStep::Bodies(_) | WriterStep::Enrolled(_),
+            )
+            | Step::Answer(_)
+            | Step::Limited(..)
+            | Step::Post(_)
+            | Step::Put(_) => Parking::NotAsked,
         }
     }
 
     async fn answer_poll(&self, held: &Held, parked: Parking) -> Result<Vec<u8>, Reject> {
         let is_refused = match parked {
             Parking::Parked(place, woken) => {
-                self.wait(held, place, woken).await;
+                self.wait(held.until_ms, place, woken).await;
                 false
             }
             Parking::NotAsked => false,
@@ -300,8 +332,13 @@ impl Answerer {
         !state.is_draining && state.exchanges.ask_heartbeat(held, now_ms)
     }
 
-    async fn wait(&self, held: &Held, place: Place, woken: tokio::sync::oneshot::Receiver<()>) {
-        let until = self.mailbox.clock().instant(held.until_ms);
+    pub(super) async fn wait(
+        &self,
+        until_ms: u64,
+        place: Place,
+        woken: tokio::sync::oneshot::Receiver<()>,
+    ) {
+        let until = self.mailbox.clock().instant(until_ms);
         // Both outcomes mean the same: find out what is newer now.
         let _ = tokio::time::timeout_at(until, woken).await;
         drop(place);
@@ -332,16 +369,21 @@ impl Answerer {
         let mut wants_snapshot = false;
         // One deadline for the whole post: a slow host costs the device one wait, not one per item.
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        for mut item in std::mem::take(&mut post.items) {
-            let envelope = std::mem::take(&mut item.envelope);
-            //= spec/postern.md#post
-            //# A mailbox MUST commit an item durably before it answers.
-            let taken = self
-                .ask_host(deadline, |host| host.posted(channel, item.plane, envelope))
-                .await;
+        let mut items = std::mem::take(&mut post.items);
+        let posted: Vec<(Option<Plane>, Vec<u8>)> = items
+            .iter_mut()
+            .map(|item| (item.plane, std::mem::take(&mut item.envelope)))
+            .collect();
+        //= spec/postern.md#post
+        //# A mailbox MUST commit an item durably before it answers.
+        let taken = self
+            .ask_host(deadline, |host| take_in_order(host, channel, posted))
+            .await;
+        let taken = taken.unwrap_or_else(|reject| vec![Err(reject); items.len()]);
+        for (item, taken) in items.iter().zip(taken) {
             match taken {
                 Ok(taken) => {
-                    post.note_taken(&item);
+                    post.note_taken(item);
                     wants_snapshot |= taken.wants_snapshot;
                     // An answer asks for few bodies; what a host wants beyond them waits.
                     wanted.extend(taken.wanted.into_iter().take(FETCH_DIGESTS_MAX));
@@ -382,8 +424,28 @@ impl Answerer {
     }
 }
 
-/// What became of a poll's wish to wait.
-enum Parking {
+/// Hands the items of a post to the host, all before the first is answered, so that one commit can
+/// hold them; each is answered in its place.
+fn take_in_order(
+    host: &dyn Host,
+    channel: ChannelId,
+    posted: Vec<(Option<Plane>, Vec<u8>)>,
+) -> HostAnswer<Vec<Result<Taken, Reject>>> {
+    let posted = posted.into_iter();
+    let works: Vec<_> = posted
+        .map(|(plane, envelope)| host.posted(channel, plane, envelope))
+        .collect();
+    Box::pin(async move {
+        let mut taken = Vec::new();
+        for work in works {
+            taken.push(work.await);
+        }
+        Ok(taken)
+    })
+}
+
+/// What became of a poll's or collect's wish to wait.
+pub(super) enum Parking {
     /// It waits.
     Parked(Place, tokio::sync::oneshot::Receiver<()>),
     /// It asked for no hold, or its time is over already.

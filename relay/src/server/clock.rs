@@ -35,7 +35,7 @@ pub(super) fn now() -> Instant {
 }
 
 /// A point `ms` from now, for timers.
-pub(super) fn after_ms(ms: u64) -> Instant {
+pub(crate) fn after_ms(ms: u64) -> Instant {
     let now = Instant::now();
     now.checked_add(Duration::from_millis(ms)).unwrap_or(now)
 }

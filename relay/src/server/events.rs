@@ -7,7 +7,7 @@ use crate::limits::EVENTS_MAX;
 use crate::metrics::{ConnectionRefusal, HttpRefusal, Metrics};
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
-use postern_protocol::id::ChannelId;
+use postern_protocol::id::{ChannelId, TenantId};
 use tokio::sync::broadcast;
 use tracing::{debug, info};
 
@@ -18,6 +18,16 @@ pub enum Event {
     Greeted {
         /// The device's channel.
         channel: ChannelId,
+    },
+    /// A tenant's writer proved its key; its session counts from its first frame on.
+    WriterGreeted {
+        /// The tenant's id.
+        tenant: TenantId,
+    },
+    /// A newer session of a tenant's writer took the place of its older one.
+    WriterDisplaced {
+        /// The tenant's id.
+        tenant: TenantId,
     },
     /// A newer session of a device took the place of its older one.
     Displaced {
@@ -75,6 +85,8 @@ impl Telling {
     pub(super) fn tell(&self, event: Event) {
         match event {
             Event::Greeted { channel } => info!(%channel, "opened session"),
+            Event::WriterGreeted { tenant } => info!(%tenant, "opened session of a writer"),
+            Event::WriterDisplaced { tenant } => info!(%tenant, "displaced session of a writer"),
             Event::Displaced { channel } => info!(%channel, "displaced session"),
             Event::Rejected {
                 reason,

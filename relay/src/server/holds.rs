@@ -1,10 +1,9 @@
-//! Polls that wait: one for each channel, woken by a post, a newer poll or the end of the server.
+//! Requests that wait, polls and collects: one for each owner, woken by a post, a newer request of
+//! its owner or the end of the server.
 //!
 //! Waking means dropping or firing a one-shot; what the poll is answered is found out afresh.
 //! Refuses to hold more than its bound.
 
-use crate::exchange::Held;
-use postern_protocol::id::ChannelId;
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
@@ -13,19 +12,28 @@ use tokio::sync::oneshot;
 pub(super) struct Ticket(u64);
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiting<H> {
     ticket: Ticket,
-    held: Held,
+    held: H,
     _wake_on_drop: oneshot::Sender<()>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Holds {
-    waiting: BTreeMap<ChannelId, Waiting>,
+#[derive(Debug)]
+pub(super) struct Holds<K, H> {
+    waiting: BTreeMap<K, Waiting<H>>,
     tickets: u64,
 }
 
-impl Holds {
+impl<K, H> Default for Holds<K, H> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            tickets: 0,
+        }
+    }
+}
+
+impl<K: Ord, H: Copy> Holds<K, H> {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -33,8 +41,8 @@ impl Holds {
     //= spec/postern.md#mailboxes
     //# A mailbox SHOULD hold one poll per session and answer an older one at once when a newer
     //# comes.
-    /// Parks a poll; an older one of the same channel wakes. The receiver ends when it is woken.
-    pub(super) fn park(&mut self, held: Held) -> (Ticket, oneshot::Receiver<()>) {
+    /// Parks a request; an older one of the same owner wakes. The receiver ends when it is woken.
+    pub(super) fn park(&mut self, owner: K, held: H) -> (Ticket, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket(self.tickets);
@@ -43,32 +51,32 @@ impl Holds {
             held,
             _wake_on_drop: sender,
         };
-        self.waiting.insert(held.channel, waiting);
+        self.waiting.insert(owner, waiting);
         (ticket, receiver)
     }
 
     /// Forgets a wait that ended by itself.
-    pub(super) fn leave(&mut self, channel: ChannelId, ticket: Ticket) {
+    pub(super) fn leave(&mut self, owner: &K, ticket: Ticket) {
         let is_same = self
             .waiting
-            .get(&channel)
+            .get(owner)
             .is_some_and(|waiting| waiting.ticket == ticket);
         if is_same {
-            self.waiting.remove(&channel);
+            self.waiting.remove(owner);
         }
     }
 
-    /// The poll of one channel that waits.
-    pub(super) fn held(&self, channel: ChannelId) -> Option<Held> {
-        self.waiting.get(&channel).map(|waiting| waiting.held)
+    /// The request of one owner that waits.
+    pub(super) fn held(&self, owner: &K) -> Option<H> {
+        self.waiting.get(owner).map(|waiting| waiting.held)
     }
 
-    /// Wakes the poll of one channel; true when there was one.
-    pub(super) fn wake(&mut self, channel: ChannelId) -> bool {
-        self.waiting.remove(&channel).is_some()
+    /// Wakes the request of one owner; true when there was one.
+    pub(super) fn wake(&mut self, owner: &K) -> bool {
+        self.waiting.remove(owner).is_some()
     }
 
-    /// Wakes every poll.
+    /// Wakes every request.
     pub(super) fn wake_all(&mut self) {
         self.waiting.clear();
     }

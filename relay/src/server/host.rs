@@ -5,11 +5,12 @@
 //! dropped half-way, except with the runtime. Refuses to answer
 //! a device before the host has answered.
 
-use crate::exchange::AdmittedDevice;
+use crate::exchange::{AdmittedDevice, AdmittedWriter, Delivered, DeliveredItem};
 use crate::mailbox::Chunk;
 use postern_protocol::Reject;
 use postern_protocol::frame::Wanted;
-use postern_protocol::id::{ChannelId, Plane};
+use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::revision::{ArrivalNumber, Knock};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -66,4 +67,44 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Any reject; the device is answered without a heartbeat.
     fn heartbeat_wanted(&self, channel: ChannelId) -> HostAnswer<()>;
+
+    /// Returns the writers with this tenant id that may open a session, none where the host serves
+    /// none. A key that the bundle revokes is left out. It must be quick.
+    fn writers(&self, _tenant: TenantId) -> Vec<AdmittedWriter> {
+        Vec::new()
+    }
+
+    /// Takes the word of a tenant's writer that it holds everything up to an arrival durably.
+    fn read_to(&self, _tenant: TenantId, _arrival: ArrivalNumber) {}
+
+    /// Takes what a tenant's writer delivered, in its order, and makes it durable before it answers.
+    /// Refused items are named in the answer.
+    ///
+    /// # Errors
+    /// Any reject, when nothing was taken; it reaches the writer in a refused frame (type 22).
+    fn delivered(&self, _tenant: TenantId, _items: Vec<DeliveredItem>) -> HostAnswer<Delivered> {
+        Box::pin(async { Err(Reject::SessionRole) })
+    }
+
+    /// Takes pieces of section bodies that an answer to a writer wanted.
+    ///
+    /// # Errors
+    /// As [`Self::delivered`].
+    fn delivered_bodies(
+        &self,
+        _tenant: TenantId,
+        _channel: ChannelId,
+        _plane: Plane,
+        _chunks: Vec<Chunk>,
+    ) -> HostAnswer<Delivered> {
+        Box::pin(async { Err(Reject::SessionRole) })
+    }
+
+    /// Takes the answer to an enrolment that is shown as this knock.
+    ///
+    /// # Errors
+    /// `knock-unknown`, `shape`.
+    fn enrolled(&self, _tenant: TenantId, _knock: Knock, _frame: Vec<u8>) -> HostAnswer<()> {
+        Box::pin(async { Err(Reject::KnockUnknown) })
+    }
 }

@@ -8,12 +8,13 @@ use super::events::{Event, Telling};
 use super::holds::{Holds, Ticket};
 use super::random;
 use crate::durable::limits::LOW_WATER_QUARTERS;
-use crate::exchange::{ExchangeLimits, Exchanges, Held, MailboxKeys, MailboxSigner};
+use crate::exchange::{ExchangeLimits, Exchanges, Held, HeldCollect, MailboxKeys, MailboxSigner};
+use crate::mailbox::lane::Lane;
 use crate::mailbox::{Lanes, Posted, SnapshotWish};
 use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId, Thumbprint};
-use postern_protocol::revision::{BundleNumber, Generation, Revision};
+use postern_protocol::revision::{BundleNumber, Generation, Knock, Revision, StoreEpoch};
 use postern_protocol::trust::{Bundle, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, oneshot};
@@ -34,16 +35,17 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) exchanges: Exchanges,
-    pub(super) holds: Holds,
+    pub(super) holds: Holds<ChannelId, Held>,
+    pub(super) collects: Holds<TenantId, HeldCollect>,
     pub(super) is_draining: bool,
 }
 
 impl State {
     /// Wakes the channel's poll if it has news by now. Returns true when it was woken.
     fn wake_for_news(&mut self, channel: ChannelId) -> bool {
-        let held = self.holds.held(channel);
+        let held = self.holds.held(&channel);
         let has_news = held.is_some_and(|held| self.exchanges.has_news(&held));
-        has_news && self.holds.wake(channel)
+        has_news && self.holds.wake(&channel)
     }
 
     /// As [`Self::wake_for_news`], but leaves it to the answer of a post that is under way.
@@ -67,6 +69,7 @@ impl Mailbox {
         let state = State {
             exchanges,
             holds: Holds::default(),
+            collects: Holds::default(),
             is_draining: false,
         };
         Ok(Self {
@@ -195,6 +198,60 @@ impl Mailbox {
         if installed.device && state.wake_or_carry(channel) {
             self.metrics().hold_released();
         }
+        if installed.writer && state.collects.wake(&tenant) {
+            self.metrics().hold_released();
+        }
+    }
+
+    /// Shows a new device key to the writers of these tenants, under these arrivals.
+    pub(crate) fn install_knock(
+        &self,
+        knock: Knock,
+        frame: &Arc<[u8]>,
+        places: &[(TenantId, u64)],
+    ) {
+        let mut state = self.lock();
+        for (tenant, arrival) in places {
+            let mailboxes = &mut state.exchanges.mailboxes;
+            mailboxes.install_knock(*tenant, *arrival, knock, frame);
+            state.collects.wake(tenant);
+        }
+    }
+
+    /// Shows a device key no longer, where it was shown.
+    pub(crate) fn drop_knock(&self, places: &[(TenantId, u64)]) {
+        self.lock().exchanges.mailboxes.drop_knock(places);
+    }
+
+    /// Names the store in which the cursors of writers count.
+    pub(crate) fn set_store(&self, store: StoreEpoch) {
+        self.lock().exchanges.set_store(store);
+    }
+
+    /// Bytes kept of what was posted to a device and by it.
+    pub(crate) fn lane_bytes(&self, channel: ChannelId) -> (usize, usize) {
+        let lanes = self.lock().exchanges.mailboxes.lanes(channel);
+        (lanes.desired.bytes(), lanes.actual.bytes())
+    }
+
+    /// Heads kept of both planes.
+    pub(crate) fn lane_heads(&self, channel: ChannelId) -> (Option<Revision>, Option<Revision>) {
+        let lanes = self.lock().exchanges.mailboxes.lanes(channel);
+        let head = |lane: &Lane| lane.head().map(|head| head.revision);
+        (head(&lanes.desired), head(&lanes.actual))
+    }
+
+    /// Bytes of all mailboxes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().exchanges.mailboxes.bytes()
+    }
+
+    /// Ends the sessions of a tenant's writer, as when its key was revoked or replaced.
+    pub fn close_writer(&self, tenant: TenantId) {
+        let mut state = self.lock();
+        state.exchanges.close_writer(tenant);
+        state.collects.wake(&tenant);
     }
 
     /// Shows a bundle that is durable now: every device has news.
@@ -217,7 +274,7 @@ impl Mailbox {
     pub(crate) fn ask_snapshot(&self, channel: ChannelId) {
         let mut state = self.lock();
         state.exchanges.mailboxes.want_actual(channel);
-        state.holds.wake(channel);
+        state.holds.wake(&channel);
     }
 
     /// Tells whether the writer should post a snapshot, and why.
@@ -242,7 +299,7 @@ impl Mailbox {
     pub fn remove(&self, channel: ChannelId) {
         let mut state = self.lock();
         state.exchanges.remove(channel);
-        state.holds.wake(channel);
+        state.holds.wake(&channel);
     }
 
     /// Drops all that is kept for a channel and ends its sessions behind the answers to posts under
@@ -250,14 +307,14 @@ impl Mailbox {
     pub fn evict(&self, channel: ChannelId) {
         let mut state = self.lock();
         state.exchanges.evict(channel);
-        state.holds.wake(channel);
+        state.holds.wake(&channel);
     }
 
     /// Ends a channel's sessions, as when its key was revoked; what is kept stays.
     pub fn close_sessions(&self, channel: ChannelId) {
         let mut state = self.lock();
         state.exchanges.close_sessions(channel);
-        state.holds.wake(channel);
+        state.holds.wake(&channel);
     }
 
     /// Sessions held now, those included that no frame confirmed yet.
@@ -354,7 +411,7 @@ impl Drop for Taking {
         let mut state = self.mailbox.lock();
         let ended = state.exchanges.end_post(self.channel);
         if ended.closes {
-            state.holds.wake(self.channel);
+            state.holds.wake(&self.channel);
         }
         if ended.wakes && state.wake_for_news(self.channel) {
             self.mailbox.metrics().hold_released();
@@ -362,35 +419,61 @@ impl Drop for Taking {
     }
 }
 
+/// Whose place among the holds.
+#[derive(Debug, Clone, Copy)]
+enum Seat {
+    Poll(ChannelId),
+    Collect(TenantId),
+}
+
 /// A place among the holds; given back when the exchange ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Place {
     mailbox: Mailbox,
-    channel: ChannelId,
+    seat: Seat,
     ticket: Ticket,
 }
 
 impl Place {
-    /// Takes a place in a state that the caller has locked.
+    /// Takes a place for a poll in a state that the caller has locked.
     pub(super) fn take(
         mailbox: &Mailbox,
         state: &mut State,
         held: Held,
     ) -> (Self, oneshot::Receiver<()>) {
-        let (ticket, woken) = state.holds.park(held);
+        let (ticket, woken) = state.holds.park(held.channel, held);
+        (Self::new(mailbox, Seat::Poll(held.channel), ticket), woken)
+    }
+
+    /// Takes a place for a collect in a state that the caller has locked.
+    pub(super) fn take_collect(
+        mailbox: &Mailbox,
+        state: &mut State,
+        held: HeldCollect,
+    ) -> (Self, oneshot::Receiver<()>) {
+        let tenant = held.asked.tenant;
+        let (ticket, woken) = state.collects.park(tenant, held);
+        (Self::new(mailbox, Seat::Collect(tenant), ticket), woken)
+    }
+
+    fn new(mailbox: &Mailbox, seat: Seat, ticket: Ticket) -> Self {
         mailbox.metrics().hold_began();
-        let place = Self {
+        Self {
             mailbox: mailbox.clone(),
-            channel: held.channel,
+            seat,
             ticket,
-        };
-        (place, woken)
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.mailbox.lock().holds.leave(self.channel, self.ticket);
+        let mut state = self.mailbox.lock();
+        match self.seat {
+            Seat::Poll(channel) => state.holds.leave(&channel, self.ticket),
+            Seat::Collect(tenant) => state.collects.leave(&tenant, self.ticket),
+        }
+        drop(state);
         self.mailbox.metrics().hold_ended();
     }
 }

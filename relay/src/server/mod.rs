@@ -21,6 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod writer;
 
 pub use events::Event;
 pub use host::{Host, HostAnswer, Taken};
@@ -32,7 +33,7 @@ pub use tls::TlsError;
 use crate::limiter::{Gate, Limiter};
 use crate::limits::{BACKLOG, HOST_CALLS_MAX, SWEEP_MS};
 use answer::{Answerer, Gates};
-use clock::after_ms;
+pub(crate) use clock::after_ms;
 use connection::{Counts, Shared};
 use http::Service;
 use postern_protocol::Reject;
@@ -172,6 +173,7 @@ impl Server {
             let mut state = self.mailbox.lock();
             state.is_draining = true;
             state.holds.wake_all();
+            state.collects.wake_all();
         }
         self.drain.send_replace(Some(grace_ms));
         // Connections cut themselves at the grace; the second bound is for their tasks only.

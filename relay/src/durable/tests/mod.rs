@@ -9,7 +9,7 @@ use super::ledger::{insert_admission, insert_bundle};
 use super::{Admission, Durable, RelayHost};
 use crate::exchange::ExchangeLimits;
 use crate::fixtures::{INCARNATION, channel, device_signer, mailbox_signer};
-use crate::mailbox::{Collected, MailboxLimits};
+use crate::mailbox::{Arrival, Collected, MailboxLimits};
 use crate::server::{Host as _, Mailbox, Taken};
 use crate::store::{Batch, MemoryStore, Store};
 use postern_protocol::Reject;
@@ -147,8 +147,12 @@ impl Running {
 
     pub(super) fn arrivals(&self, cursor: u64) -> Vec<(u64, Vec<u8>)> {
         let collected = self.collect(cursor).into_iter();
+        let envelope = |what| match what {
+            Arrival::Envelope { envelope, .. } => envelope.to_vec(),
+            Arrival::Knock { frame, .. } => frame.to_vec(),
+        };
         collected
-            .map(|entry| (entry.arrival, entry.envelope.to_vec()))
+            .map(|entry| (entry.arrival, envelope(entry.what)))
             .collect()
     }
 

@@ -22,7 +22,11 @@ fn hold_for_ack(exchanges: &mut Exchanges, session: &mut ClientSession) -> Held 
     let request = poll_for_ack(session, 60, revision(1, 1));
     match step(exchanges, &request.bytes, 1) {
         Step::Hold(held) => held,
-        other @ (Step::Answer(_) | Step::Limited(..) | Step::Post(_) | Step::Put(_)) => {
+        other @ (Step::Answer(_)
+        | Step::Limited(..)
+        | Step::Post(_)
+        | Step::Put(_)
+        | Step::Writer(_)) => {
             panic!("{other:?}")
         }
     }

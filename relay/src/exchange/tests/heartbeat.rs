@@ -25,7 +25,9 @@ fn idle(
             let frame = exchanges.release(&held, held.until_ms, None).unwrap();
             (frame, true)
         }
-        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_)) => panic!("{other:?}"),
+        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+            panic!("{other:?}")
+        }
     };
     let items = answer(session, request.counter, &frame).items;
     let items = items.iter().map(|item| item.envelope.to_vec());

@@ -59,7 +59,9 @@ fn items_or_hold(
     match step(exchanges, &request.bytes, now_ms) {
         Step::Answer(frame) => Ok(answer(session, request.counter, &frame).items.len()),
         Step::Hold(held) => Err(held),
-        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_)) => panic!("{other:?}"),
+        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -251,7 +253,9 @@ fn need_is_served_once_then_limited_with_a_hint() {
         let (frame, reject) = match step(&mut exchanges, &request.bytes, now_ms) {
             Step::Answer(frame) => (frame, None),
             Step::Limited(frame, reject) => (frame, Some(reject)),
-            other @ (Step::Hold(_) | Step::Post(_) | Step::Put(_)) => panic!("{other:?}"),
+            other @ (Step::Hold(_) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+                panic!("{other:?}")
+            }
         };
         let answer = answer(session, request.counter, &frame);
         (answer.items.len(), answer.hints.retry_ms, reject)

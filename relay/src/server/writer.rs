@@ -1,0 +1,109 @@
+//! The requests of writers from their step to the bytes of their answer.
+//!
+//! A collect waits like a poll; what a writer brings is answered only after the host. Refuses to
+//! answer a delivery that the host did not take.
+
+use super::answer::{Answerer, Asker, Parking};
+use super::clock::after_ms;
+use super::random;
+use crate::exchange::{Bodies, Collecting, Deliver, Delivered, Enrolled, WriterAsked, WriterStep};
+use crate::limits::{DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
+use postern_protocol::Reject;
+
+impl Answerer {
+    pub(super) async fn answer_writer(
+        &self,
+        asker: Asker,
+        step: WriterStep,
+        parked: Parking,
+    ) -> Result<Vec<u8>, Reject> {
+        match step {
+            WriterStep::Collect(collecting) => self.answer_collect(&collecting, parked).await,
+            WriterStep::Deliver(deliver) => self.answer_delivery(asker, deliver).await,
+            WriterStep::Bodies(bodies) => self.answer_bodies(asker, bodies).await,
+            WriterStep::Enrolled(enrolled) => self.answer_enrolled(enrolled).await,
+        }
+    }
+
+    async fn answer_collect(
+        &self,
+        collecting: &Collecting,
+        parked: Parking,
+    ) -> Result<Vec<u8>, Reject> {
+        let held = &collecting.held;
+        self.host.read_to(held.asked.tenant, collecting.read_to);
+        let is_refused = match parked {
+            Parking::Parked(place, woken) => {
+                self.wait(held.until_ms, place, woken).await;
+                false
+            }
+            Parking::NotAsked => false,
+            Parking::Full => true,
+        };
+        let state = self.mailbox.lock();
+        let retry_ms = if state.is_draining {
+            Some(random::retry_ms(DRAIN_RETRY_MS_BASE))
+        } else if is_refused {
+            Some(random::retry_ms(RETRY_MS_BASE))
+        } else {
+            None
+        };
+        state.exchanges.release_collect(held, retry_ms)
+    }
+
+    async fn answer_delivery(&self, asker: Asker, deliver: Deliver) -> Result<Vec<u8>, Reject> {
+        let Deliver { asked, items } = deliver;
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
+        let delivered = self
+            .ask_host(deadline, |host| host.delivered(asked.tenant, items))
+            .await?;
+        self.answer_delivered(asker, asked, &delivered)
+    }
+
+    async fn answer_bodies(&self, asker: Asker, bodies: Bodies) -> Result<Vec<u8>, Reject> {
+        let Bodies {
+            asked,
+            channel,
+            plane,
+            chunks,
+        } = bodies;
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
+        let delivered = self
+            .ask_host(deadline, |host| {
+                host.delivered_bodies(asked.tenant, channel, plane, chunks)
+            })
+            .await?;
+        self.answer_delivered(asker, asked, &delivered)
+    }
+
+    async fn answer_enrolled(&self, enrolled: Enrolled) -> Result<Vec<u8>, Reject> {
+        let Enrolled {
+            asked,
+            knock,
+            frame,
+        } = enrolled;
+        let deadline = after_ms(HOST_ANSWER_MS_MAX);
+        self.ask_host(deadline, |host| host.enrolled(asked.tenant, knock, frame))
+            .await?;
+        let state = self.mailbox.lock();
+        let nothing = Delivered::default();
+        state.exchanges.answer_deliver(asked, &nothing, None)
+    }
+
+    fn answer_delivered(
+        &self,
+        asker: Asker,
+        asked: WriterAsked,
+        delivered: &Delivered,
+    ) -> Result<Vec<u8>, Reject> {
+        let mut retry_ms = None;
+        for (_, reject) in &delivered.refused {
+            self.tell_reject(asker, *reject);
+            if matches!(reject, Reject::Overloaded | Reject::Quota) {
+                retry_ms = Some(random::retry_ms(RETRY_MS_BASE));
+            }
+        }
+        let state = self.mailbox.lock();
+        state.exchanges.answer_deliver(asked, delivered, retry_ms)
+    }
+}
