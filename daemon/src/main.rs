@@ -3,7 +3,7 @@
 //! Reading order: [`cli`] (what may be typed), [`config`] (what may be written), [`controller`]
 //! and [`device`] (the two drivers around the protocol's engines), [`operator`] (how commands
 //! reach a running controller), [`applier`] (how state reaches the application).
-//! Time is read in [`clock`] only, random bytes in [`random`], private keys in [`keys`].
+//! What all commands of Postern share (errors, output, key files, time, random bytes) is `postern-console`.
 
 #![expect(
     unreachable_pub,
@@ -13,25 +13,21 @@
 mod accounts;
 mod applier;
 mod cli;
-mod clock;
 mod config;
 mod conformance;
 mod controller;
 mod demo;
 mod device;
-mod exit;
 mod filed;
-mod folder;
 mod inspect;
-mod keys;
 mod operator;
-mod random;
 mod records;
 mod signals;
 mod tasks;
-mod telemetry;
 #[cfg(test)]
 mod tests;
+
+use postern_console::{clock, exit, folder, keys, random, telemetry};
 
 fn main() -> std::process::ExitCode {
     cli::main()

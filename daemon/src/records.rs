@@ -2,8 +2,7 @@
 //!
 //! Refuses to interpret values: that is the engine's part.
 
-use crate::exit::CommandError;
-use postern_protocol::record::{RecordError, Table, Write};
+use postern_protocol::record::{Table, Write};
 use postern_relay::store::{Batch, Durable, KeyRange, Store, StoreError, Table as StoreTable};
 
 /// Records read in one go while loading. Bounds memory, not the store.
@@ -72,58 +71,4 @@ pub fn lend(records: &[Loaded]) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
     records
         .iter()
         .map(|record| (record.table, record.key.as_slice(), record.value.as_slice()))
-}
-
-impl From<StoreError> for CommandError {
-    fn from(error: StoreError) -> Self {
-        let name = match &error {
-            StoreError::Newer { .. } => "store-newer",
-            StoreError::NotAStore { .. } => "store-not-a-store",
-            StoreError::DamagedFile { .. } | StoreError::Damaged { .. } => "store-damaged",
-            StoreError::Locked { .. } => "store-locked",
-            StoreError::Io { .. } => "store-io",
-            StoreError::Poisoned { .. }
-            | StoreError::Panicked
-            | StoreError::Closed
-            | StoreError::TooLarge { .. }
-            | StoreError::QueueFull { .. } => "store-failed",
-        };
-        let text = error.to_string();
-        // An error that begins with the machine's own reason has no remedy behind a colon.
-        let remedy = match &error {
-            StoreError::Io { .. } | StoreError::TooLarge { .. } | StoreError::QueueFull { .. } => {
-                None
-            }
-            StoreError::Newer { .. }
-            | StoreError::NotAStore { .. }
-            | StoreError::DamagedFile { .. }
-            | StoreError::Damaged { .. }
-            | StoreError::Locked { .. }
-            | StoreError::Poisoned { .. }
-            | StoreError::Panicked
-            | StoreError::Closed => text.split_once(": "),
-        };
-        let (message, next) = remedy.unwrap_or((
-            &text,
-            "look at the disk (space, rights, errors), then start again",
-        ));
-        let source = std::error::Error::source(&error).map(|source| format!(" ({source})"));
-        Self::store(
-            name,
-            format!("{message}{}", source.unwrap_or_default()),
-            next,
-        )
-    }
-}
-
-impl CommandError {
-    /// Names a store whose record checks out but cannot be understood.
-    #[must_use]
-    pub fn from_record(store: &std::path::Path, error: &RecordError) -> Self {
-        Self::store(
-            "store-damaged",
-            format!("store {}: {error}", store.display()),
-            "keep a copy of the file, then restore a backup or move it away to start a new store",
-        )
-    }
 }

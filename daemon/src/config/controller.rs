@@ -4,6 +4,7 @@
 
 use super::reader::{Placed, Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
+use postern_console::config::LOG_TEMPLATE;
 use postern_egress::MailboxUrl;
 use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::limits::{HOLD_S_MAX, URL_BYTES_MAX, URLS_MAX};
@@ -147,7 +148,7 @@ impl ControllerConfig {
             let trust = read_trust(root);
             let writers = read_tenants(dir, root);
             let (mailbox_key, limits) = read_bounds(dir, root);
-            let log = read_log(root);
+            let log = read_log(root, |_| ());
             let (root, recovery) = trust?;
             Some(Self {
                 dir: dir.into(),
@@ -201,7 +202,7 @@ impl ControllerConfig {
         let _ = write!(
             text,
             "{MAILBOX}# bytes_max = {}\n{TOTAL}# total_bytes_max = {}\n{SERVER}# connections_max = {}\n\
-             {SOURCE}# source_connections_max = {}\n{HOLD}# hold_s_max = {}\n{LOG}",
+             {SOURCE}# source_connections_max = {}\n{HOLD}# hold_s_max = {}\n{LOG_TEMPLATE}",
             limits.mailbox_bytes_max,
             limits.mailboxes_bytes_max,
             limits.connections_max,
@@ -441,11 +442,3 @@ const SERVER: &str = "
 ";
 const SOURCE: &str = "# Connections at once from one address (devices behind one NAT share one).\n";
 const HOLD: &str = "# Seconds that a device's request is held open at most, 5 to 300.\n";
-/// Explains the `[log]` table; the same in both roles.
-pub(super) const LOG: &str = "
-[log]
-# error, warn, info, debug, trace, or a filter such as \"info,postern_egress=debug\".
-# level = \"info\"
-# One JSON object a line instead of text.
-# json = false
-";

@@ -4,9 +4,9 @@
 //! stand in a file of their own.
 
 use super::application::{self, Apply, ApplyBy, Command, IntentCommand, LocalApi};
-use super::controller::LOG;
 use super::reader::{Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
+use postern_console::config::LOG_TEMPLATE as LOG;
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
 use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
 use postern_protocol::limits::FRESHNESS_MS_DEFAULT;
@@ -119,7 +119,7 @@ impl DeviceConfig {
             let on_change = application::read_on_change(root, by);
             let intents = application::read_intents(root);
             let local_api = application::read_local_api(dir, root);
-            let log = read_log(root);
+            let log = read_log(root, |_| ());
             Some(Self {
                 dir: dir.into(),
                 key: dir.join("device.key"),

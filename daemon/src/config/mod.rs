@@ -6,13 +6,11 @@
 //! ```
 //!
 //! A file that is misspelt anywhere is refused as a whole, with file, line, key and remedy of
-//! everything that is wrong. This is the only module that reads the environment.
+//! everything that is wrong. The reader itself is shared by all commands of Postern.
 
 mod application;
 mod controller;
 mod device;
-mod reader;
-mod suggest;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -20,104 +18,6 @@ mod window;
 pub use application::{ApplyBy, Command, Delivery, LocalApi};
 pub use controller::{ControllerConfig, NewController, check_url};
 pub use device::DeviceConfig;
-pub use reader::ConfigError;
+pub use postern_console::config::{ConfigError, LogConfig, variable};
 
-use crate::exit::CommandError;
-use reader::{Document, Placed, Problem, Section};
-use std::path::{Path, PathBuf};
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogConfig {
-    /// `error`, `warn`, `info`, `debug`, `trace` or a filter such as `info,postern=debug`.
-    pub level: String,
-    /// One JSON object a line instead of text.
-    pub is_json: bool,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            level: "info".into(),
-            is_json: false,
-        }
-    }
-}
-
-impl From<ConfigError> for CommandError {
-    fn from(error: ConfigError) -> Self {
-        let message = error.to_string();
-        match error {
-            ConfigError::Unreadable { next, .. } => {
-                Self::configuration("config-unreadable", message, next)
-            }
-            ConfigError::Refused { problems, .. } => {
-                let next = match problems.len() {
-                    1 => "correct that line and start again",
-                    _ => "correct these lines and start again",
-                };
-                Self::configuration("config-refused", message, next)
-            }
-        }
-    }
-}
-
-/// Parses a file and hands its sections to `resolve`, which gives nothing unless all is well.
-fn resolve<T>(
-    file: &Path,
-    text: &str,
-    resolve: impl FnOnce(&mut Section<'_, '_>) -> Option<T>,
-) -> Result<T, ConfigError> {
-    let refused = |problems| ConfigError::Refused {
-        file: file.into(),
-        problems,
-    };
-    let document = Document::parse(text).map_err(|problem| refused(vec![problem]))?;
-    let mut root = document.root();
-    let resolved = resolve(&mut root);
-    root.finish();
-    let mut problems = document.into_problems();
-    match resolved {
-        Some(resolved) if problems.is_empty() => Ok(resolved),
-        Some(_) | None => {
-            if problems.is_empty() {
-                problems.push(Problem {
-                    line: 1,
-                    key: String::new(),
-                    what: "is not complete".into(),
-                });
-            }
-            Err(refused(problems))
-        }
-    }
-}
-
-/// Reads a path; relative ones begin at the folder of the configuration file.
-fn path_in(dir: &Path, section: &mut Section<'_, '_>, key: &str) -> Option<PathBuf> {
-    let text = section.text(key)?;
-    if text.value.is_empty() {
-        section.refuse(text.line, key, "must name a file; remove the line for none");
-        return None;
-    }
-    Some(dir.join(text.value))
-}
-
-fn read_log(root: &mut Section<'_, '_>) -> LogConfig {
-    let mut section = root.section("log");
-    let mut log = LogConfig::default();
-    if let Some(Placed { value, line }) = section.text("level") {
-        match crate::telemetry::check_level(&value) {
-            Ok(()) => log.level = value,
-            Err(reason) => section.refuse(line, "level", reason),
-        }
-    }
-    log.is_json = section.flag("json", log.is_json);
-    section.finish();
-    log
-}
-
-/// Reads an environment variable of Postern's own; the one place that does.
-#[must_use]
-pub fn variable(name: &str) -> Option<std::ffi::OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
+use postern_console::config::{path_in, read_log, reader, resolve};

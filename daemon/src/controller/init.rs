@@ -10,11 +10,11 @@
 //!
 //! Refuses to overwrite anything: keys that devices have pinned cannot be made again.
 
-use super::certificate;
 use crate::config::{ControllerConfig, NewController, check_url};
 use crate::exit::{CommandError, Exit};
 use crate::folder::create_private;
 use crate::keys::{self, KeyRole};
+use postern_console::certificate;
 use postern_egress::MailboxUrl;
 use postern_protocol::context::Random;
 use postern_protocol::id::{Tenant, Thumbprint};
@@ -234,7 +234,7 @@ fn prepare_tls(
     let Some(own) = own else {
         let parsed = urls.iter().filter_map(|url| MailboxUrl::parse(url).ok());
         let hosts: Vec<String> = parsed.map(|url| url.authority().host.bare()).collect();
-        let made = certificate::make(&hosts).map_err(|reason| {
+        let made = certificate::make("Postern controller", &hosts).map_err(|reason| {
             let next = "give your own with --cert and --key";
             CommandError::failure("certificate-failed", reason, next)
         })?;

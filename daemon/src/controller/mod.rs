@@ -4,7 +4,6 @@
 
 pub mod backup;
 pub mod bundles;
-mod certificate;
 pub mod driver;
 pub mod hearing;
 mod host;

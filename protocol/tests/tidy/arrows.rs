@@ -31,7 +31,9 @@ const RELAY_EXCEPTIONS: [(&str, &str); 2] = [
     ("relay/src/fixtures.rs", "cbor"),
 ];
 
-const CRATES: [&str; 6] = ["protocol", "egress", "relay", "daemon", "lab", "bench"];
+const CRATES: [&str; 7] = [
+    "protocol", "egress", "relay", "console", "daemon", "lab", "bench",
+];
 
 #[test]
 fn relay_names_only_what_it_needs_to_carry() {
@@ -96,18 +98,23 @@ fn dependencies(of: &str, sections: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn arrows_between_crates_point_to_the_right() {
-    let order = ["daemon", "relay", "egress", "protocol"];
-    let mut findings = Vec::new();
-    for (place, one) in order.iter().enumerate() {
-        for other in dependencies(one, &["[dependencies]", "[dev-dependencies]"]) {
-            let at = order.iter().position(|name| *name == other);
-            // A crate may name itself in its tests, to switch a feature on.
-            if other != *one && at.is_none_or(|at| at <= place) {
-                findings.push(format!("{one}/Cargo.toml: {one} -> {other}"));
+    for commands in [["daemon"]] {
+        let order = [&commands[..], &["console", "relay", "egress", "protocol"]].concat();
+        let mut findings = Vec::new();
+        for (place, one) in order.iter().enumerate() {
+            for other in dependencies(one, &["[dependencies]", "[dev-dependencies]"]) {
+                let at = order.iter().position(|name| *name == other);
+                // A crate may name itself in its tests, to switch a feature on.
+                if other != *one && at.is_none_or(|at| at <= place) {
+                    findings.push(format!("{one}/Cargo.toml: {one} -> {other}"));
+                }
             }
         }
+        report(
+            "command -> console -> relay -> egress -> protocol",
+            &findings,
+        );
     }
-    report("daemon -> relay -> egress -> protocol", &findings);
 }
 
 #[test]
@@ -147,7 +154,12 @@ fn test_keys_are_no_part_of_a_release() {
 
 #[test]
 fn workspace_dependencies_say_what_they_are_for() {
-    let ours = ["postern-protocol", "postern-egress", "postern-relay"];
+    let ours = [
+        "postern-protocol",
+        "postern-egress",
+        "postern-relay",
+        "postern-console",
+    ];
     let (mut findings, mut is_said) = (Vec::new(), false);
     for (section, at, line) in manifest("") {
         if section != "[workspace.dependencies]" {

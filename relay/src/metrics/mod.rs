@@ -4,6 +4,9 @@
 
 #[cfg(test)]
 mod tests;
+mod text;
+
+pub use text::to_text;
 
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;

@@ -1,4 +1,4 @@
-use super::{ConnectionRefusal, HttpRefusal, Metrics};
+use super::{ConnectionRefusal, HttpRefusal, Metrics, Sample, to_text};
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
 use std::collections::BTreeSet;
@@ -37,4 +37,20 @@ fn refusals_counted_show_under_their_name_only() {
         (Some("full"), 1),
     ];
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn text_names_each_metric_once() {
+    let sample = |name, label, value| Sample { name, label, value };
+    let samples = [
+        sample("postern_a_total", Some(("event", "x")), 1),
+        sample("postern_a_total", Some(("event", "y")), 2),
+        sample("postern_b", None, 3),
+    ];
+    let expected = "# TYPE postern_a_total counter\n\
+        postern_a_total{event=\"x\"} 1\n\
+        postern_a_total{event=\"y\"} 2\n\
+        # TYPE postern_b gauge\n\
+        postern_b 3\n";
+    assert_eq!(to_text(&samples), expected);
 }

@@ -9,8 +9,8 @@ mod tests;
 use postern_protocol::Reject;
 use postern_protocol::controller::{Event, Take};
 use postern_relay::metrics::Sample;
+pub use postern_relay::metrics::to_text;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is counted of events.
@@ -195,33 +195,4 @@ impl EventCounts {
                 .map_or(0, |count| count.load(Ordering::Relaxed)),
         })
     }
-}
-
-/// Writes samples in the Prometheus text format; samples of one name must stand together.
-#[must_use]
-pub fn to_text(samples: &[Sample]) -> String {
-    let mut text = String::new();
-    let mut last = "";
-    for sample in samples {
-        if sample.name != last {
-            last = sample.name;
-            let kind = if last.ends_with("_total") {
-                "counter"
-            } else {
-                "gauge"
-            };
-            let _ = writeln!(text, "# TYPE {last} {kind}");
-        }
-        let _ = match sample.label {
-            Some((label, value)) => {
-                writeln!(
-                    text,
-                    "{}{{{label}=\"{value}\"}} {}",
-                    sample.name, sample.value
-                )
-            }
-            None => writeln!(text, "{} {}", sample.name, sample.value),
-        };
-    }
-    text
 }

@@ -1,8 +1,7 @@
-use super::{Counted, EventCounts, to_text};
+use super::{Counted, EventCounts};
 use postern_protocol::Reject;
 use postern_protocol::controller::{Event, Ticket};
 use postern_protocol::id::ChannelId;
-use postern_relay::metrics::Sample;
 use std::collections::BTreeSet;
 
 const CHANNEL: ChannelId = ChannelId::from_bytes([7; 16]);
@@ -42,20 +41,4 @@ fn event_counts_as_exactly_one_kind() {
 fn labels_are_unique() {
     let labels: BTreeSet<_> = Counted::ALL.map(Counted::as_str).into_iter().collect();
     assert_eq!(labels.len(), Counted::ALL.len());
-}
-
-#[test]
-fn text_names_each_metric_once() {
-    let sample = |name, label, value| Sample { name, label, value };
-    let samples = [
-        sample("postern_a_total", Some(("event", "x")), 1),
-        sample("postern_a_total", Some(("event", "y")), 2),
-        sample("postern_b", None, 3),
-    ];
-    let expected = "# TYPE postern_a_total counter\n\
-        postern_a_total{event=\"x\"} 1\n\
-        postern_a_total{event=\"y\"} 2\n\
-        # TYPE postern_b gauge\n\
-        postern_b 3\n";
-    assert_eq!(to_text(&samples), expected);
 }

@@ -3,7 +3,7 @@
 //! Refuses far-fetched suggestions: a wrong hint costs more time than none.
 
 /// Returns the known word closest to `found`, if it is close enough to be meant.
-pub fn closest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn closest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let found = found.replace('-', "_").to_lowercase();
     let allowed = (found.len() / 3).clamp(1, 3);
     known

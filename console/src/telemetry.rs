@@ -11,10 +11,14 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// What is wrong, for people.
 pub fn check_level(level: &str) -> Result<(), String> {
-    parse(level).map(|_| ())
+    filter(level).map(|_| ())
 }
 
-fn parse(level: &str) -> Result<EnvFilter, String> {
+/// Returns the filter of a level.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn filter(level: &str) -> Result<EnvFilter, String> {
     let refused = |reason: String| {
         format!(
             "must be error, warn, info, debug, trace or a filter such as \"info,postern_egress=debug\", not \"{level}\"{reason}"
@@ -40,7 +44,7 @@ fn parse(level: &str) -> Result<EnvFilter, String> {
 
 /// Starts logging for this process; a second start does nothing.
 pub fn start(log: &LogConfig) {
-    let filter = parse(&log.level).unwrap_or_else(|_refused| EnvFilter::new("info"));
+    let filter = filter(&log.level).unwrap_or_else(|_refused| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

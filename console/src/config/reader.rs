@@ -253,6 +253,11 @@ impl<'d, 'a> Section<'d, 'a> {
         section
     }
 
+    /// Tells whether a key stands in the table; it counts as known then.
+    pub fn has(&mut self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
     /// Tells whether the table stands in the file.
     pub const fn is_present(&self) -> bool {
         self.table.is_some()

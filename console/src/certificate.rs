@@ -9,7 +9,8 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-/// A chain and its key, PEM.
+/// A chain and its key, PEM; the key is never shown.
+#[derive(Clone)]
 pub struct Pem {
     /// The chain, leaf first.
     pub chain: String,
@@ -25,20 +26,20 @@ pub struct Made {
     pub ca: String,
 }
 
-/// Makes a CA and a server certificate for these hosts (names or addresses).
+/// Makes a CA and a server certificate for these hosts (names or addresses); `whose` names them for people.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub fn make(hosts: &[String]) -> Result<Made, String> {
+pub fn make(whose: &str, hosts: &[String]) -> Result<Made, String> {
     let failed = |error: rcgen::Error| format!("the certificate cannot be made: {error}");
     let ca_key = KeyPair::generate().map_err(failed)?;
-    let mut ca = params(Vec::new(), "Postern controller CA").map_err(failed)?;
+    let mut ca = params(Vec::new(), &format!("{whose} CA")).map_err(failed)?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let ca_certificate = ca.self_signed(&ca_key).map_err(failed)?;
     let issuer = Issuer::new(ca, ca_key);
     let key = KeyPair::generate().map_err(failed)?;
-    let mut leaf = params(hosts.to_vec(), "Postern controller").map_err(failed)?;
+    let mut leaf = params(hosts.to_vec(), whose).map_err(failed)?;
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;

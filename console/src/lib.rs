@@ -1,0 +1,16 @@
+//! What the commands of Postern share, `postern` and `postern-relay`: how an operator is spoken to.
+//!
+//! Reading order: [`exit`] (how a command ends), [`output`], [`config`] (strict TOML), [`keys`]
+//! (private key files), [`certificate`] (TLS of the hop), [`telemetry`] (logs). Time is read in [`clock`] only, random bytes in [`random`] only.
+//! Refuses to know what any command is about.
+
+pub mod certificate;
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod folder;
+pub mod keys;
+pub mod output;
+pub mod random;
+mod store;
+pub mod telemetry;
