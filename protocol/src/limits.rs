@@ -87,6 +87,10 @@ pub const JOIN_LINE_CHARS_MAX: usize = 16_384;
 pub const TRUST_LINE_CHARS_MAX: usize = 15 + (CBOR_ITEM_BYTES_MAX * 4).div_ceil(3);
 /// Keys that one admission names (spec: #admission): the present one and the one that replaces it.
 pub const ADMISSION_KEYS_MAX: usize = 2;
+/// Bytes that a mailbox may keep for one device (spec: #admission): both planes at their largest, chains and slots.
+pub const ADMISSION_QUOTA_BYTES: u64 = 4 << 20;
+/// Entries of devices that are gone and that a mailbox may still serve. Arbitrary: the oldest is forgotten first.
+pub const WITHDRAWN_MAX: usize = 1_024;
 /// Milliseconds without contact to a writer after which its quotas shrink (spec: #admission). Arbitrary: a week.
 pub const ADMISSION_SILENCE_MS_MAX: u64 = 604_800_000;
 /// What a quota is divided by after that silence, leaving a quarter (spec: #admission). Arbitrary.

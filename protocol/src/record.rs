@@ -33,11 +33,13 @@ pub enum Table {
     Evidence,
     /// The newest accepted envelope of each plane.
     Envelopes,
+    /// Devices that are gone, as long as a mailbox may not have heard of it.
+    Withdrawn,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Identity,
         Self::Bundles,
         Self::Heads,
@@ -49,6 +51,7 @@ impl Table {
         Self::Intents,
         Self::Evidence,
         Self::Envelopes,
+        Self::Withdrawn,
     ];
 
     /// Returns the table's name at rest.
@@ -66,6 +69,7 @@ impl Table {
             Self::Intents => "intents",
             Self::Evidence => "evidence",
             Self::Envelopes => "envelopes",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

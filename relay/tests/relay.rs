@@ -147,7 +147,10 @@ async fn writer_fetches_the_bodies_of_its_own_devices_only() {
     let mut device = relay.device(2).await;
     let body = vec![3; 500];
     let state = snapshot(Role::Device, 1, std::slice::from_ref(&body));
-    assert_eq!(relay.post(&mut device, std::slice::from_ref(&state)).await, []);
+    assert_eq!(
+        relay.post(&mut device, std::slice::from_ref(&state)).await,
+        []
+    );
     let put = UpFrame::Put {
         plane: Plane::Actual,
         chunks: vec![whole(&body)],

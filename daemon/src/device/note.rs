@@ -11,6 +11,7 @@ use postern_egress::body_size::Lesson;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::message::IntentNote;
+use postern_protocol::receipt::Lost;
 use postern_protocol::reject::Reject;
 use postern_protocol::revision::Revision;
 
@@ -40,6 +41,7 @@ impl Driver {
                 tracing::info!(device = self.name(), bundle, "bundle accepted");
                 self.homing.note_bundle();
             }
+            Event::Lost { lost, .. } => note_lost(self.name(), &lost),
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::ActualWritten {
                 ticket,
@@ -174,4 +176,19 @@ impl Driver {
         }
         self.failure = Some(failure);
     }
+}
+
+fn note_lost(device: &str, lost: &Lost) {
+    let (first, last) = (lost.first.number(), lost.last.number());
+    let (epoch, plane) = (lost.epoch.number(), lost.plane.as_str());
+    let reason = Reject::from_code(lost.code.into()).map_or("unknown", Reject::as_str);
+    tracing::warn!(
+        device,
+        plane,
+        epoch,
+        first,
+        last,
+        reason,
+        "mailbox lost messages"
+    );
 }

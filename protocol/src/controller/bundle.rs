@@ -24,10 +24,10 @@ impl Controller {
             Err(reject) => return self.refuse(ticket, reject),
         };
         //= spec/lives.md#rotation
-        //# A controller MUST refuse a bundle that changes a tenant's writer key while a
-        //# device of it shows a head that the controller does not know, or did not show its
-        //# head in a session since a restore, unless its operator says that the change
-        //# cannot wait.
+        //# A controller MUST refuse a bundle that changes a tenant's writer key while a device of
+        //# it shows a head that the controller does not know, or did not show its head since a
+        //# restore in a session or beside an echo of the controller's nonce, unless its operator
+        //# says that the change cannot wait.
         if !is_urgent && self.would_lose(&trust) {
             return self.refuse(ticket, Reject::WriterBehind);
         }
@@ -56,22 +56,24 @@ impl Controller {
         self.outputs.push_back(Output::PostBundle {
             envelope: envelope.to_vec(),
         });
-        self.evict_revoked();
+        self.evict_revoked(context);
         for channel in rewritten {
             //= spec/lives.md#rotation
             //# A controller MUST sign a snapshot of the same revision anew for each
             //# device of a tenant whose writer key changed.
+            self.post_admission(context, channel);
             self.post_snapshot(context, channel);
             self.post_ack(context, channel);
             self.post_key_answer(context, channel);
         }
+        self.post_withdrawals_of(context, &before);
         self.event(Event::BundleAccepted { ticket, number });
     }
 
-    fn evict_revoked(&mut self) {
+    fn evict_revoked(&mut self, context: &Context<'_>) {
         let channels: Vec<ChannelId> = self.members.keys().copied().collect();
         for channel in channels {
-            if self.drop_revoked(channel) {
+            if self.drop_revoked(context, channel) {
                 self.outputs.push_back(Output::Evict { channel });
             }
         }

@@ -137,7 +137,7 @@ impl Controller {
                     Ok(frame) => self.outputs.push_back(Output::Answer { ticket, frame }),
                     Err(reject) => self.refuse(ticket, reject),
                 }
-                self.admit(channel);
+                self.admit(context, channel);
                 self.show_actual_held(channel);
                 self.post_snapshot(context, channel);
                 self.event(Event::Enrolled { channel });
@@ -236,6 +236,7 @@ impl Controller {
             }
             writes.push(records::member(member));
         }
+        writes.extend(self.forget_withdrawn(id));
         self.persist(writes);
         id
     }

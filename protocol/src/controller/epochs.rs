@@ -29,11 +29,9 @@ impl Controller {
         self.epoch = epoch;
         let mut writes = Vec::from([records::epoch(self.highest)]);
         writes.extend(self.purge_invitations(context.now));
+        writes.extend(self.close_left());
         let mut members = core::mem::take(&mut self.members);
         for member in members.values_mut() {
-            if member.has_left {
-                member.enrolled = None;
-            }
             let (generation, is_withheld) = self.generation_at_start(member);
             member.pulse.is_withheld = is_withheld;
             if self.is_restored {
@@ -52,7 +50,7 @@ impl Controller {
             .map(|(id, _)| *id)
             .collect();
         for channel in &enrolled {
-            self.admit(*channel);
+            self.admit(context, *channel);
             self.show_actual_held(*channel);
             //= spec/postern.md#epochs
             //# A writer MUST begin an epoch with a snapshot.
@@ -61,6 +59,7 @@ impl Controller {
             self.post_key_answer(context, *channel);
             self.arm(*channel);
         }
+        self.post_withdrawals(context);
         self.event(Event::Started {
             epoch,
             members: enrolled.len(),
@@ -108,8 +107,8 @@ impl Controller {
         self.post_snapshot(context, channel);
     }
 
-    /// Tells the mailbox whom it may serve.
-    pub(super) fn admit(&mut self, channel: ChannelId) {
+    /// Tells every mailbox whom it may serve.
+    pub(super) fn admit(&mut self, context: &Context<'_>, channel: ChannelId) {
         //= spec/lives.md#leaving
         //# A controller MUST NOT admit a device that left until a new invitation for
         //# its name was used.
@@ -120,7 +119,7 @@ impl Controller {
             return;
         };
         if self.trust.is_revoked(&enrolled.key.thumbprint()) {
-            return;
+            return self.post_admission(context, channel);
         }
         self.outputs.push_back(Output::Admit {
             channel: member.channel.clone(),
@@ -131,6 +130,7 @@ impl Controller {
                 .as_ref()
                 .map(|next| Box::new(next.key.clone())),
         });
+        self.post_admission(context, channel);
     }
 
     //= spec/postern.md#revisions

@@ -65,9 +65,9 @@ impl Controller {
         let writer = self.trust.writer(&member.channel.tenant);
         let newest = writer.map_or(held, |(generation, _)| generation);
         //= spec/lives.md#rotation
-        //# A restored controller MUST post no state under a generation that its store did
-        //# not know to a device before that device shows in a session a head that the
-        //# controller knows, or its operator chose.
+        //# A restored controller MUST post no state under a generation that its store did not know
+        //# to a device before that device shows in a session or beside an echo of the controller's
+        //# nonce a head that the controller knows, or its operator chose.
         let is_withheld = self.is_restored && member.is_enrolled() && newest > held;
         (if is_withheld { held } else { newest }, is_withheld)
     }

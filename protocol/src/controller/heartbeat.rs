@@ -11,7 +11,7 @@ use super::member::Member;
 use super::{Context, Controller, Event, Post};
 use crate::context::draw;
 use crate::envelope::{Header, Verified};
-use crate::freshness::{FreshnessWatch, Heard};
+use crate::freshness::{FreshnessWatch, Heard, Hearing};
 use crate::id::{ChannelId, Nonce, StartId};
 use crate::kind::MessageKind;
 use crate::limits::{FRESHNESS_MS_DEFAULT, HEARTBEAT_INTERVAL_MS};
@@ -165,7 +165,7 @@ impl Controller {
         //= spec/freshness.md#heartbeat
         //# A heartbeat MUST NOT be stored durably, counted as a duplicate, or
         //# acknowledged.
-        member.pulse.watch.hear(&heard, context.now.mono_ms);
+        let hearing = member.pulse.watch.hear(&heard, context.now.mono_ms);
         member.pulse.bundle = Some(bundle);
         //= spec/freshness.md#heartbeat
         //# A writer MUST answer a nonce with a heartbeat that repeats it.
@@ -173,7 +173,8 @@ impl Controller {
             (member.pulse.echo, member.pulse.asked) = (Some(nonce), Some(nonce));
             member.pulse.is_wanted = true;
         }
-        if is_live {
+        // An echo of our own nonce is as good as a session: whoever carried it, it was made since.
+        if is_live || hearing == Hearing::Anchored {
             self.hear(context, channel, heartbeat.other);
         }
         self.turn(context, channel);

@@ -1,6 +1,6 @@
 //! What mailboxes hand over: which key, which plane, and who takes each kind.
 //!
-//! Refuses every kind that a device does not sign, and every envelope of an earlier life.
+//! Refuses every kind that neither a device nor a mailbox signs, and every envelope of an earlier life.
 
 use super::{Context, Controller, Event};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope, Verified};
@@ -30,8 +30,25 @@ impl Controller {
         envelope: &[u8],
         is_live: bool,
     ) -> Result<(), Reject> {
-        let verified = self.verify(channel, envelope)?;
-        self.confirm_key(channel, &verified);
+        let received = ReceivedEnvelope::parse(envelope)?;
+        match received.unverified_header().kind {
+            MessageKind::Receipt => return self.receive_receipt(channel, &received),
+            MessageKind::Lost => return self.receive_lost(channel, &received),
+            MessageKind::Delta
+            | MessageKind::Snapshot
+            | MessageKind::Report
+            | MessageKind::ReportAck
+            | MessageKind::Heartbeat
+            | MessageKind::EnrolRequest
+            | MessageKind::EnrolAnswer
+            | MessageKind::Bundle
+            | MessageKind::Admission
+            | MessageKind::SessionHello
+            | MessageKind::SessionWelcome
+            | MessageKind::Evidence => {}
+        }
+        let verified = self.verify(channel, &received)?;
+        self.confirm_key(context, channel, &verified);
         if is_live && let Some(member) = self.members.get_mut(&channel) {
             member.pulse.meet();
         }
@@ -55,10 +72,13 @@ impl Controller {
     }
 
     /// Verifies with the member's key, or with the one that takes its place.
-    fn verify<'e>(&self, channel: ChannelId, envelope: &'e [u8]) -> Result<Verified<'e>, Reject> {
+    fn verify<'e>(
+        &self,
+        channel: ChannelId,
+        received: &ReceivedEnvelope<'e>,
+    ) -> Result<Verified<'e>, Reject> {
         let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
         let enrolled = member.enrolled.as_ref().ok_or(Reject::NotAdmitted)?;
-        let received = ReceivedEnvelope::parse(envelope)?;
         // A device accuses the writer of the desired plane; everything else is about its own.
         let plane = match received.unverified_header().kind {
             MessageKind::Evidence => Plane::Desired,

@@ -4,9 +4,12 @@
 
 use crate::enrol::JoinSecret;
 use crate::frame::{BodyChunk, Wanted};
-use crate::id::{Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, TokenId};
+use crate::id::{
+    Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, Thumbprint, TokenId,
+};
 use crate::key::PublicKey;
 use crate::message::Report;
+use crate::receipt::{Lost, Receipt};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Generation, Head, Revision, Seq};
@@ -100,6 +103,13 @@ pub enum Input<'a> {
     /// A mailbox has a gap or too long a chain.
     SnapshotWanted {
         /// The channel.
+        channel: ChannelId,
+    },
+    /// A mailbox lacks what it held of a channel, as after it lost its store: it alone is given everything again.
+    Refill {
+        /// Answered by this ticket: each [`Output::Refill`] bears it, [`Event::Refilled`] comes last.
+        ticket: Ticket,
+        /// The channel of a member, or of one that was withdrawn.
         channel: ChannelId,
     },
     /// The next bundle, signed by a root. The keyring given with it must hold the writer keys that it names.
@@ -200,6 +210,17 @@ pub enum Output {
         /// The frame to answer with.
         frame: Vec<u8>,
     },
+    /// Hand to the one mailbox that [`Input::Refill`] is about, as [`Output::Post`] is handed to all.
+    Refill {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The channel.
+        channel: ChannelId,
+        /// The generation of the key that signed.
+        generation: Generation,
+        /// What to keep.
+        post: Post,
+    },
     /// Something that people or metrics want to know.
     Event(Event),
 }
@@ -236,6 +257,11 @@ pub enum Post {
     },
     /// A device's next key is confirmed; belongs to no plane.
     EnrolAnswer {
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+    /// Whom a mailbox in a process of its own shall serve; an embedded one is told by [`Output::Admit`] and [`Output::Evict`].
+    Admission {
         /// The envelope.
         envelope: Vec<u8>,
     },
@@ -380,6 +406,31 @@ pub enum Event {
         channel: ChannelId,
         /// True when it is not proven to be.
         is_stale: bool,
+    },
+    /// A mailbox says what it did with a message.
+    Receipt {
+        /// The channel.
+        channel: ChannelId,
+        /// The key of the mailbox.
+        mailbox: Thumbprint,
+        /// What it says.
+        receipt: Receipt,
+    },
+    /// A mailbox can no longer hand over what it took.
+    Lost {
+        /// The channel.
+        channel: ChannelId,
+        /// The key of the mailbox.
+        mailbox: Thumbprint,
+        /// What is lost.
+        lost: Lost,
+    },
+    /// Everything of the channel was handed to the mailbox that lacked it.
+    Refilled {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The channel.
+        channel: ChannelId,
     },
     /// A bundle is durable and counts.
     BundleAccepted {

@@ -36,6 +36,27 @@ impl Controller {
         self.event(Event::Left { channel });
     }
 
+    /// Closes the memberships of devices that said that they leave. Returns what must become durable with it.
+    pub(super) fn close_left(&mut self) -> Vec<Write> {
+        let left = self.members.iter().filter(|(_, member)| member.has_left);
+        let left: Vec<ChannelId> = left.map(|(id, _)| *id).collect();
+        left.into_iter().flat_map(|id| self.close(id)).collect()
+    }
+
+    /// Closes a membership: its key counts no more. Returns what must become durable with it.
+    pub(super) fn close(&mut self, channel: ChannelId) -> Vec<Write> {
+        let Some(member) = self.members.get_mut(&channel) else {
+            return Vec::new();
+        };
+        let Some(enrolled) = member.enrolled.take() else {
+            return Vec::new();
+        };
+        let names = member.channel.clone();
+        let mut writes = Vec::from([records::member(member)]);
+        writes.extend(self.note_withdrawn(&names, &enrolled));
+        writes
+    }
+
     /// Removes a device with everything that is held of it, and takes back its open invitations.
     pub(super) fn remove(
         &mut self,
@@ -51,11 +72,15 @@ impl Controller {
         let mut writes = forget_life(&member);
         writes.extend(records::no_member(&member));
         writes.extend(self.drop_invitations(tenant, device));
+        if let Some(enrolled) = &member.enrolled {
+            writes.extend(self.note_withdrawn(&member.channel, enrolled));
+        }
         // A later member of this name begins above every number that this one used.
         self.epoch = self.further_epoch(context);
         writes.push(records::epoch(self.highest));
         self.persist(writes);
         self.arm(channel);
+        self.post_admission(context, channel);
         self.outputs.push_back(Output::Evict { channel });
         self.event(Event::Removed { ticket, channel });
     }

@@ -10,6 +10,7 @@
 //! may leave the process before it is durable. Refuses to know transports, devices' secrets, time.
 
 mod actual;
+mod admissions;
 mod bundle;
 mod decide;
 mod enrol;
@@ -23,6 +24,7 @@ mod intents;
 mod io;
 mod lives;
 mod member;
+mod receipts;
 mod records;
 mod recovery;
 mod reports;
@@ -31,6 +33,7 @@ mod rotation;
 mod tests;
 mod timers;
 
+pub use admissions::Withdrawn;
 pub use enrol::Invitation;
 pub use evidence::EvidenceHeld;
 pub use hearing::Unsettled;
@@ -42,7 +45,7 @@ use crate::context::{Keyring, Now, Random};
 use crate::id::{Channel, ChannelId, DeviceName, Tenant, Thumbprint, TokenId};
 use crate::record::{RecordError, Table, Write};
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Epoch};
+use crate::revision::{BundleNumber, Epoch, Seq};
 use crate::trust::Trust;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -72,6 +75,12 @@ pub struct Controller {
     is_restored: bool,
     members: BTreeMap<ChannelId, Member>,
     invitations: BTreeMap<TokenId, Invitation>,
+    /// Devices that are gone, by channel: mailboxes may not have heard of it.
+    withdrawn: BTreeMap<ChannelId, Withdrawn>,
+    /// The number of the last admission; each start opens an epoch for the next.
+    admissions: Seq,
+    /// The request of the one mailbox that is being filled, while it is.
+    refilling: Option<Ticket>,
     beat: Beat,
     timers: Timers,
     outputs: VecDeque<Output>,
@@ -87,6 +96,9 @@ impl Controller {
             is_restored: false,
             members: BTreeMap::new(),
             invitations: BTreeMap::new(),
+            withdrawn: BTreeMap::new(),
+            admissions: admissions::NO_ADMISSION,
+            refilling: None,
             beat: Beat::NONE,
             timers: Timers::NONE,
             outputs: VecDeque::new(),
@@ -122,6 +134,7 @@ impl Controller {
             } => self.put(context, channel, plane, chunks),
             Input::Enrol { ticket, frame } => self.enrol(context, ticket, frame),
             Input::SnapshotWanted { channel } => self.post_snapshot(context, channel),
+            Input::Refill { ticket, channel } => self.refill(context, ticket, channel),
             Input::HeartbeatWanted { channel } => {
                 self.heartbeat_wanted(channel);
                 self.settle(context, channel);
@@ -190,6 +203,7 @@ impl Controller {
             | Input::Put { .. }
             | Input::Enrol { .. }
             | Input::SnapshotWanted { .. }
+            | Input::Refill { .. }
             | Input::HeartbeatWanted { .. }
             | Input::Bundle { .. }
             | Input::Timeout => {}
@@ -277,15 +291,20 @@ impl Controller {
     }
 
     fn post(&mut self, channel: ChannelId, post: Post) {
-        let Some(member) = self.members.get(&channel) else {
+        let member = self.members.get(&channel);
+        let withdrawn = self.withdrawn.get(&channel);
+        let names = member.map(|member| &member.channel);
+        let Some(names) = names.or_else(|| withdrawn.map(Withdrawn::channel)) else {
             return;
         };
-        let generation = member.head.generation;
-        self.outputs.push_back(Output::Post {
-            channel,
-            generation,
-            post,
-        });
+        let writer = self.trust.writer(&names.tenant);
+        let generation = match (member, writer) {
+            (Some(member), _) => member.head.generation,
+            (None, Some((generation, _))) => generation,
+            (None, None) => return,
+        };
+        let post = admissions::addressed(self.refilling, channel, generation, post);
+        self.outputs.push_back(post);
     }
 
     fn event(&mut self, event: Event) {

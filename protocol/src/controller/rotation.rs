@@ -25,7 +25,7 @@ impl Controller {
                 //= spec/lives.md#rotation
                 //# A controller MUST check a next key as at enrolment and
                 //# persist it before it answers.
-                self.hold_next(channel, verified);
+                self.hold_next(context, channel, verified);
                 self.post_key_answer(context, channel);
             }
             Ok(None) => {}
@@ -72,7 +72,12 @@ impl Controller {
         }
     }
 
-    fn hold_next(&mut self, channel: ChannelId, verified: VerifiedEnrolRequest) {
+    fn hold_next(
+        &mut self,
+        context: &Context<'_>,
+        channel: ChannelId,
+        verified: VerifiedEnrolRequest,
+    ) {
         let Some(member) = self.members.get_mut(&channel) else {
             return;
         };
@@ -93,7 +98,7 @@ impl Controller {
         });
         let writes = Vec::from([records::member(member)]);
         self.persist(writes);
-        self.admit(channel);
+        self.admit(context, channel);
     }
 
     /// Signs that the next key counts, for as long as it has signed nothing.
@@ -135,7 +140,12 @@ impl Controller {
     }
 
     /// The next key signed: it takes the place of the former one, which counts no more.
-    pub(super) fn confirm_key(&mut self, channel: ChannelId, verified: &Verified<'_>) {
+    pub(super) fn confirm_key(
+        &mut self,
+        context: &Context<'_>,
+        channel: ChannelId,
+        verified: &Verified<'_>,
+    ) {
         let Some(member) = self.members.get_mut(&channel) else {
             return;
         };
@@ -149,12 +159,12 @@ impl Controller {
         enrolled.key = next.key;
         let writes = Vec::from([records::member(member)]);
         self.persist(writes);
-        self.admit(channel);
+        self.admit(context, channel);
         self.event(Event::KeyRotated { channel });
     }
 
     /// A revoked key neither opens a session nor takes another's place.
-    pub(super) fn drop_revoked(&mut self, channel: ChannelId) -> bool {
+    pub(super) fn drop_revoked(&mut self, context: &Context<'_>, channel: ChannelId) -> bool {
         let trust = &self.trust;
         let Some(member) = self.members.get_mut(&channel) else {
             return false;
@@ -168,7 +178,9 @@ impl Controller {
         if dropped.is_some() {
             let writes = Vec::from([records::member(member)]);
             self.persist(writes);
-            self.admit(channel);
+            self.admit(context, channel);
+        } else if is_evicted {
+            self.post_admission(context, channel);
         }
         is_evicted
     }

@@ -2,7 +2,7 @@
 //!
 //! Refuses to read a clock: the driver says when the moment came.
 
-use super::{Context, Controller, Output, records};
+use super::{Context, Controller, Output};
 use crate::id::ChannelId;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -59,9 +59,9 @@ impl Controller {
         };
         if is_due(member.pulse.evict_due_ms) {
             member.pulse.evict_due_ms = None;
-            member.enrolled = None;
-            let writes = Vec::from([records::member(member)]);
+            let writes = self.close(channel);
             self.persist(writes);
+            self.post_admission(context, channel);
             self.outputs.push_back(Output::Evict { channel });
         } else if is_due(member.pulse.reopen_due_ms) {
             self.reopen(context, channel);

@@ -7,7 +7,9 @@ use super::work::{Taken, Work};
 use super::{Context, Device, Event, ExchangeId};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
+use crate::id::Plane;
 use crate::kind::{MessageKind, Role};
+use crate::receipt::Lost;
 use crate::record::{Table, Write};
 use crate::reject::Reject;
 use crate::revision::Seq;
@@ -190,6 +192,9 @@ impl Device {
                 self.handle_bundle(item.envelope).map(Taken::from)
             };
         };
+        if received.unverified_header().kind == MessageKind::Lost {
+            return self.handle_lost(&received, plane);
+        }
         let tenant = &self.identity.channel.tenant;
         let (generation, writer) = self.trust.writer(tenant).ok_or(Reject::KeyUnknown)?;
         let expected = Expected {
@@ -234,6 +239,18 @@ impl Device {
             | MessageKind::Receipt
             | MessageKind::Lost => Err(Reject::SignerRole),
         }
+    }
+
+    /// A mailbox speaks for itself alone: what it lost is told, and changes nothing.
+    fn handle_lost(
+        &mut self,
+        received: &ReceivedEnvelope<'_>,
+        plane: Plane,
+    ) -> Result<Taken, Reject> {
+        let (channel, incarnation) = (&self.identity.channel, self.identity.incarnation);
+        let (mailbox, lost) = Lost::verify(received, &self.trust, channel, incarnation, plane)?;
+        self.event(Event::Lost { mailbox, lost });
+        Ok(Taken::Quiet)
     }
 
     pub(super) fn handle_bundle(&mut self, envelope: &[u8]) -> Result<bool, Reject> {

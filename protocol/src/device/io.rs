@@ -5,6 +5,7 @@
 use crate::id::Thumbprint;
 use crate::kind::MessageKind;
 use crate::message::{EvidenceCode, IntentNote};
+use crate::receipt::Lost;
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Revision};
@@ -183,6 +184,13 @@ pub enum Event {
     ReportAcknowledged {
         /// The report's number.
         rseq: u64,
+    },
+    /// A mailbox can no longer hand over what it took.
+    Lost {
+        /// The key of the mailbox.
+        mailbox: Thumbprint,
+        /// What is lost.
+        lost: Lost,
     },
     /// A newer bundle counts.
     BundleAccepted {

@@ -231,6 +231,7 @@ pub(super) fn restore<'a>(
             | Table::Members
             | Table::Invitations
             | Table::Evidence
+            | Table::Withdrawn
             | Table::Envelopes => {}
         }
     }

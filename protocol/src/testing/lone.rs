@@ -444,6 +444,7 @@ impl Lone {
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
+            | Event::Lost { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }
             | Event::ActualRefused { .. }

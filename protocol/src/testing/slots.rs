@@ -220,6 +220,7 @@ impl Slots {
             Post::Heartbeat { envelope } => self.put_beat(envelope, now_ms),
             Post::Evidence { envelope } => self.evidence = Some(envelope),
             Post::EnrolAnswer { envelope } => self.enrol_answer = Some(envelope),
+            Post::Admission { .. } => {}
             Post::ReportAck { envelope } => {
                 if let Ok(received) = ReceivedEnvelope::parse(&envelope) {
                     let header = *received.unverified_header();
@@ -384,7 +385,7 @@ fn entry_of(post: &Post) -> (Option<Plane>, &[u8]) {
         | Post::ReportAck { envelope }
         | Post::Heartbeat { envelope } => (Some(Plane::Desired), envelope),
         Post::Evidence { envelope } => (Some(Plane::Actual), envelope),
-        Post::EnrolAnswer { envelope } => (None, envelope),
+        Post::EnrolAnswer { envelope } | Post::Admission { envelope } => (None, envelope),
     }
 }
 

@@ -410,6 +410,7 @@ impl World {
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
+            | Event::Lost { .. }
             | Event::Rejected { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }

@@ -57,6 +57,8 @@ impl Driver {
                 generation,
                 post,
             } => self.post(channel, generation, post),
+            // Nobody asks for it but a client of a relay.
+            Output::Refill { .. } => {}
             Output::Answer { ticket, frame } => self.replies.settle_enrol(ticket, frame),
             Output::Event(event) => self.note(event),
         }
@@ -89,6 +91,8 @@ impl Driver {
             Post::EnrolAnswer { envelope } => {
                 log_refusal(channel, mailbox.post_enrol_answer(channel, &envelope));
             }
+            // The directory beside this mailbox says the same.
+            Post::Admission { .. } => {}
         }
     }
 

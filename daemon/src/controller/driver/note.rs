@@ -4,6 +4,7 @@
 
 use super::super::work::{Decided, Recovered};
 use super::Driver;
+use postern_protocol::Reject;
 use postern_protocol::controller::{Event, Take};
 use postern_protocol::id::ChannelId;
 use tracing::{debug, info, warn};
@@ -13,6 +14,7 @@ impl Driver {
         self.parts.counts.count(&event);
         log_change(&event);
         log_alarm(&event);
+        log_relay(&event);
         if let Some(channel) = shows_progress(&event) {
             self.waiters.handle_news(&self.parts.engine, channel);
         }
@@ -72,6 +74,9 @@ impl Driver {
             | Event::Left { .. }
             | Event::KeyRotated { .. }
             | Event::FreshnessChanged { .. }
+            | Event::Receipt { .. }
+            | Event::Lost { .. }
+            | Event::Refilled { .. }
             | Event::Rejected { .. } => {}
         }
     }
@@ -97,6 +102,9 @@ const fn shows_progress(event: &Event) -> Option<ChannelId> {
         | Event::FreshnessChanged { .. }
         | Event::BundleAccepted { .. }
         | Event::Removed { .. }
+        | Event::Receipt { .. }
+        | Event::Lost { .. }
+        | Event::Refilled { .. }
         | Event::Rejected { .. } => None,
     }
 }
@@ -147,6 +155,9 @@ fn log_change(event: &Event) {
         } => info!(device = %channel, "device is fresh again"),
         Event::Invited { .. } | Event::Withdrawn { .. } => debug!("changed invitation"),
         Event::Refused { .. }
+        | Event::Receipt { .. }
+        | Event::Lost { .. }
+        | Event::Refilled { .. }
         | Event::Behind { .. }
         | Event::Recovered { .. }
         | Event::Cloned { .. }
@@ -206,7 +217,33 @@ fn log_alarm(event: &Event) {
             is_stale: false, ..
         }
         | Event::BundleAccepted { .. }
+        | Event::Receipt { .. }
+        | Event::Lost { .. }
+        | Event::Refilled { .. }
         | Event::Removed { .. } => {}
+    }
+}
+
+/// Logs what relays say of themselves.
+fn log_relay(event: &Event) {
+    let name_of = |code: u16| Reject::from_code(code.into()).map_or("unknown", Reject::as_str);
+    if let Event::Refilled { channel, .. } = event {
+        info!(device = %channel, "handed everything to a relay");
+    } else if let Event::Receipt {
+        channel, receipt, ..
+    } = event
+    {
+        match receipt.code {
+            0 => debug!(device = %channel, "relay stored a message"),
+            code => {
+                warn!(device = %channel, reason = name_of(code), "relay put a message aside");
+            }
+        }
+    } else if let Event::Lost { channel, lost, .. } = event {
+        let (first, last) = (lost.first.number(), lost.last.number());
+        let (epoch, plane) = (lost.epoch.number(), lost.plane.as_str());
+        let reason = name_of(lost.code);
+        warn!(device = %channel, plane, epoch, first, last, reason, "relay lost messages");
     }
 }
 

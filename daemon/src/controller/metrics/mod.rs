@@ -54,6 +54,14 @@ pub enum Counted {
     Stale,
     /// Devices that became fresh.
     Fresh,
+    /// Messages that a relay stored.
+    RelayStored,
+    /// Messages that a relay put aside.
+    RelayPutAside,
+    /// Times that a mailbox lost messages.
+    Lost,
+    /// Channels that were handed to a relay again.
+    Refilled,
     /// Bundles accepted.
     BundleAccepted,
     /// Envelopes of devices that were refused.
@@ -64,7 +72,7 @@ pub enum Counted {
 
 impl Counted {
     /// Every kind, in the order of the text.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Decided,
         Self::Intended,
         Self::Refused,
@@ -84,6 +92,10 @@ impl Counted {
         Self::KeyRotated,
         Self::Stale,
         Self::Fresh,
+        Self::RelayStored,
+        Self::RelayPutAside,
+        Self::Lost,
+        Self::Refilled,
         Self::BundleAccepted,
         Self::Rejected,
         Self::Started,
@@ -112,6 +124,10 @@ impl Counted {
             Self::KeyRotated => "key-rotated",
             Self::Stale => "became-stale",
             Self::Fresh => "became-fresh",
+            Self::RelayStored => "relay-stored",
+            Self::RelayPutAside => "relay-put-aside",
+            Self::Lost => "lost",
+            Self::Refilled => "refilled",
             Self::BundleAccepted => "bundle-accepted",
             Self::Rejected => "rejected",
             Self::Started => "started",
@@ -153,6 +169,10 @@ impl Counted {
             Event::FreshnessChanged {
                 is_stale: false, ..
             } => Self::Fresh,
+            Event::Receipt { receipt, .. } if receipt.code == 0 => Self::RelayStored,
+            Event::Receipt { .. } => Self::RelayPutAside,
+            Event::Lost { .. } => Self::Lost,
+            Event::Refilled { .. } => Self::Refilled,
             Event::BundleAccepted { .. } => Self::BundleAccepted,
             Event::Removed { .. } => Self::Removed,
             Event::Rejected { .. } => Self::Rejected,

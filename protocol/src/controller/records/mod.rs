@@ -6,6 +6,7 @@ mod restore;
 
 pub(super) use restore::restore;
 
+use super::admissions::Withdrawn;
 use super::enrol::Invitation;
 use super::evidence::EvidenceHeld;
 use super::member::{IntentShown, Member};
@@ -21,6 +22,8 @@ const EPOCH_KEY: &[u8] = b"controller-epoch";
 const RESTORED_KEY: &[u8] = b"controller-restored";
 /// Members of a member's row as this version writes it.
 const MEMBER_LENGTH: usize = 14;
+/// Members of the row of a withdrawn device.
+const WITHDRAWN_LENGTH: usize = 5;
 /// Members of an invitation's row as this version writes it.
 const INVITATION_LENGTH: usize = 5;
 
@@ -258,6 +261,27 @@ pub(super) fn invitation(token: TokenId, invitation: &Invitation) -> Write {
 /// An invitation that expired or was taken back.
 pub(super) fn no_invitation(token: TokenId) -> Write {
     remove(Table::Invitations, token.as_bytes().to_vec())
+}
+
+/// A device that mailboxes shall serve no more.
+pub(super) fn withdrawn(withdrawn: &Withdrawn) -> Write {
+    let mut writer = Writer::new();
+    writer
+        .array(WITHDRAWN_LENGTH)
+        .text(withdrawn.channel.tenant.as_str())
+        .text(withdrawn.channel.device.as_str());
+    writer
+        .bytes(withdrawn.incarnation.as_bytes())
+        .bytes(withdrawn.key.as_bytes())
+        .uint(withdrawn.serial);
+    let key = withdrawn.channel.id().as_bytes().to_vec();
+    insert(Table::Withdrawn, key, writer)
+}
+
+/// A device that was enrolled again, or that others pushed out.
+pub(super) fn not_withdrawn(withdrawn: &Withdrawn) -> Write {
+    let key = withdrawn.channel.id().as_bytes().to_vec();
+    remove(Table::Withdrawn, key)
 }
 
 fn id_key(member: &Member) -> Vec<u8> {

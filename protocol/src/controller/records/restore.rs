@@ -4,11 +4,12 @@
 //! have been rotated since. Refuses to start from records that are damaged or contradict each other.
 
 use super::super::actual::Actual;
+use super::super::admissions::Withdrawn;
 use super::super::enrol::Invitation;
 use super::super::evidence::EvidenceHeld;
 use super::super::member::{Cloned, Enrolled, IntentShown, Member, NextKey, ReportHeld};
 use super::super::{Ack, Controller};
-use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH, RESTORED_KEY};
+use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH, RESTORED_KEY, WITHDRAWN_LENGTH};
 use crate::cbor::{Kind, Reader};
 use crate::enrol::JoinSecret;
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
@@ -67,6 +68,12 @@ pub(in super::super) fn restore<'a>(
             Table::Actual => push_value(&mut actual, table, key, value)?,
             Table::Reports | Table::Heads | Table::Envelopes | Table::Intents | Table::Evidence => {
                 of_members.push((table, key, value))
+            }
+            Table::Withdrawn => {
+                let root = controller.root();
+                let withdrawn = read(table, key, value, |reader| read_withdrawn(root, reader))?;
+                let id = withdrawn.channel.id();
+                controller.withdrawn.insert(id, withdrawn);
             }
             Table::Invitations => {
                 let token = TokenId::from_bytes(fixed(table, key)?);
@@ -188,7 +195,8 @@ fn restore_row(controller: &mut Controller, row: Row<'_>) -> Result<(), RecordEr
         | Table::Values
         | Table::Actual
         | Table::Members
-        | Table::Invitations => {}
+        | Table::Invitations
+        | Table::Withdrawn => {}
     }
     Ok(())
 }
@@ -217,6 +225,20 @@ fn read_report(member: &Member, envelope: &[u8]) -> Result<Option<ReportHeld>, R
         applied_digest: header.digest,
         report: Report::decode(received.unverified_payload())?,
     }))
+}
+
+fn read_withdrawn(root: Thumbprint, reader: &mut Reader<'_>) -> Result<Withdrawn, Reject> {
+    reader.array_of(WITHDRAWN_LENGTH)?;
+    Ok(Withdrawn {
+        channel: Channel {
+            root,
+            tenant: Tenant::parse(reader.text()?)?,
+            device: DeviceName::parse(reader.text()?)?,
+        },
+        incarnation: Incarnation::from_bytes(reader.bytes_of()?),
+        key: PublicKey::from_bytes(reader.bytes()?)?,
+        serial: reader.uint()?,
+    })
 }
 
 fn read_actual_head(reader: &mut Reader<'_>) -> Result<(Head, Option<Epoch>), Reject> {

@@ -4,7 +4,7 @@ use super::hand::Hand;
 use crate::Reject;
 use crate::controller::{Controller, Input, Take, Unsettled};
 use crate::envelope::Header;
-use crate::id::{Channel, Incarnation, StartId};
+use crate::id::{Channel, Incarnation, Nonce, StartId};
 use crate::kind::MessageKind;
 use crate::message::{Heartbeat, Report};
 use crate::revision::{Epoch, Generation, Revision, Seq};
@@ -55,9 +55,10 @@ fn unsettled(hand: &Hand) -> Vec<Unsettled> {
 }
 
 //= spec/lives.md#rotation type=test
-//# A controller MUST refuse a bundle that changes a tenant's writer key while a device of it
-//# shows a head that the controller does not know, or did not show its head in a session since a
-//# restore, unless its operator says that the change cannot wait.
+//# A controller MUST refuse a bundle that changes a tenant's writer key while a device of it shows
+//# a head that the controller does not know, or did not show its head since a restore in a session
+//# or beside an echo of the controller's nonce, unless its operator says that the change cannot
+//# wait.
 /// SQ-26, SQ-20: the new generation would count for devices without a look at what they hold.
 #[test]
 fn restored_controller_refuses_another_writer_until_its_device_was_heard() {
@@ -98,6 +99,11 @@ fn report_out_of_a_file_is_no_hearing() {
 
 /// A heartbeat of the device that names the desired head that it accepted.
 fn heartbeat_at(hand: &Hand, other: Revision) -> Vec<u8> {
+    echo_at(hand, other, None)
+}
+
+/// The same with an echo of a nonce of the controller's.
+fn echo_at(hand: &Hand, other: Revision, echo: Option<Nonce>) -> Vec<u8> {
     let header = Header {
         kind: MessageKind::Heartbeat,
         epoch: Epoch::new(0),
@@ -109,10 +115,33 @@ fn heartbeat_at(hand: &Hand, other: Revision) -> Vec<u8> {
         start: StartId::from_bytes([7; 8]),
         uptime_ms: 1_000,
         other,
-        echo: None,
+        echo,
         ask: None,
     };
     hand.seal(header, payload.encode())
+}
+
+/// A relay keeps what it carries: only an echo of this start's nonce tells that it is not old.
+#[test]
+fn heartbeat_by_a_relay_is_hearing_only_with_an_echo_of_our_nonce() {
+    let (mut hand, _) = restored();
+    let channel = hand.id();
+    hand.input(Input::HeartbeatWanted { channel });
+    hand.run(10_000);
+    let asks: Vec<_> = hand
+        .heartbeats()
+        .iter()
+        .filter_map(|beat| beat.ask)
+        .collect();
+    let head = hand.head().revision;
+    for echo in [None, Some(Nonce::from_bytes([1; 16]))] {
+        let heartbeat = echo_at(&hand, head, echo);
+        hand.receive_from(&heartbeat, false);
+        assert_eq!(unsettled(&hand), [Unsettled::Unheard]);
+    }
+    let heartbeat = echo_at(&hand, head, Some(asks[0]));
+    hand.receive_from(&heartbeat, false);
+    assert_eq!(unsettled(&hand), []);
 }
 
 #[test]
@@ -211,8 +240,8 @@ fn resolve(hand: &mut Hand, take: Take) -> Option<Reject> {
 
 //= spec/lives.md#rotation type=test
 //# A restored controller MUST post no state under a generation that its store did not know to a
-//# device before that device shows in a session a head that the controller knows, or its operator
-//# chose.
+//# device before that device shows in a session or beside an echo of the controller's nonce a head
+//# that the controller knows, or its operator chose.
 #[test]
 fn restored_under_a_newer_bundle_posts_nothing_before_the_device_was_heard() {
     let (mut hand, _) = restored_under_a_newer_bundle();

@@ -1,6 +1,7 @@
 //! The controller engine, by hand and with the devices of the simulator.
 
 mod actual;
+mod admissions;
 mod bundle;
 mod decide;
 mod enrol;

@@ -51,14 +51,16 @@ const fn is_answer(output: &Output) -> bool {
 /// The headers of what is posted, in order.
 fn posted(outputs: &[Output]) -> Vec<Header> {
     let envelope = |output: &Output| match output {
-        Output::Post { post, .. } => Some(match post {
+        Output::Post { post, .. } => match post {
             Post::Delta { envelope }
             | Post::Snapshot { envelope, .. }
             | Post::ReportAck { envelope }
             | Post::Heartbeat { envelope }
             | Post::Evidence { envelope }
-            | Post::EnrolAnswer { envelope } => envelope.clone(),
-        }),
+            | Post::EnrolAnswer { envelope } => Some(envelope.clone()),
+            // For mailboxes; no device ever sees it.
+            Post::Admission { .. } => None,
+        },
         Output::Persist(_)
         | Output::Admit { .. }
         | Output::Evict { .. }
@@ -66,6 +68,7 @@ fn posted(outputs: &[Output]) -> Vec<Header> {
         | Output::ActualHeld { .. }
         | Output::PostBundle { .. }
         | Output::Answer { .. }
+        | Output::Refill { .. }
         | Output::Event(_) => None,
     };
     let header = |bytes: Vec<u8>| *ReceivedEnvelope::parse(&bytes).unwrap().unverified_header();

@@ -7,6 +7,7 @@ mod evidence;
 mod heartbeat;
 mod intents;
 mod life;
+mod lost;
 mod order;
 mod report;
 mod sizes;

@@ -172,7 +172,7 @@ impl World {
                 }
                 None
             }
-            Post::Evidence { .. } | Post::EnrolAnswer { .. } => None,
+            Post::Evidence { .. } | Post::EnrolAnswer { .. } | Post::Admission { .. } => None,
         };
         let is_known = member.is_some();
         let found = found
