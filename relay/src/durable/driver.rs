@@ -16,7 +16,7 @@ use super::posts::Proof;
 use super::queue::Queue;
 use super::stage::{Changes, Stage};
 use crate::exchange::{Delivered, DeliveredItem};
-use crate::mailbox::{Chunk, MailboxLimits};
+use crate::mailbox::{Chunk, Lanes, MailboxLimits};
 use crate::server::{Mailbox, Taken};
 use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
@@ -409,9 +409,15 @@ impl Driver {
             }
         }
         ledger.accounts.extend(changes.accounts);
+        let is_gone = |channel: &&ChannelId| ledger.admitted(**channel).is_none();
+        let gone: BTreeSet<ChannelId> = changes.lanes.keys().filter(is_gone).copied().collect();
         drop(ledger);
         for (channel, staged) in changes.lanes {
-            mailbox.install(channel, staged.tenant, staged.now);
+            if gone.contains(&channel) && staged.now == Lanes::default() {
+                mailbox.remove(channel);
+            } else if staged.is_change() {
+                mailbox.install(channel, staged.tenant, staged.now);
+            }
         }
         for shown in changes.knocks {
             mailbox.install_knock(shown.knock, &shown.frame, &shown.places);

@@ -60,6 +60,13 @@ pub(super) struct StagedLanes {
     pub(super) now: Lanes,
 }
 
+impl StagedLanes {
+    /// True when there is anything to show or write.
+    pub(super) fn is_change(&self) -> bool {
+        self.before != self.now
+    }
+}
+
 impl<'a> Stage<'a> {
     pub(super) fn new(
         ledger: &'a Ledger,

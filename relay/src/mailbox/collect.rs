@@ -65,8 +65,10 @@ impl Arrival {
 /// What an installation brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installed {
-    /// The device has news.
-    pub device: bool,
+    /// The device has news of its chain.
+    pub states: bool,
+    /// The device has news that the answer to a post under way may bring.
+    pub letters: bool,
     /// The tenant's writer has news.
     pub writer: bool,
 }
@@ -94,13 +96,13 @@ impl Mailboxes {
     ) -> Installed {
         let number = self.changes.wrapping_add(1);
         self.changes = number;
-        let mut has_news = false;
+        let (mut states, mut letters) = (false, false);
         let before = self.lanes(channel).actual;
         let now = lanes.actual.clone();
         self.adjust(channel, |slots: &mut Slots| {
             slots.tenant = Some(tenant);
-            has_news = slots.install(lanes, number, now_ms);
-            if has_news {
+            (states, letters) = slots.install(lanes, number, now_ms);
+            if states || letters {
                 slots.note_change(number);
             }
         });
@@ -123,7 +125,8 @@ impl Mailboxes {
             arrivals.live.insert(arrival, collected);
         }
         Installed {
-            device: has_news,
+            states,
+            letters,
             writer: has_arrivals,
         }
     }

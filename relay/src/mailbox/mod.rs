@@ -18,6 +18,7 @@ mod bundles;
 pub(crate) mod chain;
 mod collect;
 pub(crate) mod lane;
+mod letter;
 mod limits;
 pub(crate) mod pending;
 mod room;

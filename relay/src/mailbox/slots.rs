@@ -150,12 +150,12 @@ impl Slots {
         Ok(posted)
     }
 
-    /// Takes lanes that are durable now; `number` is that of the change. Returns true when the
-    /// device has news of them.
-    pub(super) fn install(&mut self, lanes: Lanes, number: u64, now_ms: u64) -> bool {
+    /// Takes lanes that are durable now; `number` is that of the change. Tells whether the device
+    /// has news of its chain, and of its slots.
+    pub(super) fn install(&mut self, lanes: Lanes, number: u64, now_ms: u64) -> (bool, bool) {
         let before = std::mem::replace(&mut self.lanes, lanes);
         let (before, now) = (&before.desired, &self.lanes.desired);
-        let mut has_news = before.chain != now.chain;
+        let (has_states, mut has_letters) = (before.chain != now.chain, false);
         for slot in Slot::ALL {
             let Some(envelope) = now.envelope(slot) else {
                 continue;
@@ -163,7 +163,7 @@ impl Slots {
             if before.envelope(slot) == Some(envelope) {
                 continue;
             }
-            has_news = true;
+            has_letters = true;
             if slot == Slot::Heartbeat {
                 // Nobody here can tell whether the device waits for it: it is shown at once.
                 self.beat.put(std::sync::Arc::clone(envelope), true, now_ms);
@@ -177,7 +177,7 @@ impl Slots {
         }
         let held = self.lanes.actual.head_on_its_way();
         self.actual.set(held.unwrap_or(Revision::NONE));
-        has_news
+        (has_states, has_letters)
     }
 
     pub(super) fn report_ack(&self) -> Option<Entry> {

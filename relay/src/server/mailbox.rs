@@ -195,7 +195,9 @@ impl Mailbox {
         let mut state = self.lock();
         let mailboxes = &mut state.exchanges.mailboxes;
         let installed = mailboxes.install(channel, tenant, lanes, now_ms);
-        if installed.device && state.wake_or_carry(channel) {
+        let is_woken = (installed.states && state.wake_for_news(channel))
+            || (installed.letters && state.wake_or_carry(channel));
+        if is_woken {
             self.metrics().hold_released();
         }
         if installed.writer && state.collects.wake(&tenant) {

@@ -1,21 +1,25 @@
 //! Durable mailboxes without a network: tasks in, answers and what readers see out.
 
+mod aging;
 mod fairness;
 mod keeping;
+mod knocking;
 mod restart;
 mod storage;
 
 use super::ledger::{insert_admission, insert_bundle};
 use super::{Admission, Durable, RelayHost};
-use crate::exchange::ExchangeLimits;
+use crate::exchange::{DeliveredItem, ExchangeLimits};
 use crate::fixtures::{INCARNATION, channel, device_signer, mailbox_signer};
 use crate::mailbox::{Arrival, Collected, MailboxLimits};
 use crate::server::{Host as _, Mailbox, Taken};
 use crate::store::{Batch, MemoryStore, Store};
 use postern_protocol::Reject;
 use postern_protocol::admission::AdmissionHead;
+use postern_protocol::envelope::{Binding, Draft, Header};
 use postern_protocol::id::{ChannelId, Digest, Plane, Tenant, TenantId};
 use postern_protocol::key::{MemorySigner, Signer as _};
+use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::revision::{BundleNumber, Epoch, Generation, Revision, Seq};
 use postern_protocol::trust::{BundleContent, Trust, Writership};
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,6 +167,39 @@ impl Running {
         self.durable.shared().submit(tenant, 0, task).unwrap();
         // Tasks of one tenant keep their order: an answer shows that the cursor was taken.
         let _ = self.post(Vec::new()).await;
+    }
+}
+
+/// Signs a message of the writer about the device.
+pub(super) fn written(
+    kind: MessageKind,
+    [epoch, seq, base]: [u64; 3],
+    payload: Vec<u8>,
+) -> Vec<u8> {
+    let has_digest = kind.check_digest_presence(Seq::new(seq), true).is_ok();
+    let header = Header {
+        kind,
+        epoch: Epoch::new(epoch),
+        seq: Seq::new(seq),
+        base: Seq::new(base),
+        digest: has_digest.then(|| Digest::of(&seq.to_be_bytes())),
+    };
+    let channel = domain_channel("press-1");
+    let binding = Binding::Device {
+        channel: &channel,
+        incarnation: INCARNATION,
+    };
+    let draft = Draft { header, payload };
+    let sealed = draft.seal(Role::Writer, binding, &writer_signer());
+    sealed.unwrap().into_bytes()
+}
+
+/// One item of a deliver for the device.
+pub(super) fn item(plane: Option<Plane>, envelope: Vec<u8>) -> DeliveredItem {
+    DeliveredItem {
+        channel: Some(id()),
+        plane,
+        envelope,
     }
 }
 

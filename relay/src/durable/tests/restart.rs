@@ -1,14 +1,18 @@
-use super::{Running, admission, admit, copy, id, pinned, tenant};
+use super::{Running, admission, admit, copy, id, item, pinned, tenant, writer_signer, written};
 use crate::durable::{Durable, OpenError};
 use crate::exchange::ExchangeLimits;
 use crate::fixtures::{delta, mailbox_signer, report, snapshot, snapshot_of};
+use crate::mailbox::lane::Slot;
 use crate::mailbox::{Chunk, Lanes, MailboxLimits};
 use crate::server::{Host as _, Mailbox};
 use crate::store::{
     Batch, Durable as Committed, KeyRange, MemoryStore, Record, Store, StoreError, Table,
 };
 use postern_protocol::Reject;
+use postern_protocol::cbor::Writer;
 use postern_protocol::id::{Digest, Plane};
+use postern_protocol::kind::MessageKind;
+use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::trust::Trust;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +64,8 @@ enum Step {
     Post(Vec<u8>),
     Put(Vec<u8>),
     Read(u64),
+    Deliver(Option<Plane>, Vec<u8>),
+    DeliverBody(Vec<u8>),
 }
 
 fn steps() -> Vec<Step> {
@@ -75,7 +81,55 @@ fn steps() -> Vec<Step> {
         Step::Post(report(1, 2)),
         Step::Post(snapshot(2, 1)),
         Step::Post(delta(2, 1, 2)),
+        Step::Deliver(
+            Some(Plane::Desired),
+            written(MessageKind::Snapshot, [1, 1, 0], table(&bodies[1])),
+        ),
+        Step::DeliverBody(bodies[1].clone()),
+        Step::Deliver(
+            Some(Plane::Desired),
+            written(MessageKind::Delta, [1, 2, 1], vec![0x80]),
+        ),
+        Step::Deliver(
+            Some(Plane::Desired),
+            written(MessageKind::ReportAck, [1, 2, 0], vec![0x80]),
+        ),
+        Step::Deliver(None, admitted_anew()),
     ]
+}
+
+/// The payload of a snapshot with one section.
+fn table(body: &[u8]) -> Vec<u8> {
+    let mut payload = Writer::new();
+    payload.array(2).map(1).text("a");
+    payload.bytes(Digest::of(body).as_bytes()).array(0);
+    payload.into_bytes()
+}
+
+/// The admission under the next number, with another quota.
+fn admitted_anew() -> Vec<u8> {
+    let held = admission("press-1", 1 << 20);
+    let document = postern_protocol::admission::Admission {
+        device: held.channel.device,
+        status: postern_protocol::admission::AdmissionStatus::Admitted,
+        incarnation: held.incarnation,
+        keys: held.keys,
+        quota_bytes: 2 << 20,
+        bundle: held.bundle,
+    };
+    let revision = Revision::new(Epoch::new(1), Seq::new(2));
+    let (root, tenant) = (held.channel.root, held.channel.tenant);
+    let sealed = document.seal(revision, root, &tenant, &writer_signer());
+    sealed.unwrap().into_bytes()
+}
+
+fn whole(body: &[u8]) -> Chunk {
+    Chunk {
+        digest: Digest::of(body),
+        size: body.len() as u64,
+        offset: 0,
+        bytes: body.to_vec(),
+    }
 }
 
 /// Takes a step; true when it was acknowledged.
@@ -83,18 +137,23 @@ async fn take(relay: &Running, step: &Step) -> bool {
     match step {
         Step::Post(envelope) => relay.post(envelope.clone()).await.is_ok(),
         Step::Put(body) => {
-            let chunk = Chunk {
-                digest: Digest::of(body),
-                size: body.len() as u64,
-                offset: 0,
-                bytes: body.clone(),
-            };
-            let put = relay.host.put(id(), Plane::Actual, vec![chunk]);
+            let put = relay.host.put(id(), Plane::Actual, vec![whole(body)]);
             put.await.is_ok()
         }
         Step::Read(cursor) => {
             relay.acknowledge(*cursor).await;
             true
+        }
+        Step::Deliver(plane, envelope) => {
+            let items = vec![item(*plane, envelope.clone())];
+            let delivered = relay.host.delivered(tenant(), items).await;
+            delivered.is_ok_and(|delivered| delivered.refused.is_empty())
+        }
+        Step::DeliverBody(body) => {
+            let chunks = vec![whole(body)];
+            let host = &relay.host;
+            let delivered = host.delivered_bodies(tenant(), id(), Plane::Desired, chunks);
+            delivered.await.is_ok()
         }
     }
 }
@@ -133,11 +192,16 @@ async fn relay_killed_at_any_commit_recovers_everything_that_it_acknowledged() {
             for step in steps().iter().skip(taken) {
                 assert!(take(&again, step).await, "{commits} commits");
             }
-            let mut whole: Vec<Vec<u8>> = again.arrivals(0).into_iter().map(|it| it.1).collect();
-            whole.sort();
+            let mut all: Vec<Vec<u8>> = again.arrivals(0).into_iter().map(|it| it.1).collect();
+            all.sort();
             let mut expected = vec![report(1, 2), snapshot(2, 1), delta(2, 1, 2)];
             expected.sort();
-            assert_eq!(whole, expected, "{commits} commits");
+            assert_eq!(all, expected, "{commits} commits");
+            let desired = lanes(&again).desired;
+            let head = desired.head().map(|head| head.revision);
+            assert_eq!(head, Some(Revision::new(Epoch::new(1), Seq::new(2))));
+            assert!(desired.envelope(Slot::Ack).is_some());
+            assert_eq!(again.durable.admissions()[0].1.quota_bytes, 2 << 20);
         }
     }
 }

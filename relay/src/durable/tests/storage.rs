@@ -87,7 +87,9 @@ async fn updates_through_the_store_leave_no_records_behind() {
         }
         sizes.push(store.size_bytes().unwrap());
     }
-    assert!(sizes.windows(2).all(|pair| pair[0] == pair[1]), "{sizes:?}");
+    // The clock is one record, written once it has moved.
+    let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+    assert!(most - least < 64, "{sizes:?}");
     assert_eq!(relay.arrivals(0).len(), 65);
     assert!(relay.mailbox.lock().exchanges.mailboxes.lanes(id()).bytes() < 65 * 400);
 }

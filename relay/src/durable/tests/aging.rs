@@ -1,0 +1,168 @@
+use super::super::ledger::{Account, Admission, Ledger};
+use super::super::limits::LETTER_AGE_S_MAX;
+use super::super::posts::Proof;
+use super::super::stage::Stage;
+use super::{admission, bundles, id, pinned, tenant};
+use crate::fixtures::{evidence, report, snapshot};
+use crate::mailbox::lane::Slot;
+use crate::mailbox::{Lanes, MailboxLimits};
+use postern_protocol::Reject;
+use postern_protocol::id::Plane;
+use postern_protocol::limits::{ADMISSION_SILENCE_MS_MAX, ADMISSION_SILENT_SHARE};
+use std::collections::BTreeMap;
+
+const QUOTA: u64 = 4_000;
+
+fn ledger(change: impl FnOnce(&mut Admission), account: Account) -> Ledger {
+    let mut admission = admission("press-1", QUOTA);
+    change(&mut admission);
+    Ledger {
+        epoch: 1,
+        clock_s: 0,
+        trust: pinned().offer(&bundles()[0]).unwrap(),
+        admissions: BTreeMap::from([(id(), admission)]),
+        accounts: BTreeMap::from([(tenant(), account)]),
+        changed_ms: BTreeMap::new(),
+    }
+}
+
+/// Runs changes at a time of the relay's clock, on these lanes; returns them as they are then.
+fn at(clock_s: u64, ledger: &Ledger, lanes: &Lanes, change: impl FnOnce(&mut Stage<'_>)) -> Lanes {
+    let lanes_of = |_| lanes.clone();
+    let limits = MailboxLimits::default();
+    let mut stage = Stage::new(ledger, &lanes_of, limits, lanes.bytes(), clock_s);
+    change(&mut stage);
+    stage.lanes(tenant(), id()).clone()
+}
+
+/// Lanes with a snapshot, a report and evidence of a device, posted at the begin.
+fn filled(ledger: &Ledger) -> Lanes {
+    at(0, ledger, &Lanes::default(), |stage| {
+        for (plane, envelope) in [
+            (Plane::Actual, snapshot(1, 1)),
+            (Plane::Actual, report(1, 1)),
+            (Plane::Desired, evidence(1, 1)),
+        ] {
+            let taken = stage.take_post(id(), Some(plane), &envelope, Proof::Session);
+            taken.unwrap();
+        }
+    })
+}
+
+#[test]
+fn old_letter_goes_and_state_and_marks_stay_whatever_their_age() {
+    let ledger = ledger(|_| {}, Account::default());
+    let lanes = filled(&ledger);
+    let mut dropped = Vec::new();
+    let young = at(LETTER_AGE_S_MAX, &ledger, &lanes, |stage| {
+        dropped = stage.sweep(id(), false);
+    });
+    assert_eq!((young, dropped.len()), (lanes.clone(), 0));
+    let old = at(LETTER_AGE_S_MAX + 1, &ledger, &lanes, |stage| {
+        dropped = stage.sweep(id(), false);
+    });
+    assert_eq!(dropped.len(), 1);
+    assert_eq!(dropped[0].envelope.as_ref(), evidence(1, 1));
+    assert!(old.actual.envelope(Slot::Evidence).is_none());
+    let mark = old
+        .actual
+        .letter(Slot::Evidence)
+        .map(|letter| letter.revision);
+    assert_eq!(
+        mark,
+        lanes
+            .actual
+            .letter(Slot::Evidence)
+            .map(|letter| letter.revision)
+    );
+    assert_eq!(old.actual.chain, lanes.actual.chain);
+    assert!(old.actual.envelope(Slot::Report).is_some());
+}
+
+#[test]
+fn mailbox_of_a_withdrawn_device_is_dropped_by_the_next_sweep() {
+    let admitted = ledger(|_| {}, Account::default());
+    let lanes = filled(&admitted);
+    let withdrawn = ledger(
+        |admission| admission.is_withdrawn = true,
+        Account::default(),
+    );
+    let swept = at(1, &withdrawn, &lanes, |stage| {
+        assert_eq!(stage.sweep(id(), false), []);
+    });
+    assert_eq!(swept, Lanes::default());
+    at(1, &withdrawn, &lanes, |stage| {
+        let refused = stage.take_post(id(), Some(Plane::Actual), &report(1, 2), Proof::Session);
+        assert_eq!(refused, Err(Reject::NotAdmitted));
+    });
+}
+
+#[test]
+fn memory_that_runs_short_takes_what_was_read_and_nothing_else() {
+    let account = Account {
+        arrivals: 3,
+        cursor: 2,
+        contact_s: 0,
+    };
+    let ledger = ledger(|_| {}, account);
+    let lanes = filled(&super::aging::ledger(|_| {}, Account::default()));
+    let relieved = at(1, &ledger, &lanes, |stage| {
+        assert_eq!(stage.sweep(id(), true), []);
+    });
+    let head = |lanes: &Lanes| lanes.actual.head();
+    assert_eq!(head(&relieved), head(&lanes), "the mark stays");
+    assert!(
+        relieved.actual.envelope(Slot::Report).is_none(),
+        "it was read"
+    );
+    assert!(
+        relieved.actual.envelope(Slot::Evidence).is_some(),
+        "it was not"
+    );
+    assert!(relieved.bytes() < lanes.bytes());
+}
+
+//= spec/relays.md#admission type=test
+//# The time since the last contact with a writer MUST NOT close a mailbox; after 604800 s the quota
+//# is a quarter of the one that the admission names.
+#[test]
+fn silence_of_the_writer_lowers_the_quota_to_a_quarter_and_closes_nothing() {
+    let ledger = ledger(|_| {}, Account::default());
+    let silence_s = ADMISSION_SILENCE_MS_MAX / 1_000;
+    let check = |clock_s, expected: u64| {
+        at(clock_s, &ledger, &Lanes::default(), |stage| {
+            let admission = stage.admission(id()).unwrap().clone();
+            let quota = stage.quota_bytes(&admission, Plane::Actual);
+            assert_eq!(quota as u64, expected, "{clock_s}");
+            let full = MailboxLimits::default().bytes_max;
+            assert_eq!(stage.quota_bytes(&admission, Plane::Desired), full);
+            let posted = stage.take_post(id(), Some(Plane::Actual), &report(1, 1), Proof::Session);
+            assert!(posted.is_ok());
+        });
+    };
+    check(0, QUOTA);
+    check(silence_s - 1, QUOTA);
+    check(silence_s, QUOTA / ADMISSION_SILENT_SHARE);
+    check(u64::MAX / 2_000, QUOTA / ADMISSION_SILENT_SHARE);
+}
+
+#[test]
+fn post_behind_a_change_of_admission_needs_its_own_signature() {
+    let ledger = ledger(
+        |admission| {
+            admission.incarnation = postern_protocol::id::Incarnation::from_bytes([9; 16]);
+        },
+        Account::default(),
+    );
+    // The fixture's envelopes are about another domain and life: only the tag of a session of this
+    // very admission could stand for them.
+    for (proof, expected) in [
+        (Proof::Session, Ok(())),
+        (Proof::Signature, Err(Reject::SignatureInvalid)),
+    ] {
+        at(0, &ledger, &Lanes::default(), |stage| {
+            let taken = stage.take_post(id(), Some(Plane::Actual), &report(1, 1), proof);
+            assert_eq!(taken.map(|_| ()), expected);
+        });
+    }
+}
