@@ -73,7 +73,12 @@ pub(crate) enum Task {
     /// A new device key asks to be enrolled.
     Knock { knock: Knock, frame: Arc<[u8]> },
     /// How far a writer has read.
-    Cursor { tenant: TenantId, cursor: u64 },
+    Cursor {
+        tenant: TenantId,
+        cursor: u64,
+        /// A fresh store epoch, should the cursor show that this store went back.
+        drawn: u64,
+    },
     /// Time has passed.
     Sweep,
 }
@@ -321,11 +326,15 @@ impl Driver {
     fn take_own(&mut self, stage: &mut Stage<'_>, task: Task, held_bytes: usize) {
         match task {
             Task::Knock { knock, frame } => stage.take_knock(knock, frame),
-            Task::Cursor { tenant, cursor } => {
+            Task::Cursor {
+                tenant,
+                cursor,
+                drawn,
+            } => {
                 let mailbox = self.shared.mailbox.lock();
                 let channels = mailbox.exchanges.mailboxes.channels_up_to(tenant, cursor);
                 drop(mailbox);
-                stage.take_cursor(tenant, cursor, &channels);
+                stage.take_cursor(tenant, cursor, &channels, drawn);
             }
             Task::Sweep => {
                 let now_ms = self.shared.now_ms();
@@ -408,7 +417,15 @@ impl Driver {
                 ledger.changed_ms.insert(channel, now_ms);
             }
         }
-        ledger.accounts.extend(changes.accounts);
+        for (tenant, account) in changes.accounts {
+            let before = ledger.epoch_of(tenant);
+            ledger.accounts.insert(tenant, account);
+            let epoch = ledger.epoch_of(tenant);
+            if epoch != before {
+                warn!(%tenant, "the store went back behind what its writer has read: it is filled anew");
+                mailbox.set_store_of(tenant, epoch);
+            }
+        }
         let is_gone = |channel: &&ChannelId| ledger.admitted(**channel).is_none();
         let gone: BTreeSet<ChannelId> = changes.lanes.keys().filter(is_gone).copied().collect();
         drop(ledger);

@@ -3,11 +3,11 @@
 //! Everything is decided by the one thread of [`Durable`]; admission is read from what that thread
 //! made durable last. Refuses to read what it carries, and to answer before the commit.
 
-use super::Durable;
 use super::driver::{Reply, Task};
 use super::knocks::Answered;
 use super::limits::{ADMISSION_FRESH_MS, KNOCK_HOLD_MS_MAX};
 use super::posts::Proof;
+use super::{Durable, draw_epoch};
 use crate::exchange::{AdmittedDevice, AdmittedWriter, Delivered, DeliveredItem};
 use crate::mailbox::Chunk;
 use crate::server::{Host, HostAnswer, Taken, after_ms};
@@ -65,7 +65,9 @@ impl RelayHost {
         let shared = self.durable.shared();
         let drawn = u64::from(u32::from_be_bytes(crate::server::random_bytes()?));
         let now_ms = shared.mailbox.clock().now_ms();
-        let (answered, knock) = shared.knocks().take(&frame, drawn, now_ms)?;
+        let tenants = self.durable.ledger().tenants();
+        let knocked = shared.knocks().take(&frame, drawn, tenants, now_ms);
+        let (answered, knock) = knocked?;
         if let Some(knock) = knock {
             shared.submit_own(Task::Knock {
                 knock,
@@ -170,12 +172,14 @@ impl Host for RelayHost {
     }
 
     fn read_to(&self, tenant: TenantId, arrival: ArrivalNumber) {
-        let cursor = arrival.number();
         // A word that is lost is said again by the next collect.
-        let _busy = self
-            .durable
-            .shared()
-            .submit(tenant, 0, Task::Cursor { tenant, cursor });
+        let Some(drawn) = draw_epoch() else { return };
+        let task = Task::Cursor {
+            tenant,
+            cursor: arrival.number(),
+            drawn,
+        };
+        let _busy = self.durable.shared().submit(tenant, 0, task);
     }
 
     fn delivered(&self, tenant: TenantId, items: Vec<DeliveredItem>) -> HostAnswer<Delivered> {

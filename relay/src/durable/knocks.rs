@@ -8,7 +8,9 @@
 //! Nothing about an unknown key is stored. Refuses more than a few a second, what is too large, and
 //! more than its bound, so that a storm of enrolments never reaches devices that are enrolled.
 
-use super::limits::{KNOCK_AGE_MS_MAX, KNOCK_BYTES_MAX, KNOCKS_BURST, KNOCKS_MAX, KNOCKS_PER_S};
+use super::limits::{
+    KNOCK_AGE_MS_MAX, KNOCK_BYTES_MAX, KNOCK_ENTRIES_MAX, KNOCKS_BURST, KNOCKS_MAX, KNOCKS_PER_S,
+};
 use crate::limiter::{Gate, Rate};
 use postern_protocol::Reject;
 use postern_protocol::frame::{Direction, PlainFrame};
@@ -51,8 +53,8 @@ impl Default for Knocks {
 }
 
 impl Knocks {
-    /// Takes an enrol frame. Returns whoever waits for its answer, and the knock when it is a new
-    /// one that writers must be shown. `drawn` is a random number.
+    /// Takes an enrol frame. Returns who waits for its answer, and the knock when it is a new one,
+    /// which the writers of all `tenants` must be shown. `drawn` is a random number.
     ///
     /// # Errors
     /// Frame rejects; `shape` for another frame; `oversize`; `overloaded` beyond a bound.
@@ -60,6 +62,7 @@ impl Knocks {
         &mut self,
         frame: &[u8],
         drawn: u64,
+        tenants: usize,
         now_ms: u64,
     ) -> Result<(Answered, Option<Knock>), Reject> {
         if frame.len() > KNOCK_BYTES_MAX {
@@ -74,7 +77,9 @@ impl Knocks {
         }
         self.gate.take(now_ms).map_err(|_| Reject::Overloaded)?;
         let knock = Knock::new(drawn);
-        if self.by_frame.len() >= KNOCKS_MAX || self.by_knock.contains_key(&knock) {
+        let shown = self.by_frame.len().saturating_mul(tenants);
+        let is_full = self.by_frame.len() >= KNOCKS_MAX || shown >= KNOCK_ENTRIES_MAX;
+        if is_full || self.by_knock.contains_key(&knock) {
             return Err(Reject::Overloaded);
         }
         let (answer, answered) = watch::channel(None);

@@ -18,7 +18,7 @@ use postern_protocol::id::{
     Channel, ChannelId, DeviceName, Digest, Incarnation, Tenant, TenantId, Thumbprint,
 };
 use postern_protocol::key::PublicKey;
-use postern_protocol::revision::{BundleNumber, Epoch, Generation, Revision, Seq};
+use postern_protocol::revision::{BundleNumber, Epoch, Generation, Revision, Seq, StoreEpoch};
 use postern_protocol::trust::Trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,6 +124,9 @@ pub struct Account {
     pub cursor: u64,
     /// When the writer was heard last, in seconds of the relay's own clock.
     pub contact_s: u64,
+    /// The store epoch under which its arrivals are counted since the store went back behind what
+    /// the writer had read; 0 for the one that the store began with.
+    pub epoch: u64,
 }
 
 impl Account {
@@ -132,6 +135,7 @@ impl Account {
             .number(self.arrivals)
             .number(self.cursor)
             .number(self.contact_s)
+            .number(self.epoch)
             .into_bytes()
     }
 
@@ -141,6 +145,7 @@ impl Account {
             arrivals: reading.number()?,
             cursor: reading.number()?,
             contact_s: reading.number()?,
+            epoch: reading.number()?,
         };
         reading.finish()?;
         Ok(account)
@@ -182,6 +187,18 @@ impl Ledger {
                 key: key.clone(),
             })
             .collect()
+    }
+
+    /// Tenants that the bundle names.
+    pub(crate) fn tenants(&self) -> usize {
+        let held = self.trust.held();
+        held.map_or(0, |held| held.content().writers.len())
+    }
+
+    /// The store epoch under which a tenant's arrivals are counted.
+    pub(crate) fn epoch_of(&self, tenant: TenantId) -> StoreEpoch {
+        let own = self.accounts.get(&tenant).map(|account| account.epoch);
+        StoreEpoch::new(own.filter(|epoch| *epoch != 0).unwrap_or(self.epoch))
     }
 
     /// The tenant with this id, its generation and its writer's key, unless that is revoked.

@@ -57,6 +57,9 @@ pub const ADMISSION_FRESH_MS: u64 = 2 * crate::limits::HOST_ANSWER_MS_MAX;
 pub const KNOCK_BYTES_MAX: usize = 4 * 1024;
 /// Enrolments, in entries, that wait at once: 40 MB at most.
 pub const KNOCKS_MAX: usize = 10_000;
+/// Entries of enrolments in what the writers of all tenants may collect: each is shown to every
+/// tenant. Arbitrary: about 10 MB of memory.
+pub const KNOCK_ENTRIES_MAX: usize = 100_000;
 /// Milliseconds for which an enrolment is shown to writers: an hour.
 pub const KNOCK_AGE_MS_MAX: u64 = 3_600_000;
 /// New enrolments at once, of all sources, in entries. Arbitrary.

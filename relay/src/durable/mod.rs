@@ -104,6 +104,9 @@ impl Durable {
         let ledger = load_ledger(store.as_ref(), pinned, bundles)?;
         show_all(store.as_ref(), &ledger, &mailbox)?;
         mailbox.set_store(StoreEpoch::new(ledger.epoch));
+        for tenant in ledger.accounts.keys() {
+            mailbox.set_store_of(*tenant, ledger.epoch_of(*tenant));
+        }
         let clock_start_s = ledger.clock_s;
         let shared = Arc::new(Shared::new(mailbox, ledger));
         let driver = Driver {

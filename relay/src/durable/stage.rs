@@ -239,7 +239,8 @@ impl Changes {
         for (tenant, account) in &self.accounts {
             // A contact alone is no reason to write: it goes along with what is.
             let held = ledger.accounts.get(tenant).copied().unwrap_or_default();
-            let is_counted = (held.arrivals, held.cursor) != (account.arrivals, account.cursor);
+            let counts = |account: &Account| (account.arrivals, account.cursor, account.epoch);
+            let is_counted = counts(&held) != counts(account);
             if is_counted || account.contact_s.abs_diff(held.contact_s) >= CONTACT_NOTED_S {
                 insert_account(batch, *tenant, *account);
             }

@@ -22,10 +22,28 @@ pub(super) struct DeadLetter {
 
 impl Stage<'_> {
     /// Notes how far a tenant's writer has read. Letters up to there have served their purpose.
-    pub(super) fn take_cursor(&mut self, tenant: TenantId, cursor: u64, channels: &[ChannelId]) {
+    ///
+    /// A writer that has read more than was counted here knows a later state of this store: it went
+    /// back, as a restored copy does. Its arrivals are counted anew under `drawn`, a fresh store
+    /// epoch, so that none of them hides below that cursor.
+    pub(super) fn take_cursor(
+        &mut self,
+        tenant: TenantId,
+        cursor: u64,
+        channels: &[ChannelId],
+        drawn: u64,
+    ) {
         let mut account = self.account(tenant);
-        let cursor = cursor.min(account.arrivals);
         account.contact_s = self.clock_s();
+        //= spec/relays.md#collect
+        //# A relay that is asked behind a cursor above the last arrival that it counted MUST take a new
+        //# store epoch for that tenant.
+        if cursor > account.arrivals {
+            account.cursor = 0;
+            account.epoch = drawn;
+            self.changes.accounts.insert(tenant, account);
+            return;
+        }
         if cursor > account.cursor {
             account.cursor = cursor;
             for channel in channels {

@@ -47,6 +47,7 @@ use postern_protocol::session::{
     Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
 use repeats::Repeats;
+use std::collections::BTreeMap;
 use under_way::UnderWay;
 
 /// A device that may open a session, as its host knows it.
@@ -160,6 +161,8 @@ pub struct Exchanges {
     sessions: Sessions<Owner>,
     /// The store in which cursors count; 0 where nobody collects.
     store: StoreEpoch,
+    /// Tenants whose cursors count in another one.
+    stores: BTreeMap<TenantId, StoreEpoch>,
     repeats: Repeats,
     under_way: UnderWay,
     /// What is kept for readers.
@@ -185,6 +188,7 @@ impl Exchanges {
             windows: EphemeralWindows::new(window, now_ms),
             sessions: Sessions::new(limits.sessions_max),
             store: StoreEpoch::new(0),
+            stores: BTreeMap::new(),
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
             mailboxes: Mailboxes::new(limits.mailbox),
@@ -229,6 +233,11 @@ impl Exchanges {
     /// Names the store in which the cursors of writers count.
     pub const fn set_store(&mut self, store: StoreEpoch) {
         self.store = store;
+    }
+
+    /// Names the store in which the cursors of one tenant's writer count.
+    pub fn set_store_of(&mut self, tenant: TenantId, store: StoreEpoch) {
+        self.stores.insert(tenant, store);
     }
 
     /// Answers a device's hello: [`Self::answer_greeting`] without writers.

@@ -19,7 +19,7 @@ use postern_protocol::frame::{
 };
 use postern_protocol::id::{ChannelId, Digest, Plane, SessionId, TenantId};
 use postern_protocol::limits::{FETCH_DIGESTS_MAX, SNAPSHOTS_WANTED_MAX};
-use postern_protocol::revision::{ArrivalNumber, Knock};
+use postern_protocol::revision::{ArrivalNumber, Knock, StoreEpoch};
 use std::collections::BTreeSet;
 
 /// Which request of which writer is to be answered.
@@ -169,7 +169,7 @@ impl Exchanges {
     }
 
     fn handle_collect(&self, asked: WriterAsked, collect: &Collect, now_ms: u64) -> Collecting {
-        let is_ours = collect.store == self.store;
+        let is_ours = collect.store == self.store_of(asked.tenant);
         let cursor = if is_ours { collect.cursor.number() } else { 0 };
         let hold_s = u64::from(collect.hold_s).min(self.limits.hold_s_max);
         let held = HeldCollect {
@@ -184,6 +184,10 @@ impl Exchanges {
             has_news: !is_ours || self.has_arrived(&held),
             held,
         }
+    }
+
+    fn store_of(&self, tenant: TenantId) -> StoreEpoch {
+        self.stores.get(&tenant).copied().unwrap_or(self.store)
     }
 
     /// Tells whether the held collect would be answered with anything.
@@ -211,7 +215,7 @@ impl Exchanges {
                 hold_s_max: held.is_clamped.then_some(self.limits.hold_s_max),
                 ..Hints::default()
             },
-            store: self.store,
+            store: self.store_of(tenant),
             entries: collected.iter().map(as_entry).collect(),
         };
         let WriterAsked {

@@ -230,6 +230,13 @@ impl Mailbox {
         self.lock().exchanges.set_store(store);
     }
 
+    /// Names the store in which the cursors of one tenant's writer count, and wakes its collect.
+    pub(crate) fn set_store_of(&self, tenant: TenantId, store: StoreEpoch) {
+        let mut state = self.lock();
+        state.exchanges.set_store_of(tenant, store);
+        state.collects.wake(&tenant);
+    }
+
     /// Bytes kept of what was posted to a device and by it.
     pub(crate) fn lane_bytes(&self, channel: ChannelId) -> (usize, usize) {
         let lanes = self.lock().exchanges.mailboxes.lanes(channel);

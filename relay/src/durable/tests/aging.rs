@@ -102,7 +102,7 @@ fn memory_that_runs_short_takes_what_was_read_and_nothing_else() {
     let account = Account {
         arrivals: 3,
         cursor: 2,
-        contact_s: 0,
+        ..Account::default()
     };
     let ledger = ledger(|_| {}, account);
     let lanes = filled(&super::aging::ledger(|_| {}, Account::default()));

@@ -174,14 +174,37 @@ async fn acknowledged_letters_go_and_states_stay_as_long_as_there_is_room() {
     assert_eq!(relay.durable.account(tenant()).cursor, 4);
 }
 
+//= spec/relays.md#collect type=test
+//# A relay that is asked behind a cursor above the last arrival that it counted MUST take a new store
+//# epoch for that tenant.
 #[tokio::test]
-async fn cursor_beyond_what_came_counts_as_the_last_arrival() {
+async fn cursor_beyond_what_came_begins_another_epoch_of_the_tenant_only() {
     let relay = Running::with_quota(QUOTA);
     relay.post(snapshot(1, 1)).await.unwrap();
-    relay.acknowledge(u64::MAX).await;
-    assert_eq!(relay.durable.account(tenant()).cursor, 1);
+    let began = relay.durable.ledger().epoch_of(tenant());
+    relay.acknowledge(1).await;
     relay.acknowledge(0).await;
-    assert_eq!(relay.durable.account(tenant()).cursor, 1);
+    assert_eq!(
+        relay.durable.account(tenant()).cursor,
+        1,
+        "a cursor never goes back"
+    );
+    assert_eq!(relay.durable.ledger().epoch_of(tenant()), began);
+    relay.acknowledge(2).await;
+    let ledger = relay.durable.ledger();
+    assert_eq!(ledger.epoch_of(tenant()).number(), 77);
+    let other = postern_protocol::id::TenantId::from_bytes([1; 16]);
+    assert_eq!(
+        (ledger.epoch_of(other), ledger.epoch),
+        (began, began.number())
+    );
+    drop(ledger);
+    assert_eq!(relay.durable.account(tenant()).cursor, 0);
+    assert_eq!(
+        relay.arrivals(0),
+        [(1, snapshot(1, 1))],
+        "everything is read anew"
+    );
 }
 
 //= spec/postern.md#post type=test

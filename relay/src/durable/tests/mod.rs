@@ -163,7 +163,11 @@ impl Running {
     /// Acknowledges up to a number and waits until that is durable.
     pub(super) async fn acknowledge(&self, cursor: u64) {
         let tenant = tenant();
-        let task = super::Task::Cursor { tenant, cursor };
+        let task = super::Task::Cursor {
+            tenant,
+            cursor,
+            drawn: 77,
+        };
         self.durable.shared().submit(tenant, 0, task).unwrap();
         // Tasks of one tenant keep their order: an answer shows that the cursor was taken.
         let _ = self.post(Vec::new()).await;

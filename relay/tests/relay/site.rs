@@ -2,7 +2,6 @@
 //!
 //! Envelopes are signed by whom they claim to be from; payloads that no relay reads hold a mark.
 //! Refuses to be part of anything but tests.
-#![expect(unreachable_pub, reason = "shared by the tests of this folder")]
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
