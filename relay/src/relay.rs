@@ -119,6 +119,8 @@ pub struct RelayStats {
     pub sessions: usize,
     /// Enrolments that wait, or were answered in the last hour.
     pub knocks: usize,
+    /// Letters that were dropped unread for their age, since this process began.
+    pub dead_letters: u64,
     /// Bytes of all mailboxes.
     pub bytes: usize,
     /// Every tenant of the bundle.
@@ -269,6 +271,7 @@ impl Relay {
             phase: self.durable.phase(),
             sessions: self.mailbox.sessions(),
             knocks: self.durable.knocks(),
+            dead_letters: self.durable.dead_letters(),
             bytes: self.mailbox.bytes(),
             tenants: tenants.collect(),
         }

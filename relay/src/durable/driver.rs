@@ -26,6 +26,7 @@ use postern_protocol::revision::Knock;
 use postern_protocol::trust::{Bundle, Trust};
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) mailbox: Mailbox,
     pub(crate) ledger: Arc<RwLock<Ledger>>,
     knocks: Mutex<Knocks>,
+    dead_letters: AtomicU64,
     failed: watch::Sender<Option<StoreError>>,
 }
 
@@ -116,6 +118,7 @@ impl Shared {
             mailbox,
             ledger: Arc::new(RwLock::new(ledger)),
             knocks: Mutex::default(),
+            dead_letters: AtomicU64::new(0),
             failed: watch::Sender::new(None),
         }
     }
@@ -165,6 +168,10 @@ impl Shared {
 
     pub(super) fn knocks(&self) -> MutexGuard<'_, Knocks> {
         self.knocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn dead_letters(&self) -> u64 {
+        self.dead_letters.load(Ordering::Relaxed)
     }
 
     pub(crate) fn phase(&self) -> BreakerPhase {
@@ -383,6 +390,7 @@ impl Driver {
         let is_under_pressure = stage.is_under_pressure(held_bytes);
         for channel in channels {
             for dead in stage.sweep(channel, is_under_pressure) {
+                self.shared.dead_letters.fetch_add(1, Ordering::Relaxed);
                 let slot = dead.slot;
                 warn!(device = %dead.channel, plane = dead.plane.as_str(), bytes = dead.envelope.len(), ?slot, "dropped a letter that nobody came for");
             }
@@ -404,13 +412,16 @@ impl Driver {
         let mailbox = &self.shared.mailbox;
         for trust in changes.trust {
             mailbox.show_bundle(&trust);
-            let before = std::mem::replace(&mut ledger.trust, trust);
+            let before = ledger.replace_trust(trust);
             self.close_refused(&before, &ledger);
         }
         for (channel, admission) in changes.admissions {
             let before = ledger.admissions.insert(channel, admission.clone());
+            // A session of a key that still counts, in the same life, goes on.
             let is_same = before.is_some_and(|before| {
-                before.incarnation == admission.incarnation && before.keys == admission.keys
+                let mut keys = before.keys.iter();
+                before.incarnation == admission.incarnation
+                    && keys.all(|key| admission.keys.contains(key))
             });
             if admission.is_withdrawn || !is_same {
                 mailbox.close_sessions(channel);
@@ -457,7 +468,7 @@ impl Driver {
         }
         for (channel, admission) in &ledger.admissions {
             let mut keys = admission.keys.iter().map(PublicKey::thumbprint);
-            if keys.any(|key| ledger.trust.is_revoked(&key) && !before.is_revoked(&key)) {
+            if keys.any(|key| ledger.trust().is_revoked(&key) && !before.is_revoked(&key)) {
                 mailbox.close_sessions(*channel);
             }
         }

@@ -65,7 +65,7 @@ impl RelayHost {
         let shared = self.durable.shared();
         let drawn = u64::from(u32::from_be_bytes(crate::server::random_bytes()?));
         let now_ms = shared.mailbox.clock().now_ms();
-        let tenants = self.durable.ledger().tenants();
+        let tenants = self.durable.ledger().tenants().len();
         let knocked = shared.knocks().take(&frame, drawn, tenants, now_ms);
         let (answered, knock) = knocked?;
         if let Some(knock) = knock {
@@ -159,7 +159,7 @@ impl Host for RelayHost {
 
     fn writers(&self, tenant: TenantId) -> Vec<AdmittedWriter> {
         let ledger = self.durable.ledger();
-        let root = ledger.trust.root();
+        let root = ledger.trust().root();
         let writer = ledger.writer(tenant);
         writer
             .map(|(name, _, key)| AdmittedWriter {

@@ -159,7 +159,9 @@ pub(crate) struct Ledger {
     pub(crate) epoch: u64,
     /// Seconds that this store has been at work, over all its processes.
     pub(crate) clock_s: u64,
-    pub(crate) trust: Trust,
+    trust: Trust,
+    /// The tenants of the bundle by their ids.
+    tenants: BTreeMap<TenantId, Tenant>,
     pub(crate) admissions: BTreeMap<ChannelId, Admission>,
     pub(crate) accounts: BTreeMap<TenantId, Account>,
     /// When an admission changed in this process, on the mailbox's clock.
@@ -189,10 +191,38 @@ impl Ledger {
             .collect()
     }
 
+    /// Puts together what was read; nothing has changed in this process yet.
+    pub(super) fn new(
+        epoch: u64,
+        clock_s: u64,
+        trust: Trust,
+        admissions: BTreeMap<ChannelId, Admission>,
+        accounts: BTreeMap<TenantId, Account>,
+    ) -> Self {
+        Self {
+            epoch,
+            clock_s,
+            tenants: tenants_of(&trust),
+            trust,
+            admissions,
+            accounts,
+            changed_ms: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Takes the next trust. Returns the one before.
+    pub(super) fn replace_trust(&mut self, trust: Trust) -> Trust {
+        self.tenants = tenants_of(&trust);
+        std::mem::replace(&mut self.trust, trust)
+    }
+
     /// Tenants that the bundle names.
-    pub(crate) fn tenants(&self) -> usize {
-        let held = self.trust.held();
-        held.map_or(0, |held| held.content().writers.len())
+    pub(crate) const fn tenants(&self) -> &BTreeMap<TenantId, Tenant> {
+        &self.tenants
     }
 
     /// The store epoch under which a tenant's arrivals are counted.
@@ -203,22 +233,34 @@ impl Ledger {
 
     /// The tenant with this id, its generation and its writer's key, unless that is revoked.
     pub(crate) fn writer(&self, tenant: TenantId) -> Option<(&Tenant, Generation, &PublicKey)> {
-        writer_in(&self.trust, tenant)
+        writer_of(&self.trust, self.tenants.get(&tenant)?)
     }
 }
 
-/// The writer of a tenant in a trust.
+fn tenants_of(trust: &Trust) -> BTreeMap<TenantId, Tenant> {
+    let writers = trust.held().map(|held| &held.content().writers);
+    let names = writers.into_iter().flat_map(BTreeMap::keys);
+    let tenants = names.map(|name| (TenantId::of(trust.root(), name), name.clone()));
+    tenants.collect()
+}
+
+/// The writer of a tenant, unless its key is revoked.
+fn writer_of<'a>(
+    trust: &'a Trust,
+    name: &'a Tenant,
+) -> Option<(&'a Tenant, Generation, &'a PublicKey)> {
+    let (generation, key) = trust.writer(name)?;
+    (!trust.is_revoked(&key.thumbprint())).then_some((name, generation, key))
+}
+
+/// The writer of a tenant in a trust that is not held yet.
 pub(super) fn writer_in(
     trust: &Trust,
     tenant: TenantId,
 ) -> Option<(&Tenant, Generation, &PublicKey)> {
-    let writers = &trust.held()?.content().writers;
-    let root = trust.root();
-    let (name, writership) = writers
-        .iter()
-        .find(|(name, _)| TenantId::of(root, name) == tenant)?;
-    let is_revoked = trust.is_revoked(&writership.key.thumbprint());
-    (!is_revoked).then_some((name, writership.generation, &writership.key))
+    let mut names = trust.held()?.content().writers.keys();
+    let name = names.find(|name| TenantId::of(trust.root(), name) == tenant)?;
+    writer_of(trust, name)
 }
 
 pub(super) fn insert_admission(batch: &mut Batch, channel: ChannelId, admission: &Admission) {

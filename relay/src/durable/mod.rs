@@ -43,7 +43,7 @@ use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId};
 use postern_protocol::revision::StoreEpoch;
 use postern_protocol::trust::Trust;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
@@ -186,7 +186,7 @@ impl Durable {
     /// The bundle that is held, as a trust.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        self.ledger().trust.clone()
+        self.ledger().trust().clone()
     }
 
     /// Drops everything that is kept for a channel and not yet read, once that is durable. The
@@ -208,6 +208,12 @@ impl Durable {
     #[must_use]
     pub fn knocks(&self) -> usize {
         self.shared.knocks().len()
+    }
+
+    /// Letters that were dropped unread for their age, since this process began.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.shared.dead_letters()
     }
 
     /// Looks after the next few mailboxes: to be called every [`limits::SWEEP_MS`].
@@ -280,15 +286,15 @@ fn load_ledger(store: &dyn Store, pinned: Trust, bundles: &[Vec<u8>]) -> Result<
         trust = trust.offer(bundle).map_err(refused)?;
         insert_bundle(&mut batch, &trust);
     }
-    let ledger = Ledger {
+    let admissions = load_admissions(root, &load(store, ADMISSIONS)?);
+    let accounts = load_accounts(&load(store, TENANTS)?);
+    let ledger = Ledger::new(
         epoch,
-        clock_s: number(CLOCK_KEY)?.unwrap_or_default(),
-        changed_ms: BTreeMap::new(),
+        number(CLOCK_KEY)?.unwrap_or_default(),
         trust,
-        admissions: load_admissions(root, &load(store, ADMISSIONS)?)
-            .map_err(malformed(ADMISSIONS))?,
-        accounts: load_accounts(&load(store, TENANTS)?).map_err(malformed(TENANTS))?,
-    };
+        admissions.map_err(malformed(ADMISSIONS))?,
+        accounts.map_err(malformed(TENANTS))?,
+    );
     if !batch.is_empty() {
         let _durable = store.commit(batch)?;
     }
@@ -321,7 +327,7 @@ fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(),
         };
         mailbox.install(channel, admission.tenant(), lanes);
     }
-    let bundle = ledger.trust.number().number();
+    let bundle = ledger.trust().number().number();
     info!(
         mailboxes = count,
         admissions = ledger.admissions.len(),

@@ -90,11 +90,14 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn trust(&self) -> &Trust {
-        self.changes.trust.last().unwrap_or(&self.ledger.trust)
+        self.changes.trust.last().unwrap_or(self.ledger.trust())
     }
 
     pub(super) fn writer(&self, tenant: TenantId) -> Option<(&Tenant, Generation, &PublicKey)> {
-        writer_in(self.trust(), tenant)
+        match self.changes.trust.last() {
+            Some(trust) => writer_in(trust, tenant),
+            None => self.ledger.writer(tenant),
+        }
     }
 
     /// The highest admission of a channel, withdrawn or not.
@@ -119,12 +122,7 @@ impl<'a> Stage<'a> {
     /// Counts an enrolment as an arrival of every tenant: which one it is for, only its controller
     /// can tell. The frame itself is not stored.
     pub(super) fn take_knock(&mut self, knock: Knock, frame: Arc<[u8]>) {
-        let root = self.trust().root();
-        let held = self.trust().held();
-        let tenants = held
-            .into_iter()
-            .flat_map(|held| held.content().writers.keys());
-        let tenants: Vec<TenantId> = tenants.map(|name| TenantId::of(root, name)).collect();
+        let tenants: Vec<TenantId> = self.ledger.tenants().keys().copied().collect();
         let mut places = Vec::new();
         for tenant in tenants {
             let mut account = self.account(tenant);

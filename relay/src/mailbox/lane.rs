@@ -206,7 +206,13 @@ impl Lane {
             return Ok(Posted::Held);
         };
         let mut pending = Arc::clone(pending);
-        let is_complete = Arc::make_mut(&mut pending).put(chunk)?;
+        let put = Arc::make_mut(&mut pending).put(chunk);
+        if put == Err(Reject::BodyMismatch) {
+            // What turned out wrong starts again from its first byte.
+            self.pending = Some(pending);
+            return Err(Reject::BodyMismatch);
+        }
+        let is_complete = put?;
         let mut next = self.clone();
         next.pending = Some(pending);
         next.finish_pending(stamp)?;

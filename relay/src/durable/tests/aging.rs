@@ -16,14 +16,13 @@ const QUOTA: u64 = 4_000;
 fn ledger(change: impl FnOnce(&mut Admission), account: Account) -> Ledger {
     let mut admission = admission("press-1", QUOTA);
     change(&mut admission);
-    Ledger {
-        epoch: 1,
-        clock_s: 0,
-        trust: pinned().offer(&bundles()[0]).unwrap(),
-        admissions: BTreeMap::from([(id(), admission)]),
-        accounts: BTreeMap::from([(tenant(), account)]),
-        changed_ms: BTreeMap::new(),
-    }
+    Ledger::new(
+        1,
+        0,
+        pinned().offer(&bundles()[0]).unwrap(),
+        BTreeMap::from([(id(), admission)]),
+        BTreeMap::from([(tenant(), account)]),
+    )
 }
 
 /// Runs changes at a time of the relay's clock, on these lanes; returns them as they are then.

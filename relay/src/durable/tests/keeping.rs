@@ -145,6 +145,14 @@ async fn bodies_that_are_not_named_or_wrong_are_refused() {
         );
         assert_eq!(taken.wanted[0].offset, 0);
     }
+    let half = |bytes: &[u8], offset: usize| Chunk {
+        offset: offset as u64,
+        bytes: bytes[offset..offset + 50].to_vec(),
+        ..whole(&body)
+    };
+    let chunks = vec![half(&[9; 100], 0), half(&body, 50)];
+    let taken = relay.host.put(id(), Plane::Actual, chunks).await.unwrap();
+    assert_eq!(taken.wanted[0].offset, 0, "half of it was wrong");
     let mut oversize = whole(&body);
     oversize.size = 70_000;
     let refused = relay.host.put(id(), Plane::Actual, vec![oversize]).await;
