@@ -21,7 +21,9 @@ mod device;
 mod filed;
 mod inspect;
 mod operator;
+mod pem;
 mod records;
+mod routes;
 mod signals;
 mod tasks;
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl World {
             .port();
         let options = InitOptions {
             dir: folder.path().join("controller"),
-            listen: format!("127.0.0.1:{port}").parse().unwrap(),
+            listen: Some(format!("127.0.0.1:{port}").parse().unwrap()),
             urls: vec![format!("https://localhost:{port}")],
             tenants: vec![Tenant::parse("default").unwrap()],
             certificate: None,

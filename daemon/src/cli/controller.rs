@@ -2,7 +2,9 @@
 //!
 //! Arguments in, calls of the modules that do the work, exit codes out. Refuses to read keys itself.
 
-use super::{LogArgs, OperatorArgs, block_on, keep, output, parse_device, parse_tenant, rotation};
+use super::{
+    LogArgs, OperatorArgs, block_on, keep, output, parse_device, parse_tenant, relays, rotation,
+};
 use crate::config::ControllerConfig;
 use crate::controller::init::{self, Created, InitOptions, OwnCertificate};
 use crate::exit::CommandError;
@@ -69,6 +71,16 @@ pub(super) enum ControllerCommand {
             Example: postern controller promote --dir controller --root-key /media/safe/root.key"
     )]
     Promote(rotation::PromoteArgs),
+    /// Print whom a relay has to believe
+    #[command(
+        long_about = "Prints the trust line: the thumbprints of the root and recovery keys, and the bundles. It holds no\n\
+            secret; `postern-relay init` reads it, and the relay believes nobody else afterwards.\n\n\
+            Example: postern controller trust --dir controller > site.trust"
+    )]
+    Trust(relays::TrustArgs),
+    /// Name the relays that devices and this controller use
+    #[command(subcommand)]
+    Relay(relays::RelayCommand),
     /// Take an unused invitation back
     #[command(
         long_about = "Takes the unused invitations of a device back: their join lines count no more.\n\n\
@@ -115,6 +127,9 @@ pub(super) struct InitArgs {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
+    /// Do not listen at all: dial out to relays, which `postern controller relay add` names
+    #[arg(long, conflicts_with_all = ["listen", "urls", "cert", "key"])]
+    no_listen: bool,
     /// URL under which devices reach it; repeat for several [default: the address of --listen]
     #[arg(long = "url", value_name = "URL")]
     urls: Vec<String>,
@@ -160,6 +175,8 @@ impl ControllerCommand {
             Self::Rotate(args) => args.is_json(),
             Self::Revoke(args) => args.is_json(),
             Self::Promote(args) => args.is_json(),
+            Self::Trust(args) => args.is_json(),
+            Self::Relay(command) => command.is_json(),
             Self::Withdraw(args) => args.is_json(),
             Self::Remove(args) => args.is_json(),
             Self::Backup(args) => args.is_json(),
@@ -182,6 +199,8 @@ pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
         ControllerCommand::Rotate(args) => args.run(),
         ControllerCommand::Revoke(args) => args.run(),
         ControllerCommand::Promote(args) => args.run(),
+        ControllerCommand::Trust(args) => args.run(),
+        ControllerCommand::Relay(command) => command.run(),
         ControllerCommand::Withdraw(args) => args.run(),
         ControllerCommand::Remove(args) => args.run(),
         ControllerCommand::Backup(args) => args.run(),
@@ -193,7 +212,7 @@ pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
 fn make(args: InitArgs) -> Result<(), CommandError> {
     let options = InitOptions {
         dir: super::controller_dir(args.dir.as_ref()),
-        listen: args.listen,
+        listen: (!args.no_listen).then_some(args.listen),
         urls: args.urls,
         tenants: args.tenants,
         certificate: args
@@ -225,7 +244,10 @@ fn describe(created: &Created) {
     let mut lines = vec![
         format!("controller made in {dir}"),
         format!("  trust domain  {}", created.root),
-        format!("  urls          {}", created.urls.join(" ")),
+        match created.urls.as_slice() {
+            [] => "  urls          none: it dials out to relays only".into(),
+            urls => format!("  urls          {}", urls.join(" ")),
+        },
         format!("  tenants       {}", tenants.join(" ")),
         format!("  root key      {}", created.root_key.display()),
         format!("  recovery key  {}", created.recovery_key.display()),
@@ -237,6 +259,11 @@ fn describe(created: &Created) {
             4,
             format!("  TLS CA        {} (travels in join lines)", ca.display()),
         );
+    }
+    if created.urls.is_empty() {
+        lines.push(format!(
+            "Name a relay before you invite devices: postern controller trust --dir {dir}"
+        ));
     }
     lines.extend([
         "Next:".into(),

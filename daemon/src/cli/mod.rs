@@ -14,6 +14,7 @@ mod device_life;
 mod intent;
 mod keep;
 mod recover;
+mod relays;
 mod rotation;
 mod status;
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl PromoteArgs {
 }
 
 /// Makes the next bundle and hands it to the controller if one runs.
-fn issue(
+pub(super) fn issue(
     operator: &OperatorArgs,
     signer: &SignerArgs,
     rotation: &Rotation,
@@ -226,6 +226,12 @@ fn describe(rotated: &Rotated, rotation: &Rotation, is_told: bool) {
         ),
         Rotation::Root | Rotation::Recovery => output::hint(
             "Move the new key to its offline place now, and destroy the old one after every device has this bundle.",
+        ),
+        Rotation::AddRelay { .. } => output::hint(
+            "The controller delivers to the relay from now on; it takes up the bundle at the first session.",
+        ),
+        Rotation::RemoveRelay(_) => output::hint(
+            "Devices that reach only this relay do not learn of it: bring them the bundle before you stop it.",
         ),
         Rotation::Revoke(_) => {}
     }
@@ -338,7 +344,7 @@ impl Row {
     }
 }
 
-fn parse_thumbprint(text: &str) -> Result<Thumbprint, String> {
+pub(super) fn parse_thumbprint(text: &str) -> Result<Thumbprint, String> {
     let wrong =
         || "a thumbprint is 64 hexadecimal digits; see `postern controller keys`".to_owned();
     let bytes = from_hex(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());

@@ -2,10 +2,11 @@
 //!
 //! Holds no secret: keys stand in files of their own, and the trust anchors are thumbprints.
 
+use super::egress::{PROXY, environment, read_ca_files, read_proxy};
 use super::reader::{Placed, Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_console::config::LOG_TEMPLATE;
-use postern_egress::MailboxUrl;
+use postern_egress::{MailboxUrl, ProxySettings, Variables};
 use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::limits::{HOLD_S_MAX, URL_BYTES_MAX, URLS_MAX};
 use postern_relay::limits::{
@@ -24,12 +25,16 @@ const FILE: &str = "controller.toml";
 pub struct ControllerConfig {
     /// The controller's folder.
     pub dir: PathBuf,
-    /// Where devices connect.
-    pub listen: SocketAddr,
-    /// URLs under which devices reach it, 1..=8; they go into join lines.
+    /// Where devices connect; absent for a controller that only dials out.
+    pub listen: Option<SocketAddr>,
+    /// URLs under which devices reach it, at most 8, at least one where it listens; they go into join lines.
     pub urls: Vec<String>,
-    /// Certificate and key of the HTTPS server.
-    pub tls: ServerTls,
+    /// Certificate and key of the HTTPS server; there where it listens.
+    pub tls: Option<ServerTls>,
+    /// The proxy on the way to relays, file first, environment second.
+    pub proxy: ProxySettings,
+    /// CA files or folders that vouch for relays beside the system's.
+    pub extra_ca_files: Vec<PathBuf>,
     /// Thumbprint of the genesis root key: the name of the trust domain.
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
@@ -88,19 +93,26 @@ impl Default for ControllerLimits {
     }
 }
 
-/// What a new `controller.toml` says.
-#[derive(Debug, Clone)]
-pub struct NewController<'a> {
-    /// Where devices connect.
+/// Where a new controller listens.
+#[derive(Debug, Clone, Copy)]
+pub struct NewListener<'a> {
+    /// The address.
     pub listen: SocketAddr,
-    /// URLs for join lines.
-    pub urls: &'a [String],
     /// Certificate file, as written into the file.
     pub cert: &'a str,
     /// Key file, as written into the file.
     pub key: &'a str,
     /// CA file, as written into the file.
     pub ca: Option<&'a str>,
+}
+
+/// What a new `controller.toml` says.
+#[derive(Debug, Clone)]
+pub struct NewController<'a> {
+    /// Where devices connect; `None` for a controller that only dials out.
+    pub listener: Option<NewListener<'a>>,
+    /// URLs for join lines.
+    pub urls: &'a [String],
     /// Thumbprint of the genesis root key.
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
@@ -133,18 +145,30 @@ impl ControllerConfig {
             dir.display()
         );
         let text = read_file(&file, &missing)?;
-        Self::parse(dir, &file, &text)
+        Self::parse(dir, &file, &text, &environment()?)
     }
 
-    /// Reads the text of `controller.toml`.
+    /// Reads the text of `controller.toml`; `variables` are the environment's.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn parse(dir: &Path, file: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub fn parse(
+        dir: &Path,
+        file: &Path,
+        text: &str,
+        variables: &Variables,
+    ) -> Result<Self, ConfigError> {
         resolve(file, text, |root| {
             let listen = read_listen(root);
-            let urls = read_urls(root);
-            let tls = read_tls(dir, root);
+            let listens = listen.is_none_or(|listen| listen.is_some());
+            let urls = read_urls(root, listens);
+            let tls = if listens {
+                read_tls(dir, root).map(Some)
+            } else {
+                Some(None)
+            };
+            let proxy = read_proxy(dir, file, root, variables);
+            let extra_ca_files = read_ca_files(dir, root);
             let trust = read_trust(root);
             let writers = read_tenants(dir, root);
             let (mailbox_key, limits) = read_bounds(dir, root);
@@ -155,6 +179,8 @@ impl ControllerConfig {
                 listen: listen?,
                 urls: urls?,
                 tls: tls?,
+                proxy: proxy?,
+                extra_ca_files,
                 root,
                 recovery,
                 writers: writers?,
@@ -174,18 +200,24 @@ impl ControllerConfig {
         let limits = ControllerLimits::default();
         let mut text = String::from(HEAD);
         let urls: Vec<_> = new.urls.iter().map(|url| quoted(url)).collect();
-        let ca = match new.ca {
-            Some(ca) => format!("ca_file = {}", quoted(ca)),
-            None => "# ca_file = \"tls/ca.crt\"".into(),
-        };
+        let listen = new
+            .listener
+            .map_or_else(|| NONE.to_owned(), |new| new.listen.to_string());
         let _ = write!(
             text,
-            "{LISTEN}listen = \"{}\"\n{URLS}urls = [{}]\n{TLS}cert_file = {}\nkey_file = {}\n{CA}{ca}\n",
-            new.listen,
+            "{LISTEN}listen = \"{listen}\"\n{URLS}urls = [{}]\n{ANCHORS}",
             urls.join(", "),
-            quoted(new.cert),
-            quoted(new.key),
         );
+        if let Some(new) = new.listener {
+            let ca = match new.ca {
+                Some(ca) => format!("ca_file = {}", quoted(ca)),
+                None => "# ca_file = \"tls/ca.crt\"".into(),
+            };
+            let (cert, key) = (quoted(new.cert), quoted(new.key));
+            let _ = writeln!(text, "{TLS}cert_file = {cert}\nkey_file = {key}\n{CA}{ca}");
+        }
+        text.push_str(PROXY.trim_end_matches('\n'));
+        text.push('\n');
         let _ = write!(
             text,
             "{TRUST}root = \"{}\"\nrecovery = \"{}\"\n{TENANTS}",
@@ -218,38 +250,50 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 
-fn read_listen(root: &mut Section<'_, '_>) -> Option<SocketAddr> {
+/// Reads where to listen; the inner `None` means nowhere.
+#[expect(
+    clippy::option_option,
+    reason = "not readable, nowhere and somewhere are three answers"
+)]
+fn read_listen(root: &mut Section<'_, '_>) -> Option<Option<SocketAddr>> {
     let Some(text) = root.text("listen") else {
         root.missing(
             "listen",
-            "write an address and a port, such as listen = \"0.0.0.0:8443\"",
+            "write an address and a port, such as listen = \"0.0.0.0:8443\", or \"none\" to dial out only",
         );
         return None;
     };
+    if text.value == NONE {
+        return Some(None);
+    }
     let parsed = text.value.parse().ok();
     if parsed.is_none() {
         let what = format!(
-            "must be an address and a port such as \"0.0.0.0:8443\" or \"[::]:8443\", not \"{}\"",
+            "must be an address and a port such as \"0.0.0.0:8443\" or \"[::]:8443\", or \"none\", not \"{}\"",
             text.value
         );
         root.refuse(text.line, "listen", what);
     }
-    parsed
+    parsed.map(Some)
 }
 
-fn read_urls(root: &mut Section<'_, '_>) -> Option<Vec<String>> {
+fn read_urls(root: &mut Section<'_, '_>, listens: bool) -> Option<Vec<String>> {
     let Some(Placed { value: urls, line }) = root.texts("urls") else {
+        if !listens {
+            return Some(Vec::new());
+        }
         root.missing(
             "urls",
             "write urls = [\"https://host:port\"] as devices reach this controller",
         );
         return None;
     };
-    if !(1..=URLS_MAX).contains(&urls.len()) {
+    let least = usize::from(listens);
+    if !(least..=URLS_MAX).contains(&urls.len()) {
         root.refuse(
             line,
             "urls",
-            format!("must hold 1 to {URLS_MAX} URLs, not {}", urls.len()),
+            format!("must hold {least} to {URLS_MAX} URLs, not {}", urls.len()),
         );
         return None;
     }
@@ -411,9 +455,18 @@ const HEAD: &str = "\
 # A line that begins with `# key =` shows a default. Paths are relative to this folder.
 
 ";
-const LISTEN: &str = "# Address and port on which devices reach this machine.\n";
+/// What `listen` says where nobody is let in.
+const NONE: &str = "none";
+const LISTEN: &str = "\
+# Address and port on which devices reach this machine; \"none\" for a controller that only dials out,
+# to the relays that `postern controller relay add` names.
+";
 const URLS: &str = "
-# URLs under which devices reach this controller, 1 to 8. They go into join lines.
+# URLs under which devices reach this controller, up to 8. They go into join lines, before those of relays.
+";
+const ANCHORS: &str = "
+# CA certificates (PEM files or folders of them) that vouch for relays, beside the system's.
+# extra_ca_files = []
 ";
 const TLS: &str = "
 [tls]

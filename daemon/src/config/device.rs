@@ -4,11 +4,12 @@
 //! stand in a file of their own.
 
 use super::application::{self, Apply, ApplyBy, Command, IntentCommand, LocalApi};
-use super::reader::{Section, read_file};
+use super::egress::{PROXY, environment, read_ca_files, read_proxy};
+use super::reader::read_file;
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_console::config::LOG_TEMPLATE as LOG;
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
-use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
+use postern_egress::{ProxySettings, Variables};
 use postern_protocol::limits::FRESHNESS_MS_DEFAULT;
 use postern_protocol::state::Path as StatePath;
 use std::collections::BTreeMap;
@@ -70,12 +71,7 @@ impl DeviceConfig {
             dir.display()
         );
         let text = read_file(&file, &missing)?;
-        let variables = Variables::of_process().map_err(|error| ConfigError::Unreadable {
-            file: "environment".into(),
-            reason: error.to_string(),
-            next: "correct or unset the variable".into(),
-        })?;
-        Self::parse(dir, &file, &text, &variables)
+        Self::parse(dir, &file, &text, &environment()?)
     }
 
     /// Writes the default `device.toml` unless one stands there, then reads it.
@@ -142,7 +138,7 @@ impl DeviceConfig {
     #[must_use]
     pub fn template() -> String {
         format!(
-            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{REST}# time_limit_s = {}\n\n{}{LOG}",
+            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{PROXY}{REST}# time_limit_s = {}\n\n{}{LOG}",
             default_hold_s(),
             MAX_AGE_S,
             application::TIME_LIMIT_S,
@@ -156,105 +152,6 @@ fn default_hold_s() -> u64 {
         .get(HOLD_CEILING_RUNG)
         .copied()
         .unwrap_or(HOLD_S_MIN)
-}
-
-fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
-    let Some(files) = root.texts("extra_ca_files") else {
-        return Vec::new();
-    };
-    let mut paths = Vec::new();
-    for file in files.value {
-        let path = dir.join(&file.value);
-        if file.value.is_empty() || !path.exists() {
-            let what = format!(
-                "names {}, which does not exist; relative paths begin at the folder of this file",
-                path.display()
-            );
-            root.refuse(file.line, "extra_ca_files", what);
-        }
-        paths.push(path);
-    }
-    paths
-}
-
-fn read_proxy(
-    dir: &Path,
-    file: &Path,
-    root: &mut Section<'_, '_>,
-    variables: &Variables,
-) -> Option<ProxySettings> {
-    let modes = [
-        ("off", ProxyPolicy::Off),
-        ("prefer", ProxyPolicy::Prefer),
-        ("require", ProxyPolicy::Require),
-    ];
-    let mut section = root.section("proxy");
-    let url = section.text("url");
-    let mode = section.choice("mode", &modes);
-    let secret_file = path_in(dir, &mut section, "secret_file");
-    let no_proxy = section.text("no_proxy");
-    let url_line = url.as_ref().map_or(section.line(), |url| url.line);
-    let list_line = no_proxy.as_ref().map_or(section.line(), |list| list.line);
-    let settings = FileSettings {
-        file: file.into(),
-        url: url.map(|url| url.value),
-        no_proxy: no_proxy.map(|list| list.value),
-        secret_file,
-        mode,
-    };
-    let resolved = match ProxySettings::resolve(&settings, variables) {
-        Ok(resolved) => Some(resolved),
-        Err(error) => {
-            let (line, key, what) = place(&error, url_line, list_line, section.line());
-            section.refuse(line, key, what);
-            None
-        }
-    };
-    section.finish();
-    resolved
-}
-
-/// Returns line, key and sentence of a refused proxy setting.
-fn place(
-    error: &ProxyConfigError,
-    url_line: usize,
-    list_line: usize,
-    section_line: usize,
-) -> (usize, &'static str, String) {
-    match error {
-        ProxyConfigError::Url { setting, reason } if setting.ends_with("proxy.url") => {
-            (url_line, "url", format!("is refused (PST-C01): {reason}"))
-        }
-        ProxyConfigError::Url { setting, reason } => {
-            let what = format!(
-                "is not set, and {setting} is refused (PST-C01): {reason}; correct or unset that"
-            );
-            (url_line, "url", what)
-        }
-        ProxyConfigError::NoProxy { setting, reason } if setting.ends_with("proxy.no_proxy") => (
-            list_line,
-            "no_proxy",
-            format!("is refused (PST-C01): {reason}"),
-        ),
-        ProxyConfigError::TwoSecrets { .. } => (
-            url_line,
-            "url",
-            "holds credentials, and so does secret_file; keep one (PST-C01)".into(),
-        ),
-        ProxyConfigError::ModeWithoutUrl { .. } => (
-            section_line,
-            "mode",
-            "asks for a proxy, but there is no url; set it or remove the mode (PST-C01)".into(),
-        ),
-        ProxyConfigError::SecretWithoutUrl { .. } => (
-            section_line,
-            "secret_file",
-            "is set, but no proxy is; set url or remove it (PST-C01)".into(),
-        ),
-        ProxyConfigError::NoProxy { .. } | ProxyConfigError::NotUtf8 { .. } => {
-            (section_line, "url", error.to_string())
-        }
-    }
 }
 
 const HEAD: &str = "\
@@ -274,18 +171,7 @@ const FRESH: &str = "\
 # Seconds of the controller's silence after which the device shows itself as stale, 60 to 86400. It
 # goes on all the same.
 ";
-const REST: &str = "
-[proxy]
-# URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
-# Without it, https_proxy or all_proxy of the environment is tried first, then a direct connection.
-# url = \"http://proxy.example:3128\"
-# off, prefer or require. Unset: require where url is set, prefer for one of the environment.
-# mode = \"require\"
-# File with one line, user:password, readable by the owner only. Read at each connect.
-# secret_file = \"proxy.secret\"
-# Hosts reached without the proxy: names, .domains, addresses, networks, with commas.
-# no_proxy = \"localhost,.internal.example,10.0.0.0/8\"
-
+const REST: &str = "\
 # To run a program after each change, take the # from [on_change] and command. It gets JSON on
 # standard input; its exit status and output travel to the controller in the device's report.
 # [on_change]

@@ -11,12 +11,13 @@
 mod application;
 mod controller;
 mod device;
+mod egress;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use application::{ApplyBy, Command, Delivery, LocalApi};
-pub use controller::{ControllerConfig, NewController, check_url};
+pub use controller::{ControllerConfig, NewController, NewListener, check_url};
 pub use device::DeviceConfig;
 pub use postern_console::config::{ConfigError, LogConfig, variable};
 

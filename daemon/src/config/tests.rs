@@ -1,4 +1,4 @@
-use super::controller::{ControllerConfig, ControllerLimits, NewController};
+use super::controller::{ControllerConfig, ControllerLimits, NewController, NewListener};
 use super::device::DeviceConfig;
 use super::reader::{ConfigError, Problem};
 use crate::exit::{CommandError, Exit};
@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 fn controller_text() -> String {
     ControllerConfig::template(&NewController {
-        listen: "127.0.0.1:8443".parse().unwrap(),
+        listener: Some(NewListener {
+            listen: "127.0.0.1:8443".parse().unwrap(),
+            cert: "tls/server.crt",
+            key: "tls/server.key",
+            ca: Some("tls/ca.crt"),
+        }),
         urls: &["https://controller.example:8443".into()],
-        cert: "tls/server.crt",
-        key: "tls/server.key",
-        ca: Some("tls/ca.crt"),
         root: Thumbprint::from_bytes([1; 32]),
         recovery: Thumbprint::from_bytes([2; 32]),
         writers: &[(
@@ -23,7 +25,13 @@ fn controller_text() -> String {
 }
 
 fn controller(text: &str) -> Result<ControllerConfig, ConfigError> {
-    ControllerConfig::parse(Path::new("c"), Path::new("c/controller.toml"), text)
+    let variables = Variables::default();
+    ControllerConfig::parse(
+        Path::new("c"),
+        Path::new("c/controller.toml"),
+        text,
+        &variables,
+    )
 }
 
 fn device(text: &str) -> Result<DeviceConfig, ConfigError> {
@@ -64,10 +72,11 @@ fn uncommented(text: &str) -> String {
 #[test]
 fn controller_template_gives_defaults() {
     let config = controller(&controller_text()).unwrap();
-    assert_eq!(config.listen.port(), 8443);
+    assert_eq!(config.listen.unwrap().port(), 8443);
     assert_eq!(config.urls, ["https://controller.example:8443"]);
-    assert_eq!(config.tls.cert, PathBuf::from("c/tls/server.crt"));
-    assert_eq!(config.tls.ca, Some(PathBuf::from("c/tls/ca.crt")));
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.cert, PathBuf::from("c/tls/server.crt"));
+    assert_eq!(tls.ca, Some(PathBuf::from("c/tls/ca.crt")));
     assert_eq!(config.root, Thumbprint::from_bytes([1; 32]));
     assert_eq!(config.recovery, Thumbprint::from_bytes([2; 32]));
     assert_eq!(config.limits, ControllerLimits::default());

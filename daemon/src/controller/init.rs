@@ -10,7 +10,7 @@
 //!
 //! Refuses to overwrite anything: keys that devices have pinned cannot be made again.
 
-use crate::config::{ControllerConfig, NewController, check_url};
+use crate::config::{ControllerConfig, NewController, NewListener, check_url};
 use crate::exit::{CommandError, Exit};
 use crate::folder::create_private;
 use crate::keys::{self, KeyRole};
@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 pub struct InitOptions {
     /// The folder to make; it may exist, but hold no controller.
     pub dir: PathBuf,
-    /// Where devices connect.
-    pub listen: SocketAddr,
+    /// Where devices connect; `None` for a controller that only dials out.
+    pub listen: Option<SocketAddr>,
     /// URLs for join lines; none means the address of `listen`.
     pub urls: Vec<String>,
     /// Tenants, at least one.
@@ -83,9 +83,15 @@ pub fn create(options: &InitOptions, random: &mut dyn Random) -> Result<Created,
     refuse_existing(dir, &options.tenants)?;
     let urls = check_urls(options)?;
     check_tenants(&options.tenants)?;
-    let (pem, ca) = prepare_tls(options.certificate.as_ref(), &urls)?;
+    let pem = match options.listen {
+        Some(_) => Some(prepare_tls(options.certificate.as_ref(), &urls)?),
+        None => None,
+    };
     make_folders(dir)?;
-    let tls = write_tls(dir, &pem, ca.as_deref())?;
+    let tls = match &pem {
+        Some((pem, ca)) => Some(write_tls(dir, pem, ca.as_deref())?),
+        None => None,
+    };
     let root = keys::create(&dir.join("root.key"), KeyRole::Root, random)?;
     let recovery = keys::create(&dir.join("recovery.key"), KeyRole::Recovery, random)?;
     let mailbox = keys::create(&dir.join("mailbox.key"), KeyRole::Mailbox, random)?;
@@ -106,15 +112,23 @@ pub fn create(options: &InitOptions, random: &mut dyn Random) -> Result<Created,
         tenants: options.tenants.clone(),
         root_key: dir.join("root.key"),
         recovery_key: dir.join("recovery.key"),
-        ca: tls.ca.as_ref().map(|ca| dir.join(ca)),
+        ca: tls
+            .as_ref()
+            .and_then(|tls| tls.ca.as_ref())
+            .map(|ca| dir.join(ca)),
     };
     // The configuration comes last: a folder without it is not taken for a controller.
     let text = ControllerConfig::template(&NewController {
-        listen: options.listen,
+        listener: options
+            .listen
+            .zip(tls.as_ref())
+            .map(|(listen, tls)| NewListener {
+                listen,
+                cert: &tls.cert,
+                key: &tls.key,
+                ca: tls.ca.as_deref(),
+            }),
         urls: &created.urls,
-        cert: &tls.cert,
-        key: &tls.key,
-        ca: tls.ca.as_deref(),
         root: created.root,
         recovery: created.recovery,
         writers: &writer_files,
@@ -158,19 +172,16 @@ fn refuse_existing(dir: &Path, tenants: &[Tenant]) -> Result<(), CommandError> {
 }
 
 fn check_urls(options: &InitOptions) -> Result<Vec<String>, CommandError> {
-    let urls = if options.urls.is_empty() {
-        if options.listen.ip().is_unspecified() {
+    let urls = if let Some(listen) = options.listen.filter(|_| options.urls.is_empty()) {
+        if listen.ip().is_unspecified() {
             return Err(CommandError::new(
                 Exit::Usage,
                 "url-missing",
-                format!(
-                    "{} is no address that a device could connect to",
-                    options.listen
-                ),
+                format!("{listen} is no address that a device could connect to"),
                 "add --url https://HOST:PORT as devices reach this controller",
             ));
         }
-        vec![format!("https://{}", options.listen)]
+        vec![format!("https://{listen}")]
     } else {
         options.urls.clone()
     };
@@ -300,10 +311,15 @@ fn write_bundle(
             .iter()
             .map(|(tenant, writer)| (tenant.clone(), writership(writer)))
             .collect(),
-        mailboxes: vec![Mailbox {
-            key: mailbox.public_key().clone(),
-            urls: urls.to_vec(),
-        }],
+        // Nobody can go to a mailbox without a URL: relays are added later.
+        mailboxes: if urls.is_empty() {
+            Vec::new()
+        } else {
+            vec![Mailbox {
+                key: mailbox.public_key().clone(),
+                urls: urls.to_vec(),
+            }]
+        },
         revoked: BTreeSet::new(),
     };
     let sealed = content

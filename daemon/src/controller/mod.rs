@@ -10,6 +10,7 @@ mod host;
 pub mod init;
 pub mod keyring;
 pub mod metrics;
+pub mod relays;
 mod replies;
 pub mod rotate;
 pub mod run;

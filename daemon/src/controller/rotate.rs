@@ -39,6 +39,15 @@ pub enum Rotation {
     Recovery,
     /// These keys never count again.
     Revoke(BTreeSet<Thumbprint>),
+    /// A relay is named, with its key and URLs; the same key again takes the new URLs.
+    AddRelay {
+        /// Its key and URLs.
+        relay: Mailbox,
+        /// True to put it before all other mailboxes, in the order in which devices try them.
+        is_first: bool,
+    },
+    /// A relay is named no more.
+    RemoveRelay(Thumbprint),
 }
 
 impl Rotation {
@@ -53,7 +62,12 @@ impl Rotation {
                     content.writers.keys().cloned().collect()
                 })
             }
-            Self::Mailbox | Self::Root | Self::Recovery | Self::Revoke(_) => Vec::new(),
+            Self::Mailbox
+            | Self::Root
+            | Self::Recovery
+            | Self::Revoke(_)
+            | Self::AddRelay { .. }
+            | Self::RemoveRelay(_) => Vec::new(),
         }
     }
 }
@@ -128,11 +142,13 @@ fn change(
     };
     match rotation {
         Rotation::Writers(tenants) => change_writers(content, tenants, &mut make)?,
-        Rotation::Mailbox => change_mailbox(content, &mut make)?,
+        Rotation::Mailbox => change_mailbox(dir, content, &mut make)?,
         Rotation::Promote => {
             let tenants: Vec<Tenant> = content.writers.keys().cloned().collect();
             change_writers(content, &tenants, &mut make)?;
-            change_mailbox(content, &mut make)?;
+            if own_mailbox(dir, content)?.is_some() {
+                change_mailbox(dir, content, &mut make)?;
+            }
         }
         Rotation::Root => {
             content.root = make(KeyRole::Root, "root")?.public_key().clone();
@@ -141,6 +157,8 @@ fn change(
             content.recovery = make(KeyRole::Recovery, "recovery")?.public_key().clone();
         }
         Rotation::Revoke(thumbprints) => revoke(content, thumbprints)?,
+        Rotation::AddRelay { relay, is_first } => add_relay(content, relay, *is_first)?,
+        Rotation::RemoveRelay(thumbprint) => remove_relay(dir, content, thumbprint)?,
     }
     Ok(made)
 }
@@ -176,22 +194,96 @@ fn change_writers(
 }
 
 /// Replaces the key and keeps the URLs: devices that hold the old bundle are still served by the
-/// old key, which the controller keeps for them.
+/// old key, which the controller keeps for them. Relays keep their keys, which only they have.
 fn change_mailbox(
+    dir: &Path,
     content: &mut BundleContent,
     make: &mut dyn FnMut(KeyRole, &str) -> Result<MemorySigner, CommandError>,
 ) -> Result<(), CommandError> {
-    let urls = content
-        .mailboxes
-        .first()
-        .map(|mailbox| mailbox.urls.clone())
-        .unwrap_or_default();
+    let Some(place) = own_mailbox(dir, content)? else {
+        return Err(CommandError::configuration(
+            "mailbox-absent",
+            "the newest bundle names no mailbox whose key lies in this folder",
+            "a relay makes its next key itself: postern-relay init in a new folder, then postern controller relay add",
+        ));
+    };
     let key = make(KeyRole::Mailbox, "mailbox")?;
-    content.mailboxes = vec![Mailbox {
-        key: key.public_key().clone(),
-        urls,
-    }];
+    if let Some(mailbox) = content.mailboxes.get_mut(place) {
+        mailbox.key = key.public_key().clone();
+    }
     Ok(())
+}
+
+/// Finds the mailbox that this controller embeds.
+fn own_mailbox(dir: &Path, content: &BundleContent) -> Result<Option<usize>, CommandError> {
+    let mut own = BTreeSet::new();
+    for file in key_files(dir, "mailbox")? {
+        let signer = keys::read(&file, KeyRole::Mailbox)?;
+        own.insert(signer.public_key().thumbprint());
+    }
+    let mut listed = content.mailboxes.iter();
+    Ok(listed.position(|mailbox| own.contains(&mailbox.key.thumbprint())))
+}
+
+fn add_relay(
+    content: &mut BundleContent,
+    relay: &Mailbox,
+    is_first: bool,
+) -> Result<(), CommandError> {
+    if content.revoked.contains(&relay.key.thumbprint()) {
+        return Err(CommandError::configuration(
+            Reject::KeyRevoked.as_str(),
+            format!("the relay's key {} is revoked", relay.key.thumbprint()),
+            "make a new relay with `postern-relay init`",
+        ));
+    }
+    let place = content
+        .mailboxes
+        .iter()
+        .position(|held| held.key == relay.key);
+    if place.is_some_and(|place| {
+        content.mailboxes.get(place) == Some(relay) && (!is_first || place == 0)
+    }) {
+        return Err(CommandError::configuration(
+            "relay-known",
+            format!(
+                "the newest bundle names the relay {} already",
+                relay.key.thumbprint()
+            ),
+            "nothing is to be done",
+        ));
+    }
+    if let Some(place) = place {
+        content.mailboxes.remove(place);
+    }
+    let place = match place {
+        _ if is_first => 0,
+        Some(place) => place,
+        None => content.mailboxes.len(),
+    };
+    content.mailboxes.insert(place, relay.clone());
+    Ok(())
+}
+
+fn remove_relay(
+    dir: &Path,
+    content: &mut BundleContent,
+    thumbprint: &Thumbprint,
+) -> Result<(), CommandError> {
+    let own = own_mailbox(dir, content)?;
+    let mut listed = content.mailboxes.iter();
+    let place = listed.position(|mailbox| mailbox.key.thumbprint() == *thumbprint);
+    match place {
+        Some(place) if Some(place) != own => {
+            content.mailboxes.remove(place);
+            Ok(())
+        }
+        Some(_) | None => Err(CommandError::configuration(
+            "relay-unknown",
+            format!("the newest bundle names no relay {thumbprint}"),
+            "list them with `postern controller relay list`",
+        )),
+    }
 }
 
 fn revoke(
@@ -214,15 +306,19 @@ fn revoke(
         );
     for (role, key) in listed {
         if thumbprints.contains(&key.thumbprint()) {
+            let mut next = format!(
+                "rotate it first: postern controller rotate {role}; then revoke the old key"
+            );
+            if role == "mailbox" {
+                next.push_str("; a relay's: postern controller relay remove, then revoke it");
+            }
             return Err(CommandError::configuration(
                 "key-in-use",
                 format!(
                     "{} is the {role} key of the newest bundle",
                     key.thumbprint()
                 ),
-                format!(
-                    "rotate it first: postern controller rotate {role}; then revoke the old key"
-                ),
+                next,
             ));
         }
     }

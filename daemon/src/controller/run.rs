@@ -64,7 +64,7 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         work: work.clone(),
     };
     let server = start_server(&config, mailbox.clone(), host)?;
-    let listening = server.local_address();
+    let listening = server.as_ref().map(Server::local_address);
     let operators = start_operators(&config, mailbox, counts, work.clone())?;
     let (ended, mut end) = oneshot::channel();
     let thread = std::thread::Builder::new().name("engine".into());
@@ -77,11 +77,13 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
                 "start again",
             )
         })?;
-    tracing::info!(listen = %listening, socket = %config.socket.display(), "controller started");
+    tracing::info!(listen = listening.map(tracing::field::display), socket = %config.socket.display(), "controller started");
     eprint_ready(&config, listening);
     let result = tokio::select! {
         () = crate::signals::stop() => {
-            server.shutdown(DRAIN_MS).await;
+            if let Some(server) = server {
+                server.shutdown(DRAIN_MS).await;
+            }
             let _full = work.send(Work::Stop).await;
             (&mut end).await.unwrap_or(Ok(()))
         }
@@ -97,12 +99,15 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     clippy::print_stderr,
     reason = "a person who starts the controller wants to see that it is ready"
 )]
-fn eprint_ready(config: &ControllerConfig, listening: std::net::SocketAddr) {
-    eprintln!(
-        "controller ready: devices connect to {} (listening on {listening}); operators use {}",
-        config.urls.join(", "),
-        config.dir.display()
-    );
+fn eprint_ready(config: &ControllerConfig, listening: Option<std::net::SocketAddr>) {
+    let dir = config.dir.display();
+    match listening {
+        Some(listening) => eprintln!(
+            "controller ready: devices connect to {} (listening on {listening}); operators use {dir}",
+            config.urls.join(", "),
+        ),
+        None => eprintln!("controller ready: it dials out to relays only; operators use {dir}"),
+    }
 }
 
 /// Opens the operator socket and answers in tasks.
@@ -114,10 +119,14 @@ fn start_operators(
 ) -> Result<tokio::task::AbortHandle, CommandError> {
     let desk = Desk {
         work,
-        urls: config.urls.clone(),
         root: config.root,
         recovery: config.recovery,
-        tls_ca: config.tls.ca.as_deref().map(read_certificate).transpose()?,
+        tls_ca: config
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.ca.as_deref())
+            .map(read_certificate)
+            .transpose()?,
         mailbox,
         counts,
         config: Arc::new(config.clone()),
@@ -189,7 +198,10 @@ fn start_server(
     config: &ControllerConfig,
     mailbox: Mailbox,
     host: ControllerHost,
-) -> Result<Server, CommandError> {
+) -> Result<Option<Server>, CommandError> {
+    let Some((listen, tls)) = config.listen.zip(config.tls.as_ref()) else {
+        return Ok(None);
+    };
     let read = |file: &Path| {
         std::fs::read(file).map_err(|error| {
             CommandError::configuration(
@@ -200,17 +212,17 @@ fn start_server(
         })
     };
     let server = ServerConfig {
-        listen: config.listen,
+        listen,
         prefix: String::new(),
-        certificate_pem: read(&config.tls.cert)?,
-        key_pem: read(&config.tls.key)?,
+        certificate_pem: read(&tls.cert)?,
+        key_pem: read(&tls.key)?,
         limits: ServerLimits {
             connections_max: config.limits.connections_max,
             source_connections_max: config.limits.source_connections_max,
             ..ServerLimits::default()
         },
     };
-    Server::start(&server, mailbox, Arc::new(host)).map_err(|error| {
+    Server::start(&server, mailbox, Arc::new(host)).map(Some).map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
         CommandError::configuration(
             "server-start",

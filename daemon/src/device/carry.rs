@@ -3,9 +3,9 @@
 //! A failed exchange pauses before the engine hears of it, and the next way is tried after it. Refuses
 //! to leave a way because of what a verified answer said.
 
-use super::routes::{Sent, WayId, random};
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
+use crate::routes::{Sent, WayId, random};
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
 use postern_protocol::device::{Exchange, ExchangeId, Input};

@@ -5,14 +5,11 @@
 //! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
 
 use super::identity::{Stage, StoredIdentity};
-use super::lockout::LockoutFile;
-use super::routes::Routes;
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::{keys, records};
-use base64ct::{Base64, Encoding as _};
-use postern_egress::{Dialer, Trust as TlsTrust};
+use crate::routes::{Outlet, Routes};
+use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
 use postern_protocol::enrol::{EnrolRequest, Enrolling, SealedEnrolRequest, accept_enrolled};
@@ -24,11 +21,16 @@ use postern_protocol::record::{Table, Write};
 use postern_protocol::reject::Reject;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile, Store};
-use std::sync::Arc;
 use std::time::Duration;
 
-/// How the device calls itself in HTTP.
-const USER_AGENT: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
+/// Milliseconds for which a join asks a relay again that waits for its controller. Arbitrary, as long as people wait.
+const PENDING_MS_MAX: u64 = 120_000;
+/// Milliseconds between two such questions where the relay names none. Arbitrary.
+const PENDING_PAUSE_MS: u64 = 2_000;
+/// Shortest pause between two such questions. Arbitrary: below it the relay's limiter would refuse.
+const PENDING_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// Longest pause between two such questions. Arbitrary.
+const PENDING_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What a join ended in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,53 +43,6 @@ pub struct JoinReport {
     pub route: &'static str,
     /// The number of the bundle that it holds.
     pub bundle: u64,
-}
-
-/// Makes the routes to mailboxes: `urls`, trusted through the system, the configuration and the join line.
-///
-/// # Errors
-/// A CA file, proxy setting or URL that cannot be used.
-pub fn routes(
-    config: &DeviceConfig,
-    urls: &[String],
-    tls_ca: Option<&[u8]>,
-) -> Result<Routes, CommandError> {
-    let pem = tls_ca.map(pem_of);
-    //= spec/lives.md#join-line
-    //# Field 8 adds a trust anchor for TLS to the mailbox; a device MUST NOT take it as authority
-    //# over messages.
-    let trust = TlsTrust::new(config.extra_ca_files.clone(), pem.as_deref()).map_err(|error| {
-        CommandError::configuration("tls-trust", error.to_string(), "ask for a new join line")
-    })?;
-    let dialer =
-        Dialer::new(config.proxy.clone(), Arc::new(trust), USER_AGENT).map_err(|error| {
-            CommandError::configuration("user-agent", error.to_string(), "report this")
-        })?;
-    let memory = LockoutFile::new(&config.dir);
-    let place = memory.path().display().to_string();
-    let dialer = dialer
-        .with_lockout_memory(Arc::new(memory))
-        .map_err(|error| {
-            let message = format!("{place}: {error}");
-            let next = "make room and correct the mode of the file, or remove it";
-            CommandError::configuration("proxy-lockout", message, next)
-        })?;
-    Routes::new(dialer, urls, Duration::from_secs(config.hold_s_max))
-}
-
-/// Wraps a DER certificate as PEM (RFC 7468).
-fn pem_of(der: &[u8]) -> String {
-    let text = Base64::encode_string(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
 }
 
 /// Enrols this device by its join line.
@@ -113,7 +68,7 @@ pub async fn join(
     let sealed = request
         .seal(line.root, &line.tenant, &line.secret, &signer)
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
-    let mut routes = routes(config, &stored.urls, stored.tls_ca.as_deref())?;
+    let mut routes = Outlet::from(config).routes(&stored.urls, stored.tls_ca.as_deref())?;
     let frame = ask(&mut routes, &sealed).await?;
     let report = confirm(
         &store,
@@ -211,17 +166,26 @@ pub(super) fn prepare(
     Ok(stored)
 }
 
-/// Tries every way once; the first Postern answer counts.
+/// Tries every way once; the first Postern answer counts. A relay that waits for its controller is asked
+/// again, with the same frame, for a while.
 async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>, CommandError> {
     let mut failures = Vec::new();
-    for _ in 0..routes.len() {
+    let mut patience = Patience::new();
+    let mut left = routes.len();
+    while left > 0 {
         let Some(carrier) = routes.carrier(&sealed.frame, None) else {
             break;
         };
         match carrier.carry(sealed.frame.clone()).await {
             Ok((frame, _)) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
-                Ok(FrameType::Refused) => return Err(refusal(&frame)),
+                Ok(FrameType::Refused) => {
+                    let Some(pause) = pause_of(&frame).filter(|_| patience.is_left()) else {
+                        return Err(refusal(&frame));
+                    };
+                    patience.wait(pause).await;
+                    continue;
+                }
                 Ok(_) | Err(_) => failures.push(format!(
                     "{}: an answer of {} bytes that is no Postern frame ({})",
                     routes.current_name(),
@@ -232,6 +196,7 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
             Err(error) => failures.push(error.to_string()),
         }
         routes.advance_from(carrier.sent.way);
+        left -= 1;
     }
     Err(CommandError::unreachable(
         "mailbox-unreachable",
@@ -240,15 +205,65 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
     ))
 }
 
-fn refusal(frame: &[u8]) -> CommandError {
-    let code = match PlainFrame::decode(frame, Direction::Down) {
-        Ok(PlainFrame::Refused { code, .. }) => Reject::from_code(code.into()),
+/// How long `join` waits for a controller behind a relay.
+struct Patience {
+    until_ms: u64,
+    is_told: bool,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            until_ms: clock::mono_ms().saturating_add(PENDING_MS_MAX),
+            is_told: false,
+        }
+    }
+
+    fn is_left(&self) -> bool {
+        clock::mono_ms() < self.until_ms
+    }
+
+    /// Waits, and says so the first time.
+    #[expect(
+        clippy::print_stderr,
+        reason = "a person who joins a device wants to know what it waits for"
+    )]
+    async fn wait(&mut self, pause: Duration) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            eprintln!(
+                "the relay waits for its controller to answer; asking again for up to {} s",
+                PENDING_MS_MAX / 1_000
+            );
+        }
+        tokio::time::sleep(pause.min(PENDING_PAUSE_MAX)).await;
+    }
+}
+
+fn refused_by(frame: &[u8]) -> Option<(Option<Reject>, Option<u64>)> {
+    match PlainFrame::decode(frame, Direction::Down) {
+        Ok(PlainFrame::Refused { code, retry_ms }) => {
+            Some((Reject::from_code(code.into()), retry_ms))
+        }
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// Returns when to ask again, where the enrolment only waits for its controller.
+fn pause_of(frame: &[u8]) -> Option<Duration> {
+    let (reject, retry_ms) = refused_by(frame)?;
+    let pause = Duration::from_millis(retry_ms.unwrap_or(PENDING_PAUSE_MS));
+    (reject == Some(Reject::EnrolPending)).then_some(pause.max(PENDING_PAUSE_MIN))
+}
+
+fn refusal(frame: &[u8]) -> CommandError {
+    let reject = refused_by(frame).and_then(|(reject, _)| reject);
+    let next = match reject {
+        Some(Reject::EnrolPending) => {
+            "start the controller, or look why it does not reach this relay; then join again with the same line"
+        }
+        Some(_) | None => "ask the controller's operator for a new join line",
     };
-    refused(
-        code.unwrap_or(Reject::NotPostern),
-        "ask the controller's operator for a new join line",
-    )
+    refused(reject.unwrap_or(Reject::NotPostern), next)
 }
 
 fn refused(reject: Reject, next: &str) -> CommandError {

@@ -3,10 +3,10 @@
 //! Values are fields and messages are constant. Refuses to log what an application printed above the
 //! level of its failure, and anything secret.
 
-use super::routes::WayId;
 use super::run::Driver;
 use super::status::Failure;
 use crate::exit::CommandError;
+use crate::routes::WayId;
 use postern_egress::body_size::Lesson;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;

@@ -16,6 +16,7 @@ use crate::config::{Command, DeviceConfig};
 use crate::exit::CommandError;
 use crate::records;
 use crate::records::Loaded;
+use crate::routes::Outlet;
 use postern_egress::backoff::Backoff;
 use postern_protocol::device::{Device, Settings};
 use postern_protocol::record::Table;
@@ -39,7 +40,7 @@ pub(super) fn start(
         .ok_or_else(|| not_joined(config))?;
     let trust = trust_of(config, &stored, &records)?;
     let urls = homing::urls(&trust, &stored.urls);
-    let routes = super::join::routes(config, &urls, stored.tls_ca.as_deref())?;
+    let routes = Outlet::from(config).routes(&urls, stored.tls_ca.as_deref())?;
     let engine = Device::restore(
         stored.identity,
         trust,

@@ -15,6 +15,7 @@ pub mod restore;
 #[cfg(test)]
 mod tests;
 
+use super::relays::anchor_folder;
 use super::rotate::key_files;
 use crate::clock;
 use crate::config::ControllerConfig;
@@ -112,27 +113,22 @@ type Files = BTreeMap<String, Vec<u8>>;
 fn collect(config: &ControllerConfig) -> Result<(Files, Vec<PathBuf>), CommandError> {
     let mut wanted: BTreeSet<PathBuf> = BTreeSet::new();
     wanted.insert(ControllerConfig::file(&config.dir));
-    wanted.extend([config.tls.cert.clone(), config.tls.key.clone()]);
-    wanted.extend(config.tls.ca.clone());
+    if let Some(tls) = &config.tls {
+        wanted.extend([tls.cert.clone(), tls.key.clone()]);
+        wanted.extend(tls.ca.clone());
+    }
+    wanted.extend(files_with(&anchor_folder(config), "crt")?);
     wanted.insert(config.mailbox_key.clone());
     wanted.extend(config.writers.values().cloned());
     wanted.extend(key_files(&config.dir, "mailbox")?);
     for tenant in config.writers.keys() {
         wanted.extend(key_files(&config.dir, &format!("writer-{tenant}"))?);
     }
-    let bundles =
-        fs::read_dir(&config.bundles).map_err(|error| unreadable(&config.bundles, &error))?;
-    for entry in bundles {
-        let path = entry
-            .map_err(|error| unreadable(&config.bundles, &error))?
-            .path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "cbor")
-        {
-            wanted.insert(path);
-        }
+    let bundles = files_with(&config.bundles, "cbor")?;
+    if bundles.is_empty() {
+        return Err(unreadable(&config.bundles, &ErrorKind::NotFound.into()));
     }
+    wanted.extend(bundles);
     let (mut files, mut outside) = (Files::new(), Vec::new());
     for path in wanted {
         match name_in(&config.dir, &path) {
@@ -148,6 +144,22 @@ fn collect(config: &ControllerConfig) -> Result<(Files, Vec<PathBuf>), CommandEr
         }
     }
     Ok((files, outside))
+}
+
+/// Lists the files of a folder with this extension; none where there is no folder.
+fn files_with(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, CommandError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| unreadable(folder, &error))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 /// Names a file relative to the folder, or tells that it stands elsewhere.

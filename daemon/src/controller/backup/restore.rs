@@ -11,6 +11,7 @@ use crate::exit::CommandError;
 use crate::folder::create_private;
 use crate::keys;
 use crate::records;
+use postern_egress::Variables;
 use postern_protocol::controller::Controller;
 use postern_protocol::record::Write;
 use postern_protocol::trust::Trust;
@@ -80,7 +81,8 @@ fn verify(file: &Path, dir: &Path, archive: &Archive) -> Result<Restored, Comman
     };
     let text = find(CONFIGURATION).and_then(|content| std::str::from_utf8(content).ok());
     let text = text.ok_or_else(|| refused(file, "it holds no controller.toml"))?;
-    let config = ControllerConfig::parse(dir, Path::new(CONFIGURATION), text)?;
+    let config =
+        ControllerConfig::parse(dir, Path::new(CONFIGURATION), text, &Variables::default())?;
     let trust = verify_bundles(file, &config, &find)?;
     if backup.outside.is_empty() {
         verify_keys(file, archive, &trust)?;

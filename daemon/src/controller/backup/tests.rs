@@ -65,7 +65,7 @@ fn made(folder: &Path) -> ControllerConfig {
     let dir = folder.join("c");
     let options = InitOptions {
         dir: dir.clone(),
-        listen: "127.0.0.1:8443".parse().unwrap(),
+        listen: Some("127.0.0.1:8443".parse().unwrap()),
         urls: Vec::new(),
         tenants: vec![Tenant::parse("default").unwrap()],
         certificate: None,

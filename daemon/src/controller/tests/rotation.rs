@@ -14,17 +14,22 @@ use postern_protocol::trust::Trust;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-struct Folder {
-    config: ControllerConfig,
+pub(super) struct Folder {
+    pub(super) config: ControllerConfig,
     _dir: tempfile::TempDir,
 }
 
 impl Folder {
     fn new() -> Self {
+        Self::listening(Some("127.0.0.1:8443"))
+    }
+
+    /// Makes a controller that listens, or one that only dials out.
+    pub(super) fn listening(listen: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = InitOptions {
             dir: dir.path().join("controller"),
-            listen: "127.0.0.1:8443".parse().unwrap(),
+            listen: listen.map(|address| address.parse().unwrap()),
             urls: Vec::new(),
             tenants: vec![tenant("acme"), tenant("default")],
             certificate: None,
@@ -34,18 +39,22 @@ impl Folder {
         Self { config, _dir: dir }
     }
 
-    fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         bundles::read(&self.config).unwrap().0
     }
 
-    fn rotate(&self, rotation: &Rotation, signer: Option<&str>) -> Result<Rotated, CommandError> {
+    pub(super) fn rotate(
+        &self,
+        rotation: &Rotation,
+        signer: Option<&str>,
+    ) -> Result<Rotated, CommandError> {
         let signer = signer.map(|name| self.config.dir.join(name));
         let signer = signer.as_deref();
         rotate(&self.config, &self.trust(), rotation, signer, &mut OsRandom)
     }
 
     /// Checks that the bundle is refused under this name and that nothing was added.
-    fn refused(&self, rotation: &Rotation, signer: Option<&str>, expected: &str) {
+    pub(super) fn refused(&self, rotation: &Rotation, signer: Option<&str>, expected: &str) {
         let before = self.trust().number();
         let error = self.rotate(rotation, signer).unwrap_err();
         assert_eq!(error.name, expected, "{error:?}");

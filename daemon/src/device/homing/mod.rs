@@ -8,9 +8,9 @@
 //! A probe is an ask, which costs a mailbox no memory; the handshake that follows proves who answers.
 //! Refuses to leave a mailbox that works for one that only answers on TCP.
 
-use super::routes::WayId;
 use super::run::{Driver, Happening};
 use crate::exit::CommandError;
+use crate::routes::WayId;
 use postern_protocol::device::Input;
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::Thumbprint;

@@ -3,6 +3,7 @@
 //! Each is answered once it is durable. Refuses to try again by itself.
 
 use super::{Desk, base_changed, device_unknown, refused};
+use crate::controller::relays::read_anchor;
 use crate::controller::work::{Decided, Refusal, Work};
 use crate::exit::{CommandError, Exit};
 use crate::operator::request::{TakeSide, Target};
@@ -12,24 +13,35 @@ use postern_protocol::Reject;
 use postern_protocol::context::draw;
 use postern_protocol::controller::Take;
 use postern_protocol::enrol::JoinSecret;
-use postern_protocol::id::TokenId;
+use postern_protocol::id::{Thumbprint, TokenId};
 use postern_protocol::join_line::JoinLine;
+use postern_protocol::limits::URLS_MAX;
 use postern_protocol::revision::Revision;
 use postern_protocol::state::{Change, Path};
+
+/// Where a new device goes.
+struct Place {
+    urls: Vec<String>,
+    /// The mailbox key that the enrolment has to name.
+    mailbox: Thumbprint,
+    /// What vouches for the first mailbox's TLS.
+    tls_ca: Option<Vec<u8>>,
+}
 
 impl Desk {
     pub(super) async fn invite(&self, target: Target) -> Result<Response, CommandError> {
         let Target { tenant, device } = target;
+        let place = self.place().await?;
         let line = JoinLine {
-            urls: self.urls.clone(),
+            urls: place.urls,
             root: self.root,
             recovery: self.recovery,
             tenant: tenant.clone(),
             device: device.clone(),
             token: TokenId::from_bytes(draw(&mut OsRandom)),
             secret: JoinSecret::from_bytes(draw(&mut OsRandom)),
-            tls_ca: self.tls_ca.clone(),
-            mailbox: Some(self.mailbox.thumbprint()),
+            tls_ca: place.tls_ca,
+            mailbox: Some(place.mailbox),
         };
         let text = line.danger_text().map_err(|error| {
             CommandError::configuration(
@@ -52,6 +64,42 @@ impl Desk {
         invited.map_err(|reject| refused(reject, &tenant))?;
         Ok(Response::Invited {
             join_line: text.as_str().to_owned(),
+        })
+    }
+
+    /// Finds where a new device goes: to this controller where it listens, and to its relays.
+    async fn place(&self) -> Result<Place, CommandError> {
+        let listed = self
+            .read(|engine| engine.trust().mailboxes().to_vec())
+            .await?;
+        let own = self.mailbox.thumbprint();
+        let mut relays = listed.iter().filter(|one| one.key.thumbprint() != own);
+        let mut urls = self.config.urls.clone();
+        for url in relays.clone().flat_map(|relay| &relay.urls) {
+            if !urls.contains(url) {
+                urls.push(url.clone());
+            }
+        }
+        urls.truncate(URLS_MAX);
+        if self.config.listen.is_some() {
+            return Ok(Place {
+                urls,
+                mailbox: own,
+                tls_ca: self.tls_ca.clone(),
+            });
+        }
+        let Some(first) = relays.next() else {
+            return Err(CommandError::configuration(
+                "relay-missing",
+                "this controller does not listen, and the newest bundle names no relay",
+                "name one with `postern controller relay add`, then invite again",
+            ));
+        };
+        let mailbox = first.key.thumbprint();
+        Ok(Place {
+            urls,
+            mailbox,
+            tls_ca: read_anchor(&self.config, mailbox)?,
         })
     }
 

@@ -29,13 +29,11 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Desk {
     /// Where work for the engine goes.
     pub work: mpsc::Sender<Work>,
-    /// URLs for join lines.
-    pub urls: Vec<String>,
     /// Thumbprint of the genesis root key.
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
     pub recovery: Thumbprint,
-    /// The CA for join lines, DER.
+    /// The CA of the embedded mailbox for join lines, DER.
     pub tls_ca: Option<Vec<u8>>,
     /// The embedded mailbox: its key for join lines, its counters.
     pub mailbox: Mailbox,

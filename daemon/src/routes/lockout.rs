@@ -1,6 +1,6 @@
-//! Keeps the record of rejected proxy credentials in the device's folder: `proxy.lockout`.
+//! Keeps the record of rejected proxy credentials in the folder of a device or controller: `proxy.lockout`.
 //!
-//! Written whole, flushed and renamed, readable by its owner only. A device that restarts in a loop
+//! Written whole, flushed and renamed, readable by its owner only. A process that restarts in a loop
 //! reads it before it shows a password again. Refuses to guess: a record that cannot be read stops
 //! the start, a damaged one locks every secret for 15 minutes. Removing the file forgets everything.
 
@@ -15,7 +15,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Name of the file in the device's folder.
+/// Name of the file in the folder.
 const FILE: &str = "proxy.lockout";
 /// Largest record that is read, in bytes: eight times a full one.
 const RECORD_BYTES_MAX: u64 = 8_192;
@@ -31,7 +31,7 @@ pub struct LockoutFile {
 }
 
 impl LockoutFile {
-    /// Names the record of a device's folder.
+    /// Names the record of a folder.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         let boot = std::fs::read_to_string(BOOT_ID).ok();

@@ -1,4 +1,4 @@
-//! The routes of this device: every mailbox URL along every way that the proxy policy allows.
+//! Routes to mailboxes: every URL along every way that the proxy policy allows. The same for both roles.
 //!
 //! ```text
 //!   ways in order:  controller direct > controller by proxy > relay A > relay B
@@ -10,6 +10,10 @@
 //! route because of what a mailbox answered: only the way may fail.
 
 mod comeback;
+mod lockout;
+mod outlet;
+
+pub use outlet::Outlet;
 
 use crate::clock;
 use crate::exit::CommandError;

@@ -1,0 +1,235 @@
+//! `postern controller trust` and `postern controller relay`: whom a relay believes, which relays devices use.
+//!
+//! ```text
+//!   controller trust --trust line--> postern-relay init --relay line--> controller relay add
+//! ```
+//!
+//! Both lines hold public things only. A relay counts once a bundle names its key, which the root
+//! key signs. Refuses to take a relay's word for anything but its own key, URLs and TLS anchor.
+
+use super::rotation::{SignerArgs, issue};
+use super::{OperatorArgs, output};
+use crate::config::ControllerConfig;
+use crate::controller::bundles;
+use crate::controller::keyring::file_of;
+use crate::controller::relays::write_anchor;
+use crate::controller::rotate::Rotation;
+use crate::exit::CommandError;
+use crate::keys::KeyRole;
+use clap::{Args, Subcommand};
+use postern_protocol::id::Thumbprint;
+use postern_protocol::limits::JOIN_LINE_CHARS_MAX;
+use postern_protocol::trust::Mailbox;
+use postern_protocol::trust_line::{RelayLine, TrustLine};
+use serde_json::json;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct TrustArgs {
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RelayCommand {
+    /// Let devices and this controller use a relay
+    #[command(
+        long_about = "Reads the line that `postern-relay init` printed, from standard input or a file, and signs the\n\
+            bundle that names the relay. Devices try mailboxes in the order of the bundle.\n\n\
+            Example: postern controller relay add --dir controller < relay.line"
+    )]
+    Add(AddArgs),
+    /// Use a relay no more
+    #[command(
+        long_about = "Signs a bundle that does not name the relay. Do it while its devices can still reach another\n\
+            mailbox: they learn of it only from one that they reach.\n\n\
+            Example: postern controller relay remove 3f0c…e1"
+    )]
+    Remove(RemoveArgs),
+    /// List the mailboxes that devices use, in their order
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// Read the relay line from this file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Let devices try this relay before every other mailbox
+    #[arg(long)]
+    first: bool,
+    #[command(flatten)]
+    signer: SignerArgs,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// Thumbprint of the relay's key
+    #[arg(value_name = "THUMBPRINT", value_parser = super::rotation::parse_thumbprint)]
+    relay: Thumbprint,
+    #[command(flatten)]
+    signer: SignerArgs,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+impl TrustArgs {
+    pub(super) const fn is_json(&self) -> bool {
+        self.operator.json
+    }
+
+    pub(super) fn run(&self) -> Result<(), CommandError> {
+        let config = ControllerConfig::load(&self.operator.dir())?;
+        let (trust, bundles) = bundles::read(&config)?;
+        let line = TrustLine {
+            root: trust.root(),
+            recovery: trust.recovery(),
+            bundles,
+        };
+        let text = line.text().map_err(|reject| {
+            CommandError::failure(
+                reject.as_str(),
+                format!(
+                    "the bundles do not fit into one line: {}",
+                    reject.sentence()
+                ),
+                "report this: copy the bundles folder to the relay meanwhile",
+            )
+        })?;
+        if self.operator.json {
+            output::json(&json!({
+                "domain": trust.root().to_string(),
+                "bundle": trust.number().number(),
+                "trust_line": text,
+            }));
+        } else {
+            output::line(text);
+            output::hint("The line above is public, but must arrive unchanged. On the relay:");
+            output::hint(
+                "  postern-relay init --dir DIR --url https://RELAY:PORT   (paste the line, or pipe it in)",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl RelayCommand {
+    pub(super) const fn is_json(&self) -> bool {
+        match self {
+            Self::Add(args) => args.operator.json,
+            Self::Remove(args) => args.operator.json,
+            Self::List(args) => args.operator.json,
+        }
+    }
+
+    pub(super) fn run(&self) -> Result<(), CommandError> {
+        match self {
+            Self::Add(args) => args.run(),
+            Self::Remove(args) => issue(
+                &args.operator,
+                &args.signer,
+                &Rotation::RemoveRelay(args.relay),
+                false,
+            ),
+            Self::List(args) => args.run(),
+        }
+    }
+}
+
+impl AddArgs {
+    fn run(&self) -> Result<(), CommandError> {
+        let config = ControllerConfig::load(&self.operator.dir())?;
+        let text = self.read()?;
+        let line = RelayLine::parse(&text).map_err(|error| {
+            CommandError::configuration(
+                "relay-line-refused",
+                error.to_string(),
+                "print it again on the relay with `postern-relay line` and copy the whole line",
+            )
+        })?;
+        for url in &line.urls {
+            crate::config::check_url(url).map_err(|reason| {
+                CommandError::configuration(
+                    "relay-line-refused",
+                    format!("the relay names the URL {url}: {reason}"),
+                    "correct url in relay.toml, then print the line again with `postern-relay line`",
+                )
+            })?;
+        }
+        // Before the bundle: a controller that runs dials the relay as soon as it has the bundle.
+        if let Some(anchor) = &line.tls_ca {
+            write_anchor(&config, line.key.thumbprint(), anchor)?;
+        }
+        let relay = Mailbox {
+            key: line.key,
+            urls: line.urls,
+        };
+        let is_first = self.first;
+        issue(
+            &self.operator,
+            &self.signer,
+            &Rotation::AddRelay { relay, is_first },
+            false,
+        )
+    }
+
+    fn read(&self) -> Result<String, CommandError> {
+        let unreadable = |error: std::io::Error| {
+            CommandError::configuration(
+                "relay-line-unreadable",
+                error.to_string(),
+                "give the relay line on standard input, or name its file with --file",
+            )
+        };
+        let limit = u64::try_from(JOIN_LINE_CHARS_MAX).unwrap_or(u64::MAX) + 2;
+        let mut text = String::new();
+        match &self.file {
+            Some(file) => std::fs::File::open(file)
+                .and_then(|file| file.take(limit).read_to_string(&mut text)),
+            None => std::io::stdin().take(limit).read_to_string(&mut text),
+        }
+        .map_err(unreadable)?;
+        Ok(text)
+    }
+}
+
+impl ListArgs {
+    fn run(&self) -> Result<(), CommandError> {
+        let config = ControllerConfig::load(&self.operator.dir())?;
+        let (trust, _) = bundles::read(&config)?;
+        let mut rows = Vec::new();
+        for mailbox in trust.mailboxes() {
+            let thumbprint = mailbox.key.thumbprint();
+            let own = file_of(&config.dir, "mailbox", KeyRole::Mailbox, thumbprint)?;
+            rows.push((thumbprint, own.is_some(), &mailbox.urls));
+        }
+        if self.operator.json {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(thumbprint, is_own, urls)| {
+                    json!({ "thumbprint": thumbprint.to_string(), "embedded": is_own, "urls": urls })
+                })
+                .collect();
+            output::json(&json!({ "bundle": trust.number().number(), "mailboxes": rows }));
+            return Ok(());
+        }
+        output::line(format!(
+            "bundle {}: devices try in this order",
+            trust.number().number()
+        ));
+        for (thumbprint, is_own, urls) in rows {
+            let what = if is_own { "this controller" } else { "relay" };
+            output::line(format!("  {thumbprint}  {what:<15}  {}", urls.join(" ")));
+        }
+        Ok(())
+    }
+}

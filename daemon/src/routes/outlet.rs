@@ -1,0 +1,99 @@
+//! From the configuration of a role to its routes: proxy, TLS anchors, the memory of rejected passwords.
+//!
+//! Refuses to start with a CA file or proxy setting that cannot be used.
+
+use super::Routes;
+use super::lockout::LockoutFile;
+use crate::config::{ControllerConfig, DeviceConfig};
+use crate::exit::CommandError;
+use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
+use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How this program calls itself in HTTP.
+const USER_AGENT: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
+
+/// What decides how one role gets out.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlet<'a> {
+    dir: &'a Path,
+    proxy: &'a ProxySettings,
+    extra_ca_files: &'a [PathBuf],
+    hold_ceiling: Duration,
+}
+
+impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
+    fn from(config: &'a DeviceConfig) -> Self {
+        Self {
+            dir: &config.dir,
+            proxy: &config.proxy,
+            extra_ca_files: &config.extra_ca_files,
+            hold_ceiling: Duration::from_secs(config.hold_s_max),
+        }
+    }
+}
+
+impl<'a> From<&'a ControllerConfig> for Outlet<'a> {
+    fn from(config: &'a ControllerConfig) -> Self {
+        let ceiling = HOLD_RUNGS_S.get(HOLD_CEILING_RUNG).copied();
+        Self {
+            dir: &config.dir,
+            proxy: &config.proxy,
+            extra_ca_files: &config.extra_ca_files,
+            hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
+        }
+    }
+}
+
+impl Outlet<'_> {
+    /// Makes the routes to mailboxes: `urls`, trusted through the system, the configuration and `anchor`, the
+    /// certificate (DER) that came with the join or relay line.
+    ///
+    /// # Errors
+    /// A CA file, proxy setting or URL that cannot be used.
+    pub fn routes(&self, urls: &[String], anchor: Option<&[u8]>) -> Result<Routes, CommandError> {
+        self.routes_by(self.dialer(anchor)?, urls)
+    }
+
+    /// Makes the routes to mailboxes along a dialer that others use too.
+    ///
+    /// # Errors
+    /// A URL that cannot be used.
+    pub fn routes_by(&self, dialer: Dialer, urls: &[String]) -> Result<Routes, CommandError> {
+        Routes::new(dialer, urls, self.hold_ceiling)
+    }
+
+    /// Makes the dialer of a process: `anchors` (DER) vouch for TLS beside the system and the configuration.
+    ///
+    /// # Errors
+    /// A CA file or proxy setting that cannot be used.
+    pub fn dialer<'b>(
+        &self,
+        anchors: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<Dialer, CommandError> {
+        let pem: String = anchors.into_iter().map(crate::pem::certificate).collect();
+        let pem = Some(pem).filter(|pem| !pem.is_empty());
+        //= spec/lives.md#join-line
+        //# Field 8 adds a trust anchor for TLS to the mailbox; a device MUST NOT take it as authority
+        //# over messages.
+        let trust =
+            TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
+                CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
+            })?;
+        let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), USER_AGENT);
+        let dialer = dialer.map_err(|error| {
+            CommandError::configuration("user-agent", error.to_string(), "report this")
+        })?;
+        let memory = LockoutFile::new(self.dir);
+        let place = memory.path().display().to_string();
+        dialer
+            .with_lockout_memory(Arc::new(memory))
+            .map_err(|error| {
+                let message = format!("{place}: {error}");
+                let next = "make room and correct the mode of the file, or remove it";
+                CommandError::configuration("proxy-lockout", message, next)
+            })
+    }
+}
