@@ -44,5 +44,6 @@ pub mod state;
 pub mod testing;
 pub mod trust;
 pub mod trust_line;
+pub mod writer_link;
 
 pub use reject::Reject;

@@ -91,6 +91,22 @@ pub const ADMISSION_KEYS_MAX: usize = 2;
 pub const ADMISSION_QUOTA_BYTES: u64 = 4 << 20;
 /// Entries of devices that are gone and that a mailbox may still serve. Arbitrary: the oldest is forgotten first.
 pub const WITHDRAWN_MAX: usize = 1_024;
+/// Bytes of letters that wait for one mailbox. Arbitrary: a few of the largest states; beyond it channels are filled anew.
+pub const LINK_BYTES_MAX: usize = 8 << 20;
+/// Bytes that wait at most when a channel is filled anew. Arbitrary.
+pub const LINK_BYTES_REFILL: usize = 2 << 20;
+/// Deltas of one desired plane that wait for one mailbox. Arbitrary: beyond it one snapshot is shorter.
+pub const LINK_DELTAS_MAX: usize = 16;
+/// Entries of one deliver frame. Arbitrary.
+pub const DELIVER_LETTERS_MAX: usize = 64;
+/// Answers to enrolments, in frames, that wait for one mailbox. Arbitrary: the device asks again.
+pub const LINK_ENROLLED_MAX: usize = 64;
+/// Entries of channels of which bodies are to be fetched over one link. Arbitrary: the device posts again.
+pub const LINK_FETCHES_MAX: usize = 256;
+/// Entries of channels whose last request for a snapshot over one link is remembered. Arbitrary.
+pub const LINK_ASKED_MAX: usize = 1_024;
+/// Milliseconds between two stores of one mailbox at least: each costs every state. Arbitrary.
+pub const STORE_INTERVAL_MS: u64 = 60_000;
 /// Milliseconds without contact to a writer after which its quotas shrink (spec: #admission). Arbitrary: a week.
 pub const ADMISSION_SILENCE_MS_MAX: u64 = 604_800_000;
 /// What a quota is divided by after that silence, leaving a quarter (spec: #admission). Arbitrary.

@@ -35,11 +35,13 @@ pub enum Table {
     Envelopes,
     /// Devices that are gone, as long as a mailbox may not have heard of it.
     Withdrawn,
+    /// How far each mailbox in a process of its own was collected, by its key and the tenant.
+    Relays,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Identity,
         Self::Bundles,
         Self::Heads,
@@ -52,6 +54,7 @@ impl Table {
         Self::Evidence,
         Self::Envelopes,
         Self::Withdrawn,
+        Self::Relays,
     ];
 
     /// Returns the table's name at rest.
@@ -70,6 +73,7 @@ impl Table {
             Self::Evidence => "evidence",
             Self::Envelopes => "envelopes",
             Self::Withdrawn => "withdrawn",
+            Self::Relays => "relays",
         }
     }
 }

@@ -232,6 +232,7 @@ pub(super) fn restore<'a>(
             | Table::Invitations
             | Table::Evidence
             | Table::Withdrawn
+            | Table::Relays
             | Table::Envelopes => {}
         }
     }

@@ -56,7 +56,8 @@ pub(in super::super) fn restore<'a>(
             Table::Identity if key == RESTORED_KEY => {
                 controller.is_restored = read(table, key, value, Reader::bool)?;
             }
-            Table::Identity => {}
+            // What links keep is theirs.
+            Table::Identity | Table::Relays => {}
             Table::Bundles => {
                 stored_bundles.insert(key, value);
             }
@@ -196,7 +197,8 @@ fn restore_row(controller: &mut Controller, row: Row<'_>) -> Result<(), RecordEr
         | Table::Actual
         | Table::Members
         | Table::Invitations
-        | Table::Withdrawn => {}
+        | Table::Withdrawn
+        | Table::Relays => {}
     }
     Ok(())
 }

@@ -1,0 +1,6 @@
+//! The link against a mailbox whose every answer is written here.
+
+mod collect;
+mod deliver;
+mod desk;
+mod handshake;
