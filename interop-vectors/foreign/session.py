@@ -6,7 +6,7 @@ from .crypto import derive, mac, sha256, shared
 from .envelope import parse, verify_envelope
 
 CODES = {
-    90: "token-unknown", 94: "enrol-pending", 95: "knock-unknown", 116: "session-role", 102: "session-unknown", 108: "challenge-unknown", 111: "not-admitted", 112: "need-limited", 113: "quota", 114: "overloaded",
+    90: "token-unknown", 94: "enrol-pending", 95: "knock-unknown", 116: "session-role", 102: "session-unknown", 108: "challenge-unknown", 111: "not-admitted", 112: "need-limited", 113: "quota", 114: "overloaded", 118: "retention-expired",
 }
 
 

@@ -154,7 +154,7 @@ def exchanges():
     for name, code, error, retry in (
         ("quota", 113, "quota", ()), ("quota-retry", 113, "quota", (60000,)), ("overloaded", 114, "overloaded", ()), ("overloaded-retry", 114, "overloaded", (1000,)),
         ("session-unknown", 102, "session-unknown", ()), ("challenge-unknown", 108, "challenge-unknown", ()), ("not-admitted", 111, "not-admitted", ()),
-        ("enrol-pending", 94, "enrol-pending", (10000,)), ("enrol-pending-at-once", 94, "enrol-pending", (0,)), ("knock-unknown", 95, "knock-unknown", ()), ("session-role", 116, "session-role", ()),
+        ("enrol-pending", 94, "enrol-pending", (10000,)), ("enrol-pending-at-once", 94, "enrol-pending", (0,)), ("knock-unknown", 95, "knock-unknown", ()), ("session-role", 116, "session-role", ()), ("retention-expired", 118, "retention-expired", ()),
         ("token-unknown", 90, "token-unknown", ()), ("need-limited", 112, "need-limited", (5000,)),
     ):
         file.invalid(f"exchange-refused-{name}", error, "#frames", "frame 22 names the reject by its number", ["refused"], status=200, content_type=kind, body=plain(22, code, *retry))

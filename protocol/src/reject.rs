@@ -139,6 +139,7 @@ rejects! {
     NotPostern = 115 "not-postern" "the answer is no Postern frame";
     SessionRole = 116 "session-role" "the frame does not belong into a session of whoever opened this one";
     AdmissionStale = 117 "admission-stale" "a newer admission of this device is already held";
+    RetentionExpired = 118 "retention-expired" "the mailbox kept it as long as it may, and nobody came for it";
 }
 
 impl Reject {

@@ -8,16 +8,15 @@
 //! The thread never waits to fill a group. Refuses every post from the first failed commit on: the
 //! process ends and the next one finds everything that was acknowledged.
 
-use super::breaker::{Breaker, BreakerPhase};
-use super::knocks::Knocks;
-use super::ledger::Ledger;
+use super::breaker::BreakerPhase;
+use super::ledger::{Admission, Ledger};
 use super::limits::{ADMISSION_FRESH_MS, SWEEP_CHANNELS_MAX};
 use super::posts::Proof;
-use super::queue::Queue;
+use super::shared::Shared;
 use super::stage::{Changes, Stage};
 use crate::exchange::{Delivered, DeliveredItem};
 use crate::mailbox::{Chunk, Lanes, MailboxLimits};
-use crate::server::{Mailbox, Taken};
+use crate::server::Taken;
 use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
@@ -26,9 +25,8 @@ use postern_protocol::revision::Knock;
 use postern_protocol::trust::{Bundle, Trust};
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{oneshot, watch};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Where an answer goes.
@@ -90,124 +88,6 @@ enum Deferred {
     Delivered(Reply<Delivered>, Result<Delivered, Reject>),
 }
 
-/// What callers and the thread share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    work: Mutex<Work>,
-    changed: Condvar,
-    breaker: Mutex<Breaker>,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) ledger: Arc<RwLock<Ledger>>,
-    knocks: Mutex<Knocks>,
-    dead_letters: AtomicU64,
-    failed: watch::Sender<Option<StoreError>>,
-}
-
-#[derive(Debug, Default)]
-struct Work {
-    queue: Queue<Task>,
-    is_closing: bool,
-}
-
-impl Shared {
-    pub(super) fn new(mailbox: Mailbox, ledger: Ledger) -> Self {
-        Self {
-            work: Mutex::default(),
-            changed: Condvar::new(),
-            breaker: Mutex::default(),
-            mailbox,
-            ledger: Arc::new(RwLock::new(ledger)),
-            knocks: Mutex::default(),
-            dead_letters: AtomicU64::new(0),
-            failed: watch::Sender::new(None),
-        }
-    }
-
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.mailbox.clock().now_ms()
-    }
-
-    /// Queues a tenant's task. # Errors: `overloaded` when its line is full or the store does not answer.
-    pub(crate) fn submit(&self, tenant: TenantId, bytes: usize, task: Task) -> Result<(), Reject> {
-        if self.breaker().admit(self.now_ms()).is_err() {
-            return Err(Reject::Overloaded);
-        }
-        let mut work = self.work();
-        if work.is_closing {
-            return Err(Reject::Overloaded);
-        }
-        work.queue.push(tenant, bytes, task)?;
-        drop(work);
-        self.changed.notify_one();
-        Ok(())
-    }
-
-    /// Queues work of the relay itself.
-    pub(crate) fn submit_own(&self, task: Task) {
-        let mut work = self.work();
-        if !work.is_closing {
-            work.queue.push_own(task);
-            drop(work);
-            self.changed.notify_one();
-        }
-    }
-
-    /// Takes no more tasks; those queued are still done.
-    pub(crate) fn close(&self) {
-        self.work().is_closing = true;
-        self.changed.notify_one();
-    }
-
-    pub(super) fn knocks(&self) -> MutexGuard<'_, Knocks> {
-        self.knocks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn dead_letters(&self) -> u64 {
-        self.dead_letters.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn phase(&self) -> BreakerPhase {
-        self.breaker().phase()
-    }
-
-    /// Becomes `Some` when the store has failed: the process is to end.
-    pub(crate) fn failed(&self) -> watch::Receiver<Option<StoreError>> {
-        self.failed.subscribe()
-    }
-
-    /// Bytes and charges that wait for one tenant.
-    pub(crate) fn waiting(&self, tenant: TenantId) -> usize {
-        self.work().queue.cost_of(tenant)
-    }
-
-    /// Waits for tasks and takes a group of them; `None` when closed and empty.
-    fn next_group(&self) -> Option<Vec<Task>> {
-        let mut work = self.work();
-        loop {
-            if !work.queue.is_empty() {
-                let group = work.queue.take_group();
-                // A line whose deficit did not reach gets its next turn at once.
-                if !group.is_empty() {
-                    return Some(group);
-                }
-            } else if work.is_closing {
-                return None;
-            } else {
-                let waited = self.changed.wait(work);
-                work = waited.unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-    }
-}
-
 /// The thread's side.
 pub(crate) struct Driver {
     pub(super) shared: Arc<Shared>,
@@ -233,7 +113,7 @@ impl Driver {
                 drop(work);
                 // Whoever waits is answered: its reply is dropped, which reads as overloaded.
                 drop(rest);
-                self.shared.failed.send_replace(Some(failure));
+                self.shared.tell_failed(failure);
                 return;
             }
         }
@@ -388,11 +268,21 @@ impl Driver {
             .collect();
         self.swept = channels.last().copied();
         let is_under_pressure = stage.is_under_pressure(held_bytes);
+        let signer = {
+            let mailbox = self.shared.mailbox.lock();
+            Arc::clone(mailbox.exchanges.keys().signer())
+        };
         for channel in channels {
             for dead in stage.sweep(channel, is_under_pressure) {
-                self.shared.dead_letters.fetch_add(1, Ordering::Relaxed);
-                let slot = dead.slot;
-                warn!(device = %dead.channel, plane = dead.plane.as_str(), bytes = dead.envelope.len(), ?slot, "dropped a letter that nobody came for");
+                self.shared.note_dead_letter();
+                let (plane, bytes) = (dead.plane.as_str(), dead.envelope.len());
+                warn!(device = %channel, plane, bytes, "dropped a letter that nobody came for");
+                let tenant = stage.admission(channel).map(Admission::tenant);
+                let Some(tenant) = tenant else { continue };
+                let epoch = stage.ledger.epoch_of(tenant);
+                if let Err(reason) = stage.tell_dead(&dead, epoch, signer.as_ref()) {
+                    warn!(device = %channel, %reason, "cannot tell its writer");
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ mod ledger;
 pub mod limits;
 mod posts;
 mod queue;
+mod shared;
 mod stage;
 mod sweep;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use ledger::{Account, Admission};
 use crate::mailbox::MailboxLimits;
 use crate::server::Mailbox;
 use crate::store::{Batch, KeyRange, Record, Store, StoreError, Table};
-use driver::{Driver, Shared, Task};
+use driver::{Driver, Task};
 use fields::Malformed;
 use ledger::{
     ADMISSIONS, BUNDLES, CLOCK_KEY, EPOCH_KEY, Ledger, OWN, TENANTS, insert_bundle, load_accounts,
@@ -43,6 +44,7 @@ use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId};
 use postern_protocol::revision::StoreEpoch;
 use postern_protocol::trust::Trust;
+use shared::Shared;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::thread::JoinHandle;

@@ -3,12 +3,19 @@
 //!
 //! Refuses to drop the newest state of an admitted channel for its age.
 
+use super::ledger::Admission;
 use super::limits::{LETTER_AGE_S_MAX, PRESSURE_QUARTERS};
 use super::stage::Stage;
 use crate::mailbox::Lanes;
 use crate::mailbox::lane::{Lane, Slot};
 use postern_protocol::Reject;
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::key::Signer;
+use postern_protocol::kind::Role;
+use postern_protocol::receipt::{Lost, Receipt};
+use postern_protocol::revision::{Seq, StoreEpoch};
+use std::sync::Arc;
 
 /// A letter that grew old before its reader came for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +24,64 @@ pub(super) struct DeadLetter {
     /// The lane that it waited in.
     pub(super) plane: Plane,
     pub(super) slot: Slot,
-    pub(super) envelope: std::sync::Arc<[u8]>,
+    pub(super) envelope: Arc<[u8]>,
+}
+
+impl DeadLetter {
+    /// Signs what the tenant's writer is told about it: a lost marker for what was meant for it, a
+    /// receipt for what it sent. Devices take no receipts.
+    ///
+    /// # Errors
+    /// None that can occur for what was taken before; the type is that of every encoder.
+    fn notice(
+        &self,
+        admission: &Admission,
+        numbers: (StoreEpoch, Seq),
+        signer: &dyn Signer,
+    ) -> Result<Option<Vec<u8>>, Reject> {
+        let received = ReceivedEnvelope::parse(&self.envelope)?;
+        let header = received.unverified_header();
+        let code = Reject::RetentionExpired.code();
+        let (channel, incarnation) = (&admission.channel, admission.incarnation);
+        let sealed = match (self.slot, self.plane) {
+            //= spec/relays.md#lost
+            //# A relay that drops evidence of a device MUST give the tenant's writer a lost marker
+            //# about it.
+            (Slot::Evidence, Plane::Actual) => Lost {
+                plane: Plane::Desired,
+                epoch: header.epoch,
+                first: header.seq,
+                last: header.seq,
+                code,
+            }
+            .seal(channel, incarnation, signer)?,
+            //= spec/relays.md#lost
+            //# A relay that drops evidence or an enrol-answer of a writer MUST give that writer a
+            //# receipt about it.
+            (Slot::Evidence | Slot::EnrolAnswer, Plane::Desired) => {
+                let binding = Binding::Device {
+                    channel,
+                    incarnation,
+                };
+                let expected = Expected {
+                    role: Role::Writer,
+                    plane: self.slot.plane_in(self.plane),
+                };
+                let message = received.unverified_message_id(expected, binding);
+                let (store, number) = numbers;
+                Receipt {
+                    store,
+                    number,
+                    message: message.ok_or(Reject::Shape)?,
+                    channel: self.channel,
+                    code,
+                }
+                .seal(channel.root, &channel.tenant, signer)?
+            }
+            (_, _) => return Ok(None),
+        };
+        Ok(Some(sealed.into_bytes()))
+    }
 }
 
 impl Stage<'_> {
@@ -95,6 +159,33 @@ impl Stage<'_> {
             lanes.actual.forget(account.cursor);
         }
         dead
+    }
+
+    /// Tells the tenant's writer about a letter that was dropped unread.
+    ///
+    /// # Errors
+    /// `quota`, `overloaded`: there is no room for the notice.
+    pub(super) fn tell_dead(
+        &mut self,
+        dead: &DeadLetter,
+        epoch: StoreEpoch,
+        signer: &dyn Signer,
+    ) -> Result<(), Reject> {
+        let admission = self.admission(dead.channel).ok_or(Reject::NotAdmitted)?;
+        let admission = admission.clone();
+        // The tenant's next arrival is a number that no other receipt for it has.
+        let arrivals = self.account(admission.tenant()).arrivals;
+        let number = Seq::new(arrivals).next().ok_or(Reject::Overloaded)?;
+        let Some(notice) = dead.notice(&admission, (epoch, number), signer)? else {
+            return Ok(());
+        };
+        let received = ReceivedEnvelope::parse(&notice)?;
+        let kind = received.unverified_header().kind;
+        let slot = Slot::of(kind).ok_or(Reject::SignerRole)?;
+        self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {
+            lane.post_letter(space, slot, &received, stamp)
+        })?;
+        Ok(())
     }
 
     /// Tells whether mailboxes take up so much memory that what was read has to go.

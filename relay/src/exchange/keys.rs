@@ -93,6 +93,11 @@ impl MailboxKeys {
         self.newest.signer.public_key().thumbprint()
     }
 
+    /// The newest key, to sign with.
+    pub(crate) fn signer(&self) -> &MailboxSigner {
+        &self.newest.signer
+    }
+
     //= spec/lives.md#rotation
     //# A mailbox MUST keep a replaced key for asks that name a bundle which lists it.
     /// Lends every key to a handshake, the newest first.

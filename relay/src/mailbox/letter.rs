@@ -25,15 +25,21 @@ pub(crate) enum Slot {
     Report,
     /// Where the lane's writer stands.
     Heartbeat,
+    /// What this mailbox did with a letter of the lane's reader.
+    Receipt,
+    /// What this mailbox can no longer give to the lane's reader.
+    Lost,
 }
 
 impl Slot {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Ack,
         Self::EnrolAnswer,
         Self::Evidence,
         Self::Report,
         Self::Heartbeat,
+        Self::Receipt,
+        Self::Lost,
     ];
 
     /// The slot of a kind, if it has one.
@@ -44,15 +50,15 @@ impl Slot {
             MessageKind::Evidence => Some(Self::Evidence),
             MessageKind::Report => Some(Self::Report),
             MessageKind::Heartbeat => Some(Self::Heartbeat),
+            MessageKind::Receipt => Some(Self::Receipt),
+            MessageKind::Lost => Some(Self::Lost),
             MessageKind::Delta
             | MessageKind::Snapshot
             | MessageKind::EnrolRequest
             | MessageKind::Bundle
             | MessageKind::Admission
             | MessageKind::SessionHello
-            | MessageKind::SessionWelcome
-            | MessageKind::Receipt
-            | MessageKind::Lost => None,
+            | MessageKind::SessionWelcome => None,
         }
     }
 
@@ -64,16 +70,18 @@ impl Slot {
             Self::Evidence => 2,
             Self::Report => 3,
             Self::Heartbeat => 4,
+            Self::Receipt => 5,
+            Self::Lost => 6,
         }
     }
 
     /// The plane under which its envelope travels in the lane of `plane`.
     pub(crate) const fn plane_in(self, plane: Plane) -> Option<Plane> {
         match (self, plane) {
-            (Self::EnrolAnswer, _) => None,
-            // Evidence is about the plane of the other end.
-            (Self::Evidence, Plane::Desired) => Some(Plane::Actual),
-            (Self::Evidence, Plane::Actual) => Some(Plane::Desired),
+            (Self::EnrolAnswer | Self::Receipt, _) => None,
+            // Evidence is about the plane of the other end, and so is what was lost of it.
+            (Self::Evidence | Self::Lost, Plane::Desired) => Some(Plane::Actual),
+            (Self::Evidence | Self::Lost, Plane::Actual) => Some(Plane::Desired),
             (Self::Ack | Self::Report | Self::Heartbeat, plane) => Some(plane),
         }
     }
@@ -81,7 +89,7 @@ impl Slot {
     /// True for what is a message of its own and not the newest of a series.
     pub(crate) const fn is_letter(self) -> bool {
         match self {
-            Self::EnrolAnswer | Self::Evidence => true,
+            Self::EnrolAnswer | Self::Evidence | Self::Receipt | Self::Lost => true,
             Self::Ack | Self::Report | Self::Heartbeat => false,
         }
     }
@@ -130,7 +138,7 @@ impl Letter {
             Slot::Report if !is_same => Err(Reject::Equivocation),
             // An acknowledgement is the same under every signature of it.
             Slot::Ack | Slot::Report => Ok(is_held.then_some(Posted::Held)),
-            Slot::EnrolAnswer | Slot::Evidence | Slot::Heartbeat => {
+            Slot::EnrolAnswer | Slot::Evidence | Slot::Heartbeat | Slot::Receipt | Slot::Lost => {
                 Ok((is_same && is_held).then_some(Posted::Held))
             }
         }

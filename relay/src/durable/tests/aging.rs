@@ -2,13 +2,19 @@ use super::super::ledger::{Account, Admission, Ledger};
 use super::super::limits::LETTER_AGE_S_MAX;
 use super::super::posts::Proof;
 use super::super::stage::Stage;
-use super::{admission, bundles, id, pinned, tenant};
-use crate::fixtures::{evidence, report, snapshot};
+use super::{
+    admission, bundles, content, domain_channel, id, pinned, root_signer, tenant, written,
+};
+use crate::fixtures::{INCARNATION, evidence, mailbox_signer, report, snapshot};
 use crate::mailbox::lane::Slot;
 use crate::mailbox::{Lanes, MailboxLimits};
 use postern_protocol::Reject;
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::id::Plane;
+use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::limits::{ADMISSION_SILENCE_MS_MAX, ADMISSION_SILENT_SHARE};
+use postern_protocol::receipt::{Lost, Receipt};
+use postern_protocol::revision::StoreEpoch;
 use std::collections::BTreeMap;
 
 const QUOTA: u64 = 4_000;
@@ -76,6 +82,82 @@ fn old_letter_goes_and_state_and_marks_stay_whatever_their_age() {
     );
     assert_eq!(old.actual.chain, lanes.actual.chain);
     assert!(old.actual.envelope(Slot::Report).is_some());
+}
+
+//= spec/relays.md#lost type=test
+//# A relay that drops evidence of a device MUST give the tenant's writer a lost marker about it.
+//= spec/relays.md#lost type=test
+//# A relay that drops evidence or an enrol-answer of a writer MUST give that writer a receipt about
+//# it.
+#[test]
+fn writer_is_told_of_letters_that_were_dropped_unread() {
+    let ledger = ledger(|_| {}, Account::default());
+    let accused = written(MessageKind::Evidence, [4, 2, 0], vec![0x80]);
+    let items = [super::item(Some(Plane::Actual), accused.clone())];
+    let lanes = at(0, &ledger, &filled(&ledger), |stage| {
+        assert_eq!(stage.take_deliver(tenant(), &items).refused, []);
+    });
+    let relay = mailbox_signer();
+    let told = at(LETTER_AGE_S_MAX + 1, &ledger, &lanes, |stage| {
+        let dead = stage.sweep(id(), false);
+        assert_eq!(dead.len(), 2);
+        for one in &dead {
+            let told = stage.tell_dead(one, StoreEpoch::new(1), relay.as_ref());
+            assert_eq!(told, Ok(()));
+        }
+    });
+    let expired = Reject::RetentionExpired.code();
+    let mut next = content();
+    let (key, urls) = (
+        relay.public_key().clone(),
+        vec!["https://relay/".to_owned()],
+    );
+    next.mailboxes = vec![postern_protocol::trust::Mailbox { key, urls }];
+    let sealed = next.seal(None, pinned().root(), &root_signer()).unwrap();
+    let trust = pinned().offer(sealed.as_bytes()).unwrap();
+    let (lost, receipt) = (Slot::Lost, Slot::Receipt);
+    let envelopes = [lost, receipt].map(|slot| told.actual.envelope(slot).unwrap().clone());
+    let [lost, receipt] = envelopes
+        .each_ref()
+        .map(|it| ReceivedEnvelope::parse(it).unwrap());
+    let channel = domain_channel("press-1");
+    let lost = Lost::verify(&lost, &trust, &channel, INCARNATION, Plane::Desired);
+    let (_, lost) = lost.unwrap();
+    assert_eq!(
+        (lost.epoch.number(), lost.last.number(), lost.code),
+        (1, 1, expired)
+    );
+    let (_, receipt) = Receipt::verify(&receipt, &trust, &channel.tenant).unwrap();
+    assert_eq!((receipt.channel, receipt.code), (id(), expired));
+    let binding = Binding::Device {
+        channel: &channel,
+        incarnation: INCARNATION,
+    };
+    let about = ReceivedEnvelope::parse(&accused).unwrap();
+    let expected = Expected {
+        role: Role::Writer,
+        plane: Some(Plane::Actual),
+    };
+    let message = about.unverified_message_id(expected, binding);
+    assert_eq!(Some(receipt.message), message);
+}
+
+#[test]
+fn notice_that_grew_old_itself_goes_without_another() {
+    let ledger = ledger(|_| {}, Account::default());
+    let relay = mailbox_signer();
+    let tell = |clock_s, lanes: &Lanes| {
+        at(clock_s, &ledger, lanes, |stage| {
+            for dead in stage.sweep(id(), false) {
+                let told = stage.tell_dead(&dead, StoreEpoch::new(1), relay.as_ref());
+                assert_eq!(told, Ok(()));
+            }
+        })
+    };
+    let told = tell(LETTER_AGE_S_MAX + 1, &filled(&ledger));
+    assert!(told.actual.envelope(Slot::Lost).is_some());
+    let silent = tell(LETTER_AGE_S_MAX * 3, &told);
+    assert!(silent.actual.envelope(Slot::Lost).is_none());
 }
 
 #[test]
