@@ -338,8 +338,10 @@ impl Driver {
             }
         }
         for shown in changes.knocks {
+            // Where it is seen is noted first: a writer may answer as soon as it sees it.
+            let places = shown.places.clone();
+            self.shared.knocks().note_shown(shown.knock, places);
             mailbox.install_knock(shown.knock, &shown.frame, &shown.places);
-            self.shared.knocks().note_shown(shown.knock, shown.places);
         }
         self.ask_refused();
     }

@@ -193,6 +193,16 @@ impl Answerer {
                 .answer_greeting(&hello, &admitted, &writers, session, now_ms)
         };
         let (owner, frame) = answer?;
+        // Whoever was refused since the first look had no session yet that could be ended.
+        let is_still_admitted =
+            self.host.admitted(channel) == admitted && self.host.writers(hello.tenant()) == writers;
+        if !is_still_admitted {
+            match owner {
+                Owner::Device(channel) => self.mailbox.close_sessions(channel),
+                Owner::Writer(tenant) => self.mailbox.close_writer(tenant),
+            }
+            return Err(Reject::Overloaded);
+        }
         self.mailbox.tell(match owner {
             Owner::Device(channel) => Event::Greeted { channel },
             Owner::Writer(tenant) => Event::WriterGreeted { tenant },

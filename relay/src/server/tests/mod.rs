@@ -6,6 +6,7 @@ mod fronts;
 mod holds;
 mod limits;
 mod posts;
+mod refused_meanwhile;
 mod wire;
 
 use super::{Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits, Taken};
