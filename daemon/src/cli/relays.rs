@@ -14,8 +14,10 @@ use crate::controller::bundles;
 use crate::controller::keyring::file_of;
 use crate::controller::relays::write_anchor;
 use crate::controller::rotate::Rotation;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Exit};
 use crate::keys::KeyRole;
+use crate::operator::client::{Client, unexpected};
+use crate::operator::{LinkJson, Request, Response};
 use clap::{Args, Subcommand};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::JOIN_LINE_CHARS_MAX;
@@ -169,10 +171,10 @@ impl AddArgs {
         if let Some(anchor) = &line.tls_ca {
             write_anchor(&config, line.key.thumbprint(), anchor)?;
         }
-        let relay = Mailbox {
+        let relay = Box::new(Mailbox {
             key: line.key,
             urls: line.urls,
-        };
+        });
         let is_first = self.first;
         issue(
             &self.operator,
@@ -206,30 +208,83 @@ impl ListArgs {
     fn run(&self) -> Result<(), CommandError> {
         let config = ControllerConfig::load(&self.operator.dir())?;
         let (trust, _) = bundles::read(&config)?;
+        let links = links(&config)?;
         let mut rows = Vec::new();
         for mailbox in trust.mailboxes() {
             let thumbprint = mailbox.key.thumbprint();
             let own = file_of(&config.dir, "mailbox", KeyRole::Mailbox, thumbprint)?;
-            rows.push((thumbprint, own.is_some(), &mailbox.urls));
+            rows.push(Row {
+                thumbprint,
+                is_own: own.is_some(),
+                is_connected: links
+                    .as_deref()
+                    .and_then(|links| connected(links, thumbprint)),
+                urls: &mailbox.urls,
+            });
         }
         if self.operator.json {
             let rows: Vec<_> = rows
                 .iter()
-                .map(|(thumbprint, is_own, urls)| {
-                    json!({ "thumbprint": thumbprint.to_string(), "embedded": is_own, "urls": urls })
+                .map(|row| {
+                    json!({
+                        "thumbprint": row.thumbprint.to_string(), "embedded": row.is_own,
+                        "connected": row.is_connected, "urls": row.urls,
+                    })
                 })
                 .collect();
             output::json(&json!({ "bundle": trust.number().number(), "mailboxes": rows }));
             return Ok(());
         }
-        output::line(format!(
-            "bundle {}: devices try in this order",
-            trust.number().number()
-        ));
-        for (thumbprint, is_own, urls) in rows {
-            let what = if is_own { "this controller" } else { "relay" };
-            output::line(format!("  {thumbprint}  {what:<15}  {}", urls.join(" ")));
+        let number = trust.number().number();
+        output::line(format!("bundle {number}: devices try in this order"));
+        for row in rows {
+            output::line(row.to_text());
+        }
+        if links.is_none() {
+            output::hint("The controller does not run: whether relays are reached is not known.");
         }
         Ok(())
     }
+}
+
+/// One mailbox of the newest bundle.
+struct Row<'a> {
+    thumbprint: Thumbprint,
+    is_own: bool,
+    /// Whether the running controller has a session with it for every tenant.
+    is_connected: Option<bool>,
+    urls: &'a [String],
+}
+
+impl Row<'_> {
+    fn to_text(&self) -> String {
+        let what = match (self.is_own, self.is_connected) {
+            (true, _) => "this controller",
+            (false, Some(true)) => "relay, connected",
+            (false, Some(false)) => "relay, not connected",
+            (false, None) => "relay",
+        };
+        format!("  {}  {what:<20}  {}", self.thumbprint, self.urls.join(" "))
+    }
+}
+
+/// Asks a running controller which relays it reaches; `None` when none runs.
+fn links(config: &ControllerConfig) -> Result<Option<Vec<LinkJson>>, CommandError> {
+    let mut client = match Client::connect(&config.dir) {
+        Ok(client) => client,
+        Err(error) if error.exit == Exit::Unreachable => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Response::Relays { links } = client.ask(&Request::Relays)? else {
+        return Err(unexpected());
+    };
+    Ok(Some(links))
+}
+
+/// Tells whether a relay is reached for every tenant; `None` where there is no link to it.
+fn connected(links: &[LinkJson], relay: Thumbprint) -> Option<bool> {
+    let relay = relay.to_string();
+    let mut own = links.iter().filter(|link| link.relay == relay).peekable();
+    own.peek()?;
+    Some(own.all(|link| link.connected))
 }

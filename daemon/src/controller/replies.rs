@@ -47,6 +47,12 @@ impl Replies {
         ticket
     }
 
+    /// Hands out the next ticket for something that nobody waits for here.
+    pub const fn bare_ticket(&mut self) -> Ticket {
+        self.last += 1;
+        Ticket(self.last)
+    }
+
     /// What was asked is done.
     pub fn settle_done(&mut self, ticket: Ticket) {
         if let Some(Reply::Done(reply)) = self.waiting.remove(&ticket) {

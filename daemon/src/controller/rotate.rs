@@ -42,7 +42,7 @@ pub enum Rotation {
     /// A relay is named, with its key and URLs; the same key again takes the new URLs.
     AddRelay {
         /// Its key and URLs.
-        relay: Mailbox,
+        relay: Box<Mailbox>,
         /// True to put it before all other mailboxes, in the order in which devices try them.
         is_first: bool,
     },

@@ -8,6 +8,7 @@ use super::driver::{Driver, Parts};
 use super::host::{ControllerHost, Directory};
 use super::keyring::{Writers, mailbox_keys};
 use super::metrics::EventCounts;
+use super::relays::{Relays, Starter};
 use super::timer::TimerHandle;
 use super::work::Work;
 use crate::config::ControllerConfig;
@@ -43,11 +44,14 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     let mailbox = make_mailbox(&config, &trust, &bundles)?;
     let store = open_store(&config.store)?;
     let loaded = records::load(store.as_ref())?;
+    let (work, queue) = mpsc::channel(WORK_MAX);
+    let starter = Starter::new(Arc::new(config.clone()), Relays::default(), work.clone());
+    // Before the engine starts: what it posts first waits for the relays' sessions.
+    starter.start(&trust, &bundles, &loaded)?;
     let engine = Controller::restore(trust, bundles, records::lend(&loaded))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     drop(loaded);
     let directory = Directory::default();
-    let (work, queue) = mpsc::channel(WORK_MAX);
     let counts = Arc::new(EventCounts::default());
     let mut driver = Driver::new(Parts {
         engine,
@@ -56,6 +60,7 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
         mailbox: mailbox.clone(),
         directory: directory.clone(),
         counts: Arc::clone(&counts),
+        relays: starter.relays().clone(),
         timer: TimerHandle::start(work.clone()),
     });
     driver.open()?;
@@ -65,7 +70,7 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     };
     let server = start_server(&config, mailbox.clone(), host)?;
     let listening = server.as_ref().map(Server::local_address);
-    let operators = start_operators(&config, mailbox, counts, work.clone())?;
+    let operators = start_operators(&config, mailbox, counts, starter, work.clone())?;
     let (ended, mut end) = oneshot::channel();
     let thread = std::thread::Builder::new().name("engine".into());
     let engine_thread = thread
@@ -115,6 +120,7 @@ fn start_operators(
     config: &ControllerConfig,
     mailbox: Mailbox,
     counts: Arc<EventCounts>,
+    starter: Starter,
     work: mpsc::Sender<Work>,
 ) -> Result<tokio::task::AbortHandle, CommandError> {
     let desk = Desk {
@@ -129,6 +135,7 @@ fn start_operators(
             .transpose()?,
         mailbox,
         counts,
+        starter,
         config: Arc::new(config.clone()),
     };
     let (requests, queue) = mpsc::channel(OPERATOR_REQUESTS_MAX);

@@ -2,6 +2,7 @@
 //!
 //! Every kind of work carries the place for its reply. Refuses to hand out the engine itself.
 
+use super::relays::LinkId;
 use super::waiting::{Awaited, WaitEnd};
 use crate::records::Loaded;
 use postern_protocol::Reject;
@@ -9,6 +10,7 @@ use postern_protocol::context::Keyring;
 use postern_protocol::controller::{Controller, Take};
 use postern_protocol::enrol::JoinSecret;
 use postern_protocol::id::{ChannelId, DeviceName, Digest, Plane, Tenant, TokenId};
+use postern_protocol::record::Write;
 use postern_protocol::revision::{BundleNumber, Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path};
 use postern_relay::exchange::MailboxKeys;
@@ -72,6 +74,25 @@ pub struct NextBundle {
     pub mailboxes: MailboxKeys,
     /// True when the operator says that a new writer key cannot wait for devices that were not heard.
     pub is_urgent: bool,
+}
+
+/// What the link to a relay needs of the engine.
+#[derive(Debug)]
+pub enum LinkWork {
+    /// Sign a snapshot for mailboxes that want one.
+    SnapshotWanted {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Hand everything of a channel to the relay of one link.
+    Refill {
+        /// The link.
+        link: LinkId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Make what the link remembers durable, with the next commit.
+    Keep(Vec<Write>),
 }
 
 /// What others ask of the engine.
@@ -203,6 +224,8 @@ pub enum Work {
         /// Answered when what it says is durable.
         reply: oneshot::Sender<Result<Vec<Vec<u8>>, Reject>>,
     },
+    /// Does what the link to a relay needs.
+    Link(LinkWork),
     /// Looks at what is durable.
     Read(Box<dyn FnOnce(&Controller) + Send>),
     /// Copies every record of the store as it stands between two commits.

@@ -25,5 +25,5 @@ pub use desk::Desk;
 pub use device_status::{DeviceStatus, PAUSE};
 pub use entries::Entries;
 pub use request::{Request, TakeSide, Target};
-pub use response::{HeadJson, Response};
+pub use response::{HeadJson, LinkJson, Response};
 pub use server::{bind, serve};

@@ -167,6 +167,8 @@ pub enum Request {
         /// Bodies that the frames before these left missing.
         missing: usize,
     },
+    /// Say which relays are reached.
+    Relays,
     /// Give counters and gauges as Prometheus text.
     Metrics,
 }

@@ -73,6 +73,18 @@ pub struct EvidenceJson {
     pub envelope: String,
 }
 
+/// Whether one relay is reached for one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkJson {
+    /// Thumbprint of the relay's key.
+    pub relay: String,
+    /// The tenant.
+    pub tenant: String,
+    /// Whether a session is open now.
+    pub connected: bool,
+}
+
 /// What a controller answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase", deny_unknown_fields)]
@@ -181,6 +193,11 @@ pub enum Response {
         /// Bodies that are still missing after the last.
         missing: usize,
     },
+    /// Every relay and tenant.
+    Relays {
+        /// One for each relay and tenant.
+        links: Vec<LinkJson>,
+    },
     /// Counters and gauges as Prometheus text.
     Metrics {
         /// The text.
@@ -270,6 +287,7 @@ impl Response {
             | Self::BackedUp { .. }
             | Self::Exported { .. }
             | Self::Imported { .. }
+            | Self::Relays { .. }
             | Self::Metrics { .. } => Ok(self),
         }
     }

@@ -144,6 +144,7 @@ fn request_survives_its_line() {
         Request::Backup {
             file: "/b/a c.backup".into(),
         },
+        Request::Relays,
         Request::Metrics,
         Request::Decide {
             target: target(),

@@ -11,7 +11,7 @@ use crate::id::{ChannelId, Plane};
 use crate::kind::MessageKind;
 use crate::limits::{HOLD_S_MAX, PUTS_MAX, STORE_INTERVAL_MS};
 use crate::reject::Reject;
-use crate::revision::ArrivalNumber;
+use crate::revision::{ArrivalNumber, StoreEpoch};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -137,7 +137,10 @@ impl WriterLink {
             if self.store_changed_ms.is_some_and(is_early) {
                 return self.give_up(Reject::Overloaded);
             }
-            self.store_changed_ms = Some(now_ms);
+            // Before the first, there was none that could be lost.
+            if self.store != StoreEpoch::new(0) {
+                self.store_changed_ms = Some(now_ms);
+            }
             self.store = collected.store;
             (self.taken, self.seen, self.given) = (cursor, cursor, cursor);
             self.persist();

@@ -4,7 +4,7 @@
 
 use super::Driver;
 use postern_protocol::Reject;
-use postern_protocol::controller::{Output, Post};
+use postern_protocol::controller::{Member, Output, Post, Withdrawn};
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::id::ChannelId;
 use postern_protocol::message::Heartbeat;
@@ -45,6 +45,7 @@ impl Driver {
                 self.unacknowledged.insert(channel);
             }
             Output::PostBundle { envelope } => {
+                self.parts.relays.post_bundle(&envelope);
                 if let Err(reject) = self.parts.mailbox.post_bundle(&envelope) {
                     tracing::warn!(
                         reason = reject.as_str(),
@@ -56,11 +57,32 @@ impl Driver {
                 channel,
                 generation,
                 post,
-            } => self.post(channel, generation, post),
-            // Nobody asks for it but a client of a relay.
-            Output::Refill { .. } => {}
+            } => {
+                self.relay(channel, &post);
+                self.post(channel, generation, post);
+            }
+            Output::Refill {
+                ticket,
+                channel,
+                post,
+                generation: _,
+            } => self.parts.relays.refill(ticket, channel, post),
             Output::Answer { ticket, frame } => self.replies.settle_enrol(ticket, frame),
             Output::Event(event) => self.note(event),
+        }
+    }
+
+    /// Hands a post to the relays of the channel's tenant.
+    fn relay(&self, channel: ChannelId, post: &Post) {
+        if self.parts.relays.is_empty() {
+            return;
+        }
+        let engine = &self.parts.engine;
+        let member = engine.member_of(channel).map(Member::channel);
+        let mut withdrawn = engine.withdrawn().map(Withdrawn::channel);
+        let names = member.or_else(|| withdrawn.find(|names| names.id() == channel));
+        if let Some(names) = names {
+            self.parts.relays.post(&names.tenant, channel, post);
         }
     }
 

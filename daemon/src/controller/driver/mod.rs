@@ -14,6 +14,7 @@ mod take;
 
 use super::host::Directory;
 use super::metrics::EventCounts;
+use super::relays::Relays;
 use super::replies::Replies;
 use super::timer::TimerHandle;
 use super::waiting::{Awaited, WaitEnd, Waiters};
@@ -76,6 +77,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What happened, counted.
     pub counts: Arc<EventCounts>,
+    /// The relays, beside the embedded mailbox.
+    pub relays: Relays,
     /// Wakes the loop at the moment that the engine names.
     pub timer: TimerHandle,
 }

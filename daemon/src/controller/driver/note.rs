@@ -45,7 +45,11 @@ impl Driver {
                 };
                 self.replies.settle_decide(ticket, decided);
             }
-            Event::Refused { ticket, reject } => self.replies.refuse(ticket, reject),
+            Event::Refused { ticket, reject } => {
+                self.parts.relays.end_refill(ticket);
+                self.replies.refuse(ticket, reject);
+            }
+            Event::Refilled { ticket, .. } => self.parts.relays.end_refill(ticket),
             Event::BundleAccepted { ticket, number } => self.replies.settle_bundle(ticket, number),
             Event::Recovered {
                 ticket: Some(ticket),
@@ -76,7 +80,6 @@ impl Driver {
             | Event::FreshnessChanged { .. }
             | Event::Receipt { .. }
             | Event::Lost { .. }
-            | Event::Refilled { .. }
             | Event::Rejected { .. } => {}
         }
     }

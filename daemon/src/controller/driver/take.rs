@@ -4,10 +4,10 @@
 //! the state that it was made for. Refuses to answer anything before the commit, but a refusal.
 
 use super::super::replies::Reply;
-use super::super::work::{Decided, NextBundle, Refusal, Work};
+use super::super::work::{Decided, LinkWork, NextBundle, Recovered, Refusal, Work};
 use super::{Batch, Deferred, Driver};
 use postern_protocol::Reject;
-use postern_protocol::controller::Input;
+use postern_protocol::controller::{Input, Take};
 use postern_protocol::frame::BodyChunk;
 use postern_protocol::id::{ChannelId, DeviceName, Plane, Tenant};
 use postern_protocol::revision::{BundleNumber, Revision};
@@ -66,6 +66,7 @@ impl Driver {
                 reply,
             } => self.take_decision((tenant, device), changes, base, reply, batch),
             Work::Bundle { next, reply } => self.take_bundle(*next, reply, batch),
+            Work::Link(work) => self.take_link_work(work, batch),
             work @ (Work::Invite { .. }
             | Work::Withdraw { .. }
             | Work::Intend { .. }
@@ -122,12 +123,7 @@ impl Driver {
                 device,
                 take,
                 reply,
-            } => Input::Resolve {
-                ticket: self.replies.ticket(Reply::Resolve(reply)),
-                tenant,
-                device,
-                take,
-            },
+            } => self.resolution((tenant, device), take, reply),
             Work::Decide { .. }
             | Work::Bundle { .. }
             | Work::Posted { .. }
@@ -136,11 +132,40 @@ impl Driver {
             | Work::HeartbeatWanted { .. }
             | Work::Enrol { .. }
             | Work::Wait { .. }
+            | Work::Link(_)
             | Work::Read(_)
             | Work::Copy(_)
             | Work::Timeout
             | Work::Stop => return None,
         })
+    }
+
+    fn take_link_work(&mut self, work: LinkWork, batch: &mut Batch) {
+        match work {
+            LinkWork::SnapshotWanted { channel } => {
+                self.feed(Input::SnapshotWanted { channel }, batch);
+            }
+            LinkWork::Refill { link, channel } => {
+                let ticket = self.replies.bare_ticket();
+                self.parts.relays.note_refill(ticket, link, channel);
+                self.feed(Input::Refill { ticket, channel }, batch);
+            }
+            LinkWork::Keep(writes) => batch.writes.extend(writes),
+        }
+    }
+
+    fn resolution(
+        &mut self,
+        (tenant, device): (Tenant, DeviceName),
+        take: Take,
+        reply: oneshot::Sender<Result<Recovered, Reject>>,
+    ) -> Input<'static> {
+        Input::Resolve {
+            ticket: self.replies.ticket(Reply::Resolve(reply)),
+            tenant,
+            device,
+            take,
+        }
     }
 
     fn removal(

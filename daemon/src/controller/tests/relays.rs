@@ -20,7 +20,7 @@ fn relay(number: u8, url: &str) -> Mailbox {
 
 fn add(relay: &Mailbox, is_first: bool) -> Rotation {
     Rotation::AddRelay {
-        relay: relay.clone(),
+        relay: Box::new(relay.clone()),
         is_first,
     }
 }

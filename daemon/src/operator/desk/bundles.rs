@@ -21,6 +21,7 @@ impl Desk {
     pub(super) async fn take_bundles(&self, is_urgent: bool) -> Result<Response, CommandError> {
         let mut trust = self.read(|engine| engine.trust().clone()).await?;
         let config = self.config.as_ref();
+        let mut is_new = false;
         for envelope in bundles::read_after(config, trust.number().number())? {
             trust = trust
                 .offer(&envelope)
@@ -45,6 +46,12 @@ impl Desk {
                 self.settled(writers.unwrap_or_default()).await?;
             }
             taken.map_err(|reject| self.refused(reject))?;
+            is_new = true;
+        }
+        if is_new {
+            let (_, chain) = bundles::read(config)?;
+            let records = self.send(Work::Copy).await??;
+            self.starter.renew(&trust, &chain, records)?;
         }
         Ok(Response::Bundles {
             bundle: trust.number().number(),

@@ -5,11 +5,12 @@
 use super::{Desk, device_unknown};
 use crate::clock;
 use crate::controller::metrics::to_text;
+use crate::controller::relays::RelayShown;
 use crate::exit::{CommandError, Exit};
 use crate::operator::device_status::DeviceStatus;
 use crate::operator::diff::{Diff, compare, is_equal};
 use crate::operator::request::Target;
-use crate::operator::response::{EvidenceJson, HeadJson, Response};
+use crate::operator::response::{EvidenceJson, HeadJson, LinkJson, Response};
 use crate::operator::value;
 use base64ct::{Base64, Encoding as _};
 use postern_protocol::controller::{EvidenceHeld, Member};
@@ -116,6 +117,19 @@ impl Desk {
         Ok(Response::Devices { devices })
     }
 
+    /// Says which relays are reached.
+    pub(super) fn relays(&self) -> Response {
+        let links = self.starter.relays().shown().into_iter();
+        let links = links.map(|link| LinkJson {
+            relay: link.relay.to_string(),
+            tenant: link.tenant.to_string(),
+            connected: link.is_open,
+        });
+        Response::Relays {
+            links: links.collect(),
+        }
+    }
+
     pub(super) async fn metrics(&self) -> Result<Response, CommandError> {
         let devices = self
             .read(|engine| {
@@ -129,10 +143,20 @@ impl Desk {
         let mut samples = self.mailbox.snapshot();
         samples.extend(self.counts.samples());
         samples.extend(fleet_samples(&devices));
+        samples.extend(link_samples(&self.starter.relays().shown()));
         Ok(Response::Metrics {
             text: to_text(&samples),
         })
     }
+}
+
+/// Counts the relays' links by whether a session is open.
+fn link_samples(links: &[RelayShown]) -> [Sample; 2] {
+    [("open", true), ("down", false)].map(|(state, is_open)| Sample {
+        name: "postern_relay_links",
+        label: Some(("state", state)),
+        value: links.iter().filter(|link| link.is_open == is_open).count() as u64,
+    })
 }
 
 /// Tells whether a device is in a condition.

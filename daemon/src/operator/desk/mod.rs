@@ -14,6 +14,7 @@ use super::request::{OperatorRequest, Request};
 use super::response::Response;
 use crate::config::ControllerConfig;
 use crate::controller::metrics::EventCounts;
+use crate::controller::relays::Starter;
 use crate::controller::work::Work;
 use crate::exit::{CommandError, Exit};
 use postern_protocol::Reject;
@@ -39,6 +40,8 @@ pub struct Desk {
     pub mailbox: Mailbox,
     /// What happened, counted.
     pub counts: Arc<EventCounts>,
+    /// The relays, started anew with each bundle.
+    pub starter: Starter,
     /// What backups copy beside the store.
     pub config: Arc<ControllerConfig>,
 }
@@ -93,6 +96,7 @@ impl Desk {
             Request::Settled { tenant } => self.settled(vec![tenant]).await,
             Request::Export { target } => self.export(target).await,
             Request::Import { frames, missing } => self.import(frames, missing).await,
+            Request::Relays => Ok(self.relays()),
             Request::Metrics => self.metrics().await,
         }
     }

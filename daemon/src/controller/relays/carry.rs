@@ -1,0 +1,174 @@
+//! A link's exchanges: when a collect may start, which way carries it, what its end teaches.
+//!
+//! The same rules as a device's: a failed exchange pauses before the link hears of it, and the next
+//! way is tried after it. Refuses to leave a way because of what a verified answer said.
+
+use super::LinkId;
+use super::link::{Grant, Happening, LinkTask};
+use crate::routes::{Sent, WayId};
+use crate::tasks;
+use postern_egress::TransportError;
+use postern_egress::hold::{HoldEnd, Next};
+use postern_protocol::Reject;
+use postern_protocol::frame::frame_type;
+use postern_protocol::writer_link::{ExchangeId, Input};
+use std::time::Duration;
+
+impl LinkTask {
+    /// Lets the next collect start when none is granted or under way.
+    pub(super) fn grant_collect(&mut self, id: LinkId) {
+        if self.grant.is_some() {
+            return;
+        }
+        match self.setup.routes.next_poll() {
+            Some(Next::Hold(hold)) => {
+                self.grant = Some(Grant {
+                    hold: Some(hold),
+                    exchange: None,
+                });
+                let seconds = hold.asked().as_secs();
+                self.feed(id, Input::Hold { seconds });
+            }
+            Some(Next::Poll { pause }) => {
+                self.grant = Some(Grant {
+                    hold: None,
+                    exchange: None,
+                });
+                self.later(pause, Happening::PollDue);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn handle(&mut self, id: LinkId, happening: Happening) {
+        match happening {
+            Happening::Carried {
+                id: exchange,
+                sent,
+                result,
+            } => self.handle_carried(id, exchange, sent, result),
+            Happening::ConnectDue => self.feed(id, Input::Connect),
+            Happening::FailureDue(exchange) => {
+                self.has_paused = true;
+                self.feed(id, Input::Failed { exchange });
+                self.has_paused = false;
+            }
+            Happening::PollDue => self.feed(id, Input::Hold { seconds: 0 }),
+            Happening::Answered(knock, frame) => self.feed(id, Input::Enrolled { knock, frame }),
+            Happening::Fetched(channel, taken) => self.fetch(id, channel, taken),
+            Happening::Channels(channels) => self.feed(id, Input::Refill { channels }),
+        }
+    }
+
+    fn handle_carried(
+        &mut self,
+        id: LinkId,
+        exchange: ExchangeId,
+        sent: Sent,
+        result: Result<(Vec<u8>, Duration), TransportError>,
+    ) {
+        let way = sent.way;
+        let (frame, age) = match result {
+            Ok(carried) => carried,
+            Err(error) => {
+                let transport = self.setup.routes.name_of(way);
+                tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
+                let _lesson = self.setup.routes.note_failure(sent, &error);
+                return self.fail(exchange, way, error.hold_end(), error.retry_after_s());
+            }
+        };
+        if frame_type(&frame).is_err() {
+            tracing::warn!(
+                reason = Reject::NotPostern.as_str(),
+                bytes = frame.len(),
+                "answer is not from a mailbox"
+            );
+            return self.fail(exchange, way, HoldEnd::Other, None);
+        }
+        self.answered = None;
+        let frame_bytes = frame.len();
+        self.feed(
+            id,
+            Input::Answer {
+                exchange,
+                frame: &frame,
+            },
+        );
+        let end = match self.answered.take() {
+            Some((answered, is_empty)) if answered == exchange => {
+                self.backoff.reset();
+                self.setup.routes.note_answer(sent, frame_bytes);
+                if is_empty {
+                    HoldEnd::Answered { age }
+                } else {
+                    HoldEnd::Carried
+                }
+            }
+            Some(_) | None => HoldEnd::Other,
+        };
+        self.end_grant(exchange, way, end);
+    }
+
+    fn fail(&mut self, exchange: ExchangeId, way: WayId, end: HoldEnd, retry_after_s: Option<u64>) {
+        self.end_grant(exchange, way, end);
+        // Every way of a link leads to the same relay: the session stays.
+        let _same_relay = self.setup.routes.advance_from(way);
+        let pause = self
+            .backoff
+            .pause_after_failure(Self::dice(), retry_after_s);
+        self.later(pause, Happening::FailureDue(exchange));
+    }
+
+    fn end_grant(&mut self, exchange: ExchangeId, way: WayId, end: HoldEnd) {
+        let is_its = |grant: &Grant| grant.exchange == Some(exchange);
+        let Some(grant) = self.grant.filter(is_its) else {
+            return;
+        };
+        self.grant = None;
+        if let Some(hold) = grant.hold {
+            self.setup.routes.end_hold(way, hold, end);
+        }
+    }
+
+    pub(super) fn carry(&mut self, exchange: ExchangeId, frame: Vec<u8>, hold_s: Option<u64>) {
+        let hold = hold_s.map(Duration::from_secs);
+        let Some(carrier) = self.setup.routes.carrier(&frame, hold) else {
+            return;
+        };
+        if hold_s.is_some()
+            && let Some(grant) = &mut self.grant
+        {
+            grant.exchange = Some(exchange);
+        }
+        let sender = self.sender.clone();
+        let _task = tasks::spawn(async move {
+            let sent = carrier.sent;
+            let result = carrier.carry(frame).await;
+            let carried = Happening::Carried {
+                id: exchange,
+                sent,
+                result,
+            };
+            let _closed = sender.send(carried).await;
+        });
+    }
+
+    pub(super) fn connect_later(&mut self) {
+        // A collect of the ended session may still be held far away; it no longer counts.
+        self.grant.take_if(|grant| grant.exchange.is_some());
+        let pause = if self.has_paused {
+            Duration::ZERO
+        } else {
+            self.backoff.pause_after_failure(Self::dice(), None)
+        };
+        self.later(pause, Happening::ConnectDue);
+    }
+
+    fn later(&self, pause: Duration, happening: Happening) {
+        let sender = self.sender.clone();
+        let _task = tasks::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _closed = sender.send(happening).await;
+        });
+    }
+}
