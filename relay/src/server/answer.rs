@@ -358,7 +358,8 @@ impl Answerer {
         let now_ms = self.mailbox.clock().now_ms();
         let mut state = self.mailbox.lock();
         let retry_ms = if state.is_draining {
-            Some(random::retry_ms(DRAIN_RETRY_MS_BASE))
+            let least = state.leaving_retry_ms.unwrap_or_default();
+            Some(least.saturating_add(random::retry_ms(DRAIN_RETRY_MS_BASE)))
         } else if is_refused {
             Some(random::retry_ms(RETRY_MS_BASE))
         } else {

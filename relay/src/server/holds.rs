@@ -76,6 +76,15 @@ impl<K: Ord, H: Copy> Holds<K, H> {
         self.waiting.remove(owner).is_some()
     }
 
+    /// Wakes so many requests; returns how many there were.
+    pub(super) fn wake_some(&mut self, count: usize) -> usize {
+        let mut woken = 0;
+        while woken < count && self.waiting.pop_first().is_some() {
+            woken += 1;
+        }
+        woken
+    }
+
     /// Wakes every request.
     pub(super) fn wake_all(&mut self) {
         self.waiting.clear();

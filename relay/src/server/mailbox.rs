@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(super) holds: Holds<ChannelId, Held>,
     pub(super) collects: Holds<TenantId, HeldCollect>,
     pub(super) is_draining: bool,
+    /// Least retry hint while it drains; `None` for the usual one.
+    pub(super) leaving_retry_ms: Option<u64>,
 }
 
 impl State {
@@ -71,6 +73,7 @@ impl Mailbox {
             holds: Holds::default(),
             collects: Holds::default(),
             is_draining: false,
+            leaving_retry_ms: None,
         };
         Ok(Self {
             shared: Arc::new(Shared {

@@ -11,6 +11,7 @@
 mod answer;
 mod clock;
 mod connection;
+mod drain;
 mod events;
 mod holds;
 mod host;

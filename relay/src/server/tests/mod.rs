@@ -2,6 +2,7 @@
 
 mod carried;
 mod client;
+mod drain;
 mod fronts;
 mod holds;
 mod limits;

@@ -1,0 +1,126 @@
+//! The text of a new `relay.toml`: every key, its meaning, its default and why.
+//!
+//! Refuses nothing; what it writes is what the parser reads, and a test holds the two together.
+
+use super::{ADMIN_LISTEN, Limit};
+use postern_protocol::id::Thumbprint;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// What a new `relay.toml` says.
+#[derive(Debug, Clone)]
+pub struct NewRelay<'a> {
+    /// Where devices and controllers connect.
+    pub listen: SocketAddr,
+    /// URLs for the relay line.
+    pub urls: &'a [String],
+    /// Certificate file, as written into the file.
+    pub cert: &'a str,
+    /// Key file, as written into the file.
+    pub key: &'a str,
+    /// CA file, as written into the file.
+    pub ca: Option<&'a str>,
+    /// Thumbprint of the genesis root key.
+    pub root: Thumbprint,
+    /// Thumbprint of the first recovery key.
+    pub recovery: Thumbprint,
+    /// Where metrics and health are served.
+    pub admin_listen: SocketAddr,
+}
+
+/// Returns the text of a new `relay.toml`, with every key and its meaning.
+#[must_use]
+pub fn template(new: &NewRelay<'_>) -> String {
+    let urls: Vec<_> = new.urls.iter().map(|url| quoted(url)).collect();
+    let ca = match new.ca {
+        Some(ca) => format!("ca_file = {}", quoted(ca)),
+        None => "# ca_file = \"tls/ca.crt\"".into(),
+    };
+    let mut text = String::from(HEAD);
+    let _ = write!(
+        text,
+        "{LISTEN}listen = \"{}\"\n{URLS}urls = [{}]\n{TLS}cert_file = {}\nkey_file = {}\n{CA}{ca}\n",
+        new.listen,
+        urls.join(", "),
+        quoted(new.cert),
+        quoted(new.key),
+    );
+    numbers(&mut text, "tls");
+    let _ = write!(
+        text,
+        "{TRUST}root = \"{}\"\nrecovery = \"{}\"\nfile = \"trust.line\"\n{MAILBOX}key_file = \"mailbox.key\"\n",
+        new.root, new.recovery
+    );
+    numbers(&mut text, "mailbox");
+    text.push_str("\n[server]\n");
+    numbers(&mut text, "server");
+    text.push_str("\n[drain]\n");
+    numbers(&mut text, "drain");
+    let mark = if new.admin_listen.to_string() == ADMIN_LISTEN {
+        "# "
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "{ADMIN}{mark}listen = \"{}\"", new.admin_listen);
+    text.push_str(postern_console::config::LOG_TEMPLATE);
+    numbers(&mut text, "log");
+    text
+}
+
+fn numbers(text: &mut String, section: &str) {
+    for limit in Limit::ALL {
+        let spec = limit.spec();
+        if spec.section != section {
+            continue;
+        }
+        let _ = write!(
+            text,
+            "# {}, {} to {}; a change takes a {}.\n#   {}.\n# {} = {}\n",
+            spec.unit,
+            spec.least,
+            spec.most,
+            spec.takes.as_str(),
+            spec.reason,
+            spec.key,
+            spec.default
+        );
+    }
+}
+
+/// Writes a text as a TOML basic string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+const HEAD: &str = "\
+# Postern relay. An unknown or misspelt key is refused, and so is one that this version would not obey.
+# A line that begins with `# key =` shows a default. Paths are relative to this folder.
+# After a change: `postern-relay check`, then `postern-relay reload` or SIGHUP; a file that is wrong changes nothing.
+
+";
+const LISTEN: &str =
+    "# Address and port on which devices and controllers reach this machine. Takes a restart.\n";
+const URLS: &str = "
+# URLs under which they reach it, 1 to 8. They go into the relay line: after a change print it again
+# with `postern-relay line` and give it to `postern controller relay add`.
+";
+const TLS: &str = "
+[tls]
+# Certificate chain (leaf first) and private key of the HTTPS server, PEM. They are read again at a
+# reload and within a minute after either file changed.
+";
+const CA: &str = "# CA certificate that the relay line carries. Leave it out when everybody trusts the issuer anyway.\n";
+const TRUST: &str = "
+[trust]
+# Thumbprints of the first root key and of the first recovery key: the trust domain that is served.
+# They were pinned from the trust line when this folder was made; never change them.
+";
+const MAILBOX: &str = "
+[mailbox]
+# Private key with which the mailbox proves itself to devices and controllers.
+";
+const ADMIN: &str = "
+[admin]
+# Address and port of /metrics, /livez and /readyz in plain HTTP. Keep it on loopback or on a
+# management network: it is not protected.
+";

@@ -1,0 +1,48 @@
+//! Every bound of this program that is no key of `relay.toml`, with its unit and its reason.
+//!
+//! Numbers marked "arbitrary" come from judgement.
+
+use std::time::Duration;
+
+/// Bytes of one line of the audit log: the largest request and its frame.
+pub const AUDIT_LINE_BYTES_MAX: u64 = 65_536;
+/// Bytes of an audit file before it is put away. Arbitrary: 40,000 lines, quick to verify.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes of one request line on the admin socket.
+pub const REQUEST_BYTES_MAX: u64 = 16_384;
+/// Bytes of one answer on the admin socket: a page of mailboxes is below 1 MB.
+pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Connections to the admin socket at once. Arbitrary, far above the operators of one relay.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// Entries in one answer that lists mailboxes or sessions.
+pub const ROWS_MAX: usize = 1_000;
+/// Orders that wait for the loop of the process. Arbitrary, above the admin connections.
+pub const ORDERS_MAX: usize = 64;
+
+/// Connections to the health address at once: a few scrapers and load balancers.
+pub const HEALTH_CONNECTIONS_MAX: usize = 64;
+/// Milliseconds for a request head on the health address, and between two requests.
+pub const HEALTH_HEADER_MS_MAX: u64 = 10_000;
+/// Bytes of a request head on the health address; hyper's least buffer.
+pub const HEALTH_HEADER_BYTES_MAX: usize = 8_192;
+
+/// Milliseconds between two turns of the process's loop: drains spread smoothly, signals are quick.
+pub const TURN: Duration = Duration::from_millis(200);
+/// Milliseconds after its last turn at which the loop no longer counts as alive.
+pub const TURN_MS_MAX: u64 = 10_000;
+/// Milliseconds between two looks at the certificate files, and two counts of lines left out.
+pub const MINUTE_MS: u64 = 60_000;
+/// Milliseconds of a jump of the wall clock against the monotonic one that make it suspect.
+pub const CLOCK_STEP_MS_MAX: u64 = 300_000;
+
+/// Bytes of memory that one connection with a held poll takes: 28 KiB of HTTP/2, 4 KiB of the
+/// kernel, session and hold. Measured with idle long polls, rounded up.
+pub const CONNECTION_BYTES: u64 = 40 << 10;
+/// Bytes that the process takes with no connection at all, the store's cache included.
+pub const PROCESS_BYTES: u64 = 96 << 20;
+/// Files that the process has open beside its connections: store, sockets, logs, and slack.
+pub const FILES_BESIDE: u64 = 128;
+
+/// Places in the code whose lines of log are counted. Each is static; arbitrary, above their number.
+pub const LOG_CALLS_MAX: usize = 1_024;

@@ -1,0 +1,307 @@
+//! `postern-relay run`: server, admin socket, health address, and the one loop that decides.
+//!
+//! ```text
+//!  signals --+
+//!  orders  --+--> loop (a turn each 200 ms): reload, drain, certificate, watchdog, stop
+//!  time    --+
+//! ```
+//!
+//! Everything that an operator could have got wrong is checked before the first port is opened.
+//! Refuses to run where the audit log cannot be written.
+
+mod notify;
+mod reload;
+mod signals;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use crate::admin::{Desk, DrainStanding, Order, Response};
+use crate::config::{Limit, LogOverride, RelayConfig};
+use crate::drain::{Drain, Phase, Window};
+use crate::health::{Health, Moment};
+use crate::limits::{MINUTE_MS, TURN};
+use crate::operable::{Leaving, Operable};
+use crate::telemetry::{LevelHandle, Rates};
+use notify::Notify;
+use postern_console::clock;
+use postern_console::exit::CommandError;
+use reload::{Reloaded, Reloader};
+use signals::{Signals, Told};
+use start::Started;
+use std::sync::Arc;
+use tokio::time::MissedTickBehavior;
+
+/// What a turn of the loop found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Go on.
+    On,
+    /// The process shall end.
+    End,
+}
+
+/// The logs of this process: what was started, and what a reload needs.
+pub struct Logging {
+    /// Changes the level.
+    pub level: LevelHandle,
+    /// How many lines each place in the code may write.
+    pub rates: Rates,
+    /// What the command line said.
+    pub over: LogOverride,
+}
+
+/// Runs the relay until it is told to stop.
+///
+/// # Errors
+/// A key, trust line, certificate or configuration that is refused, an address that is taken, an
+/// audit log that cannot be written.
+pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandError> {
+    let mut signals = Signals::receive()?;
+    let Started {
+        served,
+        mut control,
+        mut queue,
+        operators,
+        watchers,
+    } = Started::start(Arc::new(config), logging).await?;
+    control.notify.tell("READY=1");
+    let mut ticks = tokio::time::interval(TURN);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let turn = tokio::select! {
+            told = signals.next() => control.handle_signal(told, moment()),
+            order = queue.recv() => match order {
+                Some(order) => control.handle_order(order, moment()),
+                None => Turn::End,
+            },
+            _ = ticks.tick() => control.handle_tick(moment()),
+        };
+        if turn == Turn::End {
+            break;
+        }
+    }
+    control.notify.tell("STOPPING=1");
+    operators.abort();
+    let config = Arc::clone(control.reloader.config());
+    served.stop(config.limits.of(Limit::CloseMs)).await;
+    control.note("stop", serde_json::json!({}), "done");
+    watchers.abort();
+    // Who finds no socket knows that nothing runs here.
+    let _ = std::fs::remove_file(&config.socket);
+    tracing::info!("relay stopped");
+    Ok(())
+}
+
+/// Reads both clocks.
+fn moment() -> Moment {
+    Moment {
+        mono_ms: clock::mono_ms(),
+        unix_s: clock::unix_s(),
+    }
+}
+
+/// What the process is letting go for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// An operator asked; the process goes on afterwards.
+    Operator,
+    /// It was told to stop; it ends afterwards.
+    Stop,
+}
+
+/// The loop's state. Pure but for what it tells the relay and the log.
+struct Control {
+    relay: Arc<dyn Operable>,
+    health: Arc<Health>,
+    desk: Arc<Desk>,
+    reloader: Reloader,
+    rates: Rates,
+    notify: Notify,
+    drain: Option<(Drain, Why)>,
+    next_minute_ms: u64,
+    next_watchdog_ms: u64,
+}
+
+impl Control {
+    fn new(
+        relay: Arc<dyn Operable>,
+        health: Arc<Health>,
+        desk: Arc<Desk>,
+        reloader: Reloader,
+        rates: Rates,
+        notify: Notify,
+    ) -> Self {
+        Self {
+            relay,
+            health,
+            desk,
+            reloader,
+            rates,
+            notify,
+            drain: None,
+            next_minute_ms: 0,
+            next_watchdog_ms: 0,
+        }
+    }
+
+    fn handle_signal(&mut self, told: Told, now: Moment) -> Turn {
+        match told {
+            Told::Reload => {
+                self.note("reload", serde_json::json!({ "by": "SIGHUP" }), "asked");
+                let outcome = match self.reload(now) {
+                    Ok(_) => "done",
+                    Err(_) => "refused",
+                };
+                self.note("reload", serde_json::json!({ "by": "SIGHUP" }), outcome);
+                Turn::On
+            }
+            Told::Stop if matches!(self.drain, Some((_, Why::Stop))) => {
+                tracing::warn!("told to stop a second time: stopping at once");
+                Turn::End
+            }
+            Told::Stop => {
+                self.note("drain", serde_json::json!({ "by": "SIGTERM" }), "asked");
+                let limits = &self.reloader.config().limits;
+                let window = Window {
+                    announce_ms: 0,
+                    within_ms: limits.of(Limit::StopWithinS).saturating_mul(1_000),
+                    grace_ms: 0,
+                };
+                self.notify.tell("STOPPING=1");
+                self.begin_drain(window, Why::Stop, now);
+                self.handle_tick(now)
+            }
+        }
+    }
+
+    fn handle_order(&mut self, order: Order, now: Moment) -> Turn {
+        let (reply, response) = match order {
+            Order::Drain { within_ms, reply } => (reply, self.drain_for_operator(within_ms, now)),
+            Order::Undrain { reply } => (reply, self.undrain()),
+            Order::Reload { reply } => (reply, self.reload_for_operator(now)),
+        };
+        // Whoever asked may have gone away; what was asked is done all the same.
+        let _ = reply.send(response);
+        Turn::On
+    }
+
+    fn handle_tick(&mut self, now: Moment) -> Turn {
+        self.health.turn(now);
+        if now.mono_ms >= self.next_minute_ms {
+            self.next_minute_ms = now.mono_ms.saturating_add(MINUTE_MS);
+            self.rates.say_left_out();
+            if self.reloader.look_at_certificate() {
+                self.note("certificate", serde_json::json!({ "by": "change" }), "done");
+            }
+        }
+        if self.notify.watchdog_ms > 0 && now.mono_ms >= self.next_watchdog_ms {
+            // The relay's own locks are part of being alive.
+            let _ = self.relay.standing();
+            self.notify.tell("WATCHDOG=1");
+            self.next_watchdog_ms = now.mono_ms.saturating_add(self.notify.watchdog_ms);
+        }
+        self.drain_on(now)
+    }
+
+    fn begin_drain(&mut self, window: Window, why: Why, now: Moment) {
+        tracing::info!(within_ms = window.within_ms, "draining");
+        self.drain = Some((Drain::begin(window, now.mono_ms), why));
+        self.health.set_draining(true);
+    }
+
+    /// Does what the drain asks for now.
+    fn drain_on(&mut self, now: Moment) -> Turn {
+        let Some((drain, why)) = &mut self.drain else {
+            return Turn::On;
+        };
+        let held = usize::try_from(self.relay.standing().holds).unwrap_or(usize::MAX);
+        let due = drain.poll_due(now.mono_ms, held);
+        let leaving = due.retry_ms.map(|retry_ms| Leaving { retry_ms });
+        self.relay.set_leaving(leaving);
+        if due.release > 0 {
+            self.relay.release(due.release);
+        }
+        self.desk.set_drain(Some(standing(drain, now.mono_ms)));
+        if due.phase == Phase::Over && *why == Why::Stop {
+            return Turn::End;
+        }
+        Turn::On
+    }
+
+    fn drain_for_operator(&mut self, within_ms: Option<u64>, now: Moment) -> Response {
+        let stopping = matches!(self.drain, Some((_, Why::Stop)));
+        if !stopping {
+            let limits = &self.reloader.config().limits;
+            let ms = |limit| limits.of(limit).saturating_mul(1_000);
+            let window = Window {
+                announce_ms: ms(Limit::DrainAnnounceS),
+                within_ms: within_ms.unwrap_or_else(|| ms(Limit::DrainWithinS)),
+                grace_ms: ms(Limit::DrainGraceS),
+            };
+            self.begin_drain(window, Why::Operator, now);
+            self.drain_on(now);
+        }
+        match &self.drain {
+            Some((drain, _)) => Response::Draining {
+                drain: standing(drain, now.mono_ms),
+            },
+            None => unreachable!("a drain has just begun, or a stop was under way"),
+        }
+    }
+
+    fn undrain(&mut self) -> Response {
+        match self.drain {
+            Some((_, Why::Stop)) => CommandError::failure(
+                "relay-stopping",
+                "the relay is stopping and does not take devices again",
+                "start it with `postern-relay run`",
+            )
+            .into(),
+            Some((_, Why::Operator)) => {
+                self.drain = None;
+                self.relay.set_leaving(None);
+                self.health.set_draining(false);
+                self.desk.set_drain(None);
+                tracing::info!("taking devices again");
+                Response::Undrained { changed: true }
+            }
+            None => Response::Undrained { changed: false },
+        }
+    }
+
+    fn reload(&mut self, now: Moment) -> Result<Reloaded, CommandError> {
+        let micros = now.mono_ms.saturating_mul(1_000);
+        self.notify
+            .tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        let result = self.reloader.reload();
+        self.desk.set_config(Arc::clone(self.reloader.config()));
+        self.notify.tell("READY=1");
+        result
+    }
+
+    fn reload_for_operator(&mut self, now: Moment) -> Response {
+        match self.reload(now) {
+            Ok(done) => Response::Reloaded {
+                changed: done.changed,
+                needs_restart: done.needs_restart,
+                certificate: true,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    fn note(&self, op: &str, detail: serde_json::Value, outcome: &str) {
+        if let Err(error) = self.desk.note(op, detail, outcome) {
+            tracing::error!(op, reason = %error.message, "the audit log cannot be written");
+        }
+    }
+}
+
+fn standing(drain: &Drain, now_ms: u64) -> DrainStanding {
+    DrainStanding {
+        phase: drain.phase(now_ms),
+        told: drain.told() as u64,
+        left_ms: drain.left_ms(now_ms),
+    }
+}
