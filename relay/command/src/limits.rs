@@ -27,6 +27,12 @@ pub const HEALTH_HEADER_MS_MAX: u64 = 10_000;
 /// Bytes of a request head on the health address; hyper's least buffer.
 pub const HEALTH_HEADER_BYTES_MAX: usize = 8_192;
 
+/// Least milliseconds before a device asks a drained relay again: 20,000 devices without another one
+/// make 500 exchanges a second.
+pub const DRAINED_RETRY_MS: u64 = 30_000;
+/// Seconds over which an operator may spread a drain at most.
+pub const DRAIN_WITHIN_S_MAX: u64 = 3_600;
+
 /// Milliseconds between two turns of the process's loop: drains spread smoothly, signals are quick.
 pub const TURN: Duration = Duration::from_millis(200);
 /// Milliseconds after its last turn at which the loop no longer counts as alive.

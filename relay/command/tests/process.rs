@@ -380,7 +380,7 @@ fn top_once_is_plain_text_and_json_is_json() {
     let _running = site.start();
     let top = site.ask(&["top", "--once"]);
     assert!(
-        top.out.contains("plant-1") && top.out.contains("POSTS/s"),
+        top.out.contains("plant-1") && top.out.contains("ARRIVED/s"),
         "{top:?}"
     );
     assert!(!top.out.contains('\u{1b}'));
@@ -411,4 +411,46 @@ fn service_manager_is_told_readiness_life_and_end() {
     assert_eq!(next(), "WATCHDOG=1");
     running.signal("-TERM");
     while next() != "STOPPING=1" {}
+}
+
+#[test]
+fn relay_killed_without_warning_comes_back_with_its_store() {
+    let site = Site::make();
+    let epoch = |site: &Site| {
+        let json = site.ask(&["status", "--json"]).json();
+        json["status"]["relay"]["store_epoch"]
+            .as_u64()
+            .expect("a number")
+    };
+    let first = site.start();
+    let made = epoch(&site);
+    assert_ne!(made, 0);
+    drop(first);
+    assert!(site.dir().join("relay.sock").exists());
+    let check = site.ask(&["check"]);
+    assert!(check.out.contains("relay.redb: sound"), "{check:?}");
+    let _second = site.start();
+    assert_eq!(epoch(&site), made);
+    let check = site.ask(&["check"]);
+    assert!(
+        check.out.contains("a relay runs in this folder"),
+        "{check:?}"
+    );
+}
+
+#[test]
+fn store_of_another_trust_domain_is_refused() {
+    let (site, other) = (Site::make(), Site::make());
+    drop(other.start());
+    let line = trust_line(9, &["default"]);
+    let foreign = Site::make_from(&line);
+    fs::copy(
+        other.dir().join("relay.redb"),
+        foreign.dir().join("relay.redb"),
+    )
+    .expect("a copy");
+    let ended = foreign.ask(&["run"]);
+    assert_ne!(ended.code, 0, "{ended:?}");
+    assert!(ended.err.contains("next: "), "{ended:?}");
+    drop(site);
 }

@@ -201,6 +201,12 @@ impl Exchanges {
         self.sessions.len()
     }
 
+    /// Tells whether a device or writer has a session that a frame of its own confirmed.
+    #[must_use]
+    pub fn is_connected(&self, owner: Owner) -> bool {
+        self.sessions.confirmed(&owner).is_some()
+    }
+
     /// Changes ephemeral keys when due and ends old sessions. `window` is 32 fresh random bytes.
     /// To be called every few seconds.
     pub fn handle_tick(&mut self, now_ms: u64, window: [u8; 32]) {

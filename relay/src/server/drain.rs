@@ -1,9 +1,10 @@
-//! Letting devices go, a few at a time: who drains decides when, this does it.
+//! Who is connected, and letting them go a few at a time: who drains decides when, this does it.
 //!
 //! From [`Mailbox::set_leaving`] on every poll is answered at once with a retry hint;
 //! [`Mailbox::release`] answers some of those that were held before. Refuses to decide how fast.
 
 use super::mailbox::Mailbox;
+use crate::exchange::Owner;
 
 impl Mailbox {
     /// From now on holds no poll and tells devices to come again after at least `retry_ms`
@@ -14,8 +15,27 @@ impl Mailbox {
         state.leaving_retry_ms = retry_ms;
     }
 
-    /// Answers so many of the held polls, and returns how many there were.
+    /// Answers so many of the held polls, then of the held collects, and returns how many there were.
     pub fn release(&self, count: usize) -> usize {
-        self.lock().holds.wake_some(count)
+        let mut state = self.lock();
+        let polls = state.holds.wake_some(count);
+        let collects = state.collects.wake_some(count.saturating_sub(polls));
+        polls.saturating_add(collects)
+    }
+
+    /// Tells whether a device or writer has a session that it has used.
+    #[must_use]
+    pub fn is_connected(&self, owner: Owner) -> bool {
+        self.lock().exchanges.is_connected(owner)
+    }
+
+    /// Tells whether a request of a device or writer is held.
+    #[must_use]
+    pub fn is_held(&self, owner: Owner) -> bool {
+        let state = self.lock();
+        match owner {
+            Owner::Device(channel) => state.holds.held(&channel).is_some(),
+            Owner::Writer(tenant) => state.collects.held(&tenant).is_some(),
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::response::{DrainStanding, Response, Status};
 use crate::audit::{Asker, Audit};
 use crate::config::RelayConfig;
 use crate::health::Health;
-use crate::limits::ROWS_MAX;
+use crate::limits::{DRAIN_WITHIN_S_MAX, ROWS_MAX};
 use crate::metrics;
 use crate::operable::{Operable, Page, Refusal};
 use postern_console::clock;
@@ -214,6 +214,24 @@ impl Desk {
 
     fn change(&self, request: Request) -> Result<Response, CommandError> {
         match request {
+            Request::SetQuota {
+                quota: Some(quota), ..
+            } if quota.bytes_max == 0 || quota.mailboxes_max == 0 || quota.posts_per_s == 0 => {
+                Err(CommandError::new(
+                    Exit::Refused,
+                    "quota-zero",
+                    "refused: a quota of 0 would shut the tenant out",
+                    "to shut a tenant out, take it from the bundle at the controller",
+                ))
+            }
+            Request::Drain {
+                within_s: Some(within_s),
+            } if !(1..=DRAIN_WITHIN_S_MAX).contains(&within_s) => Err(CommandError::new(
+                Exit::Refused,
+                "drain-window",
+                format!("refused: a drain takes 1 to {DRAIN_WITHIN_S_MAX} s, not {within_s}"),
+                "give --within a time in this range",
+            )),
             Request::SetQuota { tenant, quota } => {
                 let quota = self.relay.set_quota(&tenant, quota).map_err(refused)?;
                 Ok(Response::Quota { tenant, quota })

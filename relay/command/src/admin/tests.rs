@@ -219,3 +219,24 @@ fn answers_read_back_as_written() {
     }
     assert!(Response::parse("{\"answer\":\"better\"}").is_err());
 }
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    let office = office();
+    let quota = Quota {
+        bytes_max: 0,
+        ..USUAL
+    };
+    let tenant = "plant-1".to_owned();
+    let request = Request::SetQuota {
+        tenant,
+        quota: Some(quota),
+    };
+    let answer = office.desk.answer(&WHO, request);
+    assert_eq!(name_of(&answer), "quota-zero");
+    for within_s in [0, 3_601, u64::MAX] {
+        let within_s = Some(within_s);
+        let answer = office.desk.answer(&WHO, Request::Drain { within_s });
+        assert_eq!(name_of(&answer), "drain-window");
+    }
+}

@@ -6,6 +6,7 @@
 use super::{Finding, Weight};
 use crate::config::{Limit, RelayConfig};
 use crate::limits::{CONNECTION_BYTES, FILES_BESIDE, PROCESS_BYTES};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
@@ -21,12 +22,27 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn read() -> Self {
-        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limits = getrlimit(Resource::Nofile);
         let memory = [total_memory(), group_memory()].into_iter().flatten().min();
         Self {
             memory_bytes: memory,
-            files_max: limits.current,
+            // `run` raises what it may open to what it is allowed to.
+            files_max: limits.maximum,
         }
+    }
+}
+
+/// Raises the files that may be open at once to what this process is allowed to.
+pub fn raise_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::debug!(%error, "the number of open files stays as it is");
     }
 }
 

@@ -13,6 +13,7 @@ mod tests;
 mod tls;
 mod validity;
 
+pub use machine::raise_files;
 pub use tls::{Certificate, read as read_certificate};
 
 use crate::audit;

@@ -7,9 +7,10 @@ use crate::admin::client::{Client, unexpected};
 use crate::admin::{Request, Response};
 use crate::config::Change;
 use crate::drain::Phase;
+use crate::limits::DRAIN_WITHIN_S_MAX;
 use crate::operable::Quota;
 use clap::Args;
-use postern_console::exit::{CommandError, Exit};
+use postern_console::exit::CommandError;
 use postern_console::output;
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|number| number.checked_mul(factor));
     seconds
-        .filter(|seconds| (1..=3_600).contains(seconds))
+        .filter(|seconds| (1..=DRAIN_WITHIN_S_MAX).contains(seconds))
         .ok_or_else(|| "must be 1s to 3600s, or 1m to 60m".into())
 }
 
@@ -178,7 +179,7 @@ impl QuotaArgs {
             let Response::Quota { quota: before, .. } = response else {
                 return Err(unexpected());
             };
-            let quota = Some(self.over(before)?);
+            let quota = Some(self.over(before));
             response = client.ask(&Request::SetQuota { tenant, quota })?;
         }
         if self.relay.printed(&response) {
@@ -194,21 +195,12 @@ impl QuotaArgs {
         Ok(())
     }
 
-    fn over(&self, before: Quota) -> Result<Quota, CommandError> {
-        let quota = Quota {
+    fn over(&self, before: Quota) -> Quota {
+        Quota {
             bytes_max: self.bytes_max.unwrap_or(before.bytes_max),
             mailboxes_max: self.mailboxes_max.unwrap_or(before.mailboxes_max),
             posts_per_s: self.posts_per_s.unwrap_or(before.posts_per_s),
-        };
-        if quota.bytes_max == 0 || quota.mailboxes_max == 0 || quota.posts_per_s == 0 {
-            return Err(CommandError::new(
-                Exit::Usage,
-                "quota-zero",
-                "a quota of 0 would shut the tenant out",
-                "to shut a tenant out, take it from the bundle at the controller",
-            ));
         }
-        Ok(quota)
     }
 }
 

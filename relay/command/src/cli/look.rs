@@ -55,7 +55,7 @@ pub(super) fn shown(status: &Status) -> String {
          serves     {} on {}\n\
          {drain}trust      bundle {}, mailbox {}\n\
          now        {} connections, {} sessions, {} held, {} controllers\n\
-         kept       {} mailboxes, {} of {}\n\
+         kept       {} mailboxes, {} of {}, {} enrolments wait, {} letters dropped\n\
          audit      line {}, {}\n",
         age(status.uptime_s),
         status.pid,
@@ -71,6 +71,8 @@ pub(super) fn shown(status: &Status) -> String {
         relay.mailboxes,
         bytes(relay.mailbox_bytes),
         bytes(relay.mailbox_bytes_max),
+        relay.knocks,
+        relay.dead_letters,
         status.audit.n,
         status.audit.hash.get(..16).unwrap_or_default(),
     )
@@ -88,12 +90,11 @@ pub(super) fn tenants(relay: &RelayArgs) -> Result<(), CommandError> {
     let columns = [
         Column::Text("TENANT"),
         Column::Text("CONTROLLER"),
-        Column::Number("MAILBOXES"),
+        Column::Number("DEVICES"),
         Column::Number("SESSIONS"),
         Column::Number("BYTES"),
-        Column::Number("OF"),
+        Column::Number("QUEUED"),
         Column::Number("WAITING"),
-        Column::Number("REFUSED"),
     ];
     let rows: Vec<Vec<String>> = tenants.iter().map(tenant_row).collect();
     output::text(&table(&columns, &rows));
@@ -104,12 +105,11 @@ fn tenant_row(tenant: &TenantStanding) -> Vec<String> {
     vec![
         tenant.tenant.clone(),
         controller(tenant),
-        tenant.mailboxes.to_string(),
+        tenant.devices.to_string(),
         tenant.sessions.to_string(),
         bytes(tenant.bytes),
-        bytes(tenant.quota_bytes),
+        bytes(tenant.queued_bytes),
         tenant.arrivals.saturating_sub(tenant.cursor).to_string(),
-        tenant.refusals.to_string(),
     ]
 }
 
@@ -158,25 +158,27 @@ impl MailboxesArgs {
             Column::Text("TENANT"),
             Column::Text("DEVICE"),
             Column::Text("STATE"),
-            Column::Number("BYTES"),
+            Column::Number("DOWN"),
+            Column::Number("UP"),
             Column::Number("OF"),
             Column::Text("DESIRED"),
-            Column::Number("WAITING"),
+            Column::Text("ACTUAL"),
         ];
         let rows = all.into_iter().map(|row| {
-            let state = if row.is_connected {
-                "connected"
-            } else {
-                "away"
+            let state = match (row.is_withdrawn, row.is_connected) {
+                (true, _) => "withdrawn",
+                (false, true) => "connected",
+                (false, false) => "away",
             };
             vec![
                 row.tenant,
                 row.device,
                 state.to_owned(),
-                bytes(row.bytes),
+                bytes(row.down_bytes),
+                bytes(row.up_bytes),
                 bytes(row.quota_bytes),
                 row.desired.unwrap_or_else(|| "-".into()),
-                row.waiting.to_string(),
+                row.actual.unwrap_or_else(|| "-".into()),
             ]
         });
         output::text(&table(&columns, &rows.collect::<Vec<_>>()));
@@ -206,13 +208,12 @@ impl SessionsArgs {
         let columns = [
             Column::Text("TENANT"),
             Column::Text("WHO"),
-            Column::Number("SINCE"),
             Column::Text("POLL"),
         ];
         let rows = sessions.into_iter().map(|row| {
             let poll = if row.is_held { "held" } else { "-" };
             let who = row.device.unwrap_or_else(|| "(controller)".into());
-            vec![row.tenant, who, age(row.age_s), poll.to_owned()]
+            vec![row.tenant, who, poll.to_owned()]
         });
         output::text(&table(&columns, &rows.collect::<Vec<_>>()));
         Ok(())

@@ -37,9 +37,9 @@ relay · 7 store damaged, newer, in use or not writable";
     long_about = "Keeps messages between devices and controllers that cannot reach each other, without being able to\n\
         forge one. Both ends dial out to it.\n\n\
         Make one:   postern controller trust --dir controller > trust.line          (at the controller)\n            \
-        postern-relay init --dir relay --url https://relay.example:8443 < trust.line > relay.line\n            \
+        postern-relay init --url https://relay.example:8443 < trust.line > relay.line\n            \
         postern controller relay add --dir controller < relay.line      (at the controller)\n            \
-        postern-relay check --dir relay && postern-relay run --dir relay\n\
+        postern-relay check && postern-relay run\n\
         Watch it:   postern-relay status · top · tenants · mailboxes · sessions · metrics\n\
         Change it:  edit relay.toml, then postern-relay check && postern-relay reload\n\
         Maintain:   postern-relay drain --wait, work, postern-relay undrain\n\n\
@@ -113,15 +113,15 @@ enum Command {
     Status(RelayArgs),
     /// Show tenants: who is connected, how much is kept
     #[command(
-        long_about = "Shows each tenant: whether its controller is connected, how old its last word is, mailboxes, bytes\n\
-        against the quota, entries not yet collected, refusals.\n\n\
+        long_about = "Shows each tenant: whether its controller is connected, how old its last word is, devices, sessions,\n\
+        bytes kept, bytes on their way to the disk, entries not yet collected.\n\n\
         Example: postern-relay tenants"
     )]
     Tenants(RelayArgs),
     /// Show mailboxes, never what is in them
     #[command(
-        long_about = "Shows mailboxes: device, bytes against the quota, head of the desired chain, entries that wait for\n\
-        the controller. A relay does not read contents, so there is no command to show them.\n\n\
+        long_about = "Shows mailboxes: device, bytes kept for it and from it against its quota, heads of both planes.\n\
+        A relay does not read contents, so there is no command to show them.\n\n\
         Example: postern-relay mailboxes --tenant plant-1"
     )]
     Mailboxes(look::MailboxesArgs),
@@ -148,8 +148,8 @@ enum Command {
     Disconnect(act::DisconnectArgs),
     /// Watch tenants, rates and refusals
     #[command(
-        long_about = "A table of the relay and its tenants, drawn anew every second: sessions, bytes, posts and refusals\n\
-        per second. Ends with Ctrl-C. --once prints it once without control characters.\n\n\
+        long_about = "A table of the relay and its tenants, drawn anew every second: sessions, bytes, what arrived and was\n\
+        collected per second, and what was refused for which reason. Ends with Ctrl-C. --once prints it once without control characters.\n\n\
         Example: postern-relay top\n         postern-relay top --once"
     )]
     Top(top::TopArgs),

@@ -126,7 +126,7 @@ fn top_shows_rates_between_two_frames() {
     };
     let before = Frame::of(1_000, status(), relay.tenants(), &counter(100, 5));
     let mut tenants = relay.tenants();
-    tenants[1].posts += 30;
+    tenants[1].arrivals += 30;
     let now = Frame::of(3_000, status(), tenants, &counter(700, 6));
     let text = now.to_text(&before);
     assert!(text.contains("exchanges  poll 300.0/s\n"), "{text}");
@@ -141,7 +141,7 @@ fn top_shows_rates_between_two_frames() {
     );
     let json = now.to_json(&before);
     assert_eq!(json["exchanges_per_10_s"]["poll"], 3_000);
-    assert_eq!(json["tenants"][1]["posts_per_10_s"], 150);
+    assert_eq!(json["tenants"][1]["arrived_per_10_s"], 150);
 }
 
 #[test]

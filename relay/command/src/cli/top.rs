@@ -147,18 +147,16 @@ impl Frame {
         all
     }
 
-    /// Rates of one tenant: posts and refusals, tenths per second.
+    /// Arrivals and collected entries of one tenant, tenths per second.
     fn tenant_rates(&self, before: &Self, tenant: &TenantStanding) -> (u64, u64) {
-        let then = before
-            .tenants
-            .iter()
-            .find(|then| then.tenant == tenant.tenant);
-        let (posts, refusals) = then.map_or((tenant.posts, tenant.refusals), |then| {
-            (then.posts, then.refusals)
+        let mut all = before.tenants.iter();
+        let then = all.find(|then| then.tenant == tenant.tenant);
+        let (arrivals, cursor) = then.map_or((tenant.arrivals, tenant.cursor), |then| {
+            (then.arrivals, then.cursor)
         });
         (
-            self.rate(before, tenant.posts, posts),
-            self.rate(before, tenant.refusals, refusals),
+            self.rate(before, tenant.arrivals, arrivals),
+            self.rate(before, tenant.cursor, cursor),
         )
     }
 
@@ -174,29 +172,29 @@ impl Frame {
         let columns = [
             Column::Text("TENANT"),
             Column::Text("CONTROLLER"),
-            Column::Number("MAILBOXES"),
+            Column::Number("DEVICES"),
             Column::Number("SESSIONS"),
             Column::Number("BYTES"),
-            Column::Number("OF"),
-            Column::Number("POSTS/s"),
-            Column::Number("REFUSED/s"),
+            Column::Number("WAITING"),
+            Column::Number("ARRIVED/s"),
+            Column::Number("COLLECTED/s"),
         ];
         let mut rows: Vec<(u64, Vec<String>)> = self
             .tenants
             .iter()
             .map(|tenant| {
-                let (posts, refusals) = self.tenant_rates(before, tenant);
+                let (arrived, collected) = self.tenant_rates(before, tenant);
                 let row = vec![
                     tenant.tenant.clone(),
                     controller(tenant),
-                    tenant.mailboxes.to_string(),
+                    tenant.devices.to_string(),
                     tenant.sessions.to_string(),
                     bytes(tenant.bytes),
-                    bytes(tenant.quota_bytes),
-                    tenths(posts),
-                    tenths(refusals),
+                    tenant.arrivals.saturating_sub(tenant.cursor).to_string(),
+                    tenths(arrived),
+                    tenths(collected),
                 ];
-                (posts.saturating_add(refusals), row)
+                (arrived, row)
             })
             .collect();
         // The busiest first; equals stay in the order of their names.
@@ -214,8 +212,8 @@ impl Frame {
     /// The frame for programs, rates as tenths per second.
     pub(super) fn to_json(&self, before: &Self) -> serde_json::Value {
         let tenants = self.tenants.iter().map(|tenant| {
-            let (posts, refusals) = self.tenant_rates(before, tenant);
-            json!({ "tenant": tenant, "posts_per_10_s": posts, "refusals_per_10_s": refusals })
+            let (arrived, collected) = self.tenant_rates(before, tenant);
+            json!({ "tenant": tenant, "arrived_per_10_s": arrived, "collected_per_10_s": collected })
         });
         json!({
             "status": self.status,

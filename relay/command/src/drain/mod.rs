@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::limits::DRAINED_RETRY_MS;
 use serde::{Deserialize, Serialize};
 
 /// How a drain is spread, in milliseconds.
@@ -83,7 +84,11 @@ impl Drain {
             phase,
             release,
             // Whoever comes back before the end would only be told again.
-            retry_ms: (phase != Phase::Announce).then_some(left_ms),
+            retry_ms: match phase {
+                Phase::Announce => None,
+                Phase::Spread | Phase::Grace => Some(left_ms),
+                Phase::Over => Some(DRAINED_RETRY_MS),
+            },
         }
     }
 

@@ -48,6 +48,8 @@ pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
         plain("postern_relay_bundle", standing.bundle),
         plain("postern_relay_writers", standing.writers),
         plain("postern_relay_mailboxes", standing.mailboxes),
+        plain("postern_relay_knocks", standing.knocks),
+        plain("postern_relay_dead_letters_total", standing.dead_letters),
         plain(
             "postern_relay_mailbox_bytes_max",
             standing.mailbox_bytes_max,

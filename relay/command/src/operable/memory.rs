@@ -107,9 +107,15 @@ impl Operable for InMemory {
             holds: state.held as u64,
             connections: devices,
             mailboxes: devices,
+            knocks: 0,
+            dead_letters: 0,
             mailbox_bytes: devices * 1_000,
             mailbox_bytes_max: 1 << 30,
         }
+    }
+
+    fn held(&self) -> usize {
+        Self::held(self)
     }
 
     fn tenants(&self) -> Vec<TenantStanding> {
@@ -118,14 +124,12 @@ impl Operable for InMemory {
             tenant: tenant.clone(),
             is_connected: true,
             contact_age_s: Some(3),
-            mailboxes: devices.len() as u64,
+            devices: devices.len() as u64,
             sessions: devices.len() as u64,
             bytes: devices.len() as u64 * 1_000,
-            quota_bytes: state.quotas.get(tenant).unwrap_or(&USUAL).bytes_max,
+            queued_bytes: 0,
             arrivals: 10,
             cursor: 9,
-            posts: 10,
-            refusals: 1,
         };
         state.tenants.iter().map(row).collect()
     }
@@ -141,10 +145,12 @@ impl Operable for InMemory {
             device,
             channel: format!("{at:032x}"),
             is_connected: true,
-            bytes: 1_000,
+            is_withdrawn: false,
+            down_bytes: 600,
+            up_bytes: 400,
             quota_bytes: 1_000_000,
             desired: Some("1.4".into()),
-            waiting: 0,
+            actual: None,
         };
         let is_wanted = |row: &MailboxStanding| {
             let tenant = page.tenant.as_ref();
@@ -160,7 +166,6 @@ impl Operable for InMemory {
         let row = |row: MailboxStanding| SessionStanding {
             tenant: row.tenant,
             device: Some(row.device),
-            age_s: 5,
             is_held: true,
         };
         self.mailboxes(page).into_iter().map(row).collect()

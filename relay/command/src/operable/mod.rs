@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub struct Standing {
     /// Thumbprint of the mailbox's key, 64 hexadecimal digits.
     pub mailbox: String,
-    /// Number of the store, made with it; 0 while the host keeps nothing.
+    /// Number of the store, made with it.
     pub store_epoch: u64,
     /// Highest bundle held; 0 for none.
     pub bundle: u64,
@@ -34,8 +34,12 @@ pub struct Standing {
     pub holds: u64,
     /// Connections open.
     pub connections: u64,
-    /// Mailboxes kept.
+    /// Devices that are admitted or were.
     pub mailboxes: u64,
+    /// Enrolments that wait, or were answered in the last hour.
+    pub knocks: u64,
+    /// Letters that were dropped unread for their age, since the start.
+    pub dead_letters: u64,
     /// Bytes of all mailboxes.
     pub mailbox_bytes: u64,
     /// Bytes that they may take.
@@ -52,22 +56,18 @@ pub struct TenantStanding {
     pub is_connected: bool,
     /// Seconds since the last word of its controller; absent for never.
     pub contact_age_s: Option<u64>,
-    /// Mailboxes kept.
-    pub mailboxes: u64,
+    /// Devices that are admitted.
+    pub devices: u64,
     /// Sessions of its devices.
     pub sessions: u64,
-    /// Bytes kept.
+    /// Bytes kept, in both directions.
     pub bytes: u64,
-    /// Bytes that it may have kept now.
-    pub quota_bytes: u64,
+    /// Bytes that wait to be made durable.
+    pub queued_bytes: u64,
     /// Entries kept from devices so far.
     pub arrivals: u64,
     /// The last entry that its controller acknowledged.
     pub cursor: u64,
-    /// Posts taken since the start.
-    pub posts: u64,
-    /// Posts and frames refused since the start.
-    pub refusals: u64,
 }
 
 /// How one mailbox stands. What is in it is not shown: a relay does not read it.
@@ -82,14 +82,18 @@ pub struct MailboxStanding {
     pub channel: String,
     /// True while a session of the device is open.
     pub is_connected: bool,
-    /// Bytes kept.
-    pub bytes: u64,
-    /// Bytes that may be kept.
+    /// True when its controller has withdrawn the device.
+    pub is_withdrawn: bool,
+    /// Bytes kept for the device.
+    pub down_bytes: u64,
+    /// Bytes kept from the device.
+    pub up_bytes: u64,
+    /// Bytes from the device that may be kept.
     pub quota_bytes: u64,
-    /// Head of the desired chain as `epoch.seq`; absent for none.
+    /// Head of the desired plane that is kept, as `epoch.seq`; absent for none.
     pub desired: Option<String>,
-    /// Entries that the controller has not acknowledged.
-    pub waiting: u64,
+    /// Head of the actual plane that is kept, likewise.
+    pub actual: Option<String>,
 }
 
 /// One open session.
@@ -100,9 +104,7 @@ pub struct SessionStanding {
     pub tenant: String,
     /// The device; absent for the tenant's writer.
     pub device: Option<String>,
-    /// Seconds since it was opened.
-    pub age_s: u64,
-    /// True while a poll of it is held.
+    /// True while a poll or collect of it is held.
     pub is_held: bool,
 }
 
@@ -152,6 +154,9 @@ pub enum Refusal {
 pub trait Operable: Send + Sync + 'static {
     /// Returns the numbers of the whole relay.
     fn standing(&self) -> Standing;
+
+    /// Returns how many polls and collects are held.
+    fn held(&self) -> usize;
 
     /// Returns all tenants, by name.
     fn tenants(&self) -> Vec<TenantStanding>;

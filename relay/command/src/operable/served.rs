@@ -1,10 +1,10 @@
 //! The relay of this process behind the operator's questions: the one file that knows the server.
 //!
 //! ```text
-//!  Operable --> Mailbox (sessions, holds, counters), Server (certificate), host (tenants, quotas)
+//!  Operable --> Mailbox (sessions, holds, counters), Durable (admissions, accounts), Relay (certificate, end)
 //! ```
 //!
-//! Until a host of its own is started here, [`Nobody`] is asked: it admits nobody and keeps nothing.
+//! Refuses what the host cannot do by name, so that nobody takes silence for success.
 
 use super::{
     Leaving, MailboxStanding, Operable, Page, Quota, Refusal, SessionStanding, Standing,
@@ -12,48 +12,21 @@ use super::{
 };
 use crate::config::{Limit, RelayConfig};
 use postern_console::exit::CommandError;
-use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, Plane, Tenant};
-use postern_protocol::trust::Trust;
-use postern_relay::exchange::{AdmittedDevice, MailboxSigner};
-use postern_relay::mailbox::Chunk;
+use postern_protocol::id::TenantId;
+use postern_protocol::revision::Revision;
+use postern_relay::durable::{BreakerPhase, Durable, OpenError};
+use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
-use postern_relay::server::{Host, HostAnswer, Mailbox, Server, ServerConfig, Taken};
+use postern_relay::server::{Mailbox, ServerConfig};
+use postern_relay::store::StoreError;
+use postern_relay::{MailboxStats, Relay, RelayError, TenantStats};
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
-/// A host that admits nobody.
-#[derive(Debug, Clone, Copy, Default)]
-struct Nobody;
-
-impl Host for Nobody {
-    fn admitted(&self, _channel: ChannelId) -> Vec<AdmittedDevice> {
-        Vec::new()
-    }
-
-    fn enrol(&self, _frame: Vec<u8>) -> HostAnswer<Vec<u8>> {
-        refused()
-    }
-
-    fn posted(&self, _: ChannelId, _: Option<Plane>, _: Vec<u8>) -> HostAnswer<Taken> {
-        refused()
-    }
-
-    fn put(&self, _: ChannelId, _: Plane, _: Vec<Chunk>) -> HostAnswer<Taken> {
-        refused()
-    }
-
-    fn heartbeat_wanted(&self, _: ChannelId) -> HostAnswer<()> {
-        refused()
-    }
-}
-
-fn refused<T: Send + 'static>() -> HostAnswer<T> {
-    Box::pin(std::future::ready(Err(Reject::Overloaded)))
-}
-
-/// What the server is started with beside the configuration.
+/// What the relay is started with beside the configuration.
 pub struct StartedWith {
     /// The mailbox's key.
     pub signer: MailboxSigner,
@@ -63,148 +36,265 @@ pub struct StartedWith {
     pub key_pem: Vec<u8>,
     /// Bundles of the trust line, from number 1 on, verified.
     pub bundles: Vec<Vec<u8>>,
-    /// What the highest of them says.
-    pub trust: Trust,
 }
 
 /// The relay of this process.
 pub struct Served {
     mailbox: Mailbox,
+    durable: Arc<Durable>,
     /// Taken out when it stops.
-    server: Mutex<Option<Server>>,
+    relay: Mutex<Option<Relay>>,
     bytes_max: u64,
-    trust: Trust,
 }
 
 impl Served {
-    /// Starts to serve in tasks of the current runtime.
+    /// Opens the store and starts to serve in tasks of the current runtime.
     ///
     /// # Errors
-    /// An address that is taken, a certificate that cannot be used.
+    /// A store that is damaged or of another trust domain, an address that is taken, a certificate
+    /// that cannot be used.
     pub fn start(config: &RelayConfig, with: StartedWith) -> Result<Self, CommandError> {
-        let rejected = |reject: Reject| {
-            CommandError::configuration(
-                reject.as_str(),
-                format!("the mailbox cannot start: {}", reject.sentence()),
-                "take a new trust line with `postern controller trust`",
-            )
-        };
-        let mailbox = Mailbox::new(with.signer, config.exchange_limits()).map_err(rejected)?;
-        for bundle in &with.bundles {
-            mailbox.post_bundle(bundle).map_err(rejected)?;
-        }
-        let server = ServerConfig {
-            listen: config.listen,
-            prefix: String::new(),
-            certificate_pem: with.chain_pem,
-            key_pem: with.key_pem,
-            limits: config.server_limits(),
-        };
-        let server = Server::start(&server, mailbox.clone(), Arc::new(Nobody)).map_err(|error| {
-            let source = error.source().map(|source| format!(": {source}"));
-            CommandError::configuration(
-                "server-start",
-                format!("{error}{}", source.unwrap_or_default()),
-                "run `postern-relay check`; correct listen, tls.cert_file or tls.key_file in relay.toml",
-            )
-        })?;
-        tracing::warn!("this relay has no durable host: it admits nobody and keeps nothing");
+        let started = Relay::start(postern_relay::RelayConfig {
+            store: config.store.clone(),
+            genesis: config.root,
+            recovery: config.recovery,
+            bundles: with.bundles,
+            keys: MailboxKeys::one(with.signer),
+            limits: config.exchange_limits(),
+            server: ServerConfig {
+                listen: config.listen,
+                prefix: String::new(),
+                certificate_pem: with.chain_pem,
+                key_pem: with.key_pem,
+                limits: config.server_limits(),
+            },
+        });
+        let relay = started.map_err(not_started)?;
         Ok(Self {
-            mailbox,
-            server: Mutex::new(Some(server)),
+            mailbox: relay.mailbox().clone(),
+            durable: Arc::clone(relay.durable()),
+            relay: Mutex::new(Some(relay)),
             bytes_max: config.limits.of(Limit::MailboxesBytes),
-            trust: with.trust,
         })
     }
 
-    /// Tenants that the bundle names.
-    fn names(&self) -> impl Iterator<Item = &Tenant> {
-        let bundle = self.trust.held().into_iter();
-        bundle.flat_map(|bundle| bundle.content().writers.keys())
-    }
-
-    /// What nobody here can do, about a tenant that is known.
-    fn not_built<T>(&self, tenant: &str) -> Result<T, Refusal> {
-        if self.names().any(|known| known.as_str() == tenant) {
-            Err(Refusal::NotBuilt)
-        } else {
-            Err(Refusal::Unknown(format!("tenant {tenant}")))
-        }
-    }
-
-    /// Where the server listens.
+    /// Where it listens; `None` once it has stopped.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        server.as_ref().map(Server::local_address)
+        self.lock().as_ref().map(Relay::local_address)
     }
 
-    /// Stops listening and waits for exchanges under way, at most `grace_ms`.
+    /// Becomes `Some` when the store has failed: the process has to end and start anew.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<StoreError>> {
+        self.durable.failed()
+    }
+
+    /// Stops listening, waits for exchanges under way, at most `grace_ms`, and closes the store.
     pub async fn stop(&self, grace_ms: u64) {
-        let server = {
-            let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-            server.take()
-        };
-        if let Some(server) = server {
-            server.shutdown(grace_ms).await;
+        let relay = self.lock().take();
+        if let Some(relay) = relay {
+            relay.shutdown(grace_ms).await;
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Relay>> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Devices that are connected, by tenant.
+    fn connected(&self) -> BTreeMap<TenantId, u64> {
+        let mut connected = BTreeMap::new();
+        for (channel, admission) in self.durable.admissions() {
+            if self.mailbox.is_connected(Owner::Device(channel)) {
+                let count: &mut u64 = connected.entry(admission.tenant()).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        connected
+    }
+
+    /// The tenants that the bundle names, with their ids.
+    fn named(&self) -> Vec<(String, TenantId)> {
+        let trust = self.durable.trust();
+        let held = trust.held().into_iter();
+        let names = held.flat_map(|bundle| bundle.content().writers.keys());
+        names
+            .map(|tenant| (tenant.to_string(), TenantId::of(trust.root(), tenant)))
+            .collect()
+    }
+
+    fn tenant(&self, name: &str) -> Result<TenantId, Refusal> {
+        let found = self.named().into_iter().find(|(known, _)| known == name);
+        let unknown = || Refusal::Unknown(format!("tenant {name}"));
+        found.map(|(_, id)| id).ok_or_else(unknown)
+    }
+
+    fn mailbox_row(&self, row: MailboxStats) -> MailboxStanding {
+        MailboxStanding {
+            tenant: row.tenant.to_string(),
+            device: row.device.to_string(),
+            channel: row.channel.to_string(),
+            is_connected: self.mailbox.is_connected(Owner::Device(row.channel)),
+            is_withdrawn: row.is_withdrawn,
+            down_bytes: row.down_bytes as u64,
+            up_bytes: row.up_bytes as u64,
+            quota_bytes: row.quota_bytes,
+            desired: row.desired.map(dotted),
+            actual: row.actual.map(dotted),
+        }
+    }
+
+    fn tenant_row(&self, row: &TenantStats, connected: &BTreeMap<TenantId, u64>) -> TenantStanding {
+        let was_heard = row.account.contact_s > 0;
+        TenantStanding {
+            tenant: row.tenant.to_string(),
+            is_connected: self.mailbox.is_connected(Owner::Writer(row.id)),
+            contact_age_s: was_heard.then_some(row.silent_s),
+            devices: row.devices as u64,
+            sessions: connected.get(&row.id).copied().unwrap_or_default(),
+            bytes: row.bytes as u64,
+            queued_bytes: row.waiting as u64,
+            arrivals: row.account.arrivals,
+            cursor: row.account.cursor,
+        }
+    }
+}
+
+fn dotted(revision: Revision) -> String {
+    format!("{}.{}", revision.epoch.number(), revision.seq.number())
+}
+
+fn not_started(error: RelayError) -> CommandError {
+    let source = error.source().map(|source| format!(": {source}"));
+    let message = format!("{error}{}", source.unwrap_or_default());
+    match error {
+        RelayError::Open(OpenError::Store(error)) => error.into(),
+        RelayError::Open(_) => CommandError::store(
+            "store-refused",
+            message,
+            "a relay for another trust domain needs a folder of its own; for a damaged store move relay.redb away: controllers fill a new one",
+        ),
+        RelayError::Start(_) | RelayError::Random => server_failed(message),
+        // The library may learn further reasons; each says itself what it is about.
+        _ => server_failed(message),
+    }
+}
+
+fn server_failed(message: String) -> CommandError {
+    CommandError::configuration(
+        "server-start",
+        message,
+        "run `postern-relay check`; correct listen, tls.cert_file or tls.key_file in relay.toml",
+    )
 }
 
 impl Operable for Served {
     fn standing(&self) -> Standing {
         let metrics = self.mailbox.metrics();
-        let samples = self.mailbox.snapshot();
-        let bytes = samples
-            .iter()
-            .find(|sample| sample.name == "postern_mailbox_bytes");
+        let named = self.named();
+        let is_connected =
+            |(_, id): &&(String, TenantId)| self.mailbox.is_connected(Owner::Writer(*id));
         Standing {
             mailbox: self.mailbox.thumbprint().to_string(),
-            bundle: self.mailbox.bundle_number().number(),
+            store_epoch: self.durable.epoch(),
+            bundle: self.durable.trust().number().number(),
             sessions: self.mailbox.sessions() as u64,
+            writers: named.iter().filter(is_connected).count() as u64,
             holds: metrics.holds(),
             connections: metrics.connections(),
-            mailbox_bytes: bytes.map_or(0, |sample| sample.value),
+            mailboxes: self.durable.admissions().len() as u64,
+            knocks: self.durable.knocks() as u64,
+            dead_letters: self.durable.dead_letters(),
+            mailbox_bytes: self.mailbox.bytes() as u64,
             mailbox_bytes_max: self.bytes_max,
-            ..Standing::default()
         }
     }
 
+    fn held(&self) -> usize {
+        usize::try_from(self.mailbox.metrics().holds()).unwrap_or(usize::MAX)
+    }
+
     fn tenants(&self) -> Vec<TenantStanding> {
-        let row = |tenant: &Tenant| TenantStanding {
-            tenant: tenant.to_string(),
-            is_connected: false,
-            contact_age_s: None,
-            mailboxes: 0,
-            sessions: 0,
-            bytes: 0,
-            quota_bytes: self.bytes_max,
-            arrivals: 0,
-            cursor: 0,
-            posts: 0,
-            refusals: 0,
+        let connected = self.connected();
+        let Some(stats) = self.lock().as_ref().map(Relay::stats) else {
+            return Vec::new();
         };
-        self.names().map(row).collect()
+        let rows = stats.tenants.iter();
+        rows.map(|row| self.tenant_row(row, &connected)).collect()
     }
 
-    fn mailboxes(&self, _page: &Page) -> Vec<MailboxStanding> {
-        Vec::new()
+    fn mailboxes(&self, page: &Page) -> Vec<MailboxStanding> {
+        let Some(stats) = self.lock().as_ref().map(Relay::mailboxes) else {
+            return Vec::new();
+        };
+        let is_wanted = |row: &MailboxStats| {
+            let tenant = page.tenant.as_ref();
+            let after = page.after.as_ref();
+            tenant.is_none_or(|tenant| tenant == row.tenant.as_str())
+                && after.is_none_or(|after| row.channel.to_string() > *after)
+        };
+        let rows = stats.into_iter().filter(is_wanted).take(page.rows_max);
+        rows.map(|row| self.mailbox_row(row)).collect()
     }
 
-    fn sessions(&self, _page: &Page) -> Vec<SessionStanding> {
-        Vec::new()
+    fn sessions(&self, page: &Page) -> Vec<SessionStanding> {
+        let is_wanted = |name: &str| page.tenant.as_ref().is_none_or(|tenant| tenant == name);
+        let row = |tenant: String, device: Option<String>, owner: Owner| {
+            let is_connected = is_wanted(&tenant) && self.mailbox.is_connected(owner);
+            is_connected.then(|| SessionStanding {
+                tenant,
+                device,
+                is_held: self.mailbox.is_held(owner),
+            })
+        };
+        let writers = self.named().into_iter();
+        let writers = writers.filter_map(|(tenant, id)| row(tenant, None, Owner::Writer(id)));
+        let devices = self.durable.admissions().into_iter();
+        let devices = devices.filter_map(|(id, admission)| {
+            let channel = admission.channel;
+            let device = Some(channel.device.to_string());
+            row(channel.tenant.to_string(), device, Owner::Device(id))
+        });
+        let mut rows: Vec<_> = writers.chain(devices).take(page.rows_max).collect();
+        rows.sort_by(|left, right| {
+            (&left.tenant, &left.device).cmp(&(&right.tenant, &right.device))
+        });
+        rows
     }
 
     fn quota(&self, tenant: &str) -> Result<Quota, Refusal> {
-        self.not_built(tenant)
+        self.tenant(tenant)?;
+        Err(Refusal::NotBuilt)
     }
 
     fn set_quota(&self, tenant: &str, _quota: Option<Quota>) -> Result<Quota, Refusal> {
-        self.not_built(tenant)
+        self.tenant(tenant)?;
+        Err(Refusal::NotBuilt)
     }
 
-    fn disconnect(&self, tenant: &str, _device: Option<&str>) -> Result<u64, Refusal> {
-        self.not_built(tenant)
+    fn disconnect(&self, tenant: &str, device: Option<&str>) -> Result<u64, Refusal> {
+        let id = self.tenant(tenant)?;
+        let admissions = self.durable.admissions().into_iter();
+        let of_tenant = admissions.filter(|(_, admission)| admission.tenant() == id);
+        let wanted: Vec<_> = of_tenant
+            .filter(|(_, admission)| {
+                device.is_none_or(|device| device == admission.channel.device.as_str())
+            })
+            .collect();
+        if let (Some(device), true) = (device, wanted.is_empty()) {
+            return Err(Refusal::Unknown(format!("device {device} of {tenant}")));
+        }
+        let mut ended = 0_u64;
+        for (channel, _) in wanted {
+            ended += u64::from(self.mailbox.is_connected(Owner::Device(channel)));
+            self.mailbox.close_sessions(channel);
+        }
+        if device.is_none() {
+            ended += u64::from(self.mailbox.is_connected(Owner::Writer(id)));
+            self.mailbox.close_writer(id);
+        }
+        Ok(ended)
     }
 
     fn set_leaving(&self, leaving: Option<Leaving>) {
@@ -217,17 +307,25 @@ impl Operable for Served {
     }
 
     fn replace_certificate(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), String> {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(server) = server.as_ref() else {
-            return Err("the server has stopped".into());
+        let relay = self.lock();
+        let Some(relay) = relay.as_ref() else {
+            return Err("the relay has stopped".into());
         };
-        server
+        relay
             .replace_certificate(chain_pem, key_pem)
             .map_err(|error| error.to_string())
     }
 
     fn store_writable(&self) -> Result<(), String> {
-        Ok(())
+        match self.durable.phase() {
+            BreakerPhase::Closed => Ok(()),
+            BreakerPhase::Open => {
+                Err("the store is slow: posts are refused until commits are quick again".into())
+            }
+            BreakerPhase::Failed => {
+                Err("a commit has failed: nothing is acknowledged until a new start".into())
+            }
+        }
     }
 
     fn samples(&self) -> Vec<Sample> {

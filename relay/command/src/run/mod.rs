@@ -26,6 +26,7 @@ use crate::telemetry::{LevelHandle, Rates};
 use notify::Notify;
 use postern_console::clock;
 use postern_console::exit::CommandError;
+use postern_relay::store::StoreError;
 use reload::{Reloaded, Reloader};
 use signals::{Signals, Told};
 use start::Started;
@@ -39,6 +40,8 @@ enum Turn {
     On,
     /// The process shall end.
     End,
+    /// A commit has failed.
+    StoreFailed,
 }
 
 /// The logs of this process: what was started, and what a reload needs.
@@ -66,6 +69,7 @@ pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandErr
         watchers,
     } = Started::start(Arc::new(config), logging).await?;
     control.notify.tell("READY=1");
+    let mut failed = served.failed();
     let mut ticks = tokio::time::interval(TURN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -75,10 +79,17 @@ pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandErr
                 Some(order) => control.handle_order(order, moment()),
                 None => Turn::End,
             },
+            _ = failed.wait_for(Option::is_some) => Turn::StoreFailed,
             _ = ticks.tick() => control.handle_tick(moment()),
         };
-        if turn == Turn::End {
-            break;
+        match turn {
+            Turn::On => {}
+            Turn::End => break,
+            // Nothing that waits can be made durable: whoever is connected finds out by the end.
+            Turn::StoreFailed => {
+                control.note("stop", serde_json::json!({ "by": "store" }), "done");
+                return Err(store_failed(failed.borrow().as_ref()));
+            }
         }
     }
     control.notify.tell("STOPPING=1");
@@ -91,6 +102,15 @@ pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandErr
     let _ = std::fs::remove_file(&config.socket);
     tracing::info!("relay stopped");
     Ok(())
+}
+
+fn store_failed(error: Option<&StoreError>) -> CommandError {
+    let reason = error.map_or_else(String::new, |error| format!(": {error}"));
+    CommandError::store(
+        "store-failed",
+        format!("the store has failed{reason}"),
+        "look at the disk (space, rights, errors), then start again: everything acknowledged is there",
+    )
 }
 
 /// Reads both clocks.
@@ -215,8 +235,7 @@ impl Control {
         let Some((drain, why)) = &mut self.drain else {
             return Turn::On;
         };
-        let held = usize::try_from(self.relay.standing().holds).unwrap_or(usize::MAX);
-        let due = drain.poll_due(now.mono_ms, held);
+        let due = drain.poll_due(now.mono_ms, self.relay.held());
         let leaving = due.retry_ms.map(|retry_ms| Leaving { retry_ms });
         self.relay.set_leaving(leaving);
         if due.release > 0 {

@@ -11,7 +11,7 @@ use super::reload::Reloader;
 use super::{Control, Logging, moment};
 use crate::admin::{self, Desk, Order};
 use crate::audit::Audit;
-use crate::check::read_certificate;
+use crate::check::{raise_files, read_certificate};
 use crate::config::RelayConfig;
 use crate::health::Health;
 use crate::http;
@@ -42,12 +42,13 @@ impl Started {
         config: Arc<RelayConfig>,
         logging: Logging,
     ) -> Result<Self, CommandError> {
+        raise_files();
         let certificate = read_certificate(&config)?;
+        make::read_trust(&config)?;
         let with = StartedWith {
             signer: Arc::new(keys::read(&config.mailbox_key, KeyRole::Mailbox)?),
             chain_pem: certificate.pem.chain.as_bytes().to_vec(),
             key_pem: certificate.pem.key.as_bytes().to_vec(),
-            trust: make::read_trust(&config)?,
             bundles: make::read_trust_line(&config)?.bundles,
         };
         let socket = admin::bind(&config.socket)?;

@@ -22,6 +22,14 @@ use tracing_subscriber::layer::{Context, Filter, Layer as _, SubscriberExt as _}
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
+/// Where peers speak: modules of the library. What this program says of itself is rare.
+const OF_PEERS: [&str; 4] = [
+    "postern_relay::server",
+    "postern_relay::durable",
+    "postern_relay::exchange",
+    "postern_relay::mailbox",
+];
+
 /// Lines left out since the start.
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
@@ -109,9 +117,8 @@ impl<S: Subscriber> Filter<S> for Rates {
 
     fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
         let meta = event.metadata();
-        // What this program says of itself is rare; peers speak through the server.
-        let is_of_peers = meta.target().starts_with("postern_relay::");
-        if !is_of_peers || *meta.level() == Level::ERROR {
+        let is_of_peers = |part: &&str| meta.target().starts_with(*part);
+        if !OF_PEERS.iter().any(is_of_peers) || *meta.level() == Level::ERROR {
             return true;
         }
         let call = (

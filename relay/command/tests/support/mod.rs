@@ -115,18 +115,27 @@ pub(crate) struct Site {
 impl Site {
     /// Makes a folder by `init`.
     pub(crate) fn make() -> Self {
+        Self::make_from(&trust_line(1, &["plant-1", "plant-2"]))
+    }
+
+    /// As [`Self::make`], from a trust line.
+    pub(crate) fn make_from(trust: &str) -> Self {
         let site = Self {
             folder: tempfile::tempdir().expect("a folder"),
             listen: free_address(),
             admin: free_address(),
         };
-        let ended = site.init();
+        let ended = site.init_from(trust);
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(ended.out.starts_with("postern-relay1:"), "{ended:?}");
         site
     }
 
     pub(crate) fn init(&self) -> Ended {
+        self.init_from(&trust_line(1, &["plant-1", "plant-2"]))
+    }
+
+    fn init_from(&self, trust: &str) -> Ended {
         let (listen, admin) = (self.listen.to_string(), self.admin.to_string());
         let url = format!("https://localhost:{}", self.listen.port());
         let dir = self.dir();
@@ -141,7 +150,7 @@ impl Site {
             "--admin-listen",
             &admin,
         ];
-        with_input(&words, &trust_line(1, &["plant-1", "plant-2"]))
+        with_input(&words, trust)
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
