@@ -39,8 +39,11 @@ pub const TURN: Duration = Duration::from_millis(200);
 pub const TURN_MS_MAX: u64 = 10_000;
 /// Milliseconds between two looks at the certificate files, and two counts of lines left out.
 pub const MINUTE_MS: u64 = 60_000;
-/// Milliseconds of a jump of the wall clock against the monotonic one that make it suspect.
-pub const CLOCK_STEP_MS_MAX: u64 = 300_000;
+/// Seconds that the wall clock may go otherwise than the monotonic one between two turns. Arbitrary:
+/// a time service that repairs more than this has found a clock that nobody should have trusted.
+pub const CLOCK_JUMP_S_MAX: u64 = 300;
+/// Milliseconds for which a clock that jumped is suspect. Arbitrary: long enough for an alert.
+pub const CLOCK_SUSPECT_MS: u64 = 900_000;
 
 /// Bytes of memory that one connection with a held poll takes: 28 KiB of HTTP/2, 4 KiB of the
 /// kernel, session and hold. Measured with idle long polls, rounded up.

@@ -290,7 +290,7 @@ fn refused(refusal: Refusal) -> CommandError {
         Refusal::NotBuilt => (
             Exit::Refused,
             "not-built",
-            "use a version of postern-relay with a durable host",
+            "devices have the quota of their admission: change it at the controller",
         ),
     };
     CommandError::new(exit, name, format!("refused: {refusal}"), next)

@@ -73,18 +73,25 @@ fn numbers(text: &mut String, section: &str) {
         if spec.section != section {
             continue;
         }
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "# {}, {} to {}; a change takes a {}.\n#   {}.\n# {} = {}\n",
-            spec.unit,
+            "# {} ({} to {}, takes a {}).\n#   {}.\n# {} = {}",
+            sentence(spec.unit),
             spec.least,
             spec.most,
             spec.takes.as_str(),
-            spec.reason,
+            sentence(spec.reason),
             spec.key,
             spec.default
         );
     }
+}
+
+/// Begins a text with a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Writes a text as a TOML basic string.

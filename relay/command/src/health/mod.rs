@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{CLOCK_STEP_MS_MAX, TURN_MS_MAX};
+use crate::limits::{CLOCK_JUMP_S_MAX, CLOCK_SUSPECT_MS, TURN_MS_MAX};
 use crate::operable::Operable;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,8 @@ pub struct Moment {
 struct State {
     started: Moment,
     last: Moment,
+    /// When the wall clock jumped last, and how far.
+    jumped: Option<(u64, u64)>,
     is_draining: bool,
     certificate_until_s: u64,
     certificate_days_min: u64,
@@ -63,6 +65,7 @@ impl Health {
             state: Mutex::new(State {
                 started: now,
                 last: now,
+                jumped: None,
                 is_draining: false,
                 certificate_until_s: u64::MAX,
                 certificate_days_min: 0,
@@ -73,7 +76,13 @@ impl Health {
 
     /// Takes a turn of the loop.
     pub fn turn(&self, now: Moment) {
-        self.lock().last = now;
+        let mut state = self.lock();
+        let jump_s = jump_s(state.last, now);
+        if jump_s > CLOCK_JUMP_S_MAX {
+            tracing::warn!(jump_s, "the machine's clock jumped");
+            state.jumped = Some((now.mono_ms, jump_s));
+        }
+        state.last = now;
     }
 
     /// Takes whether the relay drains.
@@ -159,24 +168,30 @@ impl Health {
     }
 }
 
-/// The wall clock is set, and went as far as the monotonic one since the start.
+/// Seconds that the wall clock went otherwise than the monotonic one.
+fn jump_s(then: Moment, now: Moment) -> u64 {
+    let (Some(then_s), Some(now_s)) = (then.unix_s, now.unix_s) else {
+        return 0;
+    };
+    let went_s = now.mono_ms.saturating_sub(then.mono_ms) / 1_000;
+    then_s.saturating_add(went_s).abs_diff(now_s)
+}
+
+/// The wall clock is set and has not jumped lately. A jump may be the repair of a wrong clock, so
+/// that it counts for a while only.
 fn clock(state: &State) -> Result<(), String> {
-    let Some(now_s) = state.last.unix_s else {
+    if state.last.unix_s.is_none() {
         return Err("the machine's clock is not set".into());
-    };
-    let Some(then_s) = state.started.unix_s else {
-        return Ok(());
-    };
-    let went_ms = state.last.mono_ms.saturating_sub(state.started.mono_ms);
-    let expected_ms = then_s.saturating_mul(1_000).saturating_add(went_ms);
-    let off_ms = expected_ms.abs_diff(now_s.saturating_mul(1_000));
-    if off_ms > CLOCK_STEP_MS_MAX {
-        return Err(format!(
-            "the machine's clock jumped by {} s since the start; restart the relay once it is right",
-            off_ms / 1_000
-        ));
     }
-    Ok(())
+    match state.jumped {
+        Some((at_ms, jump_s)) if state.last.mono_ms.saturating_sub(at_ms) < CLOCK_SUSPECT_MS => {
+            Err(format!(
+                "the machine's clock jumped by {jump_s} s less than {} minutes ago",
+                CLOCK_SUSPECT_MS / 60_000
+            ))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn certificate(state: &State) -> Result<(), String> {

@@ -65,23 +65,35 @@ fn relay_is_unready_for_each_reason_alone() {
 
 #[test]
 fn clock_that_jumped_or_is_not_set_is_seen() {
+    let begin_s = 1_795_831_800;
+    let unset = Moment {
+        mono_ms: 2_000,
+        unix_s: None,
+    };
     for (moment, expected) in [
-        (at(3_601_000, 1_795_831_800 + 3_600), &[][..]),
-        (at(3_601_000, 1_795_831_800 + 3_600 + 299), &[]),
-        (at(3_601_000, 1_795_831_800 + 3_600 + 301), &["clock"]),
-        (at(3_601_000, 1_795_831_800), &["clock"]),
-        (
-            Moment {
-                mono_ms: 2_000,
-                unix_s: None,
-            },
-            &["clock"],
-        ),
+        (at(3_601_000, begin_s + 3_600), &[][..]),
+        (at(3_601_000, begin_s + 3_600 + 300), &[]),
+        (at(3_601_000, begin_s + 3_600 - 300), &[]),
+        (at(3_601_000, begin_s + 3_600 + 301), &["clock"]),
+        (at(3_601_000, begin_s), &["clock"]),
+        (unset, &["clock"]),
     ] {
         let (_, health) = health();
         health.turn(moment);
         assert_eq!(unwell(&health), expected, "{moment:?}");
     }
+}
+
+#[test]
+fn clock_that_was_repaired_is_trusted_again_after_a_while() {
+    let (_, health) = health();
+    let repaired_s = 1_795_831_800 + 86_400;
+    health.turn(at(2_000, repaired_s));
+    assert_eq!(unwell(&health), ["clock"]);
+    health.turn(at(901_000, repaired_s + 899));
+    assert_eq!(unwell(&health), ["clock"]);
+    health.turn(at(902_000, repaired_s + 900));
+    assert!(unwell(&health).is_empty());
 }
 
 #[test]

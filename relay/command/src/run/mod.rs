@@ -242,10 +242,12 @@ impl Control {
             self.relay.release(due.release);
         }
         self.desk.set_drain(Some(standing(drain, now.mono_ms)));
-        if due.phase == Phase::Over && *why == Why::Stop {
-            return Turn::End;
+        // Who stops waits for those that are held, and for nobody else.
+        let is_done = due.phase == Phase::Over || self.relay.held() == 0;
+        match *why {
+            Why::Stop if is_done => Turn::End,
+            Why::Stop | Why::Operator => Turn::On,
         }
-        Turn::On
     }
 
     fn drain_for_operator(&mut self, within_ms: Option<u64>, now: Moment) -> Response {

@@ -199,9 +199,16 @@ fn told_to_stop_drains_for_a_short_while_then_ends() {
     assert!(!hand.is_ready());
     assert_eq!(hand.control.handle_tick(at(5_000)), Turn::On);
     assert_eq!(hand.relay.held(), 50);
-    assert_eq!(hand.control.handle_tick(at(9_999)), Turn::On);
+    assert_eq!(hand.control.handle_tick(at(9_900)), Turn::On);
+    assert_eq!(hand.relay.held(), 1);
     assert_eq!(hand.control.handle_tick(at(10_000)), Turn::End);
     assert_eq!(hand.relay.held(), 0);
+}
+
+#[test]
+fn told_to_stop_with_nobody_held_ends_at_once() {
+    let mut hand = hand(0);
+    assert_eq!(hand.control.handle_signal(Told::Stop, at(0)), Turn::End);
 }
 
 #[test]

@@ -232,20 +232,13 @@ impl Running<'_> {
         self.child.wait().expect("an end").code()
     }
 
-    /// Looks until the log holds these words; fails when the relay ends before.
-    pub(crate) fn wait_for_log(&mut self, words: &str) {
-        let site = self.site;
-        self.wait_for(words, || site.log());
-    }
-
     /// Looks until the audit log holds these words; fails when the relay ends before.
     pub(crate) fn wait_for_audit(&mut self, words: &str) {
         let file = self.site.dir().join("audit.log");
-        self.wait_for(words, || std::fs::read_to_string(&file).expect("a log"));
-    }
-
-    fn wait_for(&mut self, words: &str, read: impl Fn() -> String) {
-        while !read().contains(words) {
+        while !std::fs::read_to_string(&file)
+            .expect("a log")
+            .contains(words)
+        {
             let ended = self.child.try_wait().expect("a state");
             assert!(ended.is_none(), "{words}: {}", self.site.log());
             std::thread::yield_now();
