@@ -31,7 +31,7 @@ pub(super) struct Gates {
 
 impl Gates {
     /// # Errors: milliseconds until another try makes sense.
-    fn take(&mut self, source: Source, kind: FrameType, now_ms: u64) -> Result<(), u64> {
+    fn take(&self, source: Source, kind: FrameType, now_ms: u64) -> Result<(), u64> {
         self.exchanges.take(source, now_ms)?;
         match kind {
             FrameType::Ask | FrameType::Hello | FrameType::Enrol => {
@@ -144,7 +144,7 @@ impl Answerer {
 
     fn take(&self, source: Source, kind: FrameType) -> Result<(), TooMany> {
         let now_ms = self.mailbox.clock().now_ms();
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates
             .take(source, kind, now_ms)
             .map_err(|retry_ms| TooMany { retry_ms })
