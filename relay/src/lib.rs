@@ -5,9 +5,12 @@
 //! same [`store`].
 //!
 //! Reading order: [`limits`], [`mailbox`] (what is kept), [`exchange`] (one request and its
-//! answer), [`limiter`], [`metrics`], [`server`], which waits for peers, [`durable`], which waits
-//! for the disk, and [`Relay`], which puts them together.
+//! answer), [`limiter`], [`budget`], [`delay`] (who has to come later), [`metrics`], [`server`],
+//! which waits for peers, [`durable`], which waits for the disk, and [`Relay`], which puts them
+//! together.
 
+pub mod budget;
+pub mod delay;
 pub mod durable;
 pub mod exchange;
 #[cfg(test)]

@@ -151,3 +151,19 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 pub const SWEEP_MS: u64 = 10_000;
 /// Events kept for a slow listener; the oldest are lost first and counted by the receiver.
 pub const EVENTS_MAX: usize = 1_024;
+
+/// Bytes that everything in memory may take together: the 4 GB of the smallest machine we plan for,
+/// less a quarter for the system, the store's cache and what an allocator wastes.
+pub const BUDGET_BYTES_MAX: usize = 3 << 30;
+/// Percent of the budget above which what can wait has to.
+pub const BUDGET_SHEDDING_PERCENT: usize = 70;
+/// Percent of the budget above which nobody new is let in.
+pub const BUDGET_CLOSED_PERCENT: usize = 85;
+/// Percent of the budget above which the largest tenant's sessions end.
+pub const BUDGET_DROPPING_PERCENT: usize = 95;
+/// Percent of the budget that sessions and connections must hold before dropping them helps.
+pub const BUDGET_DROPPABLE_PERCENT: usize = 5;
+/// Milliseconds that somebody may wait in front of the host: of a commit's 5 to 15 ms the least.
+pub const QUEUE_TARGET_MS: u64 = 5;
+/// Milliseconds for which every wait has to be longer before it counts as overload: some commits.
+pub const QUEUE_INTERVAL_MS: u64 = 100;
