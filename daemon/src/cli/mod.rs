@@ -130,8 +130,9 @@ enum Command {
     #[command(
         long_about = "Runs a controller, an inspecting proxy and three devices on loopback, with throw-away keys:\n\
         deployments are changed, an envelope is tampered with and refused, a device is killed and\n\
-        started again, and every digest is equal at the end.\n\n\
-        Example: postern demo --keep --dir ./demo"
+        started again, and every digest is equal at the end. With --relay, the direct way between\n\
+        devices and controller is cut instead, and delivery goes on by a relay.\n\n\
+        Example: postern demo --relay"
     )]
     Demo(DemoArgs),
     /// Answer single protocol operations as JSON lines
@@ -140,9 +141,21 @@ enum Command {
             Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"input\":\"00\"}' | postern conformance-child"
     )]
     ConformanceChild,
+    /// Runs the relay of the demo
+    #[command(name = "demo-relay", hide = true)]
+    DemoRelay(DemoRelayArgs),
     /// Ties a process of the demo to the demo
     #[command(name = "demo-child", hide = true)]
     DemoChild(LeashArgs),
+}
+
+/// What the relay of the demo is started with.
+#[derive(Debug, Args)]
+struct DemoRelayArgs {
+    /// Its folder
+    dir: PathBuf,
+    /// Where it listens
+    listen: std::net::SocketAddr,
 }
 
 /// What a process of the demo is started with.
@@ -221,6 +234,9 @@ struct DemoArgs {
     /// The folder to use [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Cut the direct way and go on by a relay
+    #[arg(long)]
+    relay: bool,
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
@@ -272,7 +288,7 @@ impl Command {
             Self::Bundle(command) => command.is_json(),
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
-            Self::ConformanceChild | Self::DemoChild(_) => false,
+            Self::ConformanceChild | Self::DemoChild(_) | Self::DemoRelay(_) => false,
         }
     }
 }
@@ -296,7 +312,9 @@ fn run(command: Command) -> Result<(), CommandError> {
             keep: args.keep,
             dir: args.dir,
             json: args.json,
+            relay: args.relay,
         })),
+        Command::DemoRelay(args) => block_on(demo::run_relay(&args.dir, args.listen)),
         Command::ConformanceChild => conformance::run(),
         Command::DemoChild(args) => Err(demo::leash(args.parent, &args.arguments)),
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The host in every URL; devices behind the proxy see the proxy's certificate for it.
-const HOST: &str = "localhost";
+pub(super) const HOST: &str = "localhost";
 /// What the proxy asks one device for. Worth nothing outside this run.
 const CREDENTIALS: &str = "hall-c:demo-password";
 /// The devices: name, and way to the controller.
@@ -166,7 +166,7 @@ impl Fleet {
 }
 
 /// Starts the process of a device that has joined.
-fn run(program: &Program, unit: &mut Unit) -> Result<(), CommandError> {
+pub(super) fn run(program: &Program, unit: &mut Unit) -> Result<(), CommandError> {
     let arguments = ["device", "run", "--dir", &text(&unit.dir)];
     let process = program.start(&arguments, &unit.log);
     unit.process = Some(process.map_err(|error| failed(unit.name.as_str(), &error))?);
@@ -215,7 +215,7 @@ async fn start_controller(
 }
 
 /// Waits for the operator's socket, which is there once devices can connect too.
-async fn is_ready(process: &mut Process, dir: &Path) -> bool {
+pub(super) async fn is_ready(process: &mut Process, dir: &Path) -> bool {
     for _ in 0..LOOKS_MAX {
         if !process.is_running() {
             return false;
@@ -238,7 +238,7 @@ async fn start_proxy(controller: &Path, target: SocketAddr) -> Result<Inspecting
 }
 
 /// Returns a loopback address on which nothing listens now.
-fn free_address() -> Result<SocketAddr, io::Error> {
+pub(super) fn free_address() -> Result<SocketAddr, io::Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
@@ -252,16 +252,16 @@ fn write_secret(path: &Path, line: &str) -> Result<(), io::Error> {
     io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
 }
 
-fn tenant() -> Result<Tenant, CommandError> {
+pub(super) fn tenant() -> Result<Tenant, CommandError> {
     Tenant::parse("default")
         .map_err(|reject| failed("the tenant", &io::Error::other(reject.as_str())))
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     PathBuf::from(path).to_string_lossy().into_owned()
 }
 
-fn failed(part: &str, error: &io::Error) -> CommandError {
+pub(super) fn failed(part: &str, error: &io::Error) -> CommandError {
     CommandError::failure(
         "demo-start",
         format!("{part} does not start: {error}"),

@@ -18,17 +18,19 @@ mod outcome;
 mod percentile;
 mod process;
 mod proxy;
+mod relayed;
 mod screen;
 mod story;
 mod table;
 mod unit;
 
 pub use process::leash;
+pub use relayed::run_relay;
 
 use crate::exit::{CommandError, Exit};
 use folder::DemoFolder;
 use screen::{Audience, Screen};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use story::Story;
 
 /// What the demo is asked for.
@@ -40,6 +42,8 @@ pub struct DemoOptions {
     pub dir: Option<PathBuf>,
     /// One JSON object at the end instead of a table.
     pub json: bool,
+    /// The story of a relay instead of that of a proxy.
+    pub relay: bool,
 }
 
 /// Runs the demo.
@@ -51,7 +55,7 @@ pub async fn run(options: DemoOptions) -> Result<(), CommandError> {
     let mut screen = Screen::new(Audience::of(options.json));
     // Dropping an unfinished story kills its children by their recorded ids.
     let ended = tokio::select! {
-        ended = Story::tell(folder.path(), &mut screen) => ended,
+        ended = tell(options.relay, folder.path(), &mut screen) => ended,
         () = crate::signals::stop() => Err(stopped()),
     };
     let is_stopped = matches!(&ended, Err(error) if error.name == STOPPED);
@@ -73,6 +77,17 @@ pub async fn run(options: DemoOptions) -> Result<(), CommandError> {
             .for_each(|line| screen.say(line)),
     }
     Ok(())
+}
+
+async fn tell(
+    with_relay: bool,
+    folder: &Path,
+    screen: &mut Screen,
+) -> Result<outcome::Outcome, CommandError> {
+    match with_relay {
+        true => relayed::Story::tell(folder, screen).await,
+        false => Story::tell(folder, screen).await,
+    }
 }
 
 const STOPPED: &str = "demo-stopped";

@@ -182,16 +182,7 @@ impl<'s> Story<'s> {
         self.screen
             .say("6/6  comparing what was decided with what each device signed");
         let outcome = self.outcome().await?;
-        for device in &outcome.devices {
-            let (desired, applied) = (&device.desired, &device.applied);
-            let is_same = if desired == applied { "=" } else { "≠" };
-            let short = |head: &Head| head.digest.chars().take(16).collect::<String>();
-            let (left, right) = (short(desired), short(applied));
-            self.screen.say(&format!(
-                "     {}  desired {left}  {is_same}  applied {right}",
-                device.name
-            ));
-        }
+        let converged = compared(self.screen, &outcome);
         let passed = self.fleet.proxy.passed();
         self.screen.say(&format!(
             "     the proxy opened {} requests ({}), asked for its password {} times, falsified {}",
@@ -202,10 +193,7 @@ impl<'s> Story<'s> {
         ));
         self.settle();
         self.screen.leave();
-        match outcome.is_converged() {
-            true => Ok(outcome),
-            false => Err(told_otherwise("desired and applied digests differ")),
-        }
+        converged.map(|()| outcome)
     }
 
     async fn outcome(&self) -> Result<Outcome, CommandError> {
@@ -324,8 +312,29 @@ impl<'s> Story<'s> {
     }
 }
 
+/// Shows what was decided for each device beside what it signed.
+///
+/// # Errors
+/// They differ.
+pub(super) fn compared(screen: &mut Screen, outcome: &Outcome) -> Result<(), CommandError> {
+    for device in &outcome.devices {
+        let (desired, applied) = (&device.desired, &device.applied);
+        let is_same = if desired == applied { "=" } else { "≠" };
+        let short = |head: &Head| head.digest.chars().take(16).collect::<String>();
+        let (left, right) = (short(desired), short(applied));
+        screen.say(&format!(
+            "     {}  desired {left}  {is_same}  applied {right}",
+            device.name
+        ));
+    }
+    match outcome.is_converged() {
+        true => Ok(()),
+        false => Err(told_otherwise("desired and applied digests differ")),
+    }
+}
+
 /// The decision that turns one parameter of the first deployment.
-fn turned(value: &str) -> Vec<(String, String)> {
+pub(super) fn turned(value: &str) -> Vec<(String, String)> {
     vec![(parameter_path(1, TURNED_PARAMETER), value.to_owned())]
 }
 
