@@ -68,8 +68,11 @@ pub const SESSIONS_MAX: usize = 2 * HOLDS_MAX;
 /// Milliseconds that the host may take to make a post durable before the device is told to try
 /// again. Arbitrary: far above a commit on a bad disk, below the shortest proxy timeout (30 s).
 pub const HOST_ANSWER_MS_MAX: u64 = 20_000;
-/// Calls to the host at once. A host that hangs must not gather tasks without bound.
-pub const HOST_CALLS_MAX: usize = 1_024;
+/// Calls to the host at once: a group commit takes all of them together. A host that hangs must not
+/// gather tasks without bound.
+pub const HOST_CALLS_AT_ONCE: usize = 256;
+/// Calls that wait for the host; at 3,000 a second they wait a third of a second.
+pub const HOST_CALLS_WAITING_MAX: usize = 1_024;
 /// Least milliseconds of a randomised retry hint; the most is three times that, so that
 /// even clients without jitter of their own spread out.
 pub const RETRY_MS_BASE: u64 = 2_000;
@@ -81,19 +84,25 @@ pub const CONNECTIONS_MAX: usize = 20_000;
 /// Connections at once from one source (IPv4 address or IPv6 /64). A site's devices share one
 /// address behind NAT, so this is generous. Arbitrary.
 pub const SOURCE_CONNECTIONS_MAX: usize = 512;
+/// Connections of one source on which no session has spoken yet: what a stranger can hold open.
+pub const SOURCE_UNPROVEN_MAX: usize = 64;
+/// Connections at once from one IPv6 /48: as many as four of its /64 may have.
+pub const SITE_CONNECTIONS_MAX: usize = 2_048;
+/// Connections on which one device alone speaks: one for its held poll, one for its work.
+pub const DEVICE_CONNECTIONS_MAX: usize = 2;
 /// Sources with a rate cell of their own: 8 MB at 40 bytes each. Beyond it they share buckets.
 pub const SOURCE_KEYS_MAX: usize = 200_000;
-/// Buckets that sources without a cell share: fixed memory whatever an attacker sends.
+/// Slots (buckets) that sources without a cell share: fixed memory whatever an attacker sends.
 pub const SHARED_BUCKETS: u16 = 16_384;
 /// Bytes of one cell in its map: 9 of the key, 8 of the time, and the map's own. Measured with
 /// 200,000 sources: 29 in random order, 36 in ascending order (a hash map: 33).
 pub const CELL_BYTES: usize = 40;
-/// Cells that each use looks at to drop them when they are full again: more than one, so that a
+/// Keys whose cells each use looks at, to drop them when they are full again: more than one, so that a
 /// flood of newcomers always sweeps faster than it adds.
 pub const CELLS_SWEPT_EACH: usize = 2;
-/// Cells that each sweep looks at when nobody comes: a full map is empty after 10 minutes.
+/// Keys whose cells each look at the memory sweeps, too: a full map is empty after 25 seconds.
 pub const CELLS_SWEPT_TICK: usize = 4_096;
-/// An IPv6 /48 may take so many times the rate of a /64. Arbitrary.
+/// Exchanges of an IPv6 /48, in multiples of those of a /64. Arbitrary.
 pub const NETWORK_RATE_FACTOR: u32 = 8;
 /// Public-key exchanges (ask, hello, enrol) of one source at once: 100 devices behind one address.
 pub const SOURCE_HANDSHAKES_BURST: u32 = 200;
@@ -103,6 +112,31 @@ pub const SOURCE_HANDSHAKES_PER_S: u32 = 50;
 pub const HANDSHAKES_BURST: u32 = 2_000;
 /// Public-key exchanges of all sources per second: 1,000 x 0.2 ms are a fifth of a core.
 pub const HANDSHAKES_PER_S: u32 = 1_000;
+/// Enrol exchanges of all sources at once: a truck of devices that are switched on together.
+pub const KNOCKS_BURST: u32 = 100;
+/// Enrol exchanges of all sources per second. Each costs the host signatures and a commit, and may come
+/// from anybody: enrolled devices must not feel them.
+pub const KNOCKS_PER_S: u32 = 20;
+/// Bytes of an enrol frame: three times what the largest key, name and hash take.
+pub const KNOCK_BYTES_MAX: usize = 4_096;
+/// Exchanges in one device's sessions at once. Arbitrary.
+pub const DEVICE_MESSAGES_BURST: u32 = 4_000;
+/// Exchanges in one device's sessions per second: as many as loopback allows one after the other.
+pub const DEVICE_MESSAGES_PER_S: u32 = 1_000;
+/// Bytes of one device at once: a full state and its snapshot, four times.
+pub const DEVICE_BYTES_BURST: u32 = 8 << 20;
+/// Bytes of one device per second. Arbitrary: 20 full frames.
+pub const DEVICE_BYTES_PER_S: u32 = 1 << 20;
+/// Tenants with a rate cell: as many as 16 bundles can name.
+pub const TENANT_KEYS_MAX: usize = 4_096;
+/// Exchanges of one tenant at once: every device that can be held polls twice.
+pub const TENANT_MESSAGES_BURST: u32 = 40_000;
+/// Exchanges of one tenant per second: a third of what two cores carry. Arbitrary.
+pub const TENANT_MESSAGES_PER_S: u32 = 10_000;
+/// Bytes of one tenant at once. Arbitrary.
+pub const TENANT_BYTES_BURST: u32 = 128 << 20;
+/// Bytes of one tenant per second. Arbitrary: a quarter of a gigabit.
+pub const TENANT_BYTES_PER_S: u32 = 32 << 20;
 /// Exchanges of any kind from one source at once. Arbitrary.
 pub const SOURCE_EXCHANGES_BURST: u32 = 4_000;
 /// Exchanges of any kind from one source per second: 2,000 x 6 us are 1.2 % of a core.
@@ -110,11 +144,11 @@ pub const SOURCE_EXCHANGES_PER_S: u32 = 2_000;
 
 /// Milliseconds for the TLS handshake: three round trips over a satellite, and slack.
 pub const TLS_HANDSHAKE_MS_MAX: u64 = 5_000;
-/// Milliseconds for a request head. hyper counts the pause between two requests of HTTP/1.1 too, so
-/// it is also the idle time there; a client that drips headers holds 11 KiB no longer than this.
-pub const HEADER_MS_MAX: u64 = 30_000;
-/// Bytes of a request head under HTTP/1.1; hyper's least buffer is 8 KiB.
-pub const HEADER_BYTES_MAX: usize = 16_384;
+/// Milliseconds for a request head of HTTP/1.1 from its first byte: a client that drips headers
+/// holds 11 KiB no longer than this.
+pub const HEADER_MS_MAX: u64 = 10_000;
+/// Bytes of a request head under HTTP/1.1; hyper's least buffer.
+pub const HEADER_BYTES_MAX: usize = 8_192;
 /// Header fields of one request: proxies add a dozen.
 pub const HEADERS_MAX: usize = 64;
 /// Milliseconds of silence allowed at the begin of a body.
@@ -124,6 +158,8 @@ pub const BODY_GRACE_MS: u64 = 5_000;
 pub const BODIES_BYTES_MAX: usize = 64 << 20;
 /// Least bytes per second of a body after the grace: 48 KiB take 53 s at most.
 pub const BODY_BYTES_PER_S_MIN: u64 = 1_024;
+/// Milliseconds for a whole body: what the least rate gives a full frame, and slack.
+pub const BODY_MS_MAX: u64 = 60_000;
 /// Milliseconds for which a connection without a request is kept.
 pub const IDLE_MS_MAX: u64 = 90_000;
 /// Milliseconds that a closing connection has to take its last answer.
@@ -145,6 +181,16 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 131_072;
 pub const STREAM_SEND_BYTES: usize = 65_536;
 /// Connections that the kernel keeps for us before we accept them.
 pub const BACKLOG: u32 = 4_096;
+/// Bytes that a connection is counted for.
+pub const CONNECTION_BYTES: usize = 32 << 10;
+/// Bytes that a session is counted for.
+pub const SESSION_BYTES: usize = 1 << 10;
+/// Bytes that a held poll is counted for: task, timer and place.
+pub const HOLD_BYTES: usize = 2 << 10;
+/// Devices whose sessions end at once when memory runs out; more follow while it stays so.
+pub const DROPPED_AT_ONCE_MAX: usize = 1_024;
+/// Milliseconds between two looks at the memory.
+pub const PRESSURE_MS: u64 = 500;
 /// Milliseconds to wait after the kernel refused to give a connection (no descriptors left).
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// Milliseconds between two sweeps of sessions and ephemeral keys: those must change every 30 s.
@@ -155,15 +201,20 @@ pub const EVENTS_MAX: usize = 1_024;
 /// Bytes that everything in memory may take together: the 4 GB of the smallest machine we plan for,
 /// less a quarter for the system, the store's cache and what an allocator wastes.
 pub const BUDGET_BYTES_MAX: usize = 3 << 30;
-/// Percent of the budget above which what can wait has to.
+/// Per cent of the budget above which what can wait has to.
 pub const BUDGET_SHEDDING_PERCENT: usize = 70;
-/// Percent of the budget above which nobody new is let in.
+/// Per cent of the budget above which nobody new is let in.
 pub const BUDGET_CLOSED_PERCENT: usize = 85;
-/// Percent of the budget above which the largest tenant's sessions end.
+/// Per cent of the budget above which the largest tenant's sessions end.
 pub const BUDGET_DROPPING_PERCENT: usize = 95;
-/// Percent of the budget that sessions and connections must hold before dropping them helps.
+/// Per cent of the budget that sessions and connections must hold before dropping them helps.
 pub const BUDGET_DROPPABLE_PERCENT: usize = 5;
 /// Milliseconds that somebody may wait in front of the host: of a commit's 5 to 15 ms the least.
 pub const QUEUE_TARGET_MS: u64 = 5;
 /// Milliseconds for which every wait has to be longer before it counts as overload: some commits.
 pub const QUEUE_INTERVAL_MS: u64 = 100;
+
+/// QUIC connection attempts from unproven addresses at once; beyond it each is answered with Retry.
+pub const QUIC_ATTEMPTS_BURST: u32 = 200;
+/// QUIC connection attempts from unproven addresses per second: 200 x 150 us are 3 % of a core.
+pub const QUIC_ATTEMPTS_PER_S: u32 = 200;

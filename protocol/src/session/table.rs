@@ -91,6 +91,12 @@ impl<K: Ord + Clone> Sessions<K> {
         self.sessions.get(&id).map(|entry| &entry.session)
     }
 
+    /// True while somebody has a session, a pending one included.
+    #[must_use]
+    pub fn is_owner(&self, owner: &K) -> bool {
+        self.owners.contains_key(owner)
+    }
+
     /// The owner's confirmed session.
     #[must_use]
     pub fn confirmed(&self, owner: &K) -> Option<SessionId> {

@@ -207,6 +207,12 @@ impl Exchanges {
         self.sessions.confirmed(&owner).is_some()
     }
 
+    /// True while the channel has a session, a pending one included.
+    #[must_use]
+    pub fn has_session(&self, channel: ChannelId) -> bool {
+        self.sessions.is_owner(&Owner::Device(channel))
+    }
+
     /// Changes ephemeral keys when due and ends old sessions. `window` is 32 fresh random bytes.
     /// To be called every few seconds.
     pub fn handle_tick(&mut self, now_ms: u64, window: [u8; 32]) {

@@ -2,91 +2,20 @@
 //!
 //! Refuses to name devices, sources or channels: those are for events and logs.
 
+mod labels;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use text::to_text;
 
+pub use labels::{ConnectionRefusal, HttpRefusal, Shed};
+
+use crate::budget::{Pool, Pressure};
+use crate::limiter::Guard;
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Why a connection ended before its first request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionRefusal {
-    /// All connections are taken.
-    Full,
-    /// The source has as many connections as one source may have.
-    SourceFull,
-    /// The TLS handshake failed.
-    TlsFailed,
-    /// The TLS handshake took too long.
-    TlsSlow,
-}
-
-impl ConnectionRefusal {
-    /// Every reason.
-    pub const ALL: &'static [Self] =
-        &[Self::Full, Self::SourceFull, Self::TlsFailed, Self::TlsSlow];
-
-    /// Returns the label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::SourceFull => "source-full",
-            Self::TlsFailed => "tls-failed",
-            Self::TlsSlow => "tls-slow",
-        }
-    }
-}
-
-/// An answer below Postern: an RFC 9457 problem, or none at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpRefusal {
-    /// 404: no such resource.
-    NotFound,
-    /// 405: not a POST.
-    MethodNotAllowed,
-    /// 411: no Content-Length.
-    LengthRequired,
-    /// 413: larger than a frame may be.
-    ContentTooLarge,
-    /// 429: the source asks too much.
-    TooManyRequests,
-    /// 503: no capacity now.
-    Unavailable,
-    /// No answer: the body came too slowly or broke off.
-    BodyBroken,
-}
-
-impl HttpRefusal {
-    /// Every refusal.
-    pub const ALL: &'static [Self] = &[
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::LengthRequired,
-        Self::ContentTooLarge,
-        Self::TooManyRequests,
-        Self::Unavailable,
-        Self::BodyBroken,
-    ];
-
-    /// Returns the label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
-            Self::LengthRequired => "length-required",
-            Self::ContentTooLarge => "content-too-large",
-            Self::TooManyRequests => "too-many-requests",
-            Self::Unavailable => "unavailable",
-            Self::BodyBroken => "body-broken",
-        }
-    }
-}
 
 /// One counter for each member of a closed set.
 #[derive(Debug)]
@@ -105,6 +34,13 @@ impl<K: Copy + PartialEq> Family<K> {
         let at = self.keys.iter().position(|known| *known == key);
         if let Some(count) = at.and_then(|at| self.counts.get(at)) {
             count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn set(&self, key: K, value: usize) {
+        let at = self.keys.iter().position(|known| *known == key);
+        if let Some(count) = at.and_then(|at| self.counts.get(at)) {
+            count.store(value as u64, Ordering::Relaxed);
         }
     }
 
@@ -149,6 +85,12 @@ pub struct Metrics {
     exchanges: Family<FrameType>,
     problems: Family<HttpRefusal>,
     connection_refusals: Family<ConnectionRefusal>,
+    limited: Family<Guard>,
+    limiter_keys: Family<Guard>,
+    shed: Family<Shed>,
+    memory: Family<Pool>,
+    memory_bytes_max: AtomicU64,
+    pressure: AtomicU64,
     connections: AtomicU64,
     connections_total: AtomicU64,
     holds: AtomicU64,
@@ -163,6 +105,12 @@ impl Default for Metrics {
             exchanges: Family::new(&FrameType::ALL),
             problems: Family::new(HttpRefusal::ALL),
             connection_refusals: Family::new(ConnectionRefusal::ALL),
+            limited: Family::new(Guard::ALL),
+            limiter_keys: Family::new(Guard::ALL),
+            shed: Family::new(Shed::ALL),
+            memory: Family::new(Pool::ALL),
+            memory_bytes_max: AtomicU64::new(0),
+            pressure: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             connections_total: AtomicU64::new(0),
             holds: AtomicU64::new(0),
@@ -191,6 +139,32 @@ impl Metrics {
     /// Counts a connection that ended before its first request.
     pub fn connection_refused(&self, refusal: ConnectionRefusal) {
         self.connection_refusals.add(refusal);
+    }
+
+    /// Counts somebody whom a limiter told to come later.
+    pub fn limited(&self, guard: Guard) {
+        self.limited.add(guard);
+    }
+
+    /// Counts something that was given up.
+    pub fn shed(&self, reason: Shed) {
+        self.shed.add(reason);
+    }
+
+    pub(crate) fn limiter_keys(&self, guard: Guard, keys: usize) {
+        self.limiter_keys.set(guard, keys);
+    }
+
+    pub(crate) fn memory(&self, pool: Pool, bytes: usize) {
+        self.memory.set(pool, bytes);
+    }
+
+    pub(crate) fn memory_budget(&self, bytes_max: usize, pressure: Pressure) {
+        self.memory_bytes_max
+            .store(bytes_max as u64, Ordering::Relaxed);
+        let step = Pressure::ALL.iter().position(|known| *known == pressure);
+        self.pressure
+            .store(step.unwrap_or_default() as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn connection_opened(&self) {
@@ -233,6 +207,18 @@ impl Metrics {
         self.connection_refusals.value(refusal)
     }
 
+    /// Returns how often a limiter told somebody to come later.
+    #[must_use]
+    pub fn limits_hit(&self, guard: Guard) -> u64 {
+        self.limited.value(guard)
+    }
+
+    /// Returns how often something was given up for a reason.
+    #[must_use]
+    pub fn sheds(&self, reason: Shed) -> u64 {
+        self.shed.value(reason)
+    }
+
     /// Returns the connections that are open now.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -248,39 +234,60 @@ impl Metrics {
     /// Returns every value, in a fixed order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Sample> {
-        let mut samples: Vec<Sample> = self
+        let rejected = self
             .rejected
             .samples("postern_envelopes_rejected_total", "reason", |key| {
                 key.as_str()
-            })
-            .collect();
-        samples.extend(self.exchanges.samples(
-            "postern_exchanges_total",
-            "kind",
-            FrameType::as_str,
-        ));
-        samples.extend(self.problems.samples(
-            "postern_http_refusals_total",
-            "reason",
-            HttpRefusal::as_str,
-        ));
-        samples.extend(self.connection_refusals.samples(
+            });
+        let exchanges =
+            self.exchanges
+                .samples("postern_exchanges_total", "kind", FrameType::as_str);
+        let problems =
+            self.problems
+                .samples("postern_http_refusals_total", "reason", HttpRefusal::as_str);
+        let refusals = self.connection_refusals.samples(
             "postern_connections_refused_total",
             "reason",
             ConnectionRefusal::as_str,
-        ));
+        );
+        let limited = self
+            .limited
+            .samples("postern_limited_total", "guard", Guard::as_str);
+        let limiter_keys =
+            self.limiter_keys
+                .samples("postern_limiter_keys", "guard", Guard::as_str);
+        let shed = self
+            .shed
+            .samples("postern_shed_total", "reason", Shed::as_str);
+        let memory = self
+            .memory
+            .samples("postern_memory_bytes", "pool", Pool::as_str);
+        rejected
+            .chain(exchanges)
+            .chain(problems)
+            .chain(refusals)
+            .chain(limited)
+            .chain(limiter_keys)
+            .chain(shed)
+            .chain(memory)
+            .chain(self.plain())
+            .collect()
+    }
+
+    fn plain(&self) -> impl Iterator<Item = Sample> {
         let plain = [
+            ("postern_memory_max_bytes", &self.memory_bytes_max),
+            ("postern_memory_pressure", &self.pressure),
             ("postern_connections", &self.connections),
             ("postern_connections_total", &self.connections_total),
             ("postern_holds", &self.holds),
             ("postern_holds_total", &self.holds_total),
             ("postern_holds_released_total", &self.holds_released_total),
         ];
-        samples.extend(plain.map(|(name, count)| Sample {
+        plain.into_iter().map(|(name, count)| Sample {
             name,
             label: None,
             value: count.load(Ordering::Relaxed),
-        }));
-        samples
+        })
     }
 }

@@ -1,73 +1,45 @@
 //! One exchange from its bytes to the bytes of its answer: limits first, then the pure parts,
 //! then the host or the wait.
 //!
-//! Order of checks: type byte, source limiter, handshake limiters, session tag or admission,
-//! signature. Refuses to touch a key before the limiters, and to answer a post before the host.
+//! Order of checks, the cheapest first: source limiter, type byte, handshake limiters, memory,
+//! session tag or admission, device and tenant limiter, queue of the host, and only then what the
+//! host verifies. Refuses to touch a key before the limiters, and to answer a post before the host.
 
 use super::clock::after_ms;
+use super::devices::Devices;
 use super::events::Event;
-use super::host::{Host, HostAnswer, Taken};
+use super::gates::{Gates, TooMany};
+use super::host::{Host, HostAnswer};
+use super::host_queue::HostQueue;
+use super::link::Link;
 use super::mailbox::{Mailbox, Place, State, Taking};
 use super::random;
-use crate::exchange::{Handled, Held, Owner, Post, Put, Step, WriterStep};
-use crate::limiter::{Gate, Limiter, Source};
-use crate::limits::{BEAT_WAIT_MS_MAX, DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
+use crate::budget::{Budget, Pool, Work};
+use crate::exchange::{Handled, Owner, Step, WriterStep};
+use crate::limiter::Source;
+use crate::limits::{HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE};
+use crate::metrics::Shed;
 use postern_protocol::Reject;
-use postern_protocol::frame::{FrameType, PlainFrame, Wanted, frame_type};
-use postern_protocol::id::{ChannelId, Plane};
-use postern_protocol::limits::FETCH_DIGESTS_MAX;
+use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
+use postern_protocol::id::ChannelId;
 use postern_protocol::session::ReceivedHello;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// Limits that stand before any key operation.
-#[derive(Debug)]
-pub(super) struct Gates {
-    pub(super) exchanges: Limiter,
-    pub(super) handshakes: Limiter,
-    pub(super) all_handshakes: Gate,
+/// Why a frame is refused, and when to try again at the earliest where that makes sense.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    reject: Reject,
+    retry_ms: u64,
 }
 
-impl Gates {
-    /// # Errors: milliseconds until another try makes sense.
-    fn take(&self, source: Source, kind: FrameType, now_ms: u64) -> Result<(), u64> {
-        self.exchanges.take(source, now_ms)?;
-        match kind {
-            FrameType::Ask | FrameType::Hello | FrameType::Enrol => {
-                //= spec/postern.md#hello
-                //# A mailbox MUST limit the rate of asks and hellos of one source before any
-                //# public-key operation.
-                self.handshakes.take(source, now_ms)?;
-                self.all_handshakes.take(now_ms)
-            }
-            FrameType::Poll
-            | FrameType::Answer
-            | FrameType::Post
-            | FrameType::Need
-            | FrameType::Fetch
-            | FrameType::Bodies
-            | FrameType::Put
-            | FrameType::Collect
-            | FrameType::Collected
-            | FrameType::Deliver
-            | FrameType::DeliverBodies
-            | FrameType::FetchBodies
-            | FrameType::DeliverEnrolled
-            | FrameType::FiledBody
-            | FrameType::Enrolled
-            | FrameType::Challenge
-            | FrameType::Welcome
-            | FrameType::Refused
-            | FrameType::Posted => Ok(()),
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self {
+            reject,
+            retry_ms: RETRY_MS_BASE,
         }
     }
-}
-
-/// The source asks too much; try again after this many milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooMany {
-    pub(super) retry_ms: u64,
 }
 
 /// Answers exchanges of all connections.
@@ -75,10 +47,11 @@ pub(super) struct TooMany {
 pub(super) struct Answerer {
     pub(super) mailbox: Mailbox,
     pub(super) host: Arc<dyn Host>,
-    pub(super) gates: Arc<Mutex<Gates>>,
+    pub(super) gates: Arc<Gates>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) devices: Arc<Mutex<Devices>>,
     pub(super) holds_max: usize,
-    /// Calls to the host under way.
-    pub(super) host_calls: Arc<Semaphore>,
+    pub(super) host_queue: Arc<HostQueue>,
 }
 
 /// Who is asking, as far as it is known.
@@ -90,28 +63,35 @@ pub(super) struct Asker {
 }
 
 impl Answerer {
-    /// Answers a frame with a frame. # Errors: [`TooMany`] for a source beyond its rate.
-    pub(super) async fn answer(&self, source: Source, frame: Vec<u8>) -> Result<Vec<u8>, TooMany> {
+    /// Lets an exchange of any kind begin. # Errors: [`TooMany`] for a source beyond its rate.
+    pub(super) fn admit(&self, source: Source) -> Result<(), TooMany> {
+        let now_ms = self.mailbox.clock().now_ms();
+        self.counted(self.gates.take_exchange(source, now_ms))
+    }
+
+    /// Answers a frame, after [`Self::admit`], with a frame. # Errors: [`TooMany`].
+    pub(super) async fn answer(
+        &self,
+        link: &Arc<Link>,
+        frame: Vec<u8>,
+    ) -> Result<Vec<u8>, TooMany> {
         let mut asker = Asker {
-            source,
+            source: link.source(),
             kind: None,
             channel: None,
         };
         let kind = match frame_type(&frame) {
             Ok(kind) => kind,
-            Err(reject) => {
-                // Garbage has no kind but costs its source like any exchange.
-                self.take(source, FrameType::Poll)?;
-                return Ok(self.refuse(asker, reject, None));
-            }
+            Err(reject) => return Ok(self.refuse(asker, reject, None)),
         };
         asker.kind = Some(kind);
-        self.take(source, kind)?;
+        let now_ms = self.mailbox.clock().now_ms();
+        self.counted(self.gates.take_kind(asker.source, kind, now_ms))?;
         self.mailbox.metrics().exchange(kind);
         let result = match kind {
-            FrameType::Ask => self.answer_ask(&frame),
-            FrameType::Hello => self.answer_hello(&frame),
-            FrameType::Enrol => self.answer_enrol(frame).await,
+            FrameType::Ask => self.answer_ask(&frame).map_err(Refusal::from),
+            FrameType::Hello => self.answer_hello(&frame).map_err(Refusal::from),
+            FrameType::Enrol => self.answer_enrol(frame).await.map_err(Refusal::from),
             FrameType::Poll
             | FrameType::Post
             | FrameType::Need
@@ -121,7 +101,7 @@ impl Answerer {
             | FrameType::Deliver
             | FrameType::DeliverBodies
             | FrameType::FetchBodies
-            | FrameType::DeliverEnrolled => self.answer_in_session(asker, frame).await,
+            | FrameType::DeliverEnrolled => self.answer_in_session(asker, link, frame).await,
             FrameType::Answer
             | FrameType::Bodies
             | FrameType::Collected
@@ -130,24 +110,56 @@ impl Answerer {
             | FrameType::Challenge
             | FrameType::Welcome
             | FrameType::Refused
-            | FrameType::Posted => Err(Reject::FrameDirection),
+            | FrameType::Posted => Err(Reject::FrameDirection.into()),
         };
-        Ok(result.unwrap_or_else(|reject| {
+        Ok(result.unwrap_or_else(|refusal| {
             let is_passing = matches!(
-                reject,
+                refusal.reject,
                 Reject::Overloaded | Reject::Quota | Reject::EnrolPending
             );
-            let retry_ms = is_passing.then(|| random::retry_ms(RETRY_MS_BASE));
-            self.refuse(asker, reject, retry_ms)
+            let retry_ms = is_passing.then(|| random::retry_ms(refusal.retry_ms));
+            self.refuse(asker, refusal.reject, retry_ms)
         }))
     }
 
-    fn take(&self, source: Source, kind: FrameType) -> Result<(), TooMany> {
+    fn counted(&self, taken: Result<(), TooMany>) -> Result<(), TooMany> {
+        taken.inspect_err(|too_many| self.mailbox.metrics().limited(too_many.guard))
+    }
+
+    /// # Errors: `overloaded` when memory is too full for work of this kind.
+    fn has_memory_for(&self, work: Work, shed: Shed) -> Result<(), Reject> {
+        if self.budget.pressure().refuses(work) {
+            self.mailbox.metrics().shed(shed);
+            return Err(Reject::Overloaded);
+        }
+        Ok(())
+    }
+
+    /// A frame of a session verified: whose connection it came on, and whether it is too much.
+    fn take_session(&self, link: &Arc<Link>, owner: Owner, bytes: usize) -> Result<(), Refusal> {
+        let channel = match owner {
+            Owner::Device(channel) => channel,
+            Owner::Writer(_) => {
+                link.claim_for_writer();
+                return Ok(());
+            }
+        };
+        let (tenant, ended) = self.devices().note(channel, link);
+        for _ in 0..ended {
+            self.mailbox.metrics().shed(Shed::OlderConnection);
+        }
         let now_ms = self.mailbox.clock().now_ms();
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates
-            .take(source, kind, now_ms)
-            .map_err(|retry_ms| TooMany { retry_ms })
+        let taken = self
+            .gates
+            .take_device(channel, tenant.as_ref(), bytes, now_ms);
+        self.counted(taken).map_err(|too_many| Refusal {
+            reject: Reject::Overloaded,
+            retry_ms: too_many.retry_ms.max(RETRY_MS_BASE),
+        })
+    }
+
+    fn devices(&self) -> MutexGuard<'_, Devices> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tell_reject(&self, asker: Asker, reason: Reject) {
@@ -175,11 +187,13 @@ impl Answerer {
     }
 
     fn answer_ask(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
+        self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let nonce = random::bytes()?;
         self.mailbox.lock().exchanges.answer_ask(frame, nonce)
     }
 
     fn answer_hello(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
+        self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let hello = ReceivedHello::parse(frame)?;
         let channel = hello.channel();
         let admitted = self.host.admitted(channel);
@@ -203,6 +217,9 @@ impl Answerer {
             }
             return Err(Reject::Overloaded);
         }
+        if let (Owner::Device(channel), Some(device)) = (owner, admitted.into_iter().next()) {
+            self.devices().greet(channel, device.channel.tenant);
+        }
         self.mailbox.tell(match owner {
             Owner::Device(channel) => Event::Greeted { channel },
             Owner::Writer(tenant) => Event::WriterGreeted { tenant },
@@ -211,6 +228,10 @@ impl Answerer {
     }
 
     async fn answer_enrol(&self, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
+        if frame.len() > KNOCK_BYTES_MAX {
+            return Err(Reject::Oversize);
+        }
+        self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         self.ask_host(deadline, |host| host.enrol(frame)).await
     }
@@ -221,8 +242,8 @@ impl Answerer {
         deadline: Instant,
         call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
     ) -> Result<T, Reject> {
-        let calls = Arc::clone(&self.host_calls);
-        let place = calls.try_acquire_owned().map_err(|_| Reject::Overloaded)?;
+        let (clock, metrics) = (self.mailbox.clock(), self.mailbox.metrics());
+        let place = self.host_queue.enter(clock, metrics, deadline).await?;
         let work = call(self.host.as_ref());
         let task = tokio::spawn(async move {
             let answer = work.await;
@@ -239,7 +260,15 @@ impl Answerer {
         }
     }
 
-    async fn answer_in_session(&self, mut asker: Asker, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
+    async fn answer_in_session(
+        &self,
+        mut asker: Asker,
+        link: &Arc<Link>,
+        frame: Vec<u8>,
+    ) -> Result<Vec<u8>, Refusal> {
+        if asker.kind == Some(FrameType::Put) {
+            self.has_memory_for(Work::Bulk, Shed::Bulk)?;
+        }
         let now_ms = self.mailbox.clock().now_ms();
         let (handled, parked) = {
             let mut state = self.mailbox.lock();
@@ -253,6 +282,7 @@ impl Answerer {
             let parked = self.park(&mut state, &handled.step, now_ms);
             (handled, parked)
         };
+        let bytes = frame.len();
         drop(frame);
         let Handled {
             owner,
@@ -267,23 +297,26 @@ impl Answerer {
                 Owner::Writer(tenant) => Event::WriterDisplaced { tenant },
             });
         }
-        match step {
-            Step::Answer(answer) => Ok(answer),
-            Step::Limited(answer, reject) => {
+        let taking = match &step {
+            // Made before the limits may refuse: whoever drops it ends the post.
+            Step::Post(post) => Some(Taking::new(&self.mailbox, post.channel())),
+            Step::Put(put) => Some(Taking::new(&self.mailbox, put.channel())),
+            Step::Answer(_) | Step::Limited(..) | Step::Hold(_) | Step::Writer(_) => None,
+        };
+        self.take_session(link, owner, bytes)?;
+        let answer = match (step, taking) {
+            (Step::Limited(answer, reject), _) => {
                 self.tell_reject(asker, reject);
                 Ok(answer)
             }
-            Step::Hold(held) => self.answer_poll(&held, parked).await,
-            Step::Writer(step) => self.answer_writer(asker, step, parked).await,
-            Step::Post(post) => {
-                let taking = Taking::new(&self.mailbox, post.channel());
-                self.answer_post(asker, post, taking).await
-            }
-            Step::Put(put) => {
-                let taking = Taking::new(&self.mailbox, put.channel());
-                self.answer_put(put, taking).await
-            }
-        }
+            (Step::Hold(held), _) => self.answer_poll(&held, parked).await,
+            (Step::Post(post), Some(taking)) => self.answer_post(asker, post, taking).await,
+            (Step::Put(put), Some(taking)) => self.answer_put(put, taking).await,
+            (Step::Writer(step), _) => self.answer_writer(asker, step, parked).await,
+            (Step::Answer(answer), _) => Ok(answer),
+            (Step::Post(_) | Step::Put(_), None) => unreachable!("both were given theirs above"),
+        };
+        answer.map_err(Refusal::from)
     }
 
     /// Finds a place for a request that is to wait, in a state that the caller has locked.
@@ -316,143 +349,23 @@ impl Answerer {
         }
     }
 
-    async fn answer_poll(&self, held: &Held, parked: Parking) -> Result<Vec<u8>, Reject> {
-        let is_refused = match parked {
-            Parking::Parked(place, woken) => {
-                self.wait(held.until_ms, place, woken).await;
-                false
-            }
-            Parking::NotAsked => false,
-            Parking::Full => true,
-        };
-        if !is_refused && self.asks_heartbeat(held) {
-            let deadline = after_ms(BEAT_WAIT_MS_MAX);
-            let channel = held.channel;
-            // Without a heartbeat the answer is idle as before.
-            let _ = self
-                .ask_host(deadline, |host| host.heartbeat_wanted(channel))
-                .await;
-        }
-        self.release(held, is_refused)
-    }
-
-    fn asks_heartbeat(&self, held: &Held) -> bool {
-        let now_ms = self.mailbox.clock().now_ms();
-        let mut state = self.mailbox.lock();
-        !state.is_draining && state.exchanges.ask_heartbeat(held, now_ms)
-    }
-
-    pub(super) async fn wait(
+    /// Waits until the request is woken or its time is over. Returns false, at once, when there
+    /// is no memory for it.
+    pub(super) async fn wait_counted(
         &self,
         until_ms: u64,
         place: Place,
         woken: tokio::sync::oneshot::Receiver<()>,
-    ) {
+    ) -> bool {
+        let Some(_memory) = self.budget.take(Pool::Holds, HOLD_BYTES) else {
+            return false;
+        };
         let until = self.mailbox.clock().instant(until_ms);
         // Both outcomes mean the same: find out what is newer now.
         let _ = tokio::time::timeout_at(until, woken).await;
         drop(place);
+        true
     }
-
-    fn release(&self, held: &Held, is_refused: bool) -> Result<Vec<u8>, Reject> {
-        let now_ms = self.mailbox.clock().now_ms();
-        let mut state = self.mailbox.lock();
-        let retry_ms = if state.is_draining {
-            let least = state.leaving_retry_ms.unwrap_or_default();
-            Some(least.saturating_add(random::retry_ms(DRAIN_RETRY_MS_BASE)))
-        } else if is_refused {
-            Some(random::retry_ms(RETRY_MS_BASE))
-        } else {
-            None
-        };
-        state.exchanges.release(held, now_ms, retry_ms)
-    }
-
-    async fn answer_post(
-        &self,
-        asker: Asker,
-        mut post: Post,
-        taking: Taking,
-    ) -> Result<Vec<u8>, Reject> {
-        let channel = post.channel();
-        let mut refused = std::mem::take(&mut post.refused);
-        let mut wanted: Vec<Wanted> = Vec::new();
-        let mut wants_snapshot = false;
-        // One deadline for the whole post: a slow host costs the device one wait, not one per item.
-        let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        let mut items = std::mem::take(&mut post.items);
-        let posted: Vec<(Option<Plane>, Vec<u8>)> = items
-            .iter_mut()
-            .map(|item| (item.plane, std::mem::take(&mut item.envelope)))
-            .collect();
-        //= spec/postern.md#post
-        //# A mailbox MUST commit an item durably before it answers.
-        let taken = self
-            .ask_host(deadline, |host| take_in_order(host, channel, posted))
-            .await;
-        let taken = taken.unwrap_or_else(|reject| vec![Err(reject); items.len()]);
-        for (item, taken) in items.iter().zip(taken) {
-            match taken {
-                Ok(taken) => {
-                    post.note_taken(item);
-                    wants_snapshot |= taken.wants_snapshot;
-                    // An answer asks for few bodies; what a host wants beyond them waits.
-                    wanted.extend(taken.wanted.into_iter().take(FETCH_DIGESTS_MAX));
-                }
-                Err(reject) => refused.push((item.index, reject)),
-            }
-        }
-        refused.sort_unstable_by_key(|(index, _)| *index);
-        let mut retry_ms = None;
-        for (_, reject) in &refused {
-            self.tell_reject(asker, *reject);
-            if matches!(reject, Reject::Overloaded | Reject::Quota) {
-                retry_ms = Some(random::retry_ms(RETRY_MS_BASE));
-            }
-        }
-        let answer = {
-            let mut state = self.mailbox.lock();
-            let exchanges = &mut state.exchanges;
-            exchanges.answer_post(&post, &refused, &wanted, wants_snapshot, retry_ms)
-        };
-        drop(taking);
-        answer
-    }
-
-    async fn answer_put(&self, mut put: Put, taking: Taking) -> Result<Vec<u8>, Reject> {
-        let (channel, plane) = (put.channel(), put.plane);
-        let chunks = std::mem::take(&mut put.chunks);
-        let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        let taken = self
-            .ask_host(deadline, |host| host.put(channel, plane, chunks))
-            .await?;
-        let answer = {
-            let mut state = self.mailbox.lock();
-            state.exchanges.answer_put(&put, &taken.wanted)
-        };
-        drop(taking);
-        answer
-    }
-}
-
-/// Hands the items of a post to the host, all before the first is answered, so that one commit can
-/// hold them; each is answered in its place.
-fn take_in_order(
-    host: &dyn Host,
-    channel: ChannelId,
-    posted: Vec<(Option<Plane>, Vec<u8>)>,
-) -> HostAnswer<Vec<Result<Taken, Reject>>> {
-    let posted = posted.into_iter();
-    let works: Vec<_> = posted
-        .map(|(plane, envelope)| host.posted(channel, plane, envelope))
-        .collect();
-    Box::pin(async move {
-        let mut taken = Vec::new();
-        for work in works {
-            taken.push(work.await);
-        }
-        Ok(taken)
-    })
 }
 
 /// What became of a poll's or collect's wish to wait.

@@ -3,12 +3,14 @@
 //! Refuses bodies without a length, beyond a frame, or slower than a trickle; looks at no header
 //! but Content-Length, because middleboxes rewrite the others.
 
-use super::answer::{Answerer, TooMany};
-use super::clock::{after_ms, now};
+use super::answer::Answerer;
+use super::clock::now;
 use super::events::Event;
+use super::gates::TooMany;
+use super::link::Link;
 use super::random;
 use super::settings::ServerLimits;
-use crate::limiter::Source;
+use crate::budget::{Pool, Reserved};
 use crate::limits::RETRY_MS_BASE;
 use crate::metrics::HttpRefusal;
 use bytes::Bytes;
@@ -19,7 +21,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use postern_protocol::limits::FRAME_BYTES_MAX;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// The connection has to end: its request cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -58,30 +60,43 @@ pub(super) struct Service {
     pub(super) limits: ServerLimits,
     /// The path of the one route.
     pub(super) path: Arc<str>,
-    /// Bytes of bodies that may be read at once.
-    pub(super) bodies: Arc<Semaphore>,
 }
 
 impl Service {
     /// Answers one request. # Errors: [`Broken`], which ends the connection or stream.
     pub(super) async fn serve(
         &self,
-        source: Source,
+        link: &Arc<Link>,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Broken> {
-        match self.answer(source, request).await {
-            Ok(frame) => Ok(frame_response(frame)),
+        match self.answer(link, request).await {
+            Ok(frame) => Ok(frame_response(self.queued(frame))),
             Err(problem) => {
                 self.answerer.mailbox.tell(Event::HttpRefused {
                     reason: problem.reason,
-                    source,
+                    source: link.source(),
                 });
                 problem_response(problem)
             }
         }
     }
 
-    async fn answer(&self, source: Source, request: Request<Incoming>) -> Result<Vec<u8>, Problem> {
+    /// The bytes of an answer, counted until they are sent.
+    fn queued(&self, frame: Vec<u8>) -> Bytes {
+        let budget = &self.answerer.budget;
+        let memory = budget.take_owed(Pool::Answers, frame.len());
+        Bytes::from_owner(Queued {
+            frame,
+            _memory: memory,
+        })
+    }
+
+    async fn answer(
+        &self,
+        link: &Arc<Link>,
+        request: Request<Incoming>,
+    ) -> Result<Vec<u8>, Problem> {
+        self.answerer.admit(link.source())?;
         if request.uri().path() != &*self.path {
             return Err(HttpRefusal::NotFound.into());
         }
@@ -94,7 +109,7 @@ impl Service {
         }
         let (frame, room) = self.read_body(request.into_body(), length).await?;
         drop(room);
-        Ok(self.answerer.answer(source, frame).await?)
+        Ok(self.answerer.answer(link, frame).await?)
     }
 
     /// Reads a whole body, as long as it keeps coming. The permit stands for its memory.
@@ -102,19 +117,12 @@ impl Service {
         &self,
         mut body: Incoming,
         length: u64,
-    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    ) -> Result<(Vec<u8>, Option<Reserved>), Problem> {
         let started = now();
         let mut frame = Vec::new();
-        let mut room: Option<OwnedSemaphorePermit> = None;
+        let mut room: Option<Reserved> = None;
         loop {
-            let earned_ms = (frame.len() as u64)
-                .saturating_mul(1_000)
-                .checked_div(self.limits.body_bytes_per_s_min)
-                .unwrap_or_default();
-            let allowed = self.limits.body_grace_ms.saturating_add(earned_ms);
-            let deadline = started
-                .checked_add(Duration::from_millis(allowed))
-                .unwrap_or_else(|| after_ms(0));
+            let deadline = body_deadline(started, frame.len(), &self.limits);
             let next = tokio::time::timeout_at(deadline, body.frame()).await;
             let Some(part) = next.map_err(|_| HttpRefusal::BodyBroken)? else {
                 break;
@@ -136,23 +144,46 @@ impl Service {
         }
     }
 
-    fn take_room(
-        &self,
-        bytes: usize,
-        room: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<(), Problem> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&self.bodies).try_acquire_many_owned(bytes);
-        let more = taken.map_err(|_| Problem {
+    fn take_room(&self, bytes: usize, room: &mut Option<Reserved>) -> Result<(), Problem> {
+        let has_room = match room {
+            Some(room) => room.grow(bytes),
+            None => {
+                *room = self.answerer.budget.take(Pool::Bodies, bytes);
+                room.is_some()
+            }
+        };
+        if has_room {
+            return Ok(());
+        }
+        Err(Problem {
             reason: HttpRefusal::Unavailable,
             retry_ms: Some(random::retry_ms(RETRY_MS_BASE)),
-        })?;
-        match room {
-            Some(room) => room.merge(more),
-            None => *room = Some(more),
-        }
-        Ok(())
+        })
     }
+}
+
+/// An answer and the memory that it is counted for.
+struct Queued {
+    frame: Vec<u8>,
+    _memory: Reserved,
+}
+
+impl AsRef<[u8]> for Queued {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+/// When the next bytes of a body have to be there, by what came so far: a least rate after a
+/// grace, and one bound for the whole.
+pub(super) fn body_deadline(started: Instant, bytes: usize, limits: &ServerLimits) -> Instant {
+    let earned_ms = (bytes as u64)
+        .saturating_mul(1_000)
+        .checked_div(limits.body_bytes_per_s_min)
+        .unwrap_or_default();
+    let allowed_ms = limits.body_grace_ms.saturating_add(earned_ms);
+    let allowed = Duration::from_millis(allowed_ms.min(limits.body_ms_max));
+    started.checked_add(allowed).unwrap_or(started)
 }
 
 /// Reads Content-Length; `None` when it is absent, doubled or no number, or the body is chunked.
@@ -169,7 +200,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     value.parse().ok()
 }
 
-fn frame_response(frame: Vec<u8>) -> Response<Full<Bytes>> {
+fn frame_response(frame: Bytes) -> Response<Full<Bytes>> {
     //= spec/postern.md#http-binding
     //# A server MUST answer with status 200, Content-Length and one frame in every case in which it
     //# answers in Postern, refusals included.
@@ -190,14 +221,14 @@ fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
         ),
         HttpRefusal::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
         HttpRefusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "no capacity now"),
-        HttpRefusal::BodyBroken => return Err(Broken),
+        HttpRefusal::BodyBroken | HttpRefusal::HeadSlow => return Err(Broken),
     };
     let name = problem.reason.as_str();
     let text = format!(
         "{{\"type\":\"urn:postern:problem:{name}\",\"title\":\"{title}\",\"status\":{}}}",
         status.as_u16()
     );
-    let mut response = respond(status, "application/problem+json", text.into_bytes());
+    let mut response = respond(status, "application/problem+json", Bytes::from(text));
     let headers = response.headers_mut();
     if let Some(retry_ms) = problem.retry_ms {
         headers.insert(
@@ -213,8 +244,8 @@ fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
     Ok(response)
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -8,15 +8,23 @@
 //! Reading order: [`Host`] (what the embedding process does), [`Mailbox`] (its handle), [`Server`].
 //! Refuses plain HTTP, client certificates, upgrades, and to start with settings that it would not obey.
 
+mod activity;
 mod answer;
 mod clock;
 mod connection;
+mod counts;
+mod device;
+mod devices;
 mod drain;
 mod events;
+mod gates;
 mod holds;
 mod host;
+mod host_queue;
 mod http;
+mod link;
 mod mailbox;
+mod memory;
 mod random;
 mod settings;
 #[cfg(test)]
@@ -31,17 +39,20 @@ pub(crate) use random::bytes as random_bytes;
 pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;
 
-use crate::limiter::{Gate, Limiter};
-use crate::limits::{BACKLOG, HOST_CALLS_MAX, SWEEP_MS};
-use answer::{Answerer, Gates};
+use crate::budget::{Budget, Pool};
+use crate::limits::{BACKLOG, SWEEP_MS};
+use answer::Answerer;
 pub(crate) use clock::after_ms;
-use connection::{Counts, Shared};
+use connection::Shared;
+use counts::Counts;
+use devices::Devices;
+use gates::Gates;
+use host_queue::HostQueue;
 use http::Service;
-use postern_protocol::Reject;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 /// Why the server cannot start.
@@ -79,7 +90,7 @@ pub struct Server {
     drain: watch::Sender<Option<u64>>,
     /// Ends when the last connection has dropped its sender.
     ended: mpsc::Receiver<()>,
-    sweeper: tokio::task::JoinHandle<()>,
+    keepers: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl std::fmt::Debug for Server {
@@ -102,7 +113,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let tls = tls::read(&config.certificate_pem, &config.key_pem)?;
         let path = route(&config.prefix)?;
-        let gates = gates(&config.limits).map_err(|_| StartError::Random)?;
+        let answerer = answerer(&config.limits, &mailbox, host)?;
         let failed = |source| StartError::Listen {
             listen: config.listen,
             source,
@@ -112,25 +123,21 @@ impl Server {
         let (drain, draining) = watch::channel(None);
         let shared = Arc::new(Shared {
             service: Service {
-                answerer: Answerer {
-                    mailbox: mailbox.clone(),
-                    host,
-                    gates: Arc::new(Mutex::new(gates)),
-                    holds_max: config.limits.holds_max,
-                    host_calls: Arc::new(Semaphore::new(HOST_CALLS_MAX)),
-                },
+                answerer: answerer.clone(),
                 limits: config.limits,
                 path,
-                bodies: Arc::new(Semaphore::new(config.limits.bodies_bytes_max)),
             },
             tls: Mutex::new(tls),
-            counts: Mutex::new(Counts::default()),
+            counts: Arc::new(Counts::new(&config.limits, &answerer.budget, &mailbox)),
             draining,
         });
         mailbox.lock().is_draining = false;
         let (alive, ended) = mpsc::channel(1);
         tokio::spawn(connection::accept(listener, Arc::clone(&shared), alive));
-        let sweeper = tokio::spawn(sweep(mailbox.clone()));
+        let keepers = [
+            tokio::spawn(sweep(answerer.clone())),
+            tokio::spawn(memory::watch(answerer)),
+        ];
         info!(transport = "https", listen = %local_address, "started mailbox server");
         Ok(Self {
             mailbox,
@@ -138,7 +145,7 @@ impl Server {
             local_address,
             drain,
             ended,
-            sweeper,
+            keepers,
         })
     }
 
@@ -186,7 +193,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.sweeper.abort();
+        for keeper in &self.keepers {
+            keeper.abort();
+        }
         self.drain.send_replace(Some(0));
     }
 }
@@ -205,11 +214,20 @@ fn route(prefix: &str) -> Result<Arc<str>, StartError> {
     }
 }
 
-fn gates(limits: &ServerLimits) -> Result<Gates, Reject> {
-    Ok(Gates {
-        exchanges: Limiter::new(limits.source_exchanges, random::bytes()?),
-        handshakes: Limiter::new(limits.source_handshakes, random::bytes()?),
-        all_handshakes: Gate::new(limits.handshakes),
+fn answerer(
+    limits: &ServerLimits,
+    mailbox: &Mailbox,
+    host: Arc<dyn Host>,
+) -> Result<Answerer, StartError> {
+    let caps = [(Pool::Bodies, limits.bodies_bytes_max)];
+    Ok(Answerer {
+        mailbox: mailbox.clone(),
+        host,
+        gates: Arc::new(Gates::new(limits).map_err(|_| StartError::Random)?),
+        budget: Arc::new(Budget::new(limits.budget_bytes_max, &caps)),
+        devices: Arc::new(Mutex::new(Devices::new(limits.device_connections_max))),
+        holds_max: limits.holds_max,
+        host_queue: Arc::new(HostQueue::default()),
     })
 }
 
@@ -226,13 +244,18 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Ends old sessions and changes ephemeral keys, until the server is dropped.
-async fn sweep(mailbox: Mailbox) {
+async fn sweep(answerer: Answerer) {
     loop {
         tokio::time::sleep_until(after_ms(SWEEP_MS)).await;
         let Ok(window) = random::bytes() else {
             continue;
         };
-        let now_ms = mailbox.clock().now_ms();
-        mailbox.lock().exchanges.handle_tick(now_ms, window);
+        let now_ms = answerer.mailbox.clock().now_ms();
+        let mut state = answerer.mailbox.lock();
+        state.exchanges.handle_tick(now_ms, window);
+        let devices = answerer.devices.lock();
+        devices
+            .unwrap_or_else(PoisonError::into_inner)
+            .sweep(|channel| state.exchanges.has_session(channel));
     }
 }

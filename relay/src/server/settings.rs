@@ -5,13 +5,19 @@
 use crate::limiter::Rate;
 use crate::limits as default;
 
-/// Bounds of the HTTPS server.
+/// Bounds of both doors of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Connections at once.
     pub connections_max: usize,
     /// Connections at once from one source (IPv4 address or IPv6 /64).
     pub source_connections_max: usize,
+    /// Of those, connections on which no session has spoken yet.
+    pub source_unproven_max: usize,
+    /// Connections at once from one IPv6 /48.
+    pub site_connections_max: usize,
+    /// Connections at once on which one device alone speaks; the newest stay.
+    pub device_connections_max: usize,
     /// Polls held at once.
     pub holds_max: usize,
     /// Exchanges of any kind from one source.
@@ -20,16 +26,32 @@ pub struct ServerLimits {
     pub source_handshakes: Rate,
     /// Asks, hellos and enrolments from all sources.
     pub handshakes: Rate,
+    /// Enrolments from all sources.
+    pub knocks: Rate,
+    /// QUIC connection attempts from addresses that proved nothing; beyond it they must prove it.
+    pub quic_attempts: Rate,
+    /// Exchanges in the sessions of one device.
+    pub device_messages: Rate,
+    /// Bytes that one device sends in its sessions.
+    pub device_bytes: Rate,
+    /// Exchanges in the sessions of one tenant's devices.
+    pub tenant_messages: Rate,
+    /// Bytes that one tenant's devices send in their sessions.
+    pub tenant_bytes: Rate,
     /// Milliseconds for the TLS handshake.
     pub tls_handshake_ms_max: u64,
-    /// Milliseconds for a request head, and between two requests of HTTP/1.1.
+    /// Milliseconds for a request head of HTTP/1.1, from its first byte.
     pub header_ms_max: u64,
     /// Milliseconds of silence allowed at the begin of a body.
     pub body_grace_ms: u64,
     /// Least bytes per second of a body after the grace.
     pub body_bytes_per_s_min: u64,
+    /// Milliseconds for a whole body, however fast it comes.
+    pub body_ms_max: u64,
     /// Bytes of all bodies being read at once.
     pub bodies_bytes_max: usize,
+    /// Bytes of everything in memory together.
+    pub budget_bytes_max: usize,
     /// Milliseconds for which a connection without a request is kept.
     pub idle_ms_max: u64,
     /// Milliseconds that a closing connection has to take its last answer.
@@ -41,6 +63,9 @@ impl Default for ServerLimits {
         Self {
             connections_max: default::CONNECTIONS_MAX,
             source_connections_max: default::SOURCE_CONNECTIONS_MAX,
+            source_unproven_max: default::SOURCE_UNPROVEN_MAX,
+            site_connections_max: default::SITE_CONNECTIONS_MAX,
+            device_connections_max: default::DEVICE_CONNECTIONS_MAX,
             holds_max: default::HOLDS_MAX,
             source_exchanges: Rate {
                 burst: default::SOURCE_EXCHANGES_BURST,
@@ -54,11 +79,37 @@ impl Default for ServerLimits {
                 burst: default::HANDSHAKES_BURST,
                 per_s: default::HANDSHAKES_PER_S,
             },
+            knocks: Rate {
+                burst: default::KNOCKS_BURST,
+                per_s: default::KNOCKS_PER_S,
+            },
+            quic_attempts: Rate {
+                burst: default::QUIC_ATTEMPTS_BURST,
+                per_s: default::QUIC_ATTEMPTS_PER_S,
+            },
+            device_messages: Rate {
+                burst: default::DEVICE_MESSAGES_BURST,
+                per_s: default::DEVICE_MESSAGES_PER_S,
+            },
+            device_bytes: Rate {
+                burst: default::DEVICE_BYTES_BURST,
+                per_s: default::DEVICE_BYTES_PER_S,
+            },
+            tenant_messages: Rate {
+                burst: default::TENANT_MESSAGES_BURST,
+                per_s: default::TENANT_MESSAGES_PER_S,
+            },
+            tenant_bytes: Rate {
+                burst: default::TENANT_BYTES_BURST,
+                per_s: default::TENANT_BYTES_PER_S,
+            },
             tls_handshake_ms_max: default::TLS_HANDSHAKE_MS_MAX,
             header_ms_max: default::HEADER_MS_MAX,
             body_grace_ms: default::BODY_GRACE_MS,
             body_bytes_per_s_min: default::BODY_BYTES_PER_S_MIN,
+            body_ms_max: default::BODY_MS_MAX,
             bodies_bytes_max: default::BODIES_BYTES_MAX,
+            budget_bytes_max: default::BUDGET_BYTES_MAX,
             idle_ms_max: default::IDLE_MS_MAX,
             close_ms_max: default::CLOSE_MS_MAX,
         }

@@ -33,10 +33,7 @@ impl Answerer {
         let held = &collecting.held;
         self.host.read_to(held.asked.tenant, collecting.read_to);
         let is_refused = match parked {
-            Parking::Parked(place, woken) => {
-                self.wait(held.until_ms, place, woken).await;
-                false
-            }
+            Parking::Parked(place, woken) => !self.wait_counted(held.until_ms, place, woken).await,
             Parking::NotAsked => false,
             Parking::Full => true,
         };

@@ -252,6 +252,7 @@ impl RelayConfig {
             bodies_bytes_max: limits.size(Limit::BodiesBytes),
             idle_ms_max: limits.of(Limit::IdleMs),
             close_ms_max: limits.of(Limit::CloseMs),
+            ..ServerLimits::default()
         }
     }
 

@@ -148,9 +148,14 @@ impl Client {
 
 /// The code of a refused frame.
 pub(super) fn refusal(frame: &[u8]) -> u16 {
+    refused(frame).0
+}
+
+/// The code of a refused frame, and when to try again.
+pub(super) fn refused(frame: &[u8]) -> (u16, Option<u64>) {
     let decoded = PlainFrame::decode(frame, Direction::Down).unwrap();
-    let PlainFrame::Refused { code, .. } = decoded else {
+    let PlainFrame::Refused { code, retry_ms } = decoded else {
         panic!("{decoded:?}");
     };
-    code
+    (code, retry_ms)
 }

@@ -1,5 +1,6 @@
 //! The server over real TLS on loopback.
 
+mod armour;
 mod carried;
 mod client;
 mod drain;
@@ -7,6 +8,7 @@ mod fronts;
 mod holds;
 mod limits;
 mod posts;
+mod queue;
 mod refused_meanwhile;
 mod wire;
 

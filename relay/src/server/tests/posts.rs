@@ -2,6 +2,7 @@ use super::{start, start_with};
 use crate::fixtures::{answer, channel_id, post, report, report_ack};
 use crate::limits::HOST_ANSWER_MS_MAX;
 use crate::server::answer::Answerer;
+use crate::server::host_queue::HostQueue;
 use crate::server::tests::client::refusal;
 use crate::server::{Host, ServerLimits};
 use postern_protocol::Reject;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// An enrol frame whose request is any envelope.
-fn enrol() -> Vec<u8> {
+pub(super) fn enrol() -> Vec<u8> {
     let mut writer = Writer::new();
     writer.raw(&[16]).bytes(&[1; 8]).bytes(&[2; 32]);
     writer.raw(&report(1, 1));
@@ -79,7 +80,7 @@ async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
         .await;
     assert_eq!(taken, Err(Reject::Overloaded));
     let full = Answerer {
-        host_calls: Arc::new(tokio::sync::Semaphore::new(0)),
+        host_queue: Arc::new(HostQueue::new(0, 0)),
         ..answerer
     };
     let taken = full.ask_host(deadline, |host| host.enrol(Vec::new())).await;
