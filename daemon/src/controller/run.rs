@@ -223,6 +223,7 @@ fn start_server(
         prefix: String::new(),
         certificate_pem: read(&tls.cert)?,
         key_pem: read(&tls.key)?,
+        quic: None,
         limits: ServerLimits {
             connections_max: config.limits.connections_max,
             source_connections_max: config.limits.source_connections_max,

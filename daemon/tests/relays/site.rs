@@ -201,6 +201,7 @@ impl Site {
                 prefix: String::new(),
                 certificate_pem: self.tls.chain.clone().into_bytes(),
                 key_pem: self.tls.key.clone().into_bytes(),
+                quic: None,
                 limits: ServerLimits::default(),
             },
         };

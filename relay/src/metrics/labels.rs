@@ -139,3 +139,29 @@ impl Shed {
         }
     }
 }
+
+/// What became of a QUIC connection attempt at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuicAttempt {
+    /// Its handshake began.
+    Begun,
+    /// Its address had to be proven first.
+    Retried,
+    /// There is no room.
+    Refused,
+}
+
+impl QuicAttempt {
+    /// Every outcome.
+    pub const ALL: &'static [Self] = &[Self::Begun, Self::Retried, Self::Refused];
+
+    /// Returns the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Retried => "retried",
+            Self::Refused => "refused",
+        }
+    }
+}

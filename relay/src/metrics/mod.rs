@@ -9,7 +9,7 @@ mod text;
 
 pub use text::to_text;
 
-pub use labels::{ConnectionRefusal, HttpRefusal, Shed};
+pub use labels::{ConnectionRefusal, HttpRefusal, QuicAttempt, Shed};
 
 use crate::budget::{Pool, Pressure};
 use crate::limiter::Guard;
@@ -88,6 +88,7 @@ pub struct Metrics {
     limited: Family<Guard>,
     limiter_keys: Family<Guard>,
     shed: Family<Shed>,
+    quic_attempts: Family<QuicAttempt>,
     memory: Family<Pool>,
     memory_bytes_max: AtomicU64,
     pressure: AtomicU64,
@@ -108,6 +109,7 @@ impl Default for Metrics {
             limited: Family::new(Guard::ALL),
             limiter_keys: Family::new(Guard::ALL),
             shed: Family::new(Shed::ALL),
+            quic_attempts: Family::new(QuicAttempt::ALL),
             memory: Family::new(Pool::ALL),
             memory_bytes_max: AtomicU64::new(0),
             pressure: AtomicU64::new(0),
@@ -149,6 +151,10 @@ impl Metrics {
     /// Counts something that was given up.
     pub fn shed(&self, reason: Shed) {
         self.shed.add(reason);
+    }
+
+    pub(crate) fn quic_attempt(&self, outcome: QuicAttempt) {
+        self.quic_attempts.add(outcome);
     }
 
     pub(crate) fn limiter_keys(&self, guard: Guard, keys: usize) {
@@ -219,6 +225,12 @@ impl Metrics {
         self.shed.value(reason)
     }
 
+    /// Returns how many QUIC connection attempts came to this.
+    #[must_use]
+    pub fn quic_attempts(&self, outcome: QuicAttempt) -> u64 {
+        self.quic_attempts.value(outcome)
+    }
+
     /// Returns the connections that are open now.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -259,6 +271,11 @@ impl Metrics {
         let shed = self
             .shed
             .samples("postern_shed_total", "reason", Shed::as_str);
+        let attempts = self.quic_attempts.samples(
+            "postern_quic_attempts_total",
+            "result",
+            QuicAttempt::as_str,
+        );
         let memory = self
             .memory
             .samples("postern_memory_bytes", "pool", Pool::as_str);
@@ -269,6 +286,7 @@ impl Metrics {
             .chain(limited)
             .chain(limiter_keys)
             .chain(shed)
+            .chain(attempts)
             .chain(memory)
             .chain(self.plain())
             .collect()

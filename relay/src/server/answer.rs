@@ -186,6 +186,21 @@ impl Answerer {
         frame.encode().unwrap_or_default()
     }
 
+    /// Refuses a frame that was not read. `retry_ms` says when to try again.
+    pub(super) fn refuse_unread(
+        &self,
+        source: Source,
+        reject: Reject,
+        retry_ms: Option<u64>,
+    ) -> Vec<u8> {
+        let asker = Asker {
+            source,
+            kind: None,
+            channel: None,
+        };
+        self.refuse(asker, reject, retry_ms)
+    }
+
     fn answer_ask(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
         self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let nonce = random::bytes()?;

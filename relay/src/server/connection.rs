@@ -41,6 +41,12 @@ impl Shared {
         &self.service.limits
     }
 
+    /// The TLS settings of new connections.
+    pub(super) fn tls(&self) -> Arc<rustls::ServerConfig> {
+        let tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&tls)
+    }
+
     pub(super) fn tell(&self, source: Source, reason: ConnectionRefusal) {
         let event = Event::ConnectionRefused { reason, source };
         self.service.answerer.mailbox.tell(event);
@@ -97,10 +103,7 @@ async fn handshake(
     shared: &Shared,
     source: Source,
 ) -> Option<TlsStream<TcpStream>> {
-    let config = {
-        let tls = shared.tls.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&tls)
-    };
+    let config = shared.tls();
     let deadline = after_ms(shared.limits().tls_handshake_ms_max);
     let accepting = TlsAcceptor::from(config).accept(stream);
     match tokio::time::timeout_at(deadline, accepting).await {

@@ -107,7 +107,6 @@ impl Gates {
     }
 
     /// An address that proved nothing wants a QUIC connection. Returns false when there are many.
-    #[expect(dead_code, reason = "the QUIC door asks")]
     pub(super) fn take_quic_attempt(&self, now_ms: u64) -> bool {
         self.quic_attempts.take(now_ms).is_ok()
     }

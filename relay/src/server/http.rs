@@ -82,7 +82,7 @@ impl Service {
     }
 
     /// The bytes of an answer, counted until they are sent.
-    fn queued(&self, frame: Vec<u8>) -> Bytes {
+    pub(super) fn queued(&self, frame: Vec<u8>) -> Bytes {
         let budget = &self.answerer.budget;
         let memory = budget.take_owed(Pool::Answers, frame.len());
         Bytes::from_owner(Queued {

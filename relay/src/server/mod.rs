@@ -1,4 +1,4 @@
-//! The HTTPS server around the mailboxes: everything in this crate that waits.
+//! The server around the mailboxes, with two doors (HTTPS, QUIC): everything in this crate that waits.
 //!
 //! ```text
 //!   connection --> http --> answer --> exchange (pure) --> mailbox (pure)
@@ -25,6 +25,7 @@ mod http;
 mod link;
 mod mailbox;
 mod memory;
+mod quic;
 mod random;
 mod settings;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod writer;
 pub use events::Event;
 pub use host::{Host, HostAnswer, Taken};
 pub use mailbox::Mailbox;
+pub use quic::{ALPN, BadSecret, ListenerSecret, QuicListener};
 pub(crate) use random::bytes as random_bytes;
 pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;
@@ -49,6 +51,7 @@ use devices::Devices;
 use gates::Gates;
 use host_queue::HostQueue;
 use http::Service;
+use quic::QuicDoor;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpSocket};
@@ -71,6 +74,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The address cannot be listened on for QUIC.
+    #[error("cannot listen for QUIC on {listen}")]
+    Quic {
+        /// What was asked for.
+        listen: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The path prefix is not empty, or `/` and more without a final `/`.
     #[error("the path prefix {prefix:?} must be empty, or start with / and not end with it")]
     Prefix {
@@ -87,6 +99,7 @@ pub struct Server {
     mailbox: Mailbox,
     shared: Arc<Shared>,
     local_address: SocketAddr,
+    quic: Option<QuicDoor>,
     drain: watch::Sender<Option<u64>>,
     /// Ends when the last connection has dropped its sender.
     ended: mpsc::Receiver<()>,
@@ -133,6 +146,7 @@ impl Server {
         });
         mailbox.lock().is_draining = false;
         let (alive, ended) = mpsc::channel(1);
+        let quic = open_quic(config.quic.as_ref(), &shared, &alive)?;
         tokio::spawn(connection::accept(listener, Arc::clone(&shared), alive));
         let keepers = [
             tokio::spawn(sweep(answerer.clone())),
@@ -143,6 +157,7 @@ impl Server {
             mailbox,
             shared,
             local_address,
+            quic,
             drain,
             ended,
             keepers,
@@ -155,6 +170,14 @@ impl Server {
         self.local_address
     }
 
+    /// Where the server listens for QUIC, if it does.
+    #[must_use]
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.quic
+            .as_ref()
+            .and_then(|door| door.local_address().ok())
+    }
+
     /// Takes another certificate and key for new connections.
     /// # Errors: [`TlsError`]; the old ones stay in use then.
     pub fn replace_certificate(
@@ -163,13 +186,17 @@ impl Server {
         key_pem: &[u8],
     ) -> Result<(), TlsError> {
         let tls = tls::read(certificate_pem, key_pem)?;
-        let mut current = self
+        *self
             .shared
             .tls
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = tls;
-        drop(current);
+            .unwrap_or_else(PoisonError::into_inner) = tls;
+        if let Some(door) = &self.quic
+            && let Err(error) = door.renew(&self.shared)
+        {
+            // Not reached: it opened with the same settings but the certificate.
+            tracing::warn!(reason = %error, transport = "quic", "cannot replace certificate");
+        }
         info!(transport = "https", "replaced certificate");
         Ok(())
     }
@@ -197,6 +224,24 @@ impl Drop for Server {
             keeper.abort();
         }
         self.drain.send_replace(Some(0));
+    }
+}
+
+fn open_quic(
+    listener: Option<&QuicListener>,
+    shared: &Arc<Shared>,
+    alive: &mpsc::Sender<()>,
+) -> Result<Option<QuicDoor>, StartError> {
+    let Some(listener) = listener else {
+        return Ok(None);
+    };
+    let listen = listener.listen;
+    match QuicDoor::open(listener, shared, alive) {
+        Ok(door) => {
+            info!(transport = "quic", %listen, "started mailbox server");
+            Ok(Some(door))
+        }
+        Err(source) => Err(StartError::Quic { listen, source }),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct ServerLimits {
     pub budget_bytes_max: usize,
     /// Milliseconds for which a connection without a request is kept.
     pub idle_ms_max: u64,
+    /// Milliseconds of silence after which a QUIC peer counts as gone.
+    pub quic_idle_ms_max: u64,
     /// Milliseconds that a closing connection has to take its last answer.
     pub close_ms_max: u64,
 }
@@ -111,6 +113,7 @@ impl Default for ServerLimits {
             bodies_bytes_max: default::BODIES_BYTES_MAX,
             budget_bytes_max: default::BUDGET_BYTES_MAX,
             idle_ms_max: default::IDLE_MS_MAX,
+            quic_idle_ms_max: default::QUIC_IDLE_MS_MAX,
             close_ms_max: default::CLOSE_MS_MAX,
         }
     }
@@ -127,6 +130,8 @@ pub struct ServerConfig {
     pub certificate_pem: Vec<u8>,
     /// Private key, PEM.
     pub key_pem: Vec<u8>,
+    /// The second door, if there is one.
+    pub quic: Option<super::QuicListener>,
     /// Bounds.
     pub limits: ServerLimits,
 }

@@ -225,6 +225,7 @@ impl Place {
                 prefix: String::new(),
                 certificate_pem: self.certificate_pem.clone().into_bytes(),
                 key_pem: self.key_pem.clone().into_bytes(),
+                quic: None,
                 limits: ServerLimits::default(),
             },
         };

@@ -75,6 +75,7 @@ pub async fn run_relay(dir: &Path, listen: SocketAddr) -> Result<(), CommandErro
             prefix: String::new(),
             certificate_pem: read("tls.crt")?,
             key_pem: read("tls.key")?,
+            quic: None,
             limits: ServerLimits::default(),
         },
     })

@@ -66,6 +66,7 @@ impl Served {
                 prefix: String::new(),
                 certificate_pem: with.chain_pem,
                 key_pem: with.key_pem,
+                quic: None,
                 limits: config.server_limits(),
             },
         });

@@ -9,6 +9,9 @@ mod holds;
 mod limits;
 mod posts;
 mod queue;
+mod quic;
+mod quic_client;
+mod quic_floods;
 mod refused_meanwhile;
 mod wire;
 
@@ -124,12 +127,21 @@ fn config(certificate: &Certificate, limits: ServerLimits) -> ServerConfig {
         prefix: "/gate".to_owned(),
         certificate_pem: certificate.certificate_pem.clone().into_bytes(),
         key_pem: certificate.key_pem.clone().into_bytes(),
+        quic: None,
         limits,
     }
 }
 
 fn start_with(limits: ServerLimits, refusal: Option<Reject>) -> Running {
     let certificate = certificate();
+    start_configured(&config(&certificate, limits), &certificate, refusal)
+}
+
+fn start_configured(
+    config: &ServerConfig,
+    certificate: &Certificate,
+    refusal: Option<Reject>,
+) -> Running {
     let mailbox = Mailbox::new(mailbox_signer(), ExchangeLimits::default()).unwrap();
     let durable = Arc::new(Semaphore::new(0));
     let (seen_sender, seen) = mpsc::unbounded_channel();
@@ -138,8 +150,7 @@ fn start_with(limits: ServerLimits, refusal: Option<Reject>) -> Running {
         seen: seen_sender,
         refusal,
     };
-    let config = config(&certificate, limits);
-    let server = Server::start(&config, mailbox.clone(), Arc::new(host)).unwrap();
+    let server = Server::start(config, mailbox.clone(), Arc::new(host)).unwrap();
     let site = Site::new(server.local_address(), &certificate.certificate_pem);
     Running {
         server,
