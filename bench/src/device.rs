@@ -78,7 +78,7 @@ fn commits(status: &Value) -> Option<f64> {
 }
 
 /// Reads the resident memory of a process, as the kernel counts it.
-fn resident_bytes(pid: u32) -> Result<f64, BenchError> {
+pub fn resident_bytes(pid: u32) -> Result<f64, BenchError> {
     let file = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(file).map_err(BenchError::io("look at the process"))?;
     let kib = text

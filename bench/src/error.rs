@@ -50,6 +50,15 @@ pub enum BenchError {
         /// What came.
         answer: String,
     },
+    /// A connection of the benchmark's own failed.
+    #[error("{what}")]
+    Network {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What was measured changed its nature meanwhile.
     #[error("no number: {0}")]
     Unsteady(&'static str),
@@ -62,6 +71,18 @@ impl BenchError {
     /// Names what was tried when the machine refused it.
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
+    }
+}
+
+impl BenchError {
+    /// Names what was tried when a connection failed.
+    pub fn network<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        what: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::Network {
+            what,
+            source: source.into(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `postern-bench`: every published number, with the command that reproduces it.
 //!
-//! Reading order: [`engine`] (instructions), [`wire`] (bytes), [`push`] and [`device`] (real
+//! Reading order: [`engine`] (instructions), [`wire`] (bytes), [`push`], [`device`] and [`relay`] (real
 //! processes) make the rows that [`table`] judges; [`fixture`] is the fleet of one of the first two.
 //! Refuses to judge a time by itself: it is divided by another of the same run.
 
@@ -17,6 +17,7 @@ mod error;
 mod fixture;
 mod forward;
 mod push;
+mod relay;
 mod table;
 mod wire;
 mod workload;
@@ -54,6 +55,18 @@ enum Command {
     Push,
     /// Weigh a device: memory, binary, commits (needs the release binary).
     Device,
+    /// Weigh a mailbox server: memory of a device that waits, processor time of an exchange.
+    Relay {
+        /// Devices that wait at once over each door.
+        #[arg(long, default_value_t = 2_000)]
+        sessions: usize,
+    },
+    /// Serve these devices; `relay` runs and watches this.
+    #[command(hide = true)]
+    RelayChild {
+        /// Devices that are admitted.
+        devices: usize,
+    },
     /// Do one kind of work some times; `engine` runs this under valgrind.
     #[command(hide = true)]
     EngineChild {
@@ -90,6 +103,8 @@ fn run(arguments: &Arguments) -> Result<bool, BenchError> {
         Command::Wire => wire::measure()?,
         Command::Push => push::measure()?,
         Command::Device => device::measure()?,
+        Command::Relay { sessions } => relay::measure(sessions)?,
+        Command::RelayChild { devices } => return relay::serve(devices).map(|()| true),
         Command::EngineChild {
             workload,
             iterations,

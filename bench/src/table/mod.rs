@@ -21,6 +21,8 @@ pub enum Unit {
     TimeRatio,
     /// Milliseconds on this machine, now.
     Milliseconds,
+    /// Microseconds of a processor.
+    Microseconds,
     /// Things.
     Count,
 }
@@ -32,6 +34,7 @@ impl Unit {
             Self::Instructions => "Ir",
             Self::Ratio | Self::TimeRatio => "x",
             Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
             Self::Count => "#",
         }
     }
@@ -39,7 +42,9 @@ impl Unit {
     fn format(self, number: f64) -> String {
         match self {
             Self::Bytes | Self::Instructions | Self::Count => format!("{number:.0}"),
-            Self::Ratio | Self::TimeRatio | Self::Milliseconds => format!("{number:.3}"),
+            Self::Ratio | Self::TimeRatio | Self::Milliseconds | Self::Microseconds => {
+                format!("{number:.3}")
+            }
         }
     }
 }

@@ -214,6 +214,9 @@ impl Server {
         // Connections cut themselves at the grace; the second bound is for their tasks only.
         let grace = after_ms(grace_ms.saturating_mul(2).max(1));
         let _ = tokio::time::timeout_at(grace, self.ended.recv()).await;
+        if let Some(door) = &self.quic {
+            door.close(self.shared.limits().close_ms_max).await;
+        }
         info!(transport = "https", "stopped mailbox server");
     }
 }

@@ -85,6 +85,13 @@ impl QuicDoor {
         self.endpoint.local_addr()
     }
 
+    /// Ends what is left, and waits until the peers were told, at most `close_ms`.
+    pub(super) async fn close(&self, close_ms: u64) {
+        self.endpoint.close(QuicError::Draining.code(), &[]);
+        let told = self.endpoint.wait_idle();
+        let _ = tokio::time::timeout_at(super::clock::after_ms(close_ms), told).await;
+    }
+
     /// Takes the certificate that the server has now, for new connections.
     /// # Errors: as [`Self::open`].
     pub(super) fn renew(&self, shared: &Shared) -> std::io::Result<()> {

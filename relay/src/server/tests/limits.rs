@@ -210,3 +210,39 @@ async fn unused_connection_is_closed() {
         }
     }
 }
+
+/// A frame of HTTP/2.
+fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn streams_that_are_opened_and_reset_at_once_end_the_connection() {
+    let running = start();
+    let mut stream = running.site.tls(b"h2").await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(h2_frame(4, 0, 0, &[]));
+    for number in 0..1_000 {
+        let id = 2 * number + 1;
+        // POST, https and / from the static table, an authority of one letter.
+        bytes.extend(h2_frame(1, 4, id, &[0x83, 0x87, 0x84, 0x41, 1, b'x']));
+        bytes.extend(h2_frame(3, 0, id, &8_u32.to_be_bytes()));
+    }
+    let _ = stream.write_all(&bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let calm = h2_frame(7, 0, 0, &[]);
+    let has_farewell = answer.windows(9).any(|head| head[3..] == calm[3..]);
+    assert!(has_farewell, "{answer:?}");
+    let metrics = running.mailbox.metrics();
+    while metrics.connections() != 0 {
+        tokio::task::yield_now().await;
+    }
+    let answered = metrics.problems(HttpRefusal::NotFound);
+    assert!(answered < 100, "{answered}");
+}

@@ -1,0 +1,120 @@
+//! What a mailbox server costs: memory of a device that waits, processor time of an exchange.
+//!
+//! The server is a process of its own, with both doors, real sessions and a host that keeps nothing;
+//! the devices are in this one. Memory is the growth of the server's resident memory over all
+//! waiting devices; what the kernel keeps for their sockets is not in it. Refuses averages of single
+//! requests: time is that of all threads of the server over thousands of exchanges.
+
+mod child;
+mod device;
+mod door;
+mod process;
+
+pub use child::serve;
+
+use crate::error::BenchError;
+use crate::table::{Row, Unit};
+use device::Device;
+use door::{Door, Doors};
+use process::Child;
+
+/// Bytes of memory of one device that waits: 50 KiB, so that 1 GB holds 20,000.
+const DEVICE_BYTES_MAX: f64 = 51_200.0;
+/// Exchanges that are timed over each door.
+const EXCHANGES: usize = 20_000;
+/// Devices that exchange at once while time is taken.
+const BUSY: usize = 8;
+/// Devices that connect at once: below what has to prove its address first.
+const CONNECTING: usize = 32;
+
+/// Measures every row.
+///
+/// # Errors
+/// When the server or a connection fails.
+pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
+    process::allow_many_files()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BenchError::io("start a runtime"))?;
+    let mut rows = Vec::new();
+    for door in Door::ALL {
+        let (bytes, micros) = runtime.block_on(measure_door(door, sessions))?;
+        let name = door.as_str();
+        rows.push(Row::new(
+            format!("relay: memory of a device that waits, {sessions} over {name}"),
+            Unit::Bytes,
+            Some(bytes),
+            Some(DEVICE_BYTES_MAX),
+        ));
+        rows.push(Row::new(
+            format!("relay: processor time of an exchange over {name}"),
+            Unit::Microseconds,
+            Some(micros),
+            None,
+        ));
+    }
+    Ok(rows)
+}
+
+async fn measure_door(door: Door, sessions: usize) -> Result<(f64, f64), BenchError> {
+    let mut child = Child::start(sessions.max(BUSY))?;
+    let doors = Doors::new(&child.greeting)?;
+    // Once over everything, so that what is made once is not counted for the devices.
+    let mut busy = open(&doors, door, 0..BUSY).await?;
+    exchange(&mut busy, EXCHANGES / 10).await?;
+    let before_us = child.processor_us()?;
+    let done = exchange(&mut busy, EXCHANGES).await?;
+    let micros = (child.processor_us()? - before_us) / done as f64;
+    drop(busy);
+    child.wait_sessions_idle().await?;
+    let before = child.resident_bytes()?;
+    let mut held = Vec::new();
+    let mut at = 0;
+    while at < sessions {
+        let next = sessions.min(at + CONNECTING);
+        for device in open(&doors, door, at..next).await? {
+            held.push(device.hold());
+        }
+        at = next;
+    }
+    child.wait_holds(sessions).await?;
+    let bytes = (child.resident_bytes()? - before) / sessions as f64;
+    drop(held);
+    Ok((bytes, micros))
+}
+
+async fn open(
+    doors: &Doors,
+    door: Door,
+    numbers: std::ops::Range<usize>,
+) -> Result<Vec<Device>, BenchError> {
+    let mut opening = tokio::task::JoinSet::new();
+    for number in numbers {
+        let doors = doors.clone();
+        opening.spawn(async move { Device::open(&doors, door, number).await });
+    }
+    let mut devices = Vec::new();
+    while let Some(opened) = opening.join_next().await {
+        devices.push(opened.map_err(BenchError::network("a device ended"))??);
+    }
+    Ok(devices)
+}
+
+/// Lets the devices exchange in turns of their own until so many are done.
+async fn exchange(devices: &mut Vec<Device>, count: usize) -> Result<usize, BenchError> {
+    let each = count / devices.len().max(1);
+    let mut working = tokio::task::JoinSet::new();
+    for mut device in devices.drain(..) {
+        working.spawn(async move {
+            for _ in 0..each {
+                device.poll().await?;
+            }
+            Ok::<Device, BenchError>(device)
+        });
+    }
+    while let Some(worked) = working.join_next().await {
+        devices.push(worked.map_err(BenchError::network("a device ended"))??);
+    }
+    Ok(each * devices.len())
+}
