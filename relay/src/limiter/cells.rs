@@ -81,7 +81,7 @@ impl Gate {
 
 /// What became of an attempt to take from a bucket of many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum Drawn {
     /// It was there.
     Yes,
     /// Not for this many milliseconds, at least 1.
@@ -177,19 +177,19 @@ impl<K: Ord + Hash + Clone> Cells<K> {
     }
 
     /// Takes `count` for `key`, at most the burst; `now_ms` is a monotonic clock.
-    pub fn take(&self, key: &K, count: u32, now_ms: u64) -> Taken {
+    pub fn take(&self, key: &K, count: u32, now_ms: u64) -> Drawn {
         let now = self.limiter.clock().set(now_ms);
         if !self.has_room(key, now) {
-            return Taken::NoCell;
+            return Drawn::NoCell;
         }
         let Some(count) = NonZeroU32::new(count) else {
-            return Taken::Yes;
+            return Drawn::Yes;
         };
         match self.limiter.check_key_n(key, count.min(self.burst)) {
-            Ok(Ok(())) => Taken::Yes,
-            Ok(Err(until)) => Taken::NotFor(whole_ms(until.wait_time_from(now))),
+            Ok(Ok(())) => Drawn::Yes,
+            Ok(Err(until)) => Drawn::NotFor(whole_ms(until.wait_time_from(now))),
             // Not reached: the count is at most the burst.
-            Err(_) => Taken::NotFor(u64::MAX),
+            Err(_) => Drawn::NotFor(u64::MAX),
         }
     }
 

@@ -15,7 +15,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use cells::{Cells, Gate, Taken};
+pub use cells::{Cells, Drawn, Gate};
 pub use guard::{Guard, WhenFull};
 pub use source::{Limiter, Site, Source};
 

@@ -8,7 +8,7 @@
 //! Only addresses that were validated (a TCP or QUIC handshake, or the token of a Retry) may be
 //! asked about: whoever forges addresses must not make keys. Refuses to grow beyond its bounds.
 
-use super::{Cells, Rate, Taken};
+use super::{Cells, Drawn, Rate};
 use crate::limits::{NETWORK_RATE_FACTOR, SHARED_BUCKETS, SOURCE_KEYS_MAX};
 use postern_protocol::id::Digest;
 use std::net::IpAddr;
@@ -129,13 +129,13 @@ impl Limiter {
         now_ms: u64,
     ) -> Result<(), u64> {
         let taken = match cells.take(key, 1, now_ms) {
-            Taken::NoCell => self.shared.take(&self.bucket(source), 1, now_ms),
-            taken @ (Taken::Yes | Taken::NotFor(_)) => taken,
+            Drawn::NoCell => self.shared.take(&self.bucket(source), 1, now_ms),
+            taken @ (Drawn::Yes | Drawn::NotFor(_)) => taken,
         };
         match taken {
             // There are as many shared cells as shared buckets.
-            Taken::Yes | Taken::NoCell => Ok(()),
-            Taken::NotFor(ms) => Err(ms),
+            Drawn::Yes | Drawn::NoCell => Ok(()),
+            Drawn::NotFor(ms) => Err(ms),
         }
     }
 

@@ -1,4 +1,4 @@
-use super::{Cells, Gate, Guard, Limiter, Rate, Source, Taken, WhenFull};
+use super::{Cells, Drawn, Gate, Guard, Limiter, Rate, Source, WhenFull};
 use crate::limits::{CELL_BYTES, SHARED_BUCKETS};
 use std::net::IpAddr;
 
@@ -107,10 +107,10 @@ fn limiter_newcomers_sweep_those_who_are_full_again() {
 #[test]
 fn cells_without_room_say_so() {
     let cells = Cells::new(RATE, 1);
-    assert_eq!(cells.take(&1_u8, 1, 0), Taken::Yes);
-    assert_eq!(cells.take(&2, 1, 0), Taken::NoCell);
-    assert_eq!(cells.take(&2, 1, 500), Taken::Yes);
-    assert_eq!(cells.take(&1, 1, 500), Taken::NoCell);
+    assert_eq!(cells.take(&1_u8, 1, 0), Drawn::Yes);
+    assert_eq!(cells.take(&2, 1, 0), Drawn::NoCell);
+    assert_eq!(cells.take(&2, 1, 500), Drawn::Yes);
+    assert_eq!(cells.take(&1, 1, 500), Drawn::NoCell);
 }
 
 #[test]
@@ -120,12 +120,12 @@ fn cells_count_bytes_up_to_the_burst() {
         per_s: 100,
     };
     let cells = Cells::new(rate, 8);
-    assert_eq!(cells.take(&1_u8, 900, 0), Taken::Yes);
-    assert_eq!(cells.take(&1, 200, 0), Taken::NotFor(1_000));
-    assert_eq!(cells.take(&1, 200, 1_000), Taken::Yes);
-    assert_eq!(cells.take(&2, 5_000, 0), Taken::Yes);
-    assert_eq!(cells.take(&2, 1, 0), Taken::NotFor(10));
-    assert_eq!(cells.take(&2, 0, 0), Taken::Yes);
+    assert_eq!(cells.take(&1_u8, 900, 0), Drawn::Yes);
+    assert_eq!(cells.take(&1, 200, 0), Drawn::NotFor(1_000));
+    assert_eq!(cells.take(&1, 200, 1_000), Drawn::Yes);
+    assert_eq!(cells.take(&2, 5_000, 0), Drawn::Yes);
+    assert_eq!(cells.take(&2, 1, 0), Drawn::NotFor(10));
+    assert_eq!(cells.take(&2, 0, 0), Drawn::Yes);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What a connection is doing: requests under way, a request head that is coming, or nothing.
 //!
 //! ```text
-//!   idle --(first byte)--> head --(request)--> under way --(answer)--> idle
-//!    | idle_ms_max          | header_ms_max
-//!    v                      v
-//!   closed                 cut
+//!   opened --> head --(request)--> under way --(answer)--> idle --(first byte)--> head
+//!               | header_ms_max                             | idle_ms_max
+//!               v                                           v
+//!              cut                                        closed
 //! ```
 //!
-//! hyper has one timer for both, and a device may well pause for longer than a head may take.
+//! hyper has one timer for both, and a device may well pause for longer than a head may take. Whoever
+//! opens a connection has something to ask: its first head is due from the start.
 //! Refuses to look into what is read.
 
 use super::clock::now;
@@ -54,7 +55,7 @@ impl Activity {
             state: Arc::new(Mutex::new(State {
                 in_flight: 0,
                 since: now(),
-                head_since: None,
+                head_since: Some(now()),
             })),
             head_began: Arc::new(Notify::new()),
         }

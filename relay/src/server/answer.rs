@@ -146,6 +146,7 @@ impl Answerer {
         };
         let (tenant, ended) = self.devices().note(channel, link);
         for _ in 0..ended {
+            tracing::debug!(%channel, "ended an older connection of the device");
             self.mailbox.metrics().shed(Shed::OlderConnection);
         }
         let now_ms = self.mailbox.clock().now_ms();

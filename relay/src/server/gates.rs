@@ -8,7 +8,7 @@
 
 use super::random;
 use super::settings::ServerLimits;
-use crate::limiter::{Cells, Gate, Guard, Limiter, Rate, Source, Taken, WhenFull};
+use crate::limiter::{Cells, Drawn, Gate, Guard, Limiter, Rate, Source, WhenFull};
 use crate::limits::{CELL_BYTES, CELLS_SWEPT_TICK, SESSIONS_MAX, TENANT_KEYS_MAX};
 use crate::metrics::Metrics;
 use postern_protocol::Reject;
@@ -178,12 +178,12 @@ fn too_many(guard: Guard) -> impl Fn(u64) -> TooMany {
 }
 
 /// Applies what the guard does without room.
-fn judge(guard: Guard, taken: Taken) -> Result<(), TooMany> {
+fn judge(guard: Guard, taken: Drawn) -> Result<(), TooMany> {
     match (taken, guard.when_full()) {
-        (Taken::Yes, _) | (Taken::NoCell, WhenFull::Open | WhenFull::Shares | WhenFull::Never) => {
+        (Drawn::Yes, _) | (Drawn::NoCell, WhenFull::Open | WhenFull::Shares | WhenFull::Never) => {
             Ok(())
         }
-        (Taken::NotFor(retry_ms), _) => Err(TooMany { guard, retry_ms }),
-        (Taken::NoCell, WhenFull::Closed) => Err(TooMany { guard, retry_ms: 1 }),
+        (Drawn::NotFor(retry_ms), _) => Err(TooMany { guard, retry_ms }),
+        (Drawn::NoCell, WhenFull::Closed) => Err(TooMany { guard, retry_ms: 1 }),
     }
 }

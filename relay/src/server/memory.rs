@@ -47,6 +47,9 @@ fn drop_largest(answerer: &Answerer) {
         let mut devices = devices.unwrap_or_else(PoisonError::into_inner);
         devices.drop_largest(DROPPED_AT_ONCE_MAX)
     };
+    if dropped.is_empty() {
+        return;
+    }
     let mut state = answerer.mailbox.lock();
     for channel in &dropped {
         state.exchanges.close_sessions(*channel);

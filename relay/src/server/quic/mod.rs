@@ -164,11 +164,14 @@ impl Acceptor {
             Verdict::Count => self.count(incoming),
             Verdict::Try => self.begin(incoming, None),
             Verdict::Prove => {
+                // Whose address it is was not proven: it is not logged.
+                tracing::debug!(transport = "quic", "asked for proof of an address");
                 metrics.quic_attempt(QuicAttempt::Retried);
                 // It was not proven, and so it may be asked for proof.
                 let _ = incoming.retry();
             }
             Verdict::Refuse => {
+                tracing::debug!(transport = "quic", "refused attempt");
                 metrics.quic_attempt(QuicAttempt::Refused);
                 incoming.refuse();
             }

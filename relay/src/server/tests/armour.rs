@@ -229,6 +229,7 @@ async fn device_with_newer_connections_loses_its_oldest() {
 async fn head_that_drips_is_cut_where_a_pause_is_not() {
     let limits = ServerLimits::default();
     let activity = crate::server::activity::Activity::new();
+    drop(activity.begin());
     let (mut near, far) = tokio::io::duplex(64);
     let mut heard = crate::server::activity::Heard::new(far, Some(activity.clone()));
     let started = tokio::time::Instant::now();
@@ -251,18 +252,24 @@ async fn head_that_drips_is_cut_where_a_pause_is_not() {
 }
 
 #[tokio::test]
-async fn slow_head_is_counted() {
+async fn head_that_is_slow_or_never_comes_is_counted() {
     let limits = ServerLimits {
         header_ms_max: 20,
         ..ServerLimits::default()
     };
     let running = start_with(limits, None);
-    let mut stream = running.site.tls(b"http/1.1").await;
-    stream.write_all(b"P").await.unwrap();
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest).await;
+    for (alpn, head) in [
+        (&b"http/1.1"[..], &b"P"[..]),
+        (b"http/1.1", b""),
+        (b"h2", b""),
+    ] {
+        let mut stream = running.site.tls(alpn).await;
+        stream.write_all(head).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    }
     let slow = HttpRefusal::HeadSlow;
-    assert_eq!(running.mailbox.metrics().problems(slow), 1);
+    assert_eq!(running.mailbox.metrics().problems(slow), 3);
 }
 
 #[tokio::test(start_paused = true)]

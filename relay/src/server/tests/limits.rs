@@ -193,18 +193,19 @@ async fn oversize_request_head_is_refused() {
 }
 
 #[tokio::test]
-async fn unused_connection_is_closed() {
+async fn connection_that_is_not_used_again_is_closed() {
     let limits = ServerLimits {
         idle_ms_max: 20,
         close_ms_max: 20,
         ..ServerLimits::default()
     };
     let running = start_with(limits, None);
-    for alpn in [&b"h2"[..], b"http/1.1"] {
-        let mut stream = running.site.tls(alpn).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        drop(stream);
+    for is_h2 in [false, true] {
+        let mut client = match is_h2 {
+            true => running.site.h2().await,
+            false => running.site.h1().await,
+        };
+        client.exchange(ask()).await;
         while running.mailbox.metrics().connections() != 0 {
             tokio::task::yield_now().await;
         }

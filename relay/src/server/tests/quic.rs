@@ -285,9 +285,24 @@ async fn connections_beyond_the_cap_of_a_source_are_closed_and_counted() {
 }
 
 #[tokio::test]
-async fn unused_connection_is_closed() {
+async fn connection_that_is_not_used_again_is_closed() {
     let limits = ServerLimits {
         idle_ms_max: 20,
+        close_ms_max: 20,
+        ..ServerLimits::default()
+    };
+    let (running, site) = start_with(limits);
+    let quic = site.connect().await;
+    quic.exchange(&ask()).await;
+    let closed = quic.connection.closed().await;
+    assert!(matches!(closed, ConnectionError::ApplicationClosed(_)));
+    wait_connections(&running, 0).await;
+}
+
+#[tokio::test]
+async fn connection_that_never_asks_is_closed() {
+    let limits = ServerLimits {
+        header_ms_max: 20,
         close_ms_max: 20,
         ..ServerLimits::default()
     };
