@@ -76,7 +76,6 @@ fn limits() -> ServerLimits {
         source_exchanges: PLENTY,
         source_handshakes: PLENTY,
         handshakes: PLENTY,
-        quic_attempts: PLENTY,
         device_messages: PLENTY,
         device_bytes: PLENTY,
         tenant_messages: PLENTY,

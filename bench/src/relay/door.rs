@@ -88,6 +88,19 @@ impl Doors {
         })
     }
 
+    /// The same towards another address of QUIC.
+    pub fn to(&self, quic: SocketAddr) -> Self {
+        Self {
+            quic,
+            ..self.clone()
+        }
+    }
+
+    /// Where the server listens for QUIC.
+    pub const fn quic(&self) -> SocketAddr {
+        self.quic
+    }
+
     fn tls(&self, alpn: &[u8]) -> rustls::ClientConfig {
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![alpn.to_vec()];

@@ -8,6 +8,7 @@
 mod child;
 mod device;
 mod door;
+mod forged;
 mod process;
 
 pub use child::serve;
@@ -24,6 +25,8 @@ const DEVICE_BYTES_MAX: f64 = 51_200.0;
 const EXCHANGES: usize = 20_000;
 /// Devices that exchange at once while time is taken.
 const BUSY: usize = 8;
+/// Connection attempts of a forger.
+const FORGED: usize = 20_000;
 /// Devices that connect at once: below what has to prove its address first.
 const CONNECTING: usize = 32;
 
@@ -54,7 +57,23 @@ pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
             None,
         ));
     }
+    rows.push(Row::new(
+        format!("relay: memory that {FORGED} forged QUIC attempts take"),
+        Unit::Bytes,
+        Some(runtime.block_on(measure_forged())?),
+        None,
+    ));
     Ok(rows)
+}
+
+async fn measure_forged() -> Result<f64, BenchError> {
+    let child = Child::start(BUSY)?;
+    let doors = Doors::new(&child.greeting)?;
+    // One honest device first, so that what is made once is not counted for the forger.
+    drop(open(&doors, Door::Quic, 0..1).await?);
+    let before = child.resident_bytes()?;
+    forged::send(&doors, FORGED).await?;
+    Ok(child.resident_bytes()? - before)
 }
 
 async fn measure_door(door: Door, sessions: usize) -> Result<(f64, f64), BenchError> {
