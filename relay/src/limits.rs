@@ -137,6 +137,16 @@ pub const TENANT_MESSAGES_PER_S: u32 = 10_000;
 pub const TENANT_BYTES_BURST: u32 = 128 << 20;
 /// Bytes of one tenant per second. Arbitrary: a quarter of a gigabit.
 pub const TENANT_BYTES_PER_S: u32 = 32 << 20;
+/// Exchanges of one tenant's writer at once: two for each of 20,000 devices.
+pub const WRITER_MESSAGES_BURST: u32 = 40_000;
+/// Exchanges of one tenant's writer per second. A controller that starts delivers a snapshot for each
+/// device, and its bodies in 22 frames at most: 20,000 devices are done within two minutes.
+pub const WRITER_MESSAGES_PER_S: u32 = 4_000;
+/// Bytes of one tenant's writer at once: a full frame for each of 5,000 devices.
+pub const WRITER_BYTES_BURST: u32 = 256 << 20;
+/// Bytes of one tenant's writer per second: 20,000 snapshots of a full frame take 15 s, and as many
+/// devices with the largest legal state seven minutes.
+pub const WRITER_BYTES_PER_S: u32 = 64 << 20;
 /// Exchanges of any kind from one source at once. Arbitrary.
 pub const SOURCE_EXCHANGES_BURST: u32 = 4_000;
 /// Exchanges of any kind from one source per second: 2,000 x 6 us are 1.2 % of a core.

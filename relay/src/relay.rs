@@ -39,7 +39,7 @@ pub struct RelayConfig {
     pub keys: MailboxKeys,
     /// Bounds of what is kept and answered.
     pub limits: ExchangeLimits,
-    /// Where and how to listen.
+    /// Where and how to listen, by HTTPS and by QUIC, and what each may take.
     pub server: ServerConfig,
 }
 
@@ -181,6 +181,12 @@ impl Relay {
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.server.local_address()
+    }
+
+    /// Where it listens for QUIC, if it does.
+    #[must_use]
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.server.quic_address()
     }
 
     /// The mailboxes: events, counters, sessions.

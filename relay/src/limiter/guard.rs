@@ -6,7 +6,8 @@
 //! | handshakes, knocks | everybody | has one bucket, never full |
 //! | quic-attempts | connection attempts from addresses that proved nothing | has one bucket, never full |
 //! | device-messages, device-bytes | a device whose session verified | open: its tenant's limit holds |
-//! | tenant-messages, tenant-bytes | a tenant | closed: no bundle names so many |
+//! | tenant-messages, tenant-bytes | a tenant's devices | closed: no bundle names so many |
+//! | writer-messages, writer-bytes | a tenant's writer | closed: no bundle names so many |
 //!
 //! Refuses to leave the question to the caller: a new guard does not compile without its answer.
 
@@ -31,6 +32,10 @@ pub enum Guard {
     TenantMessages,
     /// Bytes that all devices of one tenant send.
     TenantBytes,
+    /// Exchanges in the sessions of one tenant's writer.
+    WriterMessages,
+    /// Bytes that one tenant's writer sends.
+    WriterBytes,
 }
 
 /// What a limiter does with a key for which it has no room.
@@ -58,6 +63,8 @@ impl Guard {
         Self::DeviceBytes,
         Self::TenantMessages,
         Self::TenantBytes,
+        Self::WriterMessages,
+        Self::WriterBytes,
     ];
 
     /// Returns the label.
@@ -73,6 +80,8 @@ impl Guard {
             Self::DeviceBytes => "device-bytes",
             Self::TenantMessages => "tenant-messages",
             Self::TenantBytes => "tenant-bytes",
+            Self::WriterMessages => "writer-messages",
+            Self::WriterBytes => "writer-bytes",
         }
     }
 
@@ -83,7 +92,9 @@ impl Guard {
             Self::SourceExchanges | Self::SourceHandshakes => WhenFull::Shares,
             Self::Handshakes | Self::Knocks | Self::QuicAttempts => WhenFull::Never,
             Self::DeviceMessages | Self::DeviceBytes => WhenFull::Open,
-            Self::TenantMessages | Self::TenantBytes => WhenFull::Closed,
+            Self::TenantMessages | Self::TenantBytes | Self::WriterMessages | Self::WriterBytes => {
+                WhenFull::Closed
+            }
         }
     }
 }

@@ -137,22 +137,22 @@ impl Answerer {
 
     /// A frame of a session verified: whose connection it came on, and whether it is too much.
     fn take_session(&self, link: &Arc<Link>, owner: Owner, bytes: usize) -> Result<(), Refusal> {
-        let channel = match owner {
-            Owner::Device(channel) => channel,
-            Owner::Writer(_) => {
+        let now_ms = self.mailbox.clock().now_ms();
+        let taken = match owner {
+            Owner::Device(channel) => {
+                let (tenant, ended) = self.devices().note(channel, link);
+                for _ in 0..ended {
+                    tracing::debug!(%channel, "ended an older connection of the device");
+                    self.mailbox.metrics().shed(Shed::OlderConnection);
+                }
+                self.gates
+                    .take_device(channel, tenant.as_ref(), bytes, now_ms)
+            }
+            Owner::Writer(tenant) => {
                 link.claim_for_writer();
-                return Ok(());
+                self.gates.take_writer(tenant, bytes, now_ms)
             }
         };
-        let (tenant, ended) = self.devices().note(channel, link);
-        for _ in 0..ended {
-            tracing::debug!(%channel, "ended an older connection of the device");
-            self.mailbox.metrics().shed(Shed::OlderConnection);
-        }
-        let now_ms = self.mailbox.clock().now_ms();
-        let taken = self
-            .gates
-            .take_device(channel, tenant.as_ref(), bytes, now_ms);
         self.counted(taken).map_err(|too_many| Refusal {
             reject: Reject::Overloaded,
             retry_ms: too_many.retry_ms.max(RETRY_MS_BASE),

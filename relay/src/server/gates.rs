@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   source -> (size, shape) -> source and all handshakes, knocks -> (tag) -> device -> tenant
+//!                                                                    '----> writer of a tenant
 //! ```
 //!
 //! Refuses to be asked about an address that proved nothing, and about a device before its tag.
@@ -13,7 +14,7 @@ use crate::limits::{CELL_BYTES, CELLS_SWEPT_TICK, SESSIONS_MAX, TENANT_KEYS_MAX}
 use crate::metrics::Metrics;
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
-use postern_protocol::id::{ChannelId, Tenant};
+use postern_protocol::id::{ChannelId, Tenant, TenantId};
 
 /// Too much was asked; try again after this many milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(super) struct Gates {
     device_bytes: Cells<ChannelId>,
     tenant_messages: Cells<Tenant>,
     tenant_bytes: Cells<Tenant>,
+    writer_messages: Cells<TenantId>,
+    writer_bytes: Cells<TenantId>,
 }
 
 impl Gates {
@@ -41,6 +44,7 @@ impl Gates {
     pub(super) fn new(limits: &ServerLimits) -> Result<Self, Reject> {
         let devices = |rate: Rate| Cells::new(rate, SESSIONS_MAX);
         let tenants = |rate: Rate| Cells::new(rate, TENANT_KEYS_MAX);
+        let writers = |rate: Rate| Cells::new(rate, TENANT_KEYS_MAX);
         Ok(Self {
             exchanges: Limiter::new(limits.source_exchanges, random::bytes()?),
             source_handshakes: Limiter::new(limits.source_handshakes, random::bytes()?),
@@ -51,6 +55,8 @@ impl Gates {
             device_bytes: devices(limits.device_bytes),
             tenant_messages: tenants(limits.tenant_messages),
             tenant_bytes: tenants(limits.tenant_bytes),
+            writer_messages: writers(limits.writer_messages),
+            writer_bytes: writers(limits.writer_bytes),
         })
     }
 
@@ -111,7 +117,7 @@ impl Gates {
         self.quic_attempts.take(now_ms).is_ok()
     }
 
-    /// A frame of a session verified. # Errors: [`TooMany`].
+    /// A frame of a device's session verified. # Errors: [`TooMany`].
     pub(super) fn take_device(
         &self,
         channel: ChannelId,
@@ -141,6 +147,25 @@ impl Gates {
         Ok(())
     }
 
+    /// A frame of a writer's session verified. It speaks for all devices of its tenant, so none of
+    /// their limits is its own. # Errors: [`TooMany`].
+    pub(super) fn take_writer(
+        &self,
+        tenant: TenantId,
+        bytes: usize,
+        now_ms: u64,
+    ) -> Result<(), TooMany> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let of_writer = [
+            (Guard::WriterMessages, &self.writer_messages, 1),
+            (Guard::WriterBytes, &self.writer_bytes, bytes),
+        ];
+        for (guard, cells, count) in of_writer {
+            judge(guard, cells.take(&tenant, count, now_ms))?;
+        }
+        Ok(())
+    }
+
     /// Drops cells that are full again and shows how many are left. Returns their bytes.
     pub(super) fn sweep(&self, metrics: &Metrics, now_ms: u64) -> usize {
         self.exchanges.sweep(CELLS_SWEPT_TICK, now_ms);
@@ -149,6 +174,9 @@ impl Gates {
             cells.sweep(CELLS_SWEPT_TICK, now_ms);
         }
         for cells in [&self.tenant_messages, &self.tenant_bytes] {
+            cells.sweep(CELLS_SWEPT_TICK, now_ms);
+        }
+        for cells in [&self.writer_messages, &self.writer_bytes] {
             cells.sweep(CELLS_SWEPT_TICK, now_ms);
         }
         let mut keys = 0_usize;
@@ -169,6 +197,8 @@ impl Gates {
             Guard::DeviceBytes => self.device_bytes.keys(),
             Guard::TenantMessages => self.tenant_messages.keys(),
             Guard::TenantBytes => self.tenant_bytes.keys(),
+            Guard::WriterMessages => self.writer_messages.keys(),
+            Guard::WriterBytes => self.writer_bytes.keys(),
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct ServerLimits {
     pub tenant_messages: Rate,
     /// Bytes that one tenant's devices send in their sessions.
     pub tenant_bytes: Rate,
+    /// Exchanges in the sessions of one tenant's writer.
+    pub writer_messages: Rate,
+    /// Bytes that one tenant's writer sends in its sessions.
+    pub writer_bytes: Rate,
     /// Milliseconds for the TLS handshake.
     pub tls_handshake_ms_max: u64,
     /// Milliseconds for a request head of HTTP/1.1, from its first byte.
@@ -60,6 +64,10 @@ pub struct ServerLimits {
     pub close_ms_max: u64,
 }
 
+const fn rate(burst: u32, per_s: u32) -> Rate {
+    Rate { burst, per_s }
+}
+
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
@@ -69,42 +77,32 @@ impl Default for ServerLimits {
             site_connections_max: default::SITE_CONNECTIONS_MAX,
             device_connections_max: default::DEVICE_CONNECTIONS_MAX,
             holds_max: default::HOLDS_MAX,
-            source_exchanges: Rate {
-                burst: default::SOURCE_EXCHANGES_BURST,
-                per_s: default::SOURCE_EXCHANGES_PER_S,
-            },
-            source_handshakes: Rate {
-                burst: default::SOURCE_HANDSHAKES_BURST,
-                per_s: default::SOURCE_HANDSHAKES_PER_S,
-            },
-            handshakes: Rate {
-                burst: default::HANDSHAKES_BURST,
-                per_s: default::HANDSHAKES_PER_S,
-            },
-            knocks: Rate {
-                burst: default::KNOCKS_BURST,
-                per_s: default::KNOCKS_PER_S,
-            },
-            quic_attempts: Rate {
-                burst: default::QUIC_ATTEMPTS_BURST,
-                per_s: default::QUIC_ATTEMPTS_PER_S,
-            },
-            device_messages: Rate {
-                burst: default::DEVICE_MESSAGES_BURST,
-                per_s: default::DEVICE_MESSAGES_PER_S,
-            },
-            device_bytes: Rate {
-                burst: default::DEVICE_BYTES_BURST,
-                per_s: default::DEVICE_BYTES_PER_S,
-            },
-            tenant_messages: Rate {
-                burst: default::TENANT_MESSAGES_BURST,
-                per_s: default::TENANT_MESSAGES_PER_S,
-            },
-            tenant_bytes: Rate {
-                burst: default::TENANT_BYTES_BURST,
-                per_s: default::TENANT_BYTES_PER_S,
-            },
+            source_exchanges: rate(
+                default::SOURCE_EXCHANGES_BURST,
+                default::SOURCE_EXCHANGES_PER_S,
+            ),
+            source_handshakes: rate(
+                default::SOURCE_HANDSHAKES_BURST,
+                default::SOURCE_HANDSHAKES_PER_S,
+            ),
+            handshakes: rate(default::HANDSHAKES_BURST, default::HANDSHAKES_PER_S),
+            knocks: rate(default::KNOCKS_BURST, default::KNOCKS_PER_S),
+            quic_attempts: rate(default::QUIC_ATTEMPTS_BURST, default::QUIC_ATTEMPTS_PER_S),
+            device_messages: rate(
+                default::DEVICE_MESSAGES_BURST,
+                default::DEVICE_MESSAGES_PER_S,
+            ),
+            device_bytes: rate(default::DEVICE_BYTES_BURST, default::DEVICE_BYTES_PER_S),
+            tenant_messages: rate(
+                default::TENANT_MESSAGES_BURST,
+                default::TENANT_MESSAGES_PER_S,
+            ),
+            tenant_bytes: rate(default::TENANT_BYTES_BURST, default::TENANT_BYTES_PER_S),
+            writer_messages: rate(
+                default::WRITER_MESSAGES_BURST,
+                default::WRITER_MESSAGES_PER_S,
+            ),
+            writer_bytes: rate(default::WRITER_BYTES_BURST, default::WRITER_BYTES_PER_S),
             tls_handshake_ms_max: default::TLS_HANDSHAKE_MS_MAX,
             header_ms_max: default::HEADER_MS_MAX,
             body_grace_ms: default::BODY_GRACE_MS,

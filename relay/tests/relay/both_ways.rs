@@ -1,10 +1,10 @@
 //! What each end brings reaches the other: posts, deliveries, bodies, enrolments, held requests.
 //!
-//! Each over TLS on loopback and, where it is kept, across a restart.
+//! Each on loopback, over HTTPS or both doors, and where it is kept, across a restart.
 
 use super::site::{
-    Place, channel, delta, first_bundle, open_answer, open_bodies, open_collected, report, seal,
-    snapshot, whole,
+    Door, Place, Running, channel, delta, first_bundle, open_answer, open_bodies, open_collected,
+    report, seal, snapshot, whole,
 };
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
@@ -12,12 +12,18 @@ use postern_protocol::frame::{Collect, Entry, Poll, UpFrame, Wanted};
 use postern_protocol::id::{Digest, Plane};
 use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::revision::{ArrivalNumber, BundleNumber, Knock, Revision, StoreEpoch};
+use postern_relay::server::ServerLimits;
 
 const DESIRED: Option<Plane> = Some(Plane::Desired);
 
 #[tokio::test]
 async fn device_posts_and_writer_collects_across_a_restart() {
-    let place = Place::new();
+    for door in [Door::Https, Door::Quic] {
+        check_posts(&Place::with(door, ServerLimits::default())).await;
+    }
+}
+
+async fn check_posts(place: &Place) {
     let relay = place.start();
     let mut writer = relay.writer(1).await;
     relay.admit(&mut writer).await;
@@ -170,8 +176,13 @@ async fn writer_fetches_the_bodies_of_its_own_devices_only() {
 
 #[tokio::test]
 async fn enrolment_is_shown_to_writers_and_its_answer_reaches_the_device() {
-    let place = Place::new();
-    let relay = place.start();
+    for door in [Door::Https, Door::Quic] {
+        let place = Place::with(door, ServerLimits::default());
+        check_enrolment(place.start()).await;
+    }
+}
+
+async fn check_enrolment(relay: Running) {
     let mut writer = relay.writer(1).await;
     let mut request = Writer::new();
     request.raw(&[16]).bytes(&[1; 8]).bytes(&[2; 32]);

@@ -1,8 +1,16 @@
-//! A whole relay over TLS on loopback: devices post and writers collect, writers deliver and
+//! A whole relay over TLS and QUIC on loopback: devices post and writers collect, writers deliver and
 //! devices poll, across restarts; and what a relay, a foreign tenant or an old key cannot do.
-#![expect(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test"
+)]
 
+mod armour;
 mod both_ways;
+mod quic;
 mod refusals;
 mod restored;
 mod site;

@@ -1,8 +1,10 @@
-//! One trust domain around a real relay: its keys, its envelopes, and clients over TLS on loopback.
+//! One trust domain around a real relay: its keys, its envelopes, and clients of both its doors on
+//! loopback.
 //!
 //! Envelopes are signed by whom they claim to be from; payloads that no relay reads hold a mark.
 //! Refuses to be part of anything but tests.
 
+use super::quic;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -26,7 +28,7 @@ use postern_protocol::revision::{
 use postern_protocol::session::{Asking, ClientSession, Identity, Request};
 use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
 use postern_relay::exchange::{ExchangeLimits, MailboxKeys};
-use postern_relay::server::{ServerConfig, ServerLimits};
+use postern_relay::server::{ListenerSecret, QuicListener, ServerConfig, ServerLimits};
 use postern_relay::{Relay, RelayConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -191,8 +193,17 @@ pub fn delta(role: Role, seq: u64) -> Vec<u8> {
     seal(role, MessageKind::Delta, [1, seq, seq - 1], vec![0x80])
 }
 
+/// By which door clients come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Https,
+    Quic,
+}
+
 /// A folder with a store, and what a relay needs besides.
 pub struct Place {
+    door: Door,
+    limits: ServerLimits,
     folder: tempfile::TempDir,
     certificate_pem: String,
     key_pem: String,
@@ -200,8 +211,14 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
+        Self::with(Door::Https, ServerLimits::default())
+    }
+
+    pub fn with(door: Door, limits: ServerLimits) -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         Self {
+            door,
+            limits,
             folder: tempfile::tempdir().unwrap(),
             certificate_pem: made.cert.pem(),
             key_pem: made.signing_key.serialize_pem(),
@@ -213,6 +230,11 @@ impl Place {
     }
 
     pub fn start(&self) -> Running {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listener = || QuicListener {
+            listen: any,
+            secret: ListenerSecret::fresh().unwrap(),
+        };
         let config = RelayConfig {
             store: self.store(),
             genesis: genesis(),
@@ -221,18 +243,19 @@ impl Place {
             keys: MailboxKeys::one(Arc::new(mailbox())),
             limits: ExchangeLimits::default(),
             server: ServerConfig {
-                listen: "127.0.0.1:0".parse().unwrap(),
+                listen: any,
                 prefix: String::new(),
                 certificate_pem: self.certificate_pem.clone().into_bytes(),
                 key_pem: self.key_pem.clone().into_bytes(),
-                quic: None,
-                limits: ServerLimits::default(),
+                quic: (self.door == Door::Quic).then(listener),
+                limits: self.limits,
             },
         };
         let relay = Relay::start(config).unwrap();
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
         Running {
             address: relay.local_address(),
+            quic: relay.quic_address(),
             certificate: certificate.unwrap(),
             relay,
         }
@@ -243,6 +266,7 @@ impl Place {
 pub struct Running {
     pub relay: Relay,
     address: SocketAddr,
+    quic: Option<SocketAddr>,
     certificate: CertificateDer<'static>,
 }
 
@@ -251,6 +275,9 @@ impl Running {
     pub async fn exchange(&self, frame: Vec<u8>) -> Vec<u8> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
+        if let Some(address) = self.quic {
+            return quic::exchange(address, roots, &frame).await;
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
