@@ -117,6 +117,9 @@ pub const KNOCKS_BURST: u32 = 100;
 /// Enrol exchanges of all sources per second. Each costs the host signatures and a commit, and may come
 /// from anybody: enrolled devices must not feel them.
 pub const KNOCKS_PER_S: u32 = 20;
+/// Enrolments that a host answers at once. A relay holds each for 10 s until its operator decides, so
+/// these have places of their own; at 20 a second they are never more than 300.
+pub const KNOCKS_AT_ONCE: usize = 512;
 /// Bytes of an enrol frame: three times what the largest key, name and hash take.
 pub const KNOCK_BYTES_MAX: usize = 4_096;
 /// Exchanges in one device's sessions at once. Arbitrary.

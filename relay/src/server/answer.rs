@@ -52,6 +52,9 @@ pub(super) struct Answerer {
     pub(super) devices: Arc<Mutex<Devices>>,
     pub(super) holds_max: usize,
     pub(super) host_queue: Arc<HostQueue>,
+    /// In front of enrolments, which strangers send and which may wait for an operator: they never
+    /// take the places of those who are enrolled.
+    pub(super) knock_queue: Arc<HostQueue>,
 }
 
 /// Who is asking, as far as it is known.
@@ -249,7 +252,9 @@ impl Answerer {
         }
         self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        self.ask_host(deadline, |host| host.enrol(frame)).await
+        let queue = &self.knock_queue;
+        self.ask_through(queue, deadline, |host| host.enrol(frame))
+            .await
     }
 
     /// Asks the host, in a task of its own: a client that hangs up never cuts a commit in half.
@@ -258,8 +263,17 @@ impl Answerer {
         deadline: Instant,
         call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
     ) -> Result<T, Reject> {
+        self.ask_through(&self.host_queue, deadline, call).await
+    }
+
+    async fn ask_through<T: Send + 'static>(
+        &self,
+        queue: &HostQueue,
+        deadline: Instant,
+        call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
+    ) -> Result<T, Reject> {
         let (clock, metrics) = (self.mailbox.clock(), self.mailbox.metrics());
-        let place = self.host_queue.enter(clock, metrics, deadline).await?;
+        let place = queue.enter(clock, metrics, deadline).await?;
         let work = call(self.host.as_ref());
         let task = tokio::spawn(async move {
             let answer = work.await;

@@ -42,7 +42,7 @@ pub use settings::{ServerConfig, ServerLimits};
 pub use tls::TlsError;
 
 use crate::budget::{Budget, Pool};
-use crate::limits::{BACKLOG, SWEEP_MS};
+use crate::limits::{BACKLOG, KNOCKS_AT_ONCE, SWEEP_MS};
 use answer::Answerer;
 pub(crate) use clock::after_ms;
 use connection::Shared;
@@ -276,6 +276,7 @@ fn answerer(
         devices: Arc::new(Mutex::new(Devices::new(limits.device_connections_max))),
         holds_max: limits.holds_max,
         host_queue: Arc::new(HostQueue::default()),
+        knock_queue: Arc::new(HostQueue::new(KNOCKS_AT_ONCE, 0)),
     })
 }
 

@@ -1,3 +1,8 @@
+use super::client::refusal;
+use super::posts::enrol;
+use super::start;
+use crate::fixtures::{answer, post, report};
+use crate::limits::{HOST_CALLS_AT_ONCE, KNOCKS_AT_ONCE};
 use crate::metrics::{Metrics, Shed};
 use crate::server::clock::{Clock, after_ms};
 use crate::server::host_queue::HostQueue;
@@ -56,4 +61,44 @@ async fn queue_that_stands_sheds_those_who_waited() {
     }
     assert_eq!(metrics.sheds(Shed::QueueDelay), 2);
     assert!(queue.enter(clock, &metrics, after_ms(0)).await.is_ok());
+}
+
+/// Takes every place of a queue.
+async fn fill(queue: &HostQueue, places: usize) -> Vec<tokio::sync::OwnedSemaphorePermit> {
+    let (metrics, clock) = (Metrics::default(), Clock::new());
+    let mut taken = Vec::new();
+    for _ in 0..places {
+        let entered = queue.enter(clock, &metrics, after_ms(9_000)).await;
+        taken.push(entered.unwrap());
+    }
+    taken
+}
+
+#[tokio::test]
+async fn enrolments_that_wait_leave_devices_their_places() {
+    let running = start();
+    running.durable.add_permits(1);
+    let mut client = running.site.h1().await;
+    let mut session = client.open(1).await;
+    let answerer = &running.server.shared.service.answerer;
+    let places = fill(&answerer.knock_queue, KNOCKS_AT_ONCE).await;
+    assert_eq!(
+        refusal(&client.exchange(enrol()).await),
+        Reject::Overloaded.code()
+    );
+    let request = post(&mut session, &[report(1, 1)]);
+    let frame = client.exchange(request.bytes).await;
+    let hints = answer(&session, request.counter, &frame).hints;
+    assert!(hints.refused.is_empty());
+    drop(places);
+    assert_eq!(client.exchange(enrol()).await, enrol());
+}
+
+#[tokio::test]
+async fn devices_that_wait_leave_enrolments_their_places() {
+    let running = start();
+    let mut client = running.site.h1().await;
+    let answerer = &running.server.shared.service.answerer;
+    let _places = fill(&answerer.host_queue, HOST_CALLS_AT_ONCE).await;
+    assert_eq!(client.exchange(enrol()).await, enrol());
 }
