@@ -22,6 +22,7 @@ mod make;
 mod metrics;
 mod operable;
 mod run;
+mod secret;
 mod telemetry;
 
 fn main() -> std::process::ExitCode {

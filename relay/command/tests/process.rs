@@ -13,7 +13,7 @@ mod support;
 
 use serde_json::Value as Json;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -172,6 +172,50 @@ fn check_finds_addresses_that_are_taken() {
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.err.contains("correct admin.listen"), "{ended:?}");
     drop(run);
+}
+
+/// Gives a relay a QUIC door on the port number of its HTTPS one.
+fn open_quic(site: &Site) {
+    let key = format!("listen = \"{}\"", site.listen);
+    site.edit("# listen = \"none\"", &key);
+}
+
+#[test]
+fn quic_door_is_opened_with_a_secret_that_stays() {
+    let site = Site::make();
+    open_quic(&site);
+    assert!(site.ask(&["check"]).out.contains("quic.key: will be made"));
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut running = site.start();
+        let status = site.ask(&["status", "--json"]).json()["status"].clone();
+        assert_eq!(status["relay"]["quic"], site.listen.to_string(), "{status}");
+        assert_eq!(status["relay"]["pressure"], "calm", "{status}");
+        assert!(UdpSocket::bind(site.listen).is_err());
+        let (_, metrics) = site.get("/metrics");
+        assert!(metrics.contains("postern_quic_attempts_total{result=\"begun\"} 0"));
+        running.signal("-TERM");
+        assert_eq!(running.end(), Some(0));
+        assert_eq!(mode(&site, "quic.key"), 0o600);
+        kept.push(fs::read(site.dir().join("quic.key")).expect("a secret"));
+    }
+    assert_eq!(kept[0], kept[1]);
+}
+
+#[test]
+fn quic_door_that_cannot_be_opened_stops_the_start() {
+    let site = Site::make();
+    open_quic(&site);
+    let taken = UdpSocket::bind(site.listen).expect("a port");
+    let found = format!("{} cannot be listened on", site.listen);
+    assert!(site.ask(&["check"]).out.contains(&found));
+    let ended = site.ask(&["run"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("quic.listen"), "{ended:?}");
+    drop(taken);
+    spoil(&site, "quic.key", "no secret");
+    let ended = site.ask(&["run"]);
+    assert!(ended.err.contains("no QUIC secret"), "{ended:?}");
 }
 
 #[test]

@@ -101,6 +101,17 @@ impl Pressure {
     /// Every step.
     pub const ALL: &'static [Self] = &[Self::Calm, Self::Shedding, Self::Closed, Self::Dropping];
 
+    /// Returns the word for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Shedding => "shedding",
+            Self::Closed => "closed",
+            Self::Dropping => "dropping",
+        }
+    }
+
     /// Tells whether work of this kind has to come later.
     #[must_use]
     pub fn refuses(self, work: Work) -> bool {

@@ -243,6 +243,22 @@ impl Metrics {
         self.holds.load(Ordering::Relaxed)
     }
 
+    /// Returns the bytes that are counted in memory, and how many there may be.
+    #[must_use]
+    pub fn memory_bytes(&self) -> (u64, u64) {
+        let pools = Pool::ALL.iter().map(|pool| self.memory.value(*pool));
+        let bytes_max = self.memory_bytes_max.load(Ordering::Relaxed);
+        (pools.fold(0, u64::saturating_add), bytes_max)
+    }
+
+    /// Returns how full memory was when it was looked at last.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let step = usize::try_from(self.pressure.load(Ordering::Relaxed)).ok();
+        let step = step.and_then(|step| Pressure::ALL.get(step));
+        step.copied().unwrap_or(Pressure::Calm)
+    }
+
     /// Returns every value, in a fixed order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Sample> {

@@ -53,15 +53,17 @@ pub(super) fn allowed_bytes(config: &RelayConfig) -> u64 {
     let connections = limits
         .of(Limit::Connections)
         .saturating_mul(CONNECTION_BYTES);
-    [
+    let counted = [
         connections,
         limits.of(Limit::MailboxesBytes),
-        limits.of(Limit::BundlesBytes),
         limits.of(Limit::BodiesBytes),
-        PROCESS_BYTES,
-    ]
-    .into_iter()
-    .fold(0, u64::saturating_add)
+    ];
+    let counted = counted.into_iter().fold(0, u64::saturating_add);
+    // Whatever each may take, all together stay within the budget.
+    counted
+        .min(limits.of(Limit::BudgetBytes))
+        .saturating_add(limits.of(Limit::BundlesBytes))
+        .saturating_add(PROCESS_BYTES)
 }
 
 pub(super) fn findings(config: &RelayConfig, machine: &Machine) -> Vec<Finding> {
@@ -87,10 +89,18 @@ fn memory(config: &RelayConfig, bytes: Option<u64>) -> Finding {
         allowed / MIB,
         bytes / MIB
     );
-    let next = "lower server.connections_max or mailbox.total_bytes_max, or take a larger machine (relay/README.md, sizing)";
+    let budget = config.limits.of(Limit::BudgetBytes);
+    let next = "lower server.budget_bytes_max, server.connections_max or mailbox.total_bytes_max, or take a larger machine (relay/README.md, sizing)";
     if allowed > bytes {
         Finding::new(ABOUT, Weight::Error, found, next)
     } else if allowed > bytes / 10 * 9 {
+        Finding::new(ABOUT, Weight::Warning, found, next)
+    } else if budget.saturating_add(PROCESS_BYTES) > bytes {
+        let found = format!(
+            "{found}, but server.budget_bytes_max is {} MiB",
+            budget / MIB
+        );
+        let next = "lower server.budget_bytes_max by what the process itself takes: work would be put off too late";
         Finding::new(ABOUT, Weight::Warning, found, next)
     } else {
         Finding::fine(ABOUT, found)
@@ -121,7 +131,14 @@ fn order(config: &RelayConfig) -> Finding {
     let of = |limit| config.limits.of(limit);
     let pairs = [
         (Limit::MailboxBytes, Limit::MailboxesBytes),
+        (Limit::MailboxesBytes, Limit::BudgetBytes),
+        (Limit::BodiesBytes, Limit::BudgetBytes),
         (Limit::SourceConnections, Limit::Connections),
+        (Limit::SourceUnproven, Limit::SourceConnections),
+        (Limit::SiteConnections, Limit::Connections),
+        (Limit::KnocksRate, Limit::HandshakesRate),
+        (Limit::DeviceMessagesRate, Limit::TenantMessagesRate),
+        (Limit::DeviceBytesRate, Limit::TenantBytesRate),
         (Limit::Holds, Limit::Connections),
         (Limit::SourceHandshakesBurst, Limit::HandshakesBurst),
         (Limit::SourceHandshakesRate, Limit::HandshakesRate),

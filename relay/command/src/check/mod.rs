@@ -19,12 +19,14 @@ pub use tls::{Certificate, read as read_certificate};
 use crate::audit;
 use crate::config::RelayConfig;
 use crate::make;
+use crate::secret;
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
 use postern_protocol::key::Signer as _;
 use postern_relay::store::{DiskStore, Profile, Store as _};
 use serde::Serialize;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -108,14 +110,23 @@ pub fn all(
     findings.push(folder(dir));
     findings.push(key(&config));
     findings.push(trust(&config));
+    findings.extend(quic_key(&config));
     findings.extend(tls::findings(&config, unix_s));
     if is_running {
         let found = "a relay runs in this folder: store and addresses are its own";
         findings.push(Finding::fine("running", found));
     } else {
         findings.push(store(&config));
-        findings.push(bindable("listen", config.listen));
-        findings.push(bindable("admin", config.admin_listen));
+        let listen = config.listen;
+        findings.push(bindable("listen", listen, TcpListener::bind(listen)));
+        findings.extend(
+            config
+                .quic
+                .listen
+                .map(|listen| bindable("quic", listen, UdpSocket::bind(listen))),
+        );
+        let admin = config.admin_listen;
+        findings.push(bindable("admin", admin, TcpListener::bind(admin)));
     }
     findings.push(admin(config.admin_listen));
     findings.push(audit_log(&config));
@@ -189,14 +200,25 @@ fn store(config: &RelayConfig) -> Finding {
     }
 }
 
-fn bindable(about: &'static str, address: SocketAddr) -> Finding {
-    match TcpListener::bind(address) {
+fn quic_key(config: &RelayConfig) -> Option<Finding> {
+    const ABOUT: &str = "quic-key";
+    config.quic.listen?;
+    let file = config.quic.key.display();
+    Some(match secret::read(&config.quic.key) {
+        Ok(Some(_)) => Finding::fine(ABOUT, format!("{file}: private")),
+        Ok(None) => Finding::fine(ABOUT, format!("{file}: will be made")),
+        Err(error) => Finding::error(ABOUT, error),
+    })
+}
+
+fn bindable<T>(about: &'static str, address: SocketAddr, bound: io::Result<T>) -> Finding {
+    match bound {
         Ok(_) => Finding::fine(about, format!("{address} can be listened on")),
         Err(error) => {
-            let next = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            let next = if error.kind() == io::ErrorKind::PermissionDenied {
                 "ports below 1024 need CAP_NET_BIND_SERVICE: use the unit in relay/systemd, or a higher port"
             } else {
-                "end the process that holds it (`ss -ltnp`), or correct the address in relay.toml"
+                "end the process that holds it (`ss -ltunp`), or correct the address in relay.toml"
             };
             Finding::new(
                 about,

@@ -81,6 +81,26 @@ fn limits_that_contradict_each_other_are_warned_of() {
     );
 }
 
+#[test]
+fn budget_bounds_what_all_limits_allow_together() {
+    let mut config = config();
+    let usual = allowed_bytes(&config);
+    config.limits.set(Limit::BudgetBytes, 256 << 20);
+    assert!(allowed_bytes(&config) < usual);
+    let memory = weights(&config, Some(1 << 30), Some(262_144));
+    assert_eq!(memory[0], ("memory", Weight::Fine));
+    assert_eq!(memory[2], ("limits", Weight::Warning));
+}
+
+#[test]
+fn budget_above_the_machine_is_warned_of_though_the_limits_fit() {
+    let config = config();
+    let memory = 3 << 30;
+    assert!(allowed_bytes(&config) < memory / 10 * 9);
+    let all = weights(&config, Some(memory), Some(262_144));
+    assert_eq!(all[0], ("memory", Weight::Warning));
+}
+
 fn der() -> CertificateDer<'static> {
     let made = certificate::make("Test", &["relay.example".into()]).unwrap();
     CertificateDer::from_pem_slice(made.server.chain.as_bytes()).unwrap()

@@ -50,12 +50,15 @@ pub(super) fn shown(status: &Status) -> String {
         )
         .to_lowercase()
     });
+    let quic = relay.quic.as_ref();
+    let quic = quic.map_or_else(String::new, |address| format!(", QUIC on {address}"));
     format!(
         "relay      {ready}; up {}, pid {}, version {}\n\
-         serves     {} on {}\n\
+         serves     {} on {}{quic}\n\
          {drain}trust      bundle {}, mailbox {}\n\
          now        {} connections, {} sessions, {} held, {} controllers\n\
          kept       {} mailboxes, {} of {}, {} enrolments wait, {} letters dropped\n\
+         memory     {} of {}, {}\n\
          audit      line {}, {}\n",
         age(status.uptime_s),
         status.pid,
@@ -73,6 +76,9 @@ pub(super) fn shown(status: &Status) -> String {
         bytes(relay.mailbox_bytes_max),
         relay.knocks,
         relay.dead_letters,
+        bytes(relay.memory_bytes),
+        bytes(relay.memory_bytes_max),
+        relay.pressure,
         status.audit.n,
         status.audit.hash.get(..16).unwrap_or_default(),
     )

@@ -106,6 +106,18 @@ limits! {
     SourceConnections = "server"."source_connections_max", "connections at once from one IPv4 address or IPv6 /64",
         relay::SOURCE_CONNECTIONS_MAX as u64, 1 => 1_000_000, Restart,
         "all devices of a site share one address behind NAT";
+    /// Connections of one source without a session.
+    SourceUnproven = "server"."source_unproven_max", "connections of one source on which no session has spoken yet",
+        relay::SOURCE_UNPROVEN_MAX as u64, 1 => 1_000_000, Restart,
+        "what a stranger can hold open; a site whose devices all come back at once is let in as fast as they greet";
+    /// Connections of an IPv6 site.
+    SiteConnections = "server"."site_connections_max", "connections at once from one IPv6 /48",
+        relay::SITE_CONNECTIONS_MAX as u64, 1 => 1_000_000, Restart,
+        "as many as four of its /64 may have";
+    /// Connections of a device.
+    DeviceConnections = "server"."device_connections_max", "connections at once on which one device alone speaks; the newest stay",
+        relay::DEVICE_CONNECTIONS_MAX as u64, 1 => 64, Restart,
+        "one for its held poll, one for its work";
     /// Polls held.
     Holds = "server"."holds_max", "polls held at once",
         relay::HOLDS_MAX as u64, 16 => 1_000_000, Restart,
@@ -138,12 +150,68 @@ limits! {
     HandshakesRate = "server"."handshakes_per_s", "public-key exchanges per second of all sources",
         relay::HANDSHAKES_PER_S as u64, 1 => 10_000_000, Restart,
         "1,000 x 0.2 ms are a fifth of a core; 20,000 devices are back within 20 s";
+    /// Burst of enrolments.
+    KnocksBurst = "server"."knocks_burst", "enrolments of all sources at once, after a pause",
+        relay::KNOCKS_BURST as u64, 1 => 400, Restart,
+        "a truck of devices that are switched on together";
+    /// Rate of enrolments.
+    KnocksRate = "server"."knocks_per_s", "enrolments per second of all sources",
+        relay::KNOCKS_PER_S as u64, 1 => 40, Restart,
+        "each costs a commit and may come from anybody; as many as the store shows to controllers";
+    /// Burst of a device's exchanges.
+    DeviceMessagesBurst = "server"."device_messages_burst", "exchanges of one device at once, after a pause",
+        relay::DEVICE_MESSAGES_BURST as u64, 10 => 1_000_000, Restart,
+        "four seconds of the rate below";
+    /// Rate of a device's exchanges.
+    DeviceMessagesRate = "server"."device_messages_per_s", "exchanges per second of one device",
+        relay::DEVICE_MESSAGES_PER_S as u64, 1 => 1_000_000, Restart,
+        "as many as loopback allows one after the other";
+    /// Burst of a device's bytes.
+    DeviceBytesBurst = "server"."device_bytes_burst", "bytes of one device at once, after a pause",
+        relay::DEVICE_BYTES_BURST as u64, 1 << 20 => 1 << 30, Restart,
+        "a full state and its snapshot, four times";
+    /// Rate of a device's bytes.
+    DeviceBytesRate = "server"."device_bytes_per_s", "bytes per second of one device",
+        relay::DEVICE_BYTES_PER_S as u64, 1 << 10 => 1 << 30, Restart,
+        "20 full frames";
+    /// Burst of a tenant's exchanges.
+    TenantMessagesBurst = "server"."tenant_messages_burst", "exchanges of all devices of one tenant at once, after a pause",
+        relay::TENANT_MESSAGES_BURST as u64, 10 => 10_000_000, Restart,
+        "every device that can be held polls twice";
+    /// Rate of a tenant's exchanges.
+    TenantMessagesRate = "server"."tenant_messages_per_s", "exchanges per second of all devices of one tenant",
+        relay::TENANT_MESSAGES_PER_S as u64, 1 => 10_000_000, Restart,
+        "a third of what two cores carry";
+    /// Burst of a tenant's bytes.
+    TenantBytesBurst = "server"."tenant_bytes_burst", "bytes of all devices of one tenant at once, after a pause",
+        relay::TENANT_BYTES_BURST as u64, 1 << 20 => 1 << 31, Restart,
+        "four seconds of the rate below";
+    /// Rate of a tenant's bytes.
+    TenantBytesRate = "server"."tenant_bytes_per_s", "bytes per second of all devices of one tenant",
+        relay::TENANT_BYTES_PER_S as u64, 1 << 10 => 1 << 31, Restart,
+        "a quarter of a gigabit";
+    /// Burst of a controller's exchanges.
+    WriterMessagesBurst = "server"."writer_messages_burst", "exchanges of one tenant's controller at once, after a pause",
+        relay::WRITER_MESSAGES_BURST as u64, 10 => 10_000_000, Restart,
+        "two for each of 20,000 devices";
+    /// Rate of a controller's exchanges.
+    WriterMessagesRate = "server"."writer_messages_per_s", "exchanges per second of one tenant's controller",
+        relay::WRITER_MESSAGES_PER_S as u64, 1 => 10_000_000, Restart,
+        "a controller that starts brings 20,000 largest states, each in 22 frames, within two minutes";
+    /// Burst of a controller's bytes.
+    WriterBytesBurst = "server"."writer_bytes_burst", "bytes of one tenant's controller at once, after a pause",
+        relay::WRITER_BYTES_BURST as u64, 1 << 20 => 1 << 31, Restart,
+        "a full frame for each of 5,000 devices";
+    /// Rate of a controller's bytes.
+    WriterBytesRate = "server"."writer_bytes_per_s", "bytes per second of one tenant's controller",
+        relay::WRITER_BYTES_PER_S as u64, 1 << 10 => 1 << 31, Restart,
+        "20,000 snapshots of a full frame take 15 s, as many largest states seven minutes";
     /// TLS handshake.
     TlsHandshakeMs = "server"."tls_handshake_ms_max", "milliseconds for the TLS handshake",
         relay::TLS_HANDSHAKE_MS_MAX, 500 => 60_000, Restart,
         "three round trips over a satellite, and slack";
     /// Request head.
-    HeaderMs = "server"."header_ms_max", "milliseconds for a request head, and between two requests of HTTP/1.1",
+    HeaderMs = "server"."header_ms_max", "milliseconds for a request head, from its first byte or the begin of the connection",
         relay::HEADER_MS_MAX, 1_000 => 600_000, Restart,
         "a client that drips headers holds 11 KiB no longer than this";
     /// Begin of a body.
@@ -154,10 +222,18 @@ limits! {
     BodyRate = "server"."body_bytes_per_s_min", "least bytes per second of a body after that",
         relay::BODY_BYTES_PER_S_MIN, 64 => 1 << 20, Restart,
         "a largest body of 48 KiB takes 53 s at most";
+    /// Time of a body.
+    BodyMs = "server"."body_ms_max", "milliseconds for a whole body, however fast it comes",
+        relay::BODY_MS_MAX, 1_000 => 600_000, Restart,
+        "what the least rate gives a largest body, and slack";
     /// Bodies being read.
     BodiesBytes = "server"."bodies_bytes_max", "bytes of all bodies being read at once",
         relay::BODIES_BYTES_MAX as u64, 1 << 20 => 1 << 32, Restart,
         "1,365 full ones; filling it costs an attacker the bytes";
+    /// Everything in memory.
+    BudgetBytes = "server"."budget_bytes_max", "bytes of everything in memory together",
+        relay::BUDGET_BYTES_MAX as u64, 64 << 20 => 1 << 40, Restart,
+        "the smallest machine planned for (4 GB) less a quarter; above 70 % bodies of reports wait, above 85 % nobody new is let in, above 95 % sessions of the largest tenant end";
     /// Idle connection.
     IdleMs = "server"."idle_ms_max", "milliseconds for which a connection without a request is kept",
         relay::IDLE_MS_MAX, 1_000 => 3_600_000, Restart,
@@ -166,6 +242,18 @@ limits! {
     CloseMs = "server"."close_ms_max", "milliseconds that a closing connection has to take its last answer",
         relay::CLOSE_MS_MAX, 100 => 60_000, Restart,
         "one answer over a slow link";
+    /// Idle QUIC peer.
+    QuicIdleMs = "quic"."idle_ms_max", "milliseconds of silence after which a QUIC peer counts as gone",
+        relay::QUIC_IDLE_MS_MAX, 5_000 => 600_000, Restart,
+        "a device that waits keeps its connection alive more often";
+    /// Burst of QUIC attempts.
+    QuicAttemptsBurst = "quic"."attempts_burst", "connection attempts at once from addresses that proved nothing",
+        relay::QUIC_ATTEMPTS_BURST as u64, 1 => 100_000, Restart,
+        "beyond it each has to prove its address first, which costs one round trip and no memory";
+    /// Rate of QUIC attempts.
+    QuicAttemptsRate = "quic"."attempts_per_s", "connection attempts per second from addresses that proved nothing",
+        relay::QUIC_ATTEMPTS_PER_S as u64, 1 => 100_000, Restart,
+        "200 x 150 us are 3 % of a core";
     /// Window of a drain.
     DrainWithinS = "drain"."within_s", "seconds over which `postern-relay drain` spreads its hints",
         120, 1 => 3_600, Reload,

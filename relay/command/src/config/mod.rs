@@ -7,6 +7,7 @@
 //! Holds no secret: keys stand in files of their own. Refuses unknown keys with the key that was
 //! meant, and keys that this version knows of and would not obey.
 
+mod bounds;
 mod limit;
 mod template;
 #[cfg(test)]
@@ -21,10 +22,6 @@ use postern_console::config::{ConfigError, LogConfig, path_in, read_log, resolve
 use postern_egress::MailboxUrl;
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::{URL_BYTES_MAX, URLS_MAX};
-use postern_relay::exchange::ExchangeLimits;
-use postern_relay::limiter::Rate;
-use postern_relay::mailbox::MailboxLimits;
-use postern_relay::server::ServerLimits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the file in the relay's folder.
 const FILE: &str = "relay.toml";
+/// What `quic.listen` says without a line in the file: there is no QUIC door.
+const NO_QUIC: &str = "none";
 /// Where metrics and health are served without a line in the file.
 pub const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 
@@ -44,8 +43,10 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// URLs under which they reach it, 1..=8; they go into the relay line.
     pub urls: Vec<String>,
-    /// Files of the HTTPS server.
+    /// Files of the HTTPS server, whose certificate the QUIC door uses as well.
     pub tls: ServerTls,
+    /// The QUIC door; most relays have none.
+    pub quic: QuicDoor,
     /// Thumbprint of the genesis root key: the trust domain that is served.
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
@@ -77,6 +78,15 @@ pub struct ServerTls {
     pub key: PathBuf,
     /// The CA certificate that the relay line carries; absent when everybody trusts the issuer anyway.
     pub ca: Option<PathBuf>,
+}
+
+/// The second door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuicDoor {
+    /// UDP address and port on which devices and controllers connect; absent: no door.
+    pub listen: Option<SocketAddr>,
+    /// File of the secret by which a restart is noticed at once; the first `run` makes it.
+    pub key: PathBuf,
 }
 
 /// What the command line says of logs; it wins over the file, also over one that is read again.
@@ -146,6 +156,7 @@ impl RelayConfig {
             let urls = read_urls(root);
             let mut limits = Limits::default();
             let tls = read_tls(dir, root, &mut limits);
+            let quic = read_quic(dir, root, &mut limits);
             let trust = read_trust(dir, root);
             let mailbox_key = read_mailbox(dir, root, &mut limits);
             read_numbers(root, "server", &mut limits);
@@ -158,6 +169,7 @@ impl RelayConfig {
                 listen: listen?,
                 urls: urls?,
                 tls: tls?,
+                quic: quic?,
                 root,
                 recovery,
                 trust,
@@ -203,12 +215,16 @@ impl RelayConfig {
     pub fn entries(&self) -> BTreeMap<String, (String, Takes)> {
         let shown = |path: &Path| path.display().to_string();
         let ca = self.tls.ca.as_deref().map_or_else(String::new, shown);
+        let quic = self.quic.listen;
+        let quic = quic.map_or_else(|| NO_QUIC.to_owned(), |listen| listen.to_string());
         let texts = [
             ("listen", self.listen.to_string(), Takes::Restart),
             ("urls", self.urls.join(" "), Takes::Reload),
             ("tls.cert_file", shown(&self.tls.cert), Takes::Reload),
             ("tls.key_file", shown(&self.tls.key), Takes::Reload),
             ("tls.ca_file", ca, Takes::Reload),
+            ("quic.listen", quic, Takes::Restart),
+            ("quic.key_file", shown(&self.quic.key), Takes::Restart),
             ("trust.root", self.root.to_string(), Takes::Restart),
             ("trust.recovery", self.recovery.to_string(), Takes::Restart),
             ("trust.file", shown(&self.trust), Takes::Restart),
@@ -228,47 +244,6 @@ impl RelayConfig {
             (name, (self.limits.of(*limit).to_string(), spec.takes))
         });
         texts.into_iter().chain(numbers).collect()
-    }
-
-    /// Returns the bounds of the HTTPS server.
-    #[must_use]
-    pub fn server_limits(&self) -> ServerLimits {
-        let limits = &self.limits;
-        let rate = |burst, per_s| Rate {
-            burst: limits.small(burst),
-            per_s: limits.small(per_s),
-        };
-        ServerLimits {
-            connections_max: limits.size(Limit::Connections),
-            source_connections_max: limits.size(Limit::SourceConnections),
-            holds_max: limits.size(Limit::Holds),
-            source_exchanges: rate(Limit::SourceExchangesBurst, Limit::SourceExchangesRate),
-            source_handshakes: rate(Limit::SourceHandshakesBurst, Limit::SourceHandshakesRate),
-            handshakes: rate(Limit::HandshakesBurst, Limit::HandshakesRate),
-            tls_handshake_ms_max: limits.of(Limit::TlsHandshakeMs),
-            header_ms_max: limits.of(Limit::HeaderMs),
-            body_grace_ms: limits.of(Limit::BodyGraceMs),
-            body_bytes_per_s_min: limits.of(Limit::BodyRate),
-            bodies_bytes_max: limits.size(Limit::BodiesBytes),
-            idle_ms_max: limits.of(Limit::IdleMs),
-            close_ms_max: limits.of(Limit::CloseMs),
-            ..ServerLimits::default()
-        }
-    }
-
-    /// Returns the bounds of mailboxes and exchanges.
-    #[must_use]
-    pub fn exchange_limits(&self) -> ExchangeLimits {
-        ExchangeLimits {
-            mailbox: MailboxLimits {
-                bytes_max: self.limits.size(Limit::MailboxBytes),
-                total_bytes_max: self.limits.size(Limit::MailboxesBytes),
-                bundles_bytes_max: self.limits.size(Limit::BundlesBytes),
-                ..MailboxLimits::default()
-            },
-            hold_s_max: self.limits.of(Limit::HoldS),
-            ..ExchangeLimits::default()
-        }
     }
 }
 
@@ -378,6 +353,24 @@ fn read_tls(dir: &Path, root: &mut Section<'_, '_>, limits: &mut Limits) -> Opti
         cert: cert?,
         key: key?,
         ca,
+    })
+}
+
+fn read_quic(dir: &Path, root: &mut Section<'_, '_>, limits: &mut Limits) -> Option<QuicDoor> {
+    let mut section = root.section("quic");
+    let text = section.text("listen");
+    let text = text.filter(|text| text.value != NO_QUIC);
+    let key = path_in(dir, &mut section, "key_file");
+    let listen = text.map(|text| parse_address(&section, "listen", &text, "0.0.0.0:8443"));
+    read_numbers_of(&mut section, "quic", limits);
+    section.finish();
+    Some(QuicDoor {
+        // An address that cannot be read is a fault, and no door is none.
+        listen: match listen {
+            Some(parsed) => Some(parsed?),
+            None => None,
+        },
+        key: key.unwrap_or_else(|| dir.join("quic.key")),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Refuses nothing; what it writes is what the parser reads, and a test holds the two together.
 
-use super::{ADMIN_LISTEN, Limit};
+use super::{ADMIN_LISTEN, Limit, NO_QUIC};
 use postern_protocol::id::Thumbprint;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -46,6 +46,11 @@ pub fn template(new: &NewRelay<'_>) -> String {
         quoted(new.key),
     );
     numbers(&mut text, "tls");
+    let _ = write!(
+        text,
+        "{QUIC}# listen = \"{NO_QUIC}\"\n{QUIC_KEY}# key_file = \"quic.key\"\n"
+    );
+    numbers(&mut text, "quic");
     let _ = write!(
         text,
         "{TRUST}root = \"{}\"\nrecovery = \"{}\"\nfile = \"trust.line\"\n{MAILBOX}key_file = \"mailbox.key\"\n",
@@ -117,6 +122,15 @@ const TLS: &str = "
 # reload and within a minute after either file changed.
 ";
 const CA: &str = "# CA certificate that the relay line carries. Leave it out when everybody trusts the issuer anyway.\n";
+const QUIC: &str = "
+[quic]
+# UDP address and port of a second door with the same certificate, or none. It takes the same exchanges
+# of devices and controllers that know it; never the only door, because networks block UDP. Takes a restart.
+";
+const QUIC_KEY: &str = "\
+# Secret by which peers notice a restart with their next packet; made at the first start with a door.
+# Relays behind one address share it. Takes a restart.
+";
 const TRUST: &str = "
 [trust]
 # Thumbprints of the first root key and of the first recovery key: the trust domain that is served.

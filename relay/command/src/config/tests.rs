@@ -61,7 +61,9 @@ fn check(from: &str, to: &str, key: &str, words: &str) {
 fn asked_for() -> BTreeSet<String> {
     let far = "zzzzzzzzzzzzzzzz = 1\n";
     let mut text = format!("{far}{}", uncommented(&text()));
-    for section in ["tls", "trust", "mailbox", "server", "drain", "admin", "log"] {
+    for section in [
+        "tls", "quic", "trust", "mailbox", "server", "drain", "admin", "log",
+    ] {
         let head = format!("\n[{section}]\n");
         text = text.replacen(&head, &format!("{head}{far}"), 1);
     }
@@ -126,11 +128,7 @@ fn template_and_parser_know_the_same_keys() {
     let shown: BTreeSet<String> = parse(&text()).unwrap().entries().into_keys().collect();
     let is_key = |key: &String| key.contains('.') || key == "listen" || key == "urls";
     let asked: BTreeSet<String> = asked_for().into_iter().filter(is_key).collect();
-    let unbuilt = [
-        "drain.move_url",
-        "server.proxy_protocol",
-        "server.budget_bytes_max",
-    ];
+    let unbuilt = ["drain.move_url", "server.proxy_protocol"];
     let asked: BTreeSet<String> = asked
         .into_iter()
         .filter(|key| !unbuilt.contains(&key.as_str()))
@@ -276,6 +274,22 @@ fn key_that_would_not_be_obeyed_is_refused() {
             "{found:?}"
         );
     }
+}
+
+#[test]
+fn quic_has_no_door_until_it_is_given_an_address() {
+    let config = parse(&text()).unwrap();
+    assert_eq!(config.quic.listen, None);
+    assert_eq!(config.quic.key, Path::new("r/quic.key"));
+    let text = uncommented(&text()).replacen("\"none\"", "\"[::]:8443\"", 1);
+    let config = parse(&text).unwrap();
+    assert_eq!(config.quic.listen, Some("[::]:8443".parse().unwrap()));
+    check(
+        "listen = \"none\"",
+        "listen = \"udp\"",
+        "quic.listen",
+        "an address and a port",
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@ use postern_console::config::reader::Section;
 
 /// Tables that a later version will read, and what to do today.
 const TABLES: &[(&str, &str)] = &[
-    ("quic", "devices use HTTPS; remove the table"),
     (
         "quotas",
         "quotas are those of admissions and of `mailbox.bytes_max`; remove the table",
@@ -33,11 +32,6 @@ const KEYS: &[(&str, &str, &str)] = &[
         "server",
         "proxy_protocol",
         "the source is the address of the connection; remove the line",
-    ),
-    (
-        "server",
-        "budget_bytes_max",
-        "each pool has its own bound; remove the line",
     ),
 ];
 

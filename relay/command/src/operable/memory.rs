@@ -111,6 +111,10 @@ impl Operable for InMemory {
             dead_letters: 0,
             mailbox_bytes: devices * 1_000,
             mailbox_bytes_max: 1 << 30,
+            memory_bytes: devices * 2_000,
+            memory_bytes_max: 3 << 30,
+            pressure: "calm".into(),
+            quic: Some("0.0.0.0:8443".into()),
         }
     }
 

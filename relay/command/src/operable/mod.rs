@@ -44,6 +44,14 @@ pub struct Standing {
     pub mailbox_bytes: u64,
     /// Bytes that they may take.
     pub mailbox_bytes_max: u64,
+    /// Bytes of everything in memory that is counted.
+    pub memory_bytes: u64,
+    /// Bytes that it may take.
+    pub memory_bytes_max: u64,
+    /// How full it is: calm, shedding, closed or dropping.
+    pub pressure: String,
+    /// Where the QUIC door listens; absent where there is none.
+    pub quic: Option<String>,
 }
 
 /// How one tenant stands.

@@ -17,7 +17,7 @@ use postern_protocol::revision::Revision;
 use postern_relay::durable::{BreakerPhase, Durable, OpenError};
 use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
-use postern_relay::server::{Mailbox, ServerConfig};
+use postern_relay::server::{Mailbox, QuicListener, ServerConfig};
 use postern_relay::store::StoreError;
 use postern_relay::{MailboxStats, Relay, RelayError, TenantStats};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct StartedWith {
     pub chain_pem: Vec<u8>,
     /// Its private key, PEM.
     pub key_pem: Vec<u8>,
+    /// The QUIC door, if there shall be one.
+    pub quic: Option<QuicListener>,
     /// Bundles of the trust line, from number 1 on, verified.
     pub bundles: Vec<Vec<u8>>,
 }
@@ -66,7 +68,7 @@ impl Served {
                 prefix: String::new(),
                 certificate_pem: with.chain_pem,
                 key_pem: with.key_pem,
-                quic: None,
+                quic: with.quic,
                 limits: config.server_limits(),
             },
         });
@@ -83,6 +85,12 @@ impl Served {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.lock().as_ref().map(Relay::local_address)
+    }
+
+    /// Where it listens for QUIC; `None` without that door, and once it has stopped.
+    #[must_use]
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.lock().as_ref().and_then(Relay::quic_address)
     }
 
     /// Becomes `Some` when the store has failed: the process has to end and start anew.
@@ -186,13 +194,15 @@ fn server_failed(message: String) -> CommandError {
     CommandError::configuration(
         "server-start",
         message,
-        "run `postern-relay check`; correct listen, tls.cert_file or tls.key_file in relay.toml",
+        "run `postern-relay check`; correct listen, quic.listen, tls.cert_file or tls.key_file in relay.toml",
     )
 }
 
 impl Operable for Served {
     fn standing(&self) -> Standing {
         let metrics = self.mailbox.metrics();
+        let (memory_bytes, memory_bytes_max) = metrics.memory_bytes();
+        let quic = self.quic_address().map(|address| address.to_string());
         let named = self.named();
         let is_connected =
             |(_, id): &&(String, TenantId)| self.mailbox.is_connected(Owner::Writer(*id));
@@ -209,6 +219,10 @@ impl Operable for Served {
             dead_letters: self.durable.dead_letters(),
             mailbox_bytes: self.mailbox.bytes() as u64,
             mailbox_bytes_max: self.bytes_max,
+            memory_bytes,
+            memory_bytes_max,
+            pressure: metrics.pressure().as_str().into(),
+            quic,
         }
     }
 

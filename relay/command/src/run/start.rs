@@ -18,9 +18,12 @@ use crate::http;
 use crate::limits::ORDERS_MAX;
 use crate::make;
 use crate::operable::{Operable, Served, StartedWith};
+use crate::secret;
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
+use postern_console::random::OsRandom;
 use postern_console::{clock, output};
+use postern_relay::server::QuicListener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -49,6 +52,7 @@ impl Started {
             signer: Arc::new(keys::read(&config.mailbox_key, KeyRole::Mailbox)?),
             chain_pem: certificate.pem.chain.as_bytes().to_vec(),
             key_pem: certificate.pem.key.as_bytes().to_vec(),
+            quic: quic_door(&config)?,
             bundles: make::read_trust_line(&config)?.bundles,
         };
         let socket = admin::bind(&config.socket)?;
@@ -82,6 +86,9 @@ impl Started {
         });
         let watchers = tokio::spawn(http::serve(health_listener, shown));
         say_ready(&config, served.local_address());
+        if let Some(listening) = served.quic_address() {
+            tracing::info!(listen = %listening, transport = "quic", "relay listens");
+        }
         let notify = Notify::of_process();
         Ok(Self {
             served,
@@ -91,6 +98,15 @@ impl Started {
             watchers: watchers.abort_handle(),
         })
     }
+}
+
+/// The second door, with its secret; the first start makes that.
+fn quic_door(config: &RelayConfig) -> Result<Option<QuicListener>, CommandError> {
+    let Some(listen) = config.quic.listen else {
+        return Ok(None);
+    };
+    let secret = secret::read_or_make(&config.quic.key, &mut OsRandom)?;
+    Ok(Some(QuicListener { listen, secret }))
 }
 
 fn say_ready(config: &RelayConfig, listening: Option<SocketAddr>) {
