@@ -1,4 +1,6 @@
 //! A relay between a controller and devices that all only dial out, with the real binary.
+//!
+//! Refuses to look inside a process: what its operator would see has to be enough.
 
 #![expect(
     clippy::unwrap_used,
