@@ -47,8 +47,9 @@ pub const RESULT_OUTPUT_BYTES_MAX: usize = 512;
 pub const ROTATION_BYTES_MAX: usize = 512;
 /// Messages in one evidence (spec: #evidence), whose entries are what was held and what contradicts it.
 pub const EVIDENCE_PROOFS_MAX: usize = 2;
-/// Keys that one mailbox answers with (spec: #hello): the present one and those being replaced. Arbitrary.
-pub const MAILBOX_KEYS_MAX: usize = 4;
+/// Keys that one mailbox answers with (spec: #hello): the present one and those that devices which were off still know.
+/// A key costs a hello one hash. Arbitrary: a rotation a year for longer than a device lives.
+pub const MAILBOX_KEYS_MAX: usize = 64;
 /// Bytes of one body chunk (spec: #bodies): fits a frame beside its digest.
 pub const BODY_CHUNK_BYTES_MAX: usize = 32_768;
 /// Digests asked for in one fetch (spec: #bodies).

@@ -183,6 +183,7 @@ fn store_that_changes_all_the_time_ends_the_session() {
     let mut desk = Desk::open();
     desk.hold();
     desk.collect_nothing(7);
+    desk.now_ms += 1_000;
     desk.hold();
     desk.collect_nothing(8);
     desk.outputs.clear();
