@@ -16,7 +16,7 @@ QUANTITY_MAX = 100_000
 KINDS = {
     0: "delta", 1: "snapshot", 2: "report", 3: "report-ack", 4: "heartbeat", 5: "enrol-request",
     6: "enrol-answer", 7: "bundle", 8: "admission",
-    9: "session-hello", 10: "session-welcome", 11: "receipt", 12: "evidence", 14: "lost",
+    9: "session-hello", 10: "session-welcome", 11: "receipt", 12: "evidence", 13: "plane-key", 14: "lost",
 }
 SESSION_FRAMES = {
     0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies", 6: "put", 7: "collect", 8: "collected",

@@ -83,6 +83,7 @@ impl Fleet {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Heartbeat
             | MessageKind::Evidence
             | MessageKind::Lost => 0,
@@ -107,6 +108,7 @@ impl Fleet {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Evidence
             | MessageKind::Lost => (Role::Writer, &self.writer),
         };

@@ -11,7 +11,7 @@ KINDS = {
     3: ({"writer": 0}, False, False), 5: ({"enrolling": None}, True, True), 6: ({"writer": None}, False, False),
     4: ({"writer": 0, "device": 1}, False, False), 12: ({"device": 0, "writer": 1}, False, False),
     7: ({"root": None}, True, False), 9: ({"device": None, "writer": None, "mailbox": None}, True, True), 10: ({"mailbox": None}, True, True),
-    8: ({"writer": None}, False, False), 11: ({"mailbox": None}, False, False), 14: ({"mailbox": (0, 1)}, False, False),
+    8: ({"writer": None}, False, False), 11: ({"mailbox": None}, False, False), 13: ({"writer": None}, False, False), 14: ({"mailbox": (0, 1)}, False, False),
 }
 
 

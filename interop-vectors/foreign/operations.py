@@ -2,7 +2,7 @@
 
 import struct
 
-from . import cbor, frame, lives, overtime, payload, relays, session, state, trust
+from . import cbor, encryption, frame, lives, overtime, payload, relays, session, state, trust
 from .cbor import Refused, ensure, write
 from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
@@ -85,6 +85,11 @@ def sign1_verify(test):
 def state_digest(test):
     """Judges a state."""
     check_digest(test, state.digest(state_of(test)))
+
+
+def keyed_digest(test):
+    """Judges the digests of an encrypted plane."""
+    encryption.judge_digest(test, state_of(test))
 
 
 def state_apply(test):
@@ -174,5 +179,6 @@ TABLE = {
     "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
     "greeter.id": relays.greeter_id, "session.greeting": relays.greeting, "admission.compare": relays.admission, "line.read": relays.line,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,
+    "encryption.digest": keyed_digest, "encryption.open": encryption.judge_open, "plane-key.open": encryption.judge_plane_key,
     "freshness.watch": overtime.freshness, "intent.take": overtime.intents, "clone.show": overtime.clones,
 }

@@ -2,7 +2,7 @@
 
 import re
 
-from . import state
+from . import encryption, state
 from .cbor import ensure, read
 from .crypto import check_key, sha256, thumbprint
 
@@ -11,10 +11,13 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 def decode(opened):
     """Returns the decoded payload of an envelope."""
+    value = read(opened.payload)
+    if opened.kind == 0 and isinstance(value, list) and value and isinstance(value[0], bytes):
+        encryption.check_form(value)
+        return value
     if opened.kind == 0:
         return state.decode_delta(opened.payload)
-    value = read(opened.payload)
-    forms = {1: snapshot, 2: report, 3: acknowledgement, 4: heartbeat, 12: evidence, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome, 8: admission, 11: receipt, 14: lost}
+    forms = {1: snapshot, 2: report, 3: acknowledgement, 4: heartbeat, 12: evidence, 5: request, 6: answer, 7: bundle, 9: hello, 10: welcome, 8: admission, 11: receipt, 13: plane_key, 14: lost}
     forms[opened.kind](opened, value)
     return value
 
@@ -57,23 +60,28 @@ def bare_key(value):
 
 def snapshot(opened, value):
     """Checks a snapshot."""
-    ensure(tuple_of(value, 2) and isinstance(value[0], dict) and isinstance(value[1], list), "shape")
-    table, lineage = value
-    check_table(table)
+    ensure(tuple_of(value, 2) or tuple_of(value, 3), "shape")
+    table, lineage = value[:2]
+    ensure(isinstance(table, dict) and isinstance(lineage, list), "shape")
+    check_table(table, len(value) == 3)
     previous = 0
     for entry in lineage:
         ensure(tuple_of(entry, 3) and uints(*entry[:2]) and sized(entry[2], 32), "shape")
         ensure(previous < entry[0] < opened.epoch and entry[1] > 0, "lineage-invalid")
         previous = entry[0]
     ensure(len(lineage) <= 64, "lineage-invalid")
-    ensure(state.root(table) == opened.digest, "digest-mismatch")
+    if len(value) == 3:
+        ensure(uints(value[2]) and value[2] > 0, "shape")
+    else:
+        ensure(state.root(table) == opened.digest, "digest-mismatch")
 
 
-def check_table(table):
-    """Checks a section table."""
+def check_table(table, encrypted=False):
+    """Checks a section table, of which an encrypted plane has a form of its own."""
     ensure(isinstance(table, dict), "shape")
     for name, body in table.items():
-        ensure(isinstance(name, str) and sized(body, 32), "shape")
+        digests = body if encrypted else [body]
+        ensure(isinstance(name, str) and tuple_of(digests, 1 + encrypted) and all(sized(one, 32) for one in digests), "shape")
         ensure(name == "" or state.segment(name), "section-invalid")
     ensure(len(table) <= state.SECTIONS_MAX, "state-oversize")
 
@@ -108,6 +116,9 @@ def report(opened, value):
         ensure(not received == accepted == applied, "shape")
         ensure(received >= accepted >= applied, "report-cursors")
     for content in lists:
+        if isinstance(content, list):
+            encryption.check_form(content)
+            continue
         ensure(isinstance(content, dict) and content and set(content) <= {1, 2, 3, 4, 5, 6, 7}, "shape")
         for label, entries in content.items():
             if label < 6:
@@ -153,10 +164,19 @@ def acknowledgement(_, value):
 
 def request(opened, value):
     """Checks an enrolment request."""
-    ensure(tuple_of(value, 5) and sized(value[0], 8) and isinstance(value[1], str), "shape")
+    ensure((tuple_of(value, 5) or tuple_of(value, 6)) and sized(value[0], 8) and isinstance(value[1], str), "shape")
     check_name(value[1])
     cose_key(value[2])
     ensure(sized(value[3], 16) and sized(value[4], 16), "shape")
+    for agreement in value[5:]:
+        ensure(sized(agreement, 32), "shape")
+        encryption.check_agreement(agreement)
+    ensure(sha256(opened.payload) == opened.digest, "digest-mismatch")
+
+
+def plane_key(opened, value):
+    """Checks a plane-key."""
+    encryption.check_payload(value)
     ensure(sha256(opened.payload) == opened.digest, "digest-mismatch")
 
 

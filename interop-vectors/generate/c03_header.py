@@ -132,7 +132,7 @@ def encodings(add):
 
 def kinds(add):
     """Adds unknown kinds, wrong roles and wrong planes."""
-    for kind in (13, 15, 255, 2**32):
+    for kind in (15, 16, 255, 2**32):
         message = e.Envelope(WRITER, kind, (e.EPOCH, e.SEQ, 0), DIGEST, b"\x80")
         add(f"kind-{kind}", "kind-unknown", "a reserved or unassigned kind", message, ["kind"], plane=0)
     from .c03_lives import evidences, heartbeats

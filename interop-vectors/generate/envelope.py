@@ -15,8 +15,8 @@ PATH = "net/wifi/ssid"
 
 DELTA, SNAPSHOT, REPORT, REPORT_ACK, HEARTBEAT, EVIDENCE = 0, 1, 2, 3, 4, 12
 ENROL_REQUEST, ENROL_ANSWER, BUNDLE, HELLO, WELCOME = 5, 6, 7, 9, 10
-ADMISSION, RECEIPT, LOST = 8, 11, 14
-DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 2, 6: 4, 7: 1, 8: 2, 9: 4, 10: 4, 11: 2, 12: 5, 14: 5}
+ADMISSION, RECEIPT, PLANE_KEY, LOST = 8, 11, 13, 14
+DEPTHS = {0: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 2, 6: 4, 7: 1, 8: 2, 9: 4, 10: 4, 11: 2, 12: 5, 13: 4, 14: 5}
 # How much of the channel each greeter binds: its hello, and the welcome that answers it.
 GREETERS = {"device": 4, "writer": 2, "mailbox": 1}
 # Who signs each kind for which plane; the first row is the one that tests mean unless they say otherwise.
@@ -24,7 +24,7 @@ SIGNED = {
     DELTA: {"writer": 0, "device": 1}, SNAPSHOT: {"writer": 0, "device": 1}, REPORT: {"device": 1}, REPORT_ACK: {"writer": 0},
     HEARTBEAT: {"writer": 0, "device": 1}, ENROL_REQUEST: {"enrolling": None}, ENROL_ANSWER: {"writer": None}, BUNDLE: {"root": None},
     HELLO: {"device": None, "writer": None, "mailbox": None}, WELCOME: {"mailbox": None}, EVIDENCE: {"device": 0, "writer": 1},
-    ADMISSION: {"writer": None}, RECEIPT: {"mailbox": None}, LOST: {"mailbox": 0},
+    ADMISSION: {"writer": None}, RECEIPT: {"mailbox": None}, PLANE_KEY: {"writer": None}, LOST: {"mailbox": 0},
 }
 ROLES = {kind: next(iter(rows)) for kind, rows in SIGNED.items()}
 PLANES = {kind: rows[ROLES[kind]] for kind, rows in SIGNED.items()}

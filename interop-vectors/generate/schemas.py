@@ -66,6 +66,9 @@ FRESHNESS_STEP = fields(at_ms=UINT, ask_=sized(16), heartbeat_=HEX, hearing_={"e
 INTENT_STEP = fields(
     intents=STATE, actions=many(orders(TEXT, UINT)), notes=many(orders(TEXT, UINT, UINT)), restart=BOOL, result=RESULT, error_=REJECT,
 )
+KEY_ROW = fields(generation=UINT, desired=HASH, actual=HASH)
+KEY_HELD = fields(writer=UINT, epoch=UINT, generation=UINT, payload=HASH, digest_key=HASH)
+PLACE = dict(root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16))
 OUTCOME = {"enum": ["accept", "apply", "duplicate", "older", "need", "refuse"]}
 
 
@@ -133,6 +136,15 @@ INPUTS = {
     "clone.show": dict(steps=many(CLONE_STEP)),
     "admission.compare": dict(stored=nullable(ADMITTED), incoming=ADMITTED, outcome=OUTCOME),
     "line.read": dict(form={"enum": ["trust", "relay"]}, text=TEXT, root_=HASH, recovery_=HASH, bundles_=UINT, thumbprint_=HASH, urls_=many(TEXT)),
+    "encryption.digest": dict(digest_key=HASH, state_=STATE, fill_=FILL, digest_=HASH, sections_=SECTIONS),
+    "encryption.open": dict(
+        digest_key=HASH, keys=many(KEY_ROW), **PLACE, plane=UINT, position_=orders(UINT, UINT, UINT, UINT, HEX), section_=TEXT, digest_=HASH,
+        input=HEX, plaintext_=HEX,
+    ),
+    "plane-key.open": dict(
+        secret=HASH, **PLACE, writer=UINT, epoch=UINT, generation=UINT, held=nullable(KEY_HELD), input=HEX,
+        outcome_={"enum": ["new", "again", "known"]}, digest_key_=HASH, desired_=HASH, actual_=HASH,
+    ),
     "report.accept": dict(stored=nullable(NUMBERED), incoming=NUMBERED, outcome=OUTCOME),
 }
 

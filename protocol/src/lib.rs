@@ -24,6 +24,7 @@ pub mod cbor;
 pub mod context;
 pub mod controller;
 pub mod device;
+pub mod encryption;
 pub mod enrol;
 pub mod envelope;
 pub mod frame;

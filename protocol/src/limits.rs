@@ -152,3 +152,12 @@ pub const LEAVE_GRACE_MS: u64 = 60_000;
 /// Highest value of an intent, a counter, that a device's word can lift the next one to: half of the range, so that
 /// no device can use it up.
 pub const INTENT_SHOWN_MAX: u64 = u64::MAX / 2;
+/// Bytes of a COSE_Encrypt0 around its plaintext, at most (spec: #encrypted): protected header 30, tag 16, heads.
+pub const ENCRYPTED_OVERHEAD_BYTES_MAX: usize = 64;
+/// Bytes of one section body of an encrypted plane (spec: #encrypted-snapshot): encrypted it is a body like others.
+pub const ENCRYPTED_SECTION_BYTES_MAX: usize = SECTION_BYTES_MAX - ENCRYPTED_OVERHEAD_BYTES_MAX;
+/// Bytes that a row of an encrypted section table has more than a readable one: an array and a digest.
+pub const ENCRYPTED_ROW_BYTES: usize = 35;
+/// Generations of plane keys that one end keeps (spec: #plane-key). Arbitrary: the newest and those whose
+/// messages may still be on their way.
+pub const KEY_GENERATIONS_MAX: usize = 4;

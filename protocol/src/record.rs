@@ -37,11 +37,13 @@ pub enum Table {
     Withdrawn,
     /// How far each mailbox in a process of its own was collected, by its key and the tenant.
     Relays,
+    /// The secrets of encrypted channels.
+    PlaneKeys,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Identity,
         Self::Bundles,
         Self::Heads,
@@ -55,6 +57,7 @@ impl Table {
         Self::Envelopes,
         Self::Withdrawn,
         Self::Relays,
+        Self::PlaneKeys,
     ];
 
     /// Returns the table's name at rest.
@@ -74,6 +77,7 @@ impl Table {
             Self::Envelopes => "envelopes",
             Self::Withdrawn => "withdrawn",
             Self::Relays => "relays",
+            Self::PlaneKeys => "plane-keys",
         }
     }
 }

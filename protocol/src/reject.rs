@@ -140,6 +140,12 @@ rejects! {
     SessionRole = 116 "session-role" "the frame does not belong into a session of whoever opened this one";
     AdmissionStale = 117 "admission-stale" "a newer admission of this device is already held";
     RetentionExpired = 118 "retention-expired" "the mailbox kept it as long as it may, and nobody came for it";
+
+    NotEncrypted = 120 "not-encrypted" "the message is readable where plane keys are held";
+    PlaneKeyMissing = 121 "plane-key-missing" "a key that encryption needs is not held, or was not bound";
+    DecryptionFailed = 122 "decryption-failed" "the bytes do not decrypt for this place under the key that they name";
+    PlaneKeyStale = 123 "plane-key-stale" "newer plane keys of this device are already held";
+    PlaneKeyConflict = 124 "plane-key-conflict" "the plane key would change the digests of this incarnation";
 }
 
 impl Reject {

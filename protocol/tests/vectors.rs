@@ -15,6 +15,7 @@ mod support;
 
 use postern_protocol::Reject;
 use postern_protocol::cbor;
+use postern_protocol::encryption::Digester;
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::frame_type;
 use postern_protocol::id::{Channel, DeviceName, Digest, MessageId, Tenant, Thumbprint};
@@ -26,7 +27,7 @@ use postern_protocol::revision::{
 use postern_protocol::state::{Delta, Path, SectionName, State, Value, check_body};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-use support::{bytes, files, hex_of, lives, relays, sign1, text, uint};
+use support::{bytes, encryption, files, hex_of, lives, relays, sign1, text, uint};
 
 /// Operations that another runner of this crate covers.
 const ELSEWHERE: &[&str] = &[
@@ -67,6 +68,9 @@ fn run(operation: &str, test: &Json) -> Option<Given> {
         "admission.compare" => relays::admission(test),
         "line.read" => relays::line(test),
         "state.digest" => digest(test),
+        "encryption.digest" => keyed_digest(test),
+        "encryption.open" => encryption::open(test),
+        "plane-key.open" => encryption::plane_key(test),
         "state.apply" => apply(test),
         "body.check" => body(test),
         "revision.accept" => acceptance(test),
@@ -144,6 +148,15 @@ fn described(state: &State) -> Vec<(&'static str, Json)> {
         ("digest", hex_of(state.root().as_bytes())),
         ("sections", Json::Object(sections.collect())),
     ]
+}
+
+//= spec/encryption.md#keyed-digest type=test
+//# The digest of a section body and the root digest of an encrypted plane MUST be HMAC-SHA256
+//# (RFC 2104) under the digest key over the bytes that #digest hashes.
+fn keyed_digest(test: &Json) -> Given {
+    let digester = Digester::Keyed(encryption::digest_key(test));
+    let state = state_of(test, "state")?.under(digester)?;
+    Ok(described(&state))
 }
 
 fn digest(test: &Json) -> Given {

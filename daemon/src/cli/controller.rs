@@ -87,6 +87,14 @@ pub(super) enum ControllerCommand {
             Example: postern controller withdraw hall-1"
     )]
     Withdraw(keep::WithdrawArgs),
+    /// Encrypt a device's planes end to end, or rotate their keys
+    #[command(
+        long_about = "Encrypts what this controller and a device write for each other, so that no mailbox on the way can\n\
+            read it. Given again, it rotates the keys. It cannot be switched off; an enrolment anew keeps it.\n\
+            The device must have joined with a version that binds a key for it.\n\n\
+            Example: postern controller encrypt hall-1"
+    )]
+    Encrypt(keep::EncryptArgs),
     /// Remove a device with everything that is held of it
     #[command(
         long_about = "Removes a device: it is not served any more, and what was held of it is gone. A new invitation\n\
@@ -178,6 +186,7 @@ impl ControllerCommand {
             Self::Trust(args) => args.is_json(),
             Self::Relay(command) => command.is_json(),
             Self::Withdraw(args) => args.is_json(),
+            Self::Encrypt(args) => args.is_json(),
             Self::Remove(args) => args.is_json(),
             Self::Backup(args) => args.is_json(),
             Self::Restore(args) => args.is_json(),
@@ -202,6 +211,7 @@ pub(super) fn run(command: ControllerCommand) -> Result<(), CommandError> {
         ControllerCommand::Trust(args) => args.run(),
         ControllerCommand::Relay(command) => command.run(),
         ControllerCommand::Withdraw(args) => args.run(),
+        ControllerCommand::Encrypt(args) => args.run(),
         ControllerCommand::Remove(args) => args.run(),
         ControllerCommand::Backup(args) => args.run(),
         ControllerCommand::Restore(args) => args.run(),

@@ -26,6 +26,15 @@ pub(super) struct WithdrawArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct EncryptArgs {
+    /// The device
+    #[arg(value_name = "NAME", value_parser = parse_device)]
+    device: DeviceName,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RemoveArgs {
     /// The device
     #[arg(value_name = "NAME", value_parser = parse_device)]
@@ -78,6 +87,19 @@ impl WithdrawArgs {
             &request,
             "withdrew the invitation of",
         )
+    }
+}
+
+impl EncryptArgs {
+    pub(super) const fn is_json(&self) -> bool {
+        self.operator.json
+    }
+
+    pub(super) fn run(&self) -> Result<(), CommandError> {
+        let request = Request::Encrypt {
+            target: self.operator.target(&self.device),
+        };
+        done(&self.operator, &self.device, &request, "encrypted")
     }
 }
 

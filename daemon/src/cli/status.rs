@@ -302,6 +302,9 @@ fn details(device: &DeviceStatus) -> String {
     cursor("accepted", device.accepted.epoch, device.accepted.seq, "");
     let digest = device.applied_digest.as_deref().unwrap_or_default();
     cursor("applied", device.applied.epoch, device.applied.seq, digest);
+    if let Some(generation) = device.encrypted {
+        let _ = writeln!(text, "encrypted keys of generation {generation}");
+    }
     text.push_str(&life(device));
     for reject in &device.rejects {
         let _ = writeln!(

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 /// One who waits, by what was asked.
 #[derive(Debug)]
 pub enum Reply {
-    /// For something that is done or refused: an invitation, its withdrawal, a removal.
+    /// For something that is done or refused: an invitation, its withdrawal, encryption, a removal.
     Done(oneshot::Sender<Result<(), Reject>>),
     /// For a decision.
     Decide(oneshot::Sender<Result<Decided, Refusal>>),

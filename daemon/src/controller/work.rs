@@ -152,6 +152,15 @@ pub enum Work {
         /// Answered when durable.
         reply: oneshot::Sender<Result<(), Reject>>,
     },
+    /// Encrypts a device's planes, or rotates their keys.
+    Encrypt {
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
+        /// Answered when durable.
+        reply: oneshot::Sender<Result<(), Reject>>,
+    },
     /// Chooses between the histories of device and controller.
     Resolve {
         /// The tenant.

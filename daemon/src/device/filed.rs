@@ -9,6 +9,7 @@
 //! applied when the device runs. Refuses to work beside a running device, and to take a file for
 //! anything that the engine would not take from a mailbox.
 
+use super::agreement;
 use super::identity::{Stage, StoredIdentity, StoredRequest};
 use super::join;
 use super::rotation::read_key;
@@ -81,6 +82,7 @@ pub fn request(
         device: line.device.clone(),
         incarnation: stored.identity.incarnation,
         nonce: draw(&mut OsRandom),
+        agreement: join::bound(config, &store)?,
     };
     let sealed = request
         .seal(line.root, &line.tenant, &line.secret, &signer)
@@ -194,7 +196,9 @@ impl Import {
                 writes.push(StoredRequest::no_write());
                 self.rows.push(row);
                 self.is_enrolment = true;
-                Offline::begin(stored, trust, signer, writes, &config.store).map(Some)
+                let begun = Offline::begin(stored, trust, signer, writes, &config.store)?;
+                let engine = agreement::give(config, begun.engine, records)?;
+                Ok(Some(Offline { engine, ..begun }))
             }
             Err(reject) => {
                 self.refuse(
@@ -308,6 +312,7 @@ impl Offline {
         let lent = records::lend(records);
         let engine =
             Device::restore(stored.identity, trust, Settings::default(), lent).map_err(damaged)?;
+        let engine = agreement::give(config, engine, records)?;
         let signer = read_key(config, engine.confirmed_key())?;
         Ok(Some(Self {
             engine,

@@ -4,6 +4,7 @@
 //! same device may ask again after a crash. The secret of the join line proves itself in a MAC; it
 //! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
 
+use super::agreement;
 use super::identity::{Stage, StoredIdentity};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
@@ -12,6 +13,7 @@ use crate::routes::{Outlet, Routes};
 use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
+use postern_protocol::encryption::AgreementKey;
 use postern_protocol::enrol::{EnrolRequest, Enrolling, SealedEnrolRequest, accept_enrolled};
 use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
 use postern_protocol::id::{Channel, Incarnation, MessageId, Thumbprint};
@@ -64,6 +66,7 @@ pub async fn join(
         device: line.device.clone(),
         incarnation: stored.identity.incarnation,
         nonce: draw(&mut OsRandom),
+        agreement: bound(config, &store)?,
     };
     let sealed = request
         .seal(line.root, &line.tenant, &line.secret, &signer)
@@ -153,6 +156,9 @@ pub(super) fn prepare(
         || Incarnation::from_bytes(draw(&mut OsRandom)),
         |pending| pending.identity.incarnation,
     );
+    let held = agreement::find(records::lend(&records))
+        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let secret = held.unwrap_or_else(agreement::make);
     let stored = StoredIdentity {
         identity: Identity {
             channel,
@@ -162,8 +168,26 @@ pub(super) fn prepare(
         urls: line.urls.clone(),
         tls_ca: line.tls_ca.clone(),
     };
-    let _durable = records::commit(store, vec![stored.to_write(Stage::Pending)])?;
+    let writes = vec![
+        stored.to_write(Stage::Pending),
+        agreement::to_write(&secret),
+    ];
+    let _durable = records::commit(store, writes)?;
     Ok(stored)
+}
+
+//= spec/encryption.md#agreement-key
+//# A device that can decrypt MUST make an X25519 key at enrolment and put it as the sixth member
+//# into its enrol-request.
+/// The public half of the key that [`prepare`] made durable.
+pub(super) fn bound(
+    config: &DeviceConfig,
+    store: &dyn Store,
+) -> Result<Option<AgreementKey>, CommandError> {
+    let records = records::load(store)?;
+    let secret = agreement::find(records::lend(&records))
+        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    Ok(secret.map(|secret| secret.public()))
 }
 
 /// Tries every way once; the first Postern answer counts. A relay that waits for its controller is asked

@@ -9,6 +9,7 @@
 //! The device never listens for the network. Refuses to run with a store or key that is not its own.
 
 mod act;
+mod agreement;
 mod carry;
 mod filed;
 mod gate;

@@ -51,6 +51,10 @@ impl Driver {
             Event::ActualRefused { ticket, reject } => self.refuse_write(ticket, reject),
             Event::ActualAcknowledged { revision } => self.note_acknowledged(revision),
             Event::IntentNoted { note } => self.note_intent(&note),
+            Event::PlaneKeysTaken { generation } => {
+                let generation = generation.number();
+                tracing::info!(device = self.name(), generation, "planes are encrypted");
+            }
             Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
             Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
             Event::KeyConfirmed { thumbprint } => self.take_key(&thumbprint)?,

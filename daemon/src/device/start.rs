@@ -2,6 +2,7 @@
 //!
 //! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
 
+use super::agreement;
 use super::gate::Gate;
 use super::homing::{self, Homing};
 use super::identity::{Stage, StoredIdentity};
@@ -50,6 +51,7 @@ pub(super) fn start(
         records::lend(&records),
     )
     .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let engine = agreement::give(config, engine, &records)?;
     let signer = read_key(config, engine.confirmed_key())?;
     let (counts, gate) = (Counts::default(), Gate::Open);
     let around = Surroundings {

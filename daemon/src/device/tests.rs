@@ -58,6 +58,7 @@ impl Joining {
             device: line.device.clone(),
             incarnation: stored.identity.incarnation,
             nonce: [7; 16],
+            agreement: None,
         };
         let signer = keys::read(&config.key, keys::KeyRole::Device).unwrap();
         let sealed = request.seal(line.root, &line.tenant, &line.secret, &signer);
@@ -129,6 +130,22 @@ fn incarnation(folder: &Path) -> Incarnation {
         .stored
         .identity
         .incarnation
+}
+
+//= spec/encryption.md#agreement-key type=test
+//# A device that can decrypt MUST make an X25519 key at enrolment and put it as the sixth member
+//# into its enrol-request.
+#[test]
+fn join_binds_one_agreement_key_however_often_it_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DeviceConfig::load_or_create(folder.path()).unwrap();
+    let store = DiskStore::open(&config.store, Profile::Device).unwrap();
+    assert_eq!(super::join::bound(&config, &store).unwrap(), None);
+    let _stored = prepare(&config, &line(None), None, &store).unwrap();
+    let first = super::join::bound(&config, &store).unwrap();
+    assert!(first.is_some());
+    let _stored = prepare(&config, &line(None), None, &store).unwrap();
+    assert_eq!(super::join::bound(&config, &store).unwrap(), first);
 }
 
 //= spec/postern.md#incarnation type=test

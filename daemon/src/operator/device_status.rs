@@ -95,6 +95,8 @@ pub struct DeviceStatus {
     pub applied_digest: Option<String>,
     /// True when it applied exactly the desired state.
     pub converged: bool,
+    /// Generation of the keys that encrypt its planes, absent while mailboxes can read them.
+    pub encrypted: Option<u64>,
     /// What it says it is; absent when it never said.
     pub actual: Option<HeadJson>,
     /// True when nothing proves that it was there in the last minutes.
@@ -141,6 +143,9 @@ impl DeviceStatus {
                 .and_then(|held| held.applied_digest)
                 .map(|digest| digest.to_string()),
             converged: member.is_converged(),
+            encrypted: member
+                .key_generation()
+                .map(|generation| generation.number()),
             actual: member.actual_head().map(HeadJson::from),
             stale: member.is_enrolled() && freshness.is_stale,
             heard_ms_ago: freshness.age_ms,

@@ -114,6 +114,11 @@ pub enum Request {
         /// Whose content counts.
         take: TakeSide,
     },
+    /// Encrypt a device's planes, or rotate their keys.
+    Encrypt {
+        /// Whose.
+        target: Target,
+    },
     /// Remove a device.
     Remove {
         /// Whom.

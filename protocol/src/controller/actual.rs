@@ -13,7 +13,7 @@ use crate::envelope::Verified;
 use crate::frame::{BodyChunk, Wanted};
 use crate::id::{ChannelId, Plane};
 use crate::limits::FETCH_DIGESTS_MAX;
-use crate::message::{EvidenceCode, PlaneMessage, Snapshot};
+use crate::message::{EvidenceCode, Opened, PlaneMessage, Snapshot};
 use crate::reject::Reject;
 use crate::revision::{Arrival, Epoch, Generation, Head, Lineage, Outcome, Revision, accept};
 use crate::state::{DeltaView, SnapshotAssembly, State};
@@ -80,7 +80,10 @@ impl Controller {
             revision: Revision::new(header.epoch, header.seq),
             digest: header.digest.ok_or(Reject::DigestLength)?,
         };
-        let taken = match PlaneMessage::decode(verified)? {
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let (vault, reading) = (member.encryption.vault(), member.reading());
+        let opened = Opened::of(verified, Plane::Actual, vault, reading)?;
+        let taken = match opened.message()? {
             PlaneMessage::Delta(delta) => self.take_delta(channel, verified, &incoming, &delta),
             PlaneMessage::Snapshot(snapshot) => {
                 self.take_snapshot(channel, verified, &incoming, snapshot)
@@ -149,9 +152,11 @@ impl Controller {
         };
         match member.actual.decide(incoming, arrival) {
             Outcome::Accept | Outcome::Apply => {
+                let (table, held) = (&snapshot.table, &member.actual.state);
+                let assembly = member.assemble(Plane::Actual, table, held)?;
                 member.actual.pending = Some(Pending {
                     head: *incoming,
-                    assembly: SnapshotAssembly::new(&snapshot.table, &member.actual.state),
+                    assembly,
                     lineage: snapshot.lineage,
                     envelope: verified.as_bytes().to_vec(),
                 });

@@ -9,7 +9,7 @@ use crate::envelope::{Binding, Draft, Header};
 use crate::id::{ChannelId, DeviceName, Tenant};
 use crate::key::Signer;
 use crate::kind::{MessageKind, Role};
-use crate::limits::{ENVELOPE_BYTES_MAX, LINEAGE_MAX};
+use crate::limits::{ENCRYPTED_ROW_BYTES, ENVELOPE_BYTES_MAX, LINEAGE_MAX};
 use crate::reject::Reject;
 use crate::revision::{Head, Revision, Seq};
 use crate::state::{Change, Delta, State};
@@ -61,9 +61,7 @@ impl Controller {
         //# A writer MUST NOT sign two different digests for one revision.
         let seq = member.head.revision.seq.next();
         let seq = seq.ok_or(Reject::HeaderNumbers)?;
-        if table_bytes(&state) > TABLE_BYTES_MAX {
-            return Err(Reject::StateOversize);
-        }
+        check_table(&state)?;
         let Some(member) = self.members.get_mut(&id) else {
             return Err(Reject::NotAdmitted);
         };
@@ -101,7 +99,8 @@ impl Controller {
             base,
             digest: Some(member.head.digest),
         };
-        match self.seal(context, member, header, delta.encode()) {
+        let payload = Self::encrypt_payload(member, context.random, &header, delta.encode());
+        match self.seal(context, member, header, payload) {
             Ok(Some(envelope)) => self.post(channel, Post::Delta { envelope }),
             Ok(None) => {}
             // A change too large for one envelope travels as a snapshot, whose bodies are fetched in chunks.
@@ -155,8 +154,18 @@ impl Controller {
     }
 }
 
-/// Bytes that the section table of a state takes in a snapshot, at most.
-fn table_bytes(state: &State) -> usize {
+/// # Errors
+/// `state-oversize` for a state whose section table may not fit into a snapshot.
+pub(super) fn check_table(state: &State) -> Result<(), Reject> {
     let names = state.section_digests().map(|(name, _)| name.as_str().len());
-    names.map(|name_bytes| name_bytes + ROW_BYTES_MAX).sum()
+    let row_bytes = if state.digester().is_keyed() {
+        ROW_BYTES_MAX + ENCRYPTED_ROW_BYTES
+    } else {
+        ROW_BYTES_MAX
+    };
+    let bytes: usize = names.map(|name_bytes| name_bytes + row_bytes).sum();
+    if bytes > TABLE_BYTES_MAX {
+        return Err(Reject::StateOversize);
+    }
+    Ok(())
 }

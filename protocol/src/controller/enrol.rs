@@ -138,6 +138,7 @@ impl Controller {
                     Err(reject) => self.refuse(ticket, reject),
                 }
                 self.admit(context, channel);
+                self.renew_keys(context, channel);
                 self.show_actual_held(channel);
                 self.post_snapshot(context, channel);
                 self.event(Event::Enrolled { channel });
@@ -170,6 +171,7 @@ impl Controller {
         let id = self.channel(&invitation.tenant, &invitation.device).id();
         self.check_reuse(invitation, id, &verified)?;
         self.check_key_id(id, &verified.key)?;
+        self.check_agreement(id, verified.request.agreement.as_ref())?;
         Ok((token, verified))
     }
 
@@ -230,7 +232,9 @@ impl Controller {
                     held.request = enrolled.request;
                 }
                 Some(_) | None => {
+                    member.encryption.agreement = verified.request.agreement;
                     writes.extend(begin_life(member, enrolled));
+                    writes.push(records::plane_keys(member));
                     member.head.generation = generation.unwrap_or(member.head.generation);
                 }
             }

@@ -7,6 +7,7 @@
 //! Refuses to continue an epoch that somebody else may have written in, and to offer a device
 //! anything while an operator has to choose between two histories.
 
+use super::encryption::table_and_bodies;
 use super::member::Member;
 use super::{Context, Controller, Event, Output, Post, records};
 use crate::envelope::Header;
@@ -17,9 +18,11 @@ use crate::message::Snapshot;
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Head, Lineage, Revision, Seq};
-use crate::state::State;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+/// A sealed snapshot and the bodies that it names, as they travel.
+pub(super) type Whole = (Vec<u8>, Vec<(Digest, Vec<u8>)>);
 
 impl Controller {
     /// Opens an epoch above everything stored and offers every enrolled member a snapshot.
@@ -37,6 +40,9 @@ impl Controller {
             if self.is_restored {
                 // Asked at once where it stands, without waiting for its first word.
                 member.pulse.meet();
+            }
+            if let Ok(true) = member.renew_stale_keys(context.random) {
+                writes.push(records::plane_keys(member));
             }
             member.open_epoch(epoch, generation);
             writes.push(records::member(member));
@@ -102,7 +108,10 @@ impl Controller {
         };
         member.open_epoch(epoch, member.head.generation);
         member.pulse.reopened(context.now.mono_ms);
-        let writes = Vec::from([records::epoch(highest), records::member(member)]);
+        let mut writes = Vec::from([records::epoch(highest), records::member(member)]);
+        //= spec/encryption.md#plane-key
+        //# A controller MUST persist keys before it signs a plane-key that holds them.
+        writes.push(records::plane_keys(member));
         self.persist(writes);
         self.post_snapshot(context, channel);
     }
@@ -138,23 +147,28 @@ impl Controller {
     //# generation, or another transport.
     /// Signs the whole state at its present revision; the number does not move.
     pub(super) fn post_snapshot(&mut self, context: &mut Context<'_>, channel: ChannelId) {
+        if self.offered(channel).is_none() {
+            return;
+        }
+        self.refresh_bodies(context, channel);
+        self.post_plane_key(context, channel);
         let Some(member) = self.offered(channel) else {
             return;
         };
-        let bodies = bodies(&member.state);
         match self.seal_snapshot(context, member) {
-            Ok(Some(envelope)) => self.post(channel, Post::Snapshot { envelope, bodies }),
+            Ok(Some((envelope, bodies))) => self.post(channel, Post::Snapshot { envelope, bodies }),
             Ok(None) => {}
             Err(reject) => self.event(Event::Rejected { channel, reject }),
         }
     }
 
-    /// Seals the section table of the whole state. `None` while there is no device.
+    /// Seals the section table of the whole state, whose bodies [`Self::refresh_bodies`] encrypted where
+    /// keys are held. `None` while there is no device.
     pub(super) fn seal_snapshot(
         &self,
         context: &Context<'_>,
         member: &Member,
-    ) -> Result<Option<Vec<u8>>, Reject> {
+    ) -> Result<Option<Whole>, Reject> {
         let Head {
             revision, digest, ..
         } = member.head;
@@ -170,11 +184,10 @@ impl Controller {
             base: Seq::new(0),
             digest: Some(digest),
         };
-        let payload = Snapshot {
-            table: member.state.section_table(),
-            lineage,
-        };
-        self.seal(context, member, header, payload.encode())
+        let (table, bodies) = table_and_bodies(member);
+        let payload = Snapshot { table, lineage };
+        let sealed = self.seal(context, member, header, payload.encode())?;
+        Ok(sealed.map(|envelope| (envelope, bodies)))
     }
 
     /// What mailboxes compare the device's polls with.
@@ -187,11 +200,4 @@ impl Controller {
         self.outputs
             .push_back(Output::ActualHeld { channel, revision });
     }
-}
-
-fn bodies(state: &State) -> Vec<(Digest, Vec<u8>)> {
-    let sections = state.section_digests();
-    sections
-        .filter_map(|(_, digest)| state.body(digest).map(|body| (*digest, body.to_vec())))
-        .collect()
 }

@@ -8,7 +8,7 @@ use crate::envelope::{Binding, Expected, Header, ReceivedEnvelope, Verified};
 use crate::id::{ChannelId, MessageId, Plane};
 use crate::kind::{MessageKind, Role};
 use crate::limits::{EVIDENCE_HELD_MAX, EVIDENCE_INTERVAL_MS, REOPEN_INTERVAL_MS};
-use crate::message::{Evidence, EvidenceCode, PlaneMessage, Proof};
+use crate::message::{Evidence, EvidenceCode, Opened, PlaneMessage, Proof, Reading};
 use crate::reject::Reject;
 use crate::revision::{Head, Revision, Seq};
 use alloc::vec::Vec;
@@ -37,10 +37,12 @@ impl Controller {
         verified: &Verified<'_>,
     ) -> Result<(), Reject> {
         let header = verified.header();
-        let PlaneMessage::Evidence(evidence) = PlaneMessage::decode(verified)? else {
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let vault = member.encryption.vault();
+        let opened = Opened::of(verified, Plane::Desired, vault, Reading::Allowed)?;
+        let PlaneMessage::Evidence(evidence) = opened.message()? else {
             return Err(Reject::SignerRole);
         };
-        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
         let head = Head {
             generation: member.head.generation,
             revision: Revision::new(header.epoch, header.seq),

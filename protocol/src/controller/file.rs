@@ -27,12 +27,13 @@ impl Controller {
     /// `not-admitted` for a name that nobody enrolled; `key-revoked`; `key-unknown` when this
     /// controller may not sign for the tenant.
     pub fn export(
-        &self,
-        context: &Context<'_>,
+        &mut self,
+        context: &mut Context<'_>,
         tenant: &Tenant,
         device: &DeviceName,
     ) -> Result<Vec<Vec<u8>>, Reject> {
         let channel = self.channel(tenant, device).id();
+        self.refresh_bodies(context, channel);
         let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
         let enrolled = member.enrolled.as_ref().ok_or(Reject::NotAdmitted)?;
         if self.trust.is_revoked(&enrolled.key.thumbprint()) {
@@ -62,10 +63,16 @@ impl Controller {
     ) -> Result<(), Reject> {
         let channel = member.channel.id();
         if let Some(offered) = self.offered(channel)
-            && let Some(snapshot) = self.seal_snapshot(context, offered)?
+            && let Some((snapshot, bodies)) = self.seal_snapshot(context, offered)?
         {
+            if let Some(keys) = self.seal_plane_key(context, offered)? {
+                frames.push(posted(channel, None, &keys)?);
+            }
             frames.push(posted(channel, Some(Plane::Desired), &snapshot)?);
-            frames.extend(body_frames(channel, Plane::Desired, &offered.state)?);
+            let bodies = bodies
+                .iter()
+                .map(|(digest, body)| (*digest, body.as_slice()));
+            frames.extend(body_frames(channel, Plane::Desired, bodies)?);
         }
         if let Some(evidence) = &member.actual.accusation {
             frames.push(posted(channel, Some(Plane::Actual), evidence)?);

@@ -43,6 +43,7 @@ impl Controller {
             | MessageKind::EnrolAnswer
             | MessageKind::Bundle
             | MessageKind::Admission
+            | MessageKind::PlaneKey
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Evidence => {}
@@ -67,6 +68,7 @@ impl Controller {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Lost => Err(Reject::SignerRole),
         }
     }
@@ -94,6 +96,7 @@ impl Controller {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Lost => Plane::Actual,
         };
         let expected = Expected {

@@ -12,7 +12,7 @@ use crate::message::Report;
 use crate::receipt::{Lost, Receipt};
 use crate::record::Write;
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Epoch, Generation, Head, Revision, Seq};
+use crate::revision::{BundleNumber, Epoch, Generation, Head, KeyGeneration, Revision, Seq};
 use crate::state::{Change, Path};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -120,6 +120,15 @@ pub enum Input<'a> {
         envelope: &'a [u8],
         /// True when the operator says that a new writer key cannot wait for [`super::Controller::unsettled`] devices.
         is_urgent: bool,
+    },
+    /// Encrypts a device's planes, or rotates their keys. Never ends in this life or the next.
+    Encrypt {
+        /// Answered by this ticket.
+        ticket: Ticket,
+        /// The tenant.
+        tenant: Tenant,
+        /// The device.
+        device: DeviceName,
     },
     /// The operator removes a device with everything that is held of it.
     Remove {
@@ -252,6 +261,11 @@ pub enum Post {
     },
     /// Why what the device wrote was refused.
     Evidence {
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+    /// The keys of the channel, for its device alone; belongs to no plane.
+    PlaneKey {
         /// The envelope.
         envelope: Vec<u8>,
     },
@@ -438,6 +452,15 @@ pub enum Event {
         ticket: Ticket,
         /// Its number.
         number: BundleNumber,
+    },
+    /// A device's planes are encrypted from now on, under keys of this generation.
+    Encrypted {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The channel.
+        channel: ChannelId,
+        /// The generation.
+        generation: KeyGeneration,
     },
     /// A device is removed.
     Removed {

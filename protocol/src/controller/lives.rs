@@ -108,7 +108,7 @@ pub(super) fn begin_life(member: &mut Member, enrolled: Enrolled) -> Vec<Write> 
 
 /// Removes what a device said in its life. The desired state is the operator's and stays.
 fn forget_life(member: &Member) -> Vec<Write> {
-    let mut writes = Vec::from([records::no_report(member)]);
+    let mut writes = Vec::from(records::no_report(member));
     writes.extend(records::no_actual(member));
     let intents = member.intents.keys();
     writes.extend(intents.map(|path| records::no_intent(&member.channel, path)));

@@ -4,6 +4,7 @@
 
 use super::Ack;
 use super::actual::Actual;
+use super::encryption::Encryption;
 use super::evidence::EvidenceHeld;
 use super::heartbeat::Pulse;
 use super::recovery::Behind;
@@ -37,6 +38,7 @@ pub struct Member {
     pub(super) evidence: Vec<EvidenceHeld>,
     pub(super) intents: BTreeMap<Path, IntentShown>,
     pub(super) pulse: Pulse,
+    pub(super) encryption: Encryption,
 }
 
 /// The life of a device that the controller confirmed.
@@ -92,6 +94,8 @@ pub struct ReportHeld {
     pub message_id: MessageId,
     /// The digest that the device applied, if it applied anything.
     pub applied_digest: Option<Digest>,
+    /// True when its lists came encrypted.
+    pub is_encrypted: bool,
     /// What it says.
     pub report: Report,
 }
@@ -130,6 +134,7 @@ impl Member {
             evidence: Vec::new(),
             intents: BTreeMap::new(),
             pulse: Pulse::default(),
+            encryption: Encryption::default(),
         }
     }
 

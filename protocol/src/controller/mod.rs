@@ -13,6 +13,7 @@ mod actual;
 mod admissions;
 mod bundle;
 mod decide;
+mod encryption;
 mod enrol;
 mod epochs;
 mod evidence;
@@ -149,6 +150,7 @@ impl Controller {
             | Input::Withdraw { .. }
             | Input::Decide { .. }
             | Input::Intend { .. }
+            | Input::Encrypt { .. }
             | Input::Remove { .. }
             | Input::Resolve { .. }) => self.handle_operator(context, input),
         }
@@ -187,6 +189,11 @@ impl Controller {
                 device,
                 path,
             } => self.intend(context, ticket, &tenant, &device, path),
+            Input::Encrypt {
+                ticket,
+                tenant,
+                device,
+            } => self.encrypt(context, ticket, &tenant, &device),
             Input::Remove {
                 ticket,
                 tenant,

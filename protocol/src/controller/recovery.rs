@@ -12,7 +12,7 @@
 use super::evidence::EvidenceHeld;
 use super::member::Member;
 use super::{Context, Controller, Event, Output, Take, Ticket, actual, records};
-use crate::id::{ChannelId, DeviceName, Tenant};
+use crate::id::{ChannelId, DeviceName, Plane, Tenant};
 use crate::limits::{EPOCH_SHOWN_MAX, LINEAGE_MAX};
 use crate::reject::Reject;
 use crate::revision::{Head, LineageEntry, Revision, Seq};
@@ -68,12 +68,13 @@ impl Behind {
         }
     }
 
-    fn new(held: &EvidenceHeld, table: &SectionTable, own: &State) -> Self {
-        Self {
+    fn new(held: &EvidenceHeld, table: &SectionTable, member: &Member) -> Result<Self, Reject> {
+        let assembly = member.assemble(Plane::Desired, table, &member.state)?;
+        Ok(Self {
             head: held.head,
             is_proven: held.is_proven,
-            content: Content::Collecting(SnapshotAssembly::new(table, own)),
-        }
+            content: Content::Collecting(assembly),
+        })
     }
 }
 
@@ -182,7 +183,7 @@ impl Controller {
         let is_lower = shown.is_some_and(|shown| head.revision < shown.revision);
         if !is_lower && shown != Some(head) {
             let table = table.ok_or(Reject::Shape)?;
-            let behind = Behind::new(&held, table, &member.state);
+            let behind = Behind::new(&held, table, member)?;
             if let Some(member) = self.members.get_mut(&channel) {
                 member.behind = Some(behind);
             }
@@ -290,7 +291,8 @@ impl Controller {
         let behind = member.behind.as_ref().ok_or(Reject::NothingStored)?;
         let head = behind.head;
         let state = match take {
-            Take::Device => behind.state().ok_or(Reject::BodyMismatch)?.clone(),
+            // What the device held before its planes were encrypted has plain digests.
+            Take::Device => member.under_own(behind.state().ok_or(Reject::BodyMismatch)?)?,
             Take::Controller => member.state.clone(),
         };
         let epoch = self.further_epoch(context);
@@ -357,6 +359,6 @@ impl Controller {
         else {
             return;
         };
-        member.behind = Some(Behind::new(held, &table, &member.state));
+        member.behind = Behind::new(held, &table, member).ok();
     }
 }

@@ -4,11 +4,12 @@
 
 use super::member::{Cloned, Member, ReportHeld};
 use super::{Ack, Context, Controller, Event, Post, records};
+use crate::encryption::Vault;
 use crate::envelope::{Header, Verified};
-use crate::id::ChannelId;
+use crate::id::{ChannelId, Plane};
 use crate::kind::MessageKind;
 use crate::limits::REOPEN_INTERVAL_MS;
-use crate::message::{PlaneMessage, REPORT_ACK_PAYLOAD, accept_report};
+use crate::message::{Opened, PlaneMessage, REPORT_ACK_PAYLOAD, Reading, Report, accept_report};
 use crate::reject::Reject;
 use crate::revision::{Outcome, Seq};
 use alloc::vec::Vec;
@@ -22,7 +23,8 @@ impl Controller {
         verified: &Verified<'_>,
         is_live: bool,
     ) -> Result<(), Reject> {
-        let incoming = held_report(verified)?;
+        let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
+        let incoming = held_report(verified, member.encryption.vault())?;
         let accepted = incoming.report.accepted;
         let member = self.members.get(&channel).ok_or(Reject::NotAdmitted)?;
         let stored = member.report.as_ref();
@@ -144,11 +146,13 @@ impl Controller {
 }
 
 /// Reads a verified report into what the controller keeps of it.
-fn held_report(verified: &Verified<'_>) -> Result<ReportHeld, Reject> {
+fn held_report(verified: &Verified<'_>, vault: Option<&Vault>) -> Result<ReportHeld, Reject> {
     let header = verified.header();
-    let PlaneMessage::Report(report) = PlaneMessage::decode(verified)? else {
+    let opened = Opened::of(verified, Plane::Actual, vault, Reading::Allowed)?;
+    let PlaneMessage::Report(report) = opened.message()? else {
         return Err(Reject::SignerRole);
     };
+    let is_encrypted = Report::decode(verified.payload()) == Err(Reject::PlaneKeyMissing);
     Ok(ReportHeld {
         ack: Ack {
             epoch: header.epoch,
@@ -156,6 +160,7 @@ fn held_report(verified: &Verified<'_>) -> Result<ReportHeld, Reject> {
         },
         message_id: verified.message_id(),
         applied_digest: header.digest,
+        is_encrypted,
         report,
     })
 }

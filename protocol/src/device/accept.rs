@@ -5,11 +5,14 @@
 use super::fetch::Pending;
 use super::{Context, Device, Event, records};
 use crate::envelope::Verified;
+use crate::id::Plane;
 use crate::kind::MessageKind;
-use crate::message::{PlaneMessage, RejectNote, Snapshot, SupersededNote};
+use crate::message::{Opened, PlaneMessage, Reading, RejectNote, Snapshot, SupersededNote};
 use crate::record::{Table, Write};
 use crate::reject::Reject;
-use crate::revision::{Arrival, Epoch, Generation, Head, Outcome, Revision, Seq, accept};
+use crate::revision::{
+    Arrival, Epoch, Generation, Head, KeyGeneration, Outcome, Revision, Seq, accept,
+};
 use crate::state::{DeltaView, SnapshotAssembly, State};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -41,6 +44,8 @@ pub(super) struct Arrived {
     pub(super) bytes: usize,
     /// The signed delta or snapshot.
     pub(super) envelope: Vec<u8>,
+    /// The key generation of an encrypted snapshot.
+    pub(super) generation: Option<KeyGeneration>,
 }
 
 impl Desired {
@@ -57,6 +62,21 @@ impl Desired {
                 && pending.head.revision.epoch == incoming.revision.epoch
                 && pending.head.revision.seq <= base
         })
+    }
+
+    /// Refuses what the acceptance table refuses whatever it holds: old keys may be forgotten.
+    /// # Errors: `generation-stale`, `epoch-stale`.
+    fn check_stale(&self, incoming: &Head) -> Result<(), Reject> {
+        let Some(head) = &self.head else {
+            return Ok(());
+        };
+        match incoming.generation.cmp(&head.generation) {
+            Ordering::Less => Err(Reject::GenerationStale),
+            Ordering::Equal if incoming.revision.epoch < head.revision.epoch => {
+                Err(Reject::EpochStale)
+            }
+            Ordering::Equal | Ordering::Greater => Ok(()),
+        }
     }
 
     /// What polls say is held: a snapshot whose bodies are on their way counts as seen.
@@ -86,22 +106,35 @@ impl Device {
             revision,
             digest,
         };
-        let outcome = PlaneMessage::decode(verified).and_then(|message| match message {
-            PlaneMessage::Delta(delta) => self.handle_delta(verified, &incoming, &delta),
-            PlaneMessage::Snapshot(snapshot) => {
-                self.handle_snapshot(context, verified, &incoming, &snapshot)
-            }
-            PlaneMessage::Report(_)
-            | PlaneMessage::ReportAck
-            | PlaneMessage::Heartbeat(_)
-            | PlaneMessage::Evidence(_) => Err(Reject::SignerRole),
-        });
-        match outcome {
+        match self.open_desired(context, verified, &incoming) {
             Ok(is_progress) => is_progress,
             Err(reject) => {
                 self.refuse_desired(context, verified, reject);
                 false
             }
+        }
+    }
+
+    fn open_desired(
+        &mut self,
+        context: &mut Context<'_>,
+        verified: &Verified<'_>,
+        incoming: &Head,
+    ) -> Result<bool, Reject> {
+        let vault = self.encryption.vault();
+        if vault.is_some() {
+            self.desired.check_stale(incoming)?;
+        }
+        let opened = Opened::of(verified, Plane::Desired, vault, Reading::Refused)?;
+        match opened.message()? {
+            PlaneMessage::Delta(delta) => self.handle_delta(verified, incoming, &delta),
+            PlaneMessage::Snapshot(snapshot) => {
+                self.handle_snapshot(context, verified, incoming, &snapshot)
+            }
+            PlaneMessage::Report(_)
+            | PlaneMessage::ReportAck
+            | PlaneMessage::Heartbeat(_)
+            | PlaneMessage::Evidence(_) => Err(Reject::SignerRole),
         }
     }
 
@@ -127,6 +160,7 @@ impl Device {
                     kind: MessageKind::Delta,
                     bytes: verified.as_bytes().len(),
                     envelope: verified.as_bytes().to_vec(),
+                    generation: None,
                 };
                 self.adopt(incoming, state, arrived);
                 Ok(true)
@@ -164,12 +198,19 @@ impl Device {
         snapshot: &Snapshot,
     ) {
         self.reporter.received = self.reporter.received.max(incoming.revision);
-        let assembly = SnapshotAssembly::new(&snapshot.table, &self.desired.state);
+        let (table, held) = (&snapshot.table, &self.desired.state);
+        let assembly = match self.encryption.vault() {
+            Some(vault) if table.is_encrypted() => {
+                SnapshotAssembly::encrypted(table, held, vault, Plane::Desired)
+            }
+            Some(_) | None => SnapshotAssembly::new(table, held),
+        };
         self.desired.pending = Some(Pending {
             head: *incoming,
             assembly,
             envelope: verified.as_bytes().to_vec(),
             bytes: verified.as_bytes().len(),
+            generation: table.generation(),
             retry_ms: 0,
             failures: 0,
         });
@@ -210,6 +251,7 @@ impl Device {
         }
         let mut writes = records::changes(Table::Values, &self.desired.state, &state);
         writes.push(records::envelope(&arrived.envelope));
+        writes.extend(self.forget_old_keys(arrived.generation));
         let is_first = self.desired.head.is_none();
         if is_first && self.desired.frozen.is_some() {
             writes.push(records::frozen(None));
@@ -343,6 +385,7 @@ pub(super) fn is_need(reject: Reject) -> bool {
         Reject::EpochNeedsSnapshot,
         Reject::BaseOlder,
         Reject::BaseNewer,
+        Reject::PlaneKeyMissing,
     ];
     needs.contains(&reject)
 }

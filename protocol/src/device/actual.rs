@@ -12,10 +12,11 @@ use super::accept::Need;
 use super::offer::Offer;
 use super::{Context, Device, Event, act, records};
 use crate::cbor::Writer;
+use crate::encryption::EncryptedBodies;
 use crate::id::Digest;
 use crate::limits::{
-    ENVELOPE_BYTES_MAX, ENVELOPE_OVERHEAD_BYTES_MAX, EPOCH_SHOWN_MAX, LINEAGE_BYTES_MAX,
-    LINEAGE_MAX,
+    ENCRYPTED_ROW_BYTES, ENVELOPE_BYTES_MAX, ENVELOPE_OVERHEAD_BYTES_MAX, EPOCH_SHOWN_MAX,
+    LINEAGE_BYTES_MAX, LINEAGE_MAX,
 };
 use crate::record::{Table, Write};
 use crate::reject::Reject;
@@ -37,6 +38,8 @@ pub(super) struct Actual {
     pub(super) acked: Option<(Revision, State)>,
     /// What was sealed and is not acknowledged.
     pub(super) offer: Option<Offer>,
+    /// The state as it travels where keys are held.
+    pub(super) bodies: EncryptedBodies,
     /// Whether a snapshot is wanted, and when one may be made again.
     pub(super) snapshot: Need,
     /// True when a cursor covered lineage and nothing was kept since.
@@ -123,9 +126,7 @@ impl Device {
         let Some((state, _)) = self.actual.state.change(changes)? else {
             return Ok(Vec::new());
         };
-        if table_bytes(&state) > TABLE_BYTES_MAX {
-            return Err(Reject::StateOversize);
-        }
+        check_table(&state)?;
         let revision = match self.actual.head {
             Some(head) => {
                 let seq = head.revision.seq.next().ok_or(Reject::HeaderNumbers)?;
@@ -162,7 +163,7 @@ impl Device {
         //# A device MUST open a new epoch of `actual` at every start at which something is stored
         //# there.
         self.actual.name(head.revision, head.digest);
-        let head = own_head(Revision::new(epoch, Seq::new(1)), head.digest);
+        let head = own_head(Revision::new(epoch, Seq::new(1)), *self.actual.state.root());
         self.actual.head = Some(head);
         self.actual.acked = None;
         self.actual.offer = None;
@@ -264,8 +265,18 @@ fn draw_epoch(context: &mut Context<'_>, highest: Epoch) -> Option<Epoch> {
     Epoch::open(highest, context.now.unix_s, random)
 }
 
-fn table_bytes(state: &State) -> usize {
+/// # Errors
+/// `state-oversize` for a state whose table leaves no room for the longest lineage.
+pub(super) fn check_table(state: &State) -> Result<(), Reject> {
     let mut writer = Writer::new();
-    state.section_table().encode(&mut writer);
-    writer.into_bytes().len()
+    let table = state.section_table();
+    table.encode(&mut writer);
+    let mut bytes = writer.into_bytes().len();
+    if state.digester().is_keyed() {
+        bytes += table.sections_count() * ENCRYPTED_ROW_BYTES;
+    }
+    if bytes > TABLE_BYTES_MAX {
+        return Err(Reject::StateOversize);
+    }
+    Ok(())
 }

@@ -82,7 +82,7 @@ impl Device {
     }
 
     /// Takes the outcome of an application.
-    pub(super) fn handle_applied(&mut self, context: &Context<'_>, applied: Applied) {
+    pub(super) fn handle_applied(&mut self, context: &mut Context<'_>, applied: Applied) {
         let Some((revision, digest)) = self.application.running.take() else {
             return;
         };

@@ -12,7 +12,7 @@ use crate::frame::Hints;
 use crate::id::{MessageId, Plane};
 use crate::kind::{MessageKind, Role};
 use crate::limits::{EVIDENCE_RESEND_MS_MAX, RESEND_MS};
-use crate::message::{Evidence, EvidenceCode, PlaneMessage, Proof};
+use crate::message::{Evidence, EvidenceCode, Opened, PlaneMessage, Proof, Reading};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Generation, Head, Revision, Seq};
@@ -144,7 +144,7 @@ impl Device {
     /// Seals what is to be told now.
     pub(super) fn next_evidence(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
     ) -> Option<(EvidenceCode, Vec<u8>)> {
         let now_ms = context.now.mono_ms;
         let due = self
@@ -175,8 +175,8 @@ impl Device {
     }
 
     pub(super) fn seal_evidence(
-        &self,
-        context: &Context<'_>,
+        &mut self,
+        context: &mut Context<'_>,
         dispute: &Dispute,
     ) -> Result<Vec<u8>, Reject> {
         let proofs = dispute.proofs.iter().map(|(message_id, envelope)| Proof {
@@ -184,7 +184,7 @@ impl Device {
             envelope: envelope.as_deref(),
         });
         let table = match dispute.code {
-            EvidenceCode::WriterBehind => Some(self.desired.state.section_table()),
+            EvidenceCode::WriterBehind => Some(self.desired_table(context)),
             EvidenceCode::Equivocation => None,
         };
         let mut evidence = Evidence {
@@ -218,7 +218,9 @@ impl Device {
         context: &mut Context<'_>,
         verified: &Verified<'_>,
     ) -> Result<Taken, Reject> {
-        let PlaneMessage::Evidence(evidence) = PlaneMessage::decode(verified)? else {
+        let vault = self.encryption.vault();
+        let opened = Opened::of(verified, Plane::Actual, vault, Reading::Allowed)?;
+        let PlaneMessage::Evidence(evidence) = opened.message()? else {
             return Err(Reject::SignerRole);
         };
         let header = verified.header();

@@ -10,7 +10,7 @@ use crate::frame::BodyChunk;
 use crate::kind::MessageKind;
 use crate::message::RejectNote;
 use crate::reject::Reject;
-use crate::revision::Head;
+use crate::revision::{Head, KeyGeneration};
 use crate::state::SnapshotAssembly;
 use alloc::vec::Vec;
 
@@ -25,6 +25,8 @@ pub(super) struct Pending {
     /// The signed snapshot: kept with the head once it is accepted.
     pub(super) envelope: Vec<u8>,
     pub(super) bytes: usize,
+    /// The key generation of an encrypted one.
+    pub(super) generation: Option<KeyGeneration>,
     /// No fetch before this moment.
     pub(super) retry_ms: u64,
     /// Fetches that brought nothing since the last that did.
@@ -93,6 +95,7 @@ impl Device {
             assembly,
             envelope,
             bytes,
+            generation,
             ..
         }) = self.desired.pending.take()
         else {
@@ -111,6 +114,7 @@ impl Device {
                     kind: MessageKind::Snapshot,
                     bytes,
                     envelope,
+                    generation,
                 };
                 self.adopt(&head, state, arrival);
             }

@@ -113,7 +113,7 @@ impl Device {
         frames
     }
 
-    fn export_evidence(&mut self, context: &Context<'_>, frames: &mut Vec<Vec<u8>>) {
+    fn export_evidence(&mut self, context: &mut Context<'_>, frames: &mut Vec<Vec<u8>>) {
         let disputes: Vec<_> = self.disputes.iter().cloned().collect();
         for dispute in &disputes {
             let sealed = self.seal_evidence(context, dispute);
@@ -143,11 +143,17 @@ impl Device {
 
     fn file_bodies(&mut self, frames: &mut Vec<Vec<u8>>, plane: Plane) {
         let channel = self.identity.channel.id();
-        let state = match plane {
-            Plane::Desired => &self.desired.state,
-            Plane::Actual => &self.actual.state,
+        let (state, bodies) = match plane {
+            Plane::Desired => (&self.desired.state, &self.encryption.desired),
+            Plane::Actual => (&self.actual.state, &self.actual.bodies),
         };
-        match body_frames(channel, plane, state) {
+        let framed = if state.digester().is_keyed() {
+            let bodies = bodies.iter();
+            body_frames(channel, plane, bodies)
+        } else {
+            body_frames(channel, plane, state.bodies())
+        };
+        match framed {
             Ok(bodies) => frames.extend(bodies),
             Err(reject) => self.event(Event::Rejected { reject }),
         }

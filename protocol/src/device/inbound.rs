@@ -186,8 +186,11 @@ impl Device {
     ) -> Result<Taken, Reject> {
         let received = ReceivedEnvelope::parse(item.envelope)?;
         let Some(plane) = item.plane else {
-            return if received.unverified_header().kind == MessageKind::EnrolAnswer {
+            let kind = received.unverified_header().kind;
+            return if kind == MessageKind::EnrolAnswer {
                 self.handle_enrol_answer(item.envelope)
+            } else if kind == MessageKind::PlaneKey {
+                self.handle_plane_key(context, &received)
             } else {
                 self.handle_bundle(item.envelope).map(Taken::from)
             };
@@ -237,6 +240,7 @@ impl Device {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Lost => Err(Reject::SignerRole),
         }
     }

@@ -8,7 +8,7 @@ use crate::message::{EvidenceCode, IntentNote};
 use crate::receipt::Lost;
 use crate::record::Write;
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Revision};
+use crate::revision::{BundleNumber, KeyGeneration, Revision};
 use crate::state::{Change, Path};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -240,6 +240,11 @@ pub enum Event {
     IntentNoted {
         /// What.
         note: IntentNote,
+    },
+    /// Keys of the channel are durable: what is written from now on is encrypted.
+    PlaneKeysTaken {
+        /// Their generation.
+        generation: KeyGeneration,
     },
     /// The controller repeated a nonce of this device: freshness is measured from here.
     Anchored,

@@ -143,7 +143,7 @@ impl Device {
     /// Takes the welcome; the first poll confirms the session.
     pub(super) fn handle_welcome(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         greeting: Greeting,
         frame: &[u8],
     ) {
@@ -168,7 +168,7 @@ impl Device {
     }
 
     /// Another mailbox may know nothing: whatever nobody acknowledged is posted again.
-    fn begin_session(&mut self, context: &Context<'_>) {
+    fn begin_session(&mut self, context: &mut Context<'_>) {
         let signer = context.signer.public_key().thumbprint();
         self.reporter.begin_session(&signer);
         self.actual.begin_session(&signer);

@@ -14,6 +14,7 @@ mod accept;
 mod act;
 mod actual;
 mod apply;
+mod encryption;
 mod evidence;
 mod fetch;
 mod file;
@@ -51,6 +52,7 @@ use actual::Actual;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use apply::Application;
+use encryption::Encryption;
 use evidence::Disputes;
 use heartbeat::Pulse;
 use intents::Intents;
@@ -104,6 +106,7 @@ pub struct Device {
     application: Application,
     intents: Intents,
     disputes: Disputes,
+    encryption: Encryption,
     pulse: Pulse,
     keys: Keys,
     link: Link,
@@ -128,7 +131,7 @@ impl Device {
         settings: Settings,
         records: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
     ) -> Result<Self, RecordError> {
-        let restored = records::restore(records)?;
+        let restored = records::restore(&identity, records)?;
         Ok(Self {
             keys: Keys::restore(restored.confirmed, &restored.reporter.lists),
             identity,
@@ -139,6 +142,10 @@ impl Device {
             application: Application::default(),
             intents: restored.intents,
             disputes: restored.disputes,
+            encryption: Encryption {
+                held: restored.keys,
+                ..Encryption::default()
+            },
             pulse: Pulse::new(settings.max_age_ms),
             link: Link::Down,
             has_left: false,

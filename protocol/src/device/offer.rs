@@ -12,6 +12,7 @@
 
 use super::link::PACE_MS;
 use super::{Context, Device, Event};
+use crate::encryption::EncryptedBodies;
 use crate::envelope::Header;
 use crate::frame::{Hints, Wanted};
 use crate::id::{Plane, Thumbprint};
@@ -29,6 +30,8 @@ pub(super) struct Offer {
     pub(super) revision: Revision,
     /// The state at that revision: bodies of a snapshot are put from here, the next delta starts here.
     pub(super) state: State,
+    /// Its bodies as they travel, where keys are held and it is a snapshot.
+    pub(super) bodies: Option<EncryptedBodies>,
     pub(super) envelope: Vec<u8>,
     /// The key that signed it: after a rotation the same revision is signed anew.
     signer: Thumbprint,
@@ -37,6 +40,9 @@ pub(super) struct Offer {
     /// True when the reader has all of it, bodies included.
     is_whole: bool,
 }
+
+/// A sealed snapshot, and its bodies as they travel where keys are held.
+type Whole = (Vec<u8>, Option<EncryptedBodies>);
 
 impl super::actual::Actual {
     /// The moment at which something is to be posted, if there is something.
@@ -71,7 +77,10 @@ impl super::actual::Actual {
 
 impl Device {
     /// Returns what is to be posted of the actual plane now, sealed.
-    pub(super) fn offer_actual(&mut self, context: &Context<'_>) -> Option<(Revision, Vec<u8>)> {
+    pub(super) fn offer_actual(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<(Revision, Vec<u8>)> {
         let now_ms = context.now.mono_ms;
         if self.actual.due_ms()? > now_ms {
             return None;
@@ -99,20 +108,21 @@ impl Device {
     }
 
     /// Seals a delta from the cursor when there is one, else a snapshot. `None` without a head.
-    fn seal_offer(&self, context: &Context<'_>) -> Result<Option<Offer>, Reject> {
+    fn seal_offer(&mut self, context: &mut Context<'_>) -> Result<Option<Offer>, Reject> {
         let Some(head) = self.actual.head else {
             return Ok(None);
         };
         //= spec/planes.md#actual
         //# A device MUST start a delta of `actual` from the newest head that a heartbeat of the
         //# controller named, and post a snapshot where there is none.
-        let envelope = match self.seal_delta(context, own_header(&head))? {
-            Some(envelope) => Some(envelope),
+        let sealed = match self.seal_delta(context, own_header(&head))? {
+            Some(envelope) => Some((envelope, None)),
             None => self.seal_actual_snapshot(context)?,
         };
-        Ok(envelope.map(|envelope| Offer {
+        Ok(sealed.map(|(envelope, bodies)| Offer {
             revision: head.revision,
             state: self.actual.state.clone(),
+            bodies,
             envelope,
             signer: context.signer.public_key().thumbprint(),
             resend_ms: None,
@@ -122,43 +132,50 @@ impl Device {
 
     /// Seals the whole plane for a file. The controller's cursor acknowledges it like a posted one,
     /// unless another change is on its way already.
-    pub(super) fn offer_filed(&mut self, context: &Context<'_>) -> Result<Option<Vec<u8>>, Reject> {
+    pub(super) fn offer_filed(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Vec<u8>>, Reject> {
         let sealed = self.seal_actual_snapshot(context)?;
-        let (Some(head), Some(envelope)) = (self.actual.head, &sealed) else {
-            return Ok(sealed);
+        let (Some(head), Some((envelope, bodies))) = (self.actual.head, sealed) else {
+            return Ok(None);
         };
         let is_acknowledged = self.actual.acknowledged() == head.revision;
         if self.actual.offer.is_none() && !is_acknowledged {
             self.actual.offer = Some(Offer {
                 revision: head.revision,
                 state: self.actual.state.clone(),
+                bodies,
                 envelope: envelope.clone(),
                 signer: context.signer.public_key().thumbprint(),
                 resend_ms: None,
                 is_whole: false,
             });
         }
-        Ok(sealed)
+        Ok(Some(envelope))
     }
 
-    /// Seals the whole plane with its lineage. `None` without a head.
-    pub(super) fn seal_actual_snapshot(
-        &self,
-        context: &Context<'_>,
-    ) -> Result<Option<Vec<u8>>, Reject> {
+    /// Seals the whole plane with its lineage, and encrypts its bodies where keys are held. `None`
+    /// without a head.
+    fn seal_actual_snapshot(&mut self, context: &mut Context<'_>) -> Result<Option<Whole>, Reject> {
         let Some(head) = self.actual.head else {
             return Ok(None);
         };
+        let (table, bodies) = self.actual_table(context);
         let payload = Snapshot {
-            table: self.actual.state.section_table(),
+            table,
             lineage: self.actual.lineage_below(head.revision.epoch),
         };
-        self.seal(context, own_header(&head), payload.encode())
-            .map(Some)
+        let sealed = self.seal(context, own_header(&head), payload.encode())?;
+        Ok(Some((sealed, bodies)))
     }
 
     /// Seals the change from the cursor, unless there is none, nothing differs, or it does not fit.
-    fn seal_delta(&self, context: &Context<'_>, header: Header) -> Result<Option<Vec<u8>>, Reject> {
+    fn seal_delta(
+        &self,
+        context: &mut Context<'_>,
+        header: Header,
+    ) -> Result<Option<Vec<u8>>, Reject> {
         let Some((base, state)) = &self.actual.acked else {
             return Ok(None);
         };
@@ -171,7 +188,8 @@ impl Device {
             base: base.seq,
             ..header
         };
-        match self.seal(context, header, delta.encode()) {
+        let payload = self.encrypt_payload(context, Plane::Actual, &header, delta.encode());
+        match self.seal(context, header, payload) {
             Ok(envelope) => Ok(Some(envelope).filter(|it| self.sizes.carries(it.len()))),
             Err(Reject::Oversize) => Ok(None),
             Err(reject) => Err(reject),
@@ -223,13 +241,18 @@ impl Device {
 
     /// The bodies that a mailbox may ask for: of the offered state, else of what is held.
     pub(super) fn body_of(&self, plane: Plane, wanted: &Wanted) -> Option<&[u8]> {
-        let state = match plane {
-            Plane::Desired => &self.desired.state,
-            Plane::Actual => {
-                let offer = self.actual.offer.as_ref();
-                offer.map_or(&self.actual.state, |offer| &offer.state)
-            }
+        let (state, bodies) = match plane {
+            Plane::Desired => (&self.desired.state, Some(&self.encryption.desired)),
+            Plane::Actual => match &self.actual.offer {
+                Some(offer) => (&offer.state, offer.bodies.as_ref()),
+                None => (&self.actual.state, Some(&self.actual.bodies)),
+            },
         };
+        if state.digester().is_keyed() {
+            //= spec/encryption.md#encrypted-snapshot
+            //# An end MUST NOT give a body of an encrypted plane to anybody unless it is encrypted.
+            return bodies?.body(&wanted.digest);
+        }
         state.body(&wanted.digest)
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! Refuses to start from records that are damaged or contradict each other.
 
+use super::Identity;
 use super::accept::Desired;
 use super::actual::Actual;
+use super::encryption::Held;
 use super::evidence::{Dispute, Disputes};
 use super::intents::{Intents, Mark, Refused};
 use super::reporter::Reporter;
 use crate::cbor::{Reader, Writer};
+use crate::encryption::{KeyPlace, Life, Vault};
 use crate::id::{Digest, MessageId, Thumbprint};
 use crate::message::{EvidenceCode, Report};
 use crate::record::{RecordError, Table, Write, damaged, read};
 use crate::reject::Reject;
-use crate::revision::{Epoch, Generation, Head, LineageEntry, Revision, Seq};
+use crate::revision::{Epoch, Generation, Head, KeyGeneration, LineageEntry, Revision, Seq};
 use crate::state::{Path, State, Value};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -22,6 +25,7 @@ const FROZEN_KEY: &[u8] = b"frozen";
 const ACTUAL_KEY: &[u8] = b"actual";
 const REPORTER_KEY: &[u8] = b"reporter";
 const KEY_KEY: &[u8] = b"confirmed-key";
+const PLANE_KEYS_KEY: &[u8] = b"plane-keys";
 
 /// The head of the desired plane.
 pub(super) fn head(head: &Head, frozen: Option<Epoch>) -> Write {
@@ -120,6 +124,33 @@ pub(super) fn confirmed_key(key: &Thumbprint) -> Write {
     write(Table::Identity, KEY_KEY, Some(writer.into_bytes()))
 }
 
+/// The keys of the channel. The value is secret.
+pub(super) fn plane_keys(held: &Held) -> Write {
+    let mut writer = Writer::new();
+    writer
+        .array(5)
+        .uint(held.place.writer.number())
+        .uint(held.place.epoch.number())
+        .uint(held.place.number.number())
+        .bytes(held.place.payload.as_bytes());
+    held.vault.write(&mut writer);
+    write(Table::PlaneKeys, PLANE_KEYS_KEY, Some(writer.into_bytes()))
+}
+
+fn read_plane_keys(reader: &mut Reader<'_>, life: Life) -> Result<Held, Reject> {
+    reader.array_of(5)?;
+    let place = KeyPlace {
+        writer: Generation::new(reader.uint()?),
+        epoch: Epoch::new(reader.uint()?),
+        number: KeyGeneration::new(reader.uint()?),
+        payload: Digest::from_bytes(reader.bytes_of()?),
+    };
+    Ok(Held {
+        vault: Vault::read(reader, life)?,
+        place,
+    })
+}
+
 fn write(table: Table, key: &[u8], value: Option<Vec<u8>>) -> Write {
     Write {
         table,
@@ -193,10 +224,12 @@ pub(super) struct Restored {
     pub(super) intents: Intents,
     pub(super) disputes: Disputes,
     pub(super) confirmed: Option<Thumbprint>,
+    pub(super) keys: Option<Held>,
 }
 
 /// Reads everything back and proves that the values of both planes have the digests of their heads.
 pub(super) fn restore<'a>(
+    identity: &Identity,
     records: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
 ) -> Result<Restored, RecordError> {
     let mut restored = Restored::default();
@@ -225,7 +258,16 @@ pub(super) fn restore<'a>(
                 let key = read(table, key, value, thumbprint)?;
                 restored.confirmed = Some(Thumbprint::from_bytes(key));
             }
+            Table::PlaneKeys if key == PLANE_KEYS_KEY => {
+                let life = Life {
+                    channel: identity.channel.clone(),
+                    incarnation: identity.incarnation,
+                };
+                let held = read(table, key, value, |reader| read_plane_keys(reader, life))?;
+                restored.keys = Some(held);
+            }
             Table::Identity
+            | Table::PlaneKeys
             | Table::Bundles
             | Table::Reports
             | Table::Members
@@ -237,10 +279,11 @@ pub(super) fn restore<'a>(
         }
     }
     restored.intents = Intents::restore(marks);
+    let vault = restored.keys.as_ref().map(|held| &held.vault);
     let digest = restored.desired.head.map(|head| head.digest);
-    restored.desired.state = state_of(Table::Values, desired, digest)?;
+    restored.desired.state = state_of(Table::Values, desired, digest, vault)?;
     let digest = restored.actual.head.map(|head| head.digest);
-    restored.actual.state = state_of(Table::Actual, actual, digest)?;
+    restored.actual.state = state_of(Table::Actual, actual, digest, vault)?;
     Ok(restored)
 }
 
@@ -273,12 +316,19 @@ fn state_of(
     table: Table,
     values: Vec<(Path, Value)>,
     expected: Option<Digest>,
+    vault: Option<&Vault>,
 ) -> Result<State, RecordError> {
-    let state = State::from_entries(values).map_err(|reject| damaged(table, b"", reject))?;
-    if expected.unwrap_or(*State::empty().root()) == *state.root() {
-        Ok(state)
-    } else {
-        Err(damaged(table, b"", Reject::DigestMismatch))
+    let error = |reject| damaged(table, b"", reject);
+    let state = State::from_entries(values).map_err(error)?;
+    let keyed = vault.map(|vault| state.under(vault.digester())).transpose();
+    match (expected, keyed.map_err(error)?) {
+        // Nothing was ever written: what comes first is of the present kind.
+        (None, Some(keyed)) if keyed.is_empty() => Ok(keyed),
+        (None, _) if state.is_empty() => Ok(state),
+        // A head from before the keys came has a plain digest.
+        (Some(expected), _) if expected == *state.root() => Ok(state),
+        (Some(expected), Some(keyed)) if expected == *keyed.root() => Ok(keyed),
+        (Some(_) | None, _) => Err(error(Reject::DigestMismatch)),
     }
 }
 

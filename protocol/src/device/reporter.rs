@@ -4,8 +4,9 @@
 //! carried it. Refuses to forget: a full list counts what it dropped.
 
 use super::{Context, Device, Event, Identity, records};
+use crate::encryption::Vault;
 use crate::envelope::{Binding, Draft, Header, Verified};
-use crate::id::{Digest, Thumbprint};
+use crate::id::{Digest, Plane, Thumbprint};
 use crate::kind::{MessageKind, Role};
 use crate::limits::{EPOCH_SHOWN_MAX, REPORT_LIST_MAX, RESEND_MS};
 use crate::message::{PlaneMessage, RejectNote, Report, ReportLists, SupersededNote};
@@ -64,7 +65,12 @@ impl Reporter {
     }
 
     /// Seals the next report. The caller persists before it is sent.
-    fn seal_next(&mut self, context: &Context<'_>, identity: &Identity) -> Result<(), Reject> {
+    fn seal_next(
+        &mut self,
+        context: &mut Context<'_>,
+        identity: &Identity,
+        vault: Option<&Vault>,
+    ) -> Result<(), Reject> {
         //= spec/postern.md#reports-and-acks
         //# A device MUST number its reports (device epoch, rseq) ascending within its incarnation.
         //= spec/postern.md#reports-and-acks
@@ -81,10 +87,13 @@ impl Reporter {
             //# empty when nothing is applied.
             digest: self.applied_digest,
         };
-        let draft = Draft {
-            header,
-            payload: self.report().encode(),
-        };
+        let payload = self.report().encode_with(|lists| match vault {
+            //= spec/encryption.md#switching-on
+            //# A device that holds plane keys MUST encrypt the lists of its reports.
+            Some(vault) => vault.encrypt_message(Plane::Actual, &header, &lists, context.random),
+            None => lists,
+        });
+        let draft = Draft { header, payload };
         let binding = Binding::Device {
             channel: &identity.channel,
             incarnation: identity.incarnation,
@@ -162,10 +171,13 @@ impl Device {
     /// Seals a report and persists it together with `writes`.
     pub(super) fn send_report(
         &mut self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         mut writes: Vec<crate::record::Write>,
     ) {
-        if let Err(reject) = self.reporter.seal_next(context, &self.identity) {
+        if let Err(reject) =
+            self.reporter
+                .seal_next(context, &self.identity, self.encryption.vault())
+        {
             self.event(Event::Rejected { reject });
         }
         writes.push(records::reporter(&self.reporter));
@@ -189,7 +201,7 @@ impl Device {
     }
 
     /// Reports what was noted: one report for all that one answer brought.
-    pub(super) fn report_notes(&mut self, context: &Context<'_>) {
+    pub(super) fn report_notes(&mut self, context: &mut Context<'_>) {
         if self.reporter.is_news {
             self.send_report(context, Vec::new());
         }

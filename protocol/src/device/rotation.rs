@@ -44,7 +44,7 @@ impl Keys {
 
 impl Device {
     /// Asks for the key that signed `request`, in this report and the next ones.
-    pub(super) fn rotate_key(&mut self, context: &Context<'_>, request: Vec<u8>) {
+    pub(super) fn rotate_key(&mut self, context: &mut Context<'_>, request: Vec<u8>) {
         let asked = self.verify_request(context, &request).and_then(|asked| {
             self.reporter
                 .lists
@@ -128,7 +128,7 @@ impl Device {
     }
 
     /// Says that the device leaves, until the controller acknowledges it.
-    pub(super) fn leave(&mut self, context: &Context<'_>) {
+    pub(super) fn leave(&mut self, context: &mut Context<'_>) {
         self.reporter.lists.set_leaving(true);
         self.mark_lists();
         self.send_report(context, Vec::new());

@@ -9,6 +9,7 @@
 //! the controller's decision. Refuses to look at a payload before its mac.
 
 use crate::cbor::{Writer, decode_all};
+use crate::encryption::AgreementKey;
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
 use crate::frame::{Direction, PlainFrame};
 use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Tenant, Thumbprint, TokenId};
@@ -86,6 +87,8 @@ pub struct EnrolRequest {
     pub incarnation: Incarnation,
     /// 16 random bytes: two requests are never the same message.
     pub nonce: [u8; 16],
+    /// The key to which plane keys are encrypted, if the device bound one.
+    pub agreement: Option<AgreementKey>,
 }
 
 /// An enrol frame, and the identity that its answer must name.
@@ -130,11 +133,17 @@ impl EnrolRequest {
     ) -> Result<SealedEnvelope, Reject> {
         let mut writer = Writer::new();
         writer
-            .array(5)
+            .array(5 + usize::from(self.agreement.is_some()))
             .bytes(self.token.as_bytes())
             .text(self.device.as_str());
         signer.public_key().encode(&mut writer);
         writer.bytes(self.incarnation.as_bytes()).bytes(&self.nonce);
+        //= spec/encryption.md#agreement-key
+        //# A device that can decrypt MUST make an X25519 key at enrolment and put it as the sixth member
+        //# into its enrol-request.
+        if let Some(agreement) = &self.agreement {
+            writer.bytes(agreement.as_bytes());
+        }
         let payload = writer.into_bytes();
         let header = Header {
             kind: MessageKind::EnrolRequest,
@@ -253,7 +262,10 @@ fn verify_request(
 /// Reads the payload of an enrol-request.
 fn decode_request(payload: &[u8]) -> Result<(EnrolRequest, PublicKey), Reject> {
     decode_all(payload, |reader| {
-        reader.array_of(5)?;
+        let members = reader.array()?;
+        if !(5..=6).contains(&members) {
+            return Err(Reject::Shape);
+        }
         let token = TokenId::from_bytes(reader.bytes_of()?);
         //= spec/postern.md#enrolment
         //# The controller MUST refuse a device name outside #names with `name-invalid`.
@@ -266,6 +278,10 @@ fn decode_request(payload: &[u8]) -> Result<(EnrolRequest, PublicKey), Reject> {
             device,
             incarnation: Incarnation::from_bytes(reader.bytes_of()?),
             nonce: reader.bytes_of()?,
+            agreement: match members {
+                6 => Some(AgreementKey::from_bytes(reader.bytes_of()?)?),
+                _ => None,
+            },
         };
         Ok((request, key))
     })

@@ -36,6 +36,8 @@ pub fn seal_rotation_request(
         device: channel.device.clone(),
         incarnation,
         nonce,
+        // The agreement key belongs to the life of the device and outlives its signing keys.
+        agreement: None,
     };
     request.seal_envelope(channel.root, &channel.tenant, next)
 }

@@ -25,6 +25,7 @@ fn request() -> EnrolRequest {
         device: channel().device,
         incarnation: Incarnation::from_bytes([5; 16]),
         nonce: [6; 16],
+        agreement: None,
     }
 }
 

@@ -54,6 +54,8 @@ pub enum MessageKind {
     Receipt,
     /// What a reader holds against the writer of a plane.
     Evidence,
+    /// The keys of an encrypted channel, for its device alone.
+    PlaneKey,
     /// What a mailbox can no longer hand over.
     Lost,
 }
@@ -73,7 +75,7 @@ pub enum Scope {
 
 impl MessageKind {
     /// Every kind that is built, ascending by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Delta,
         Self::Snapshot,
         Self::Report,
@@ -87,6 +89,7 @@ impl MessageKind {
         Self::SessionWelcome,
         Self::Receipt,
         Self::Evidence,
+        Self::PlaneKey,
         Self::Lost,
     ];
 
@@ -107,6 +110,7 @@ impl MessageKind {
             Self::SessionWelcome => 10,
             Self::Receipt => 11,
             Self::Evidence => 12,
+            Self::PlaneKey => 13,
             Self::Lost => 14,
         }
     }
@@ -138,6 +142,7 @@ impl MessageKind {
             Self::SessionWelcome => "session-welcome",
             Self::Receipt => "receipt",
             Self::Evidence => "evidence",
+            Self::PlaneKey => "plane-key",
             Self::Lost => "lost",
         }
     }
@@ -159,7 +164,7 @@ impl MessageKind {
                 (Role::Device, Some(Plane::Desired)),
                 (Role::Writer, Some(Plane::Actual)),
             ],
-            Self::EnrolAnswer | Self::Admission => &[(Role::Writer, None)],
+            Self::EnrolAnswer | Self::Admission | Self::PlaneKey => &[(Role::Writer, None)],
             // Whoever greets; the profile of the signature follows the signer.
             Self::SessionHello => &[
                 (Role::Device, None),
@@ -211,7 +216,9 @@ impl MessageKind {
             | Self::Heartbeat
             | Self::Evidence
             | Self::Lost => Scope::Plane,
-            Self::EnrolAnswer | Self::SessionHello | Self::SessionWelcome => Scope::Device,
+            Self::EnrolAnswer | Self::PlaneKey | Self::SessionHello | Self::SessionWelcome => {
+                Scope::Device
+            }
             Self::EnrolRequest | Self::Admission | Self::Receipt => Scope::Tenant,
             Self::Bundle => Scope::Trust,
         }
@@ -252,6 +259,7 @@ impl MessageKind {
             | Self::EnrolAnswer
             | Self::Admission
             | Self::Receipt
+            | Self::PlaneKey
             | Self::Evidence => {
                 check_numbered(epoch, seq)?;
                 base == 0
@@ -289,6 +297,7 @@ impl MessageKind {
             | Self::SessionHello
             | Self::SessionWelcome
             | Self::Receipt
+            | Self::PlaneKey
             | Self::Evidence => is_present,
             Self::Heartbeat => is_present == (seq.number() != 0),
             Self::Report => true,

@@ -9,7 +9,7 @@ use crate::revision::{Epoch, Seq};
 //# A receiver MUST refuse every other kind with `kind-unknown`.
 #[test]
 fn kind_with_a_reserved_number_is_unknown() {
-    for number in [13, 15, 255, u64::MAX] {
+    for number in [15, 16, 255, u64::MAX] {
         assert_eq!(MessageKind::from_number(number), Err(Reject::KindUnknown));
     }
 }
@@ -32,7 +32,7 @@ fn kind_has_the_rows_of_the_registry() {
     ];
     let lost = [Plane::Desired, Plane::Actual].map(|plane| (Role::Mailbox, Some(plane)));
     let greeters = [Role::Device, Role::Writer, Role::Mailbox].map(|role| (role, None));
-    let rows: [(_, &[_], _); 14] = [
+    let rows: [(_, &[_], _); 15] = [
         (Kind::Delta, &[writer, device], Scope::Plane),
         (Kind::Snapshot, &[writer, device], Scope::Plane),
         (Kind::Report, &[device], Scope::Plane),
@@ -54,6 +54,7 @@ fn kind_has_the_rows_of_the_registry() {
         ),
         (Kind::Receipt, &[(Role::Mailbox, None)], Scope::Tenant),
         (Kind::Evidence, &readers, Scope::Plane),
+        (Kind::PlaneKey, &[(Role::Writer, None)], Scope::Device),
         (Kind::Lost, &lost, Scope::Plane),
     ];
     for (kind, expected, scope) in rows {

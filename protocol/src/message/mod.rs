@@ -10,6 +10,7 @@
 mod evidence;
 mod heartbeat;
 mod intent;
+mod opened;
 mod payload;
 mod report;
 mod report_lists;
@@ -21,6 +22,7 @@ mod tests;
 pub use evidence::{Evidence, EvidenceCode, Proof};
 pub use heartbeat::Heartbeat;
 pub use intent::{IntentNote, IntentOutcome};
+pub use opened::{Opened, Reading};
 pub use payload::check_payload;
 pub use report::Report;
 pub use report_lists::{
@@ -30,7 +32,8 @@ pub use report_order::{ReportHead, accept_report};
 pub use snapshot::Snapshot;
 
 use crate::cbor::decode_all;
-use crate::envelope::Verified;
+use crate::encryption::Digester;
+use crate::envelope::{Header, Verified};
 use crate::kind::MessageKind;
 use crate::reject::Reject;
 use crate::revision::Revision;
@@ -57,16 +60,26 @@ pub enum PlaneMessage<'a> {
 }
 
 impl<'a> PlaneMessage<'a> {
-    /// Decodes the payload of a verified envelope.
+    /// Decodes the readable payload of a verified envelope.
     ///
     /// # Errors
+    /// `plane-key-missing` for one that is encrypted: see [`Opened`].
     /// `signer-role` for a kind that is not of a plane: the caller verified it for another purpose.
     /// `digest-mismatch` for a snapshot or evidence whose table has another root; `digest-length` for a report
     /// whose header has a digest without an applied revision, or none with one; the rejects of the
     /// payload.
     pub fn decode(verified: &Verified<'a>) -> Result<Self, Reject> {
-        let header = verified.header();
-        let payload = verified.payload();
+        opened::check_readable(verified.header(), verified.payload())?;
+        Self::decode_payload(verified.header(), verified.payload(), &Digester::Plain)
+    }
+
+    /// Decodes what a message says once nothing of it is encrypted any more; `digester` makes the
+    /// digests of its plane. Lists of a report are decrypted elsewhere.
+    fn decode_payload(
+        header: &Header,
+        payload: &'a [u8],
+        digester: &Digester,
+    ) -> Result<Self, Reject> {
         match header.kind {
             MessageKind::Delta => DeltaView::decode(payload).map(Self::Delta),
             MessageKind::Snapshot => {
@@ -74,19 +87,14 @@ impl<'a> PlaneMessage<'a> {
                 //= spec/postern.md#snapshot
                 //# The root digest over the table MUST equal the digest of the header, else
                 //# `digest-mismatch`.
-                if header.digest != Some(snapshot.table.root()) {
+                if header.digest != Some(snapshot.table.root_under(digester)) {
                     return Err(Reject::DigestMismatch);
                 }
                 Ok(Self::Snapshot(snapshot))
             }
             MessageKind::Report => {
                 let report = Report::decode(payload)?;
-                //= spec/postern.md#report
-                //# The header digest of a report MUST be the root digest at the applied cursor, and
-                //# empty when nothing is applied.
-                if header.digest.is_some() != (report.applied != Revision::NONE) {
-                    return Err(Reject::DigestLength);
-                }
+                check_applied(header, &report)?;
                 Ok(Self::Report(report))
             }
             MessageKind::ReportAck => {
@@ -95,7 +103,16 @@ impl<'a> PlaneMessage<'a> {
             MessageKind::Heartbeat => Heartbeat::decode(payload).map(Self::Heartbeat),
             MessageKind::Evidence => {
                 let evidence = Evidence::decode(payload)?;
-                let root = evidence.table.as_ref().map(SectionTable::root);
+                let root_of = |table: &SectionTable| {
+                    // What was held before a plane was encrypted has plain digests.
+                    let plain = table.root();
+                    if header.digest == Some(plain) {
+                        plain
+                    } else {
+                        table.root_under(digester)
+                    }
+                };
+                let root = evidence.table.as_ref().map(root_of);
                 //= spec/lives.md#evidence
                 //# The root digest over a table MUST equal the digest of the header, else
                 //# `digest-mismatch`.
@@ -111,7 +128,21 @@ impl<'a> PlaneMessage<'a> {
             | MessageKind::SessionHello
             | MessageKind::SessionWelcome
             | MessageKind::Receipt
+            | MessageKind::PlaneKey
             | MessageKind::Lost => Err(Reject::SignerRole),
         }
+    }
+}
+
+/// # Errors
+/// `digest-length` for a digest without an applied revision, or none with one.
+fn check_applied(header: &Header, report: &Report) -> Result<(), Reject> {
+    //= spec/postern.md#report
+    //# The header digest of a report MUST be the root digest at the applied cursor, and
+    //# empty when nothing is applied.
+    if header.digest.is_some() == (report.applied != Revision::NONE) {
+        Ok(())
+    } else {
+        Err(Reject::DigestLength)
     }
 }

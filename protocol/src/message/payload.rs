@@ -6,6 +6,7 @@
 use super::PlaneMessage;
 use crate::admission::Admission;
 use crate::cbor::{Reader, decode_all};
+use crate::encryption::{AgreementKey, check_plane_key};
 use crate::envelope::Verified;
 use crate::id::{DeviceName, Digest, Plane};
 use crate::key::PublicKey;
@@ -27,14 +28,17 @@ pub fn check_payload(verified: &Verified<'_>) -> Result<(), Reject> {
         | MessageKind::Report
         | MessageKind::ReportAck
         | MessageKind::Heartbeat
-        | MessageKind::Evidence => PlaneMessage::decode(verified).map(|_| ()),
+        | MessageKind::Evidence => {
+            let form = super::opened::check_form(verified.header(), payload);
+            form.unwrap_or_else(|| PlaneMessage::decode(verified).map(|_| ()))
+        }
+        MessageKind::PlaneKey => {
+            check_plane_key(payload)?;
+            check_digest_of(verified, payload)
+        }
         MessageKind::EnrolRequest => {
             decode_all(payload, read_enrol_request)?;
-            if verified.header().digest == Some(Digest::of(payload)) {
-                Ok(())
-            } else {
-                Err(Reject::DigestMismatch)
-            }
+            check_digest_of(verified, payload)
         }
         MessageKind::EnrolAnswer => decode_all(payload, read_enrol_answer),
         MessageKind::Admission => Admission::decode(verified).map(|_| ()),
@@ -48,12 +52,27 @@ pub fn check_payload(verified: &Verified<'_>) -> Result<(), Reject> {
 }
 
 fn read_enrol_request(reader: &mut Reader<'_>) -> Result<(), Reject> {
-    reader.array_of(5)?;
+    let members = reader.array()?;
+    if !(5..=6).contains(&members) {
+        return Err(Reject::Shape);
+    }
     reader.bytes_of::<8>()?;
     DeviceName::parse(reader.text()?)?;
     PublicKey::decode(reader)?;
     reader.bytes_of::<16>()?;
-    reader.bytes_of::<16>().map(|_| ())
+    reader.bytes_of::<16>()?;
+    if members == 6 {
+        AgreementKey::from_bytes(reader.bytes_of()?)?;
+    }
+    Ok(())
+}
+
+fn check_digest_of(verified: &Verified<'_>, payload: &[u8]) -> Result<(), Reject> {
+    if verified.header().digest == Some(Digest::of(payload)) {
+        Ok(())
+    } else {
+        Err(Reject::DigestMismatch)
+    }
 }
 
 fn read_enrol_answer(reader: &mut Reader<'_>) -> Result<(), Reject> {

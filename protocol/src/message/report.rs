@@ -3,7 +3,8 @@
 //! What else is to be told stands in its lists. Refuses a form that is longer than its content needs.
 
 use super::report_lists::ReportLists;
-use crate::cbor::{Reader, Writer, decode_all};
+use crate::cbor::{Kind, Reader, Writer, decode_all};
+use crate::encryption::Encrypted;
 use crate::reject::Reject;
 use crate::revision::{Epoch, Revision, Seq};
 use alloc::vec::Vec;
@@ -25,6 +26,11 @@ impl Report {
     /// Encodes the payload in the only form for its content.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(|lists| lists)
+    }
+
+    /// Encodes the payload with lists that were encrypted.
+    pub fn encode_with(&self, encrypt: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
         let is_short = self.received == self.accepted && self.accepted == self.applied;
         let cursors = if is_short { 2 } else { 6 };
         let mut writer = Writer::new();
@@ -35,13 +41,28 @@ impl Report {
             encode_revision(&mut writer, self.applied);
         }
         if !self.lists.is_empty() {
-            self.lists.encode(&mut writer);
+            let mut lists = Writer::new();
+            self.lists.encode(&mut lists);
+            writer.raw(&encrypt(lists.into_bytes()));
         }
         writer.into_bytes()
     }
 
-    /// Reads the payload. # Errors: `shape`, `report-cursors`, `report-list-oversize`, or the CBOR reject.
+    /// Reads the payload of a report whose lists are readable.
+    ///
+    /// # Errors
+    /// `shape`, `report-cursors`, `report-list-oversize`, or the CBOR reject; `plane-key-missing` for
+    /// encrypted lists.
     pub fn decode(payload: &[u8]) -> Result<Self, Reject> {
+        Self::decode_with(payload, |_| Err(Reject::PlaneKeyMissing))
+    }
+
+    /// Reads the payload, and lists that are encrypted by what `decrypt` makes of them.
+    /// # Errors: those of [`Self::decode`] and of `decrypt`.
+    pub fn decode_with(
+        payload: &[u8],
+        decrypt: impl FnOnce(&Encrypted<'_>) -> Result<Vec<u8>, Reject>,
+    ) -> Result<Self, Reject> {
         decode_all(payload, |reader| {
             let members = reader.array()?;
             if !matches!(members, 2 | 3 | 6 | 7) {
@@ -65,7 +86,15 @@ impl Report {
                 return Err(Reject::ReportCursors);
             }
             let lists = if members == 3 || members == 7 {
-                ReportLists::decode(reader)?
+                //= spec/encryption.md#encrypted
+                //# The lists of a report MAY be a COSE_Encrypt0 in the place of the map, under the key
+                //# of `actual`.
+                if reader.peek()? == Kind::Array {
+                    let lists = decrypt(&Encrypted::read(reader)?)?;
+                    decode_all(&lists, ReportLists::decode)?
+                } else {
+                    ReportLists::decode(reader)?
+                }
             } else {
                 ReportLists::default()
             };

@@ -6,7 +6,7 @@ use crate::cbor::{Reader, Writer, decode_all};
 use crate::id::Digest;
 use crate::limits::LINEAGE_MAX;
 use crate::reject::Reject;
-use crate::revision::{Epoch, Lineage, LineageEntry, Revision, Seq};
+use crate::revision::{Epoch, KeyGeneration, Lineage, LineageEntry, Revision, Seq};
 use crate::state::SectionTable;
 use alloc::vec::Vec;
 
@@ -24,7 +24,8 @@ impl Snapshot {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.array(2);
+        let generation = self.table.generation();
+        writer.array(2 + usize::from(generation.is_some()));
         self.table.encode(&mut writer);
         writer.array(self.lineage.entries().len());
         for entry in self.lineage.entries() {
@@ -33,6 +34,9 @@ impl Snapshot {
                 .uint(entry.last.epoch.number())
                 .uint(entry.last.seq.number())
                 .bytes(entry.digest.as_bytes());
+        }
+        if let Some(generation) = generation {
+            writer.uint(generation.number());
         }
         writer.into_bytes()
     }
@@ -43,9 +47,20 @@ impl Snapshot {
     /// `shape`, `section-invalid`, `state-oversize`, `lineage-invalid`, or the CBOR reject.
     pub fn decode(payload: &[u8], epoch: Epoch) -> Result<Self, Reject> {
         decode_all(payload, |reader| {
-            reader.array_of(2)?;
-            let table = SectionTable::decode(reader)?;
+            let members = reader.array()?;
+            if !(2..=3).contains(&members) {
+                return Err(Reject::Shape);
+            }
+            let mut table = SectionTable::decode(reader)?;
             let lineage = read_lineage(reader, epoch)?;
+            //= spec/encryption.md#encrypted-snapshot
+            //# A snapshot with a key generation MUST have no readable row, and one without it no
+            //# encrypted row, else `shape`.
+            if members == 3 {
+                table.set_generation(KeyGeneration::new(reader.uint()?))?;
+            } else if table.is_encrypted() {
+                return Err(Reject::Shape);
+            }
             Ok(Self { table, lineage })
         })
     }

@@ -48,6 +48,8 @@ numbers! {
     Seq;
     /// How often the tenant's writer key changed, from 1 (spec: #bundle).
     Generation;
+    /// How often the keys of an encrypted channel changed, from 1 (spec: #plane-key).
+    KeyGeneration;
     /// Number of a bundle, from 1; 0 means none (spec: #bundle).
     BundleNumber;
     /// One life of a mailbox's store, from 1; 0 means none (spec: #collect).

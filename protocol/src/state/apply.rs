@@ -234,10 +234,13 @@ impl<'s> Scratch<'s> {
             if entries.is_empty() {
                 sections.remove(&name);
             } else {
-                sections.insert(name, Arc::new(Section::build(entries)?));
+                sections.insert(
+                    name,
+                    Arc::new(Section::build(&self.base.digester, entries)?),
+                );
             }
         }
-        State::from_sections(sections)
+        State::from_sections(self.base.digester.clone(), sections)
     }
 
     /// Settles and compares the root. # Errors: as [`Self::settle`], `digest-mismatch`.

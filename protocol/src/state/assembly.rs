@@ -11,7 +11,8 @@
 use super::document::{State, check_ancestors};
 use super::section::{Section, SectionName};
 use super::snapshot::SectionTable;
-use crate::id::Digest;
+use crate::encryption::{Digester, Vault};
+use crate::id::{Digest, Plane};
 use crate::limits::{SECTION_BYTES_MAX, STATE_BYTES_MAX};
 use crate::reject::Reject;
 use alloc::collections::BTreeMap;
@@ -22,7 +23,17 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone)]
 pub struct SnapshotAssembly {
     root: Digest,
-    parts: BTreeMap<SectionName, (Digest, Part)>,
+    /// What decrypts the bodies of an encrypted plane.
+    decrypts: Option<(Vault, Plane)>,
+    parts: BTreeMap<SectionName, Row>,
+}
+
+/// One section: its digest, the digest under which its body travels, what is here of it.
+#[derive(Debug, Clone)]
+struct Row {
+    digest: Digest,
+    stored: Digest,
+    part: Part,
 }
 
 #[derive(Debug, Clone)]
@@ -45,17 +56,34 @@ impl SnapshotAssembly {
     /// Starts with the sections that `held` has already.
     #[must_use]
     pub fn new(table: &SectionTable, held: &State) -> Self {
+        Self::begin(table, held, None)
+    }
+
+    /// Starts with the sections that `held` has already, for a table whose bodies are encrypted.
+    #[must_use]
+    pub fn encrypted(table: &SectionTable, held: &State, vault: &Vault, plane: Plane) -> Self {
+        Self::begin(table, held, Some((vault.clone(), plane)))
+    }
+
+    fn begin(table: &SectionTable, held: &State, decrypts: Option<(Vault, Plane)>) -> Self {
+        let digester = digester_of(decrypts.as_ref());
         let parts = table.iter().map(|(name, digest)| {
             let part = held
                 .sections
                 .get(name)
-                .filter(|section| section.digest() == digest)
+                .filter(|section| held.digester == digester && section.digest() == digest)
                 .map_or(Part::EMPTY, |section| Part::Held(Arc::clone(section)));
-            (name.clone(), (*digest, part))
+            let row = Row {
+                digest: *digest,
+                stored: *table.stored(name).unwrap_or(digest),
+                part,
+            };
+            (name.clone(), row)
         });
         Self {
-            root: table.root(),
+            root: table.root_under(&digester),
             parts: parts.collect(),
+            decrypts,
         }
     }
 
@@ -67,9 +95,9 @@ impl SnapshotAssembly {
 
     /// Returns the bodies that are not complete, each with the offset of the next byte.
     pub fn missing(&self) -> impl Iterator<Item = (Digest, u64)> {
-        self.parts.values().filter_map(|(digest, part)| match part {
+        self.parts.values().filter_map(|row| match &row.part {
             Part::Held(_) => None,
-            Part::Missing { received, .. } => Some((*digest, received.len() as u64)),
+            Part::Missing { received, .. } => Some((row.stored, received.len() as u64)),
         })
     }
 
@@ -99,15 +127,14 @@ impl SnapshotAssembly {
             .ok_or(Reject::SectionOversize)?;
         let offset = usize::try_from(offset).map_err(|_| Reject::BodyMismatch)?;
         let collected_bytes = self.collected_bytes();
-        let (name, part) = self
-            .parts
-            .iter_mut()
-            .find_map(|(name, (named, part))| (named == digest).then_some((name, part)))
+        let mut rows = self.parts.iter_mut();
+        let (name, row) = rows
+            .find(|(_, row)| row.stored == *digest)
             .ok_or(Reject::BodyMismatch)?;
         let Part::Missing {
             size_bytes: known,
             received,
-        } = part
+        } = &mut row.part
         else {
             return Ok(());
         };
@@ -129,17 +156,18 @@ impl SnapshotAssembly {
         received.extend_from_slice(fresh);
         if received.len() == size_bytes {
             let body = core::mem::take(received);
-            *part = Part::EMPTY;
+            row.part = Part::EMPTY;
             //= spec/postern.md#bodies
             //# A device MUST check the digest of the complete body before it uses any byte of it,
             //# else `body-mismatch`.
-            *part = Part::Held(Arc::new(Section::decode(name.as_str(), *digest, body)?));
+            let section = read_body(self.decrypts.as_ref(), name.as_str(), row, body)?;
+            row.part = Part::Held(Arc::new(section));
         }
         Ok(())
     }
 
     fn collected_bytes(&self) -> usize {
-        let bytes = self.parts.values().map(|(_, part)| match part {
+        let bytes = self.parts.values().map(|row| match &row.part {
             Part::Held(section) => section.body().len(),
             Part::Missing { received, .. } => received.len(),
         });
@@ -152,8 +180,8 @@ impl SnapshotAssembly {
     /// `body-mismatch` when a body is missing, `path-conflict`, `state-oversize`, `digest-mismatch`.
     pub fn finish(self) -> Result<State, Reject> {
         let mut sections = BTreeMap::new();
-        for (name, (_, part)) in self.parts {
-            match part {
+        for (name, row) in self.parts {
+            match row.part {
                 Part::Held(section) => sections.insert(name, section),
                 //= spec/postern.md#snapshot
                 //# A reader MUST hold every body that the table names before it accepts a snapshot.
@@ -170,11 +198,35 @@ impl SnapshotAssembly {
             //= spec/postern.md#snapshot
             //# A reader MUST check `path-conflict` and the limits over the whole new state.
             .try_for_each(|path| check_ancestors(path, entries_of))?;
-        let state = State::from_sections(sections)?;
+        let state = State::from_sections(digester_of(self.decrypts.as_ref()), sections)?;
         if *state.root() == self.root {
             Ok(state)
         } else {
             Err(Reject::DigestMismatch)
         }
     }
+}
+
+fn digester_of(decrypts: Option<&(Vault, Plane)>) -> Digester {
+    decrypts.map_or(Digester::Plain, |(vault, _)| vault.digester())
+}
+
+/// Reads a complete body, after decrypting it where the plane is encrypted.
+fn read_body(
+    decrypts: Option<&(Vault, Plane)>,
+    name: &str,
+    row: &Row,
+    body: Vec<u8>,
+) -> Result<Section, Reject> {
+    let Some((vault, plane)) = decrypts else {
+        return Section::decode(&Digester::Plain, name, row.digest, body);
+    };
+    //= spec/encryption.md#encrypted-snapshot
+    //# A reader MUST check a stored body against the second digest of its row, decrypt it, and check
+    //# the body against the first, else `body-mismatch`.
+    if Digest::of(&body) != row.stored {
+        return Err(Reject::BodyMismatch);
+    }
+    let body = vault.decrypt_body(*plane, name, &row.digest, &body)?;
+    Section::decode(&vault.digester(), name, row.digest, body)
 }

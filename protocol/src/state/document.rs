@@ -8,8 +8,9 @@ use super::section::{Section, SectionName};
 use super::snapshot::SectionTable;
 use super::value::Value;
 use crate::cbor::Writer;
+use crate::encryption::Digester;
 use crate::id::Digest;
-use crate::limits::{SECTIONS_MAX, STATE_BYTES_MAX};
+use crate::limits::{ENCRYPTED_OVERHEAD_BYTES_MAX, SECTIONS_MAX, STATE_BYTES_MAX};
 use crate::reject::Reject;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -21,6 +22,7 @@ use core::ops::Bound;
 #[derive(Debug, Clone)]
 pub struct State {
     pub(super) sections: BTreeMap<SectionName, Arc<Section>>,
+    pub(super) digester: Digester,
     root: Digest,
     len_bytes: usize,
 }
@@ -29,11 +31,43 @@ impl State {
     /// Returns the state without a path.
     #[must_use]
     pub fn empty() -> Self {
+        Self::empty_under(Digester::Plain)
+    }
+
+    /// Returns the state without a path, of a plane whose digests are made like this.
+    #[must_use]
+    pub fn empty_under(digester: Digester) -> Self {
         Self {
             sections: BTreeMap::new(),
-            root: root_of(core::iter::empty()),
+            root: root_of(&digester, core::iter::empty()),
+            digester,
             len_bytes: 0,
         }
+    }
+
+    /// Returns the same content with digests that are made in another way.
+    ///
+    /// # Errors
+    /// `section-oversize` for a section that is too large to be encrypted.
+    pub fn under(&self, digester: Digester) -> Result<Self, Reject> {
+        if digester == self.digester {
+            return Ok(self.clone());
+        }
+        let sections: Result<BTreeMap<_, _>, Reject> = self
+            .sections
+            .iter()
+            .map(|(name, section)| {
+                let entries = section.entries().clone();
+                Ok((name.clone(), Arc::new(Section::build(&digester, entries)?)))
+            })
+            .collect();
+        Self::from_sections(digester, sections?)
+    }
+
+    /// How the digests of this state are made.
+    #[must_use]
+    pub const fn digester(&self) -> &Digester {
+        &self.digester
     }
 
     /// Builds a state from entries; a later value of a path replaces an earlier one.
@@ -50,29 +84,42 @@ impl State {
         check_conflicts(&by_section)?;
         let sections: Result<BTreeMap<_, _>, Reject> = by_section
             .into_iter()
-            .map(|(name, entries)| Ok((name, Arc::new(Section::build(entries)?))))
+            .map(|(name, entries)| {
+                let section = Section::build(&Digester::Plain, entries)?;
+                Ok((name, Arc::new(section)))
+            })
             .collect();
-        Self::from_sections(sections?)
+        Self::from_sections(Digester::Plain, sections?)
     }
 
     /// Takes sections whose paths do not conflict. # Errors: `state-oversize`.
     pub(super) fn from_sections(
+        digester: Digester,
         sections: BTreeMap<SectionName, Arc<Section>>,
     ) -> Result<Self, Reject> {
         let len_bytes = sections.values().map(|section| section.body().len()).sum();
         //= spec/postern.md#digest
         //# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum,
         //# or a section table that fits no envelope, else `state-oversize`.
-        if sections.len() > SECTIONS_MAX || len_bytes > STATE_BYTES_MAX {
+        //= spec/encryption.md#encrypted-snapshot
+        //# A state of an encrypted plane MUST count each section as 64 bytes more, else
+        //# `state-oversize`.
+        let stored_bytes = match digester {
+            Digester::Plain => len_bytes,
+            Digester::Keyed(_) => len_bytes + sections.len() * ENCRYPTED_OVERHEAD_BYTES_MAX,
+        };
+        if sections.len() > SECTIONS_MAX || stored_bytes > STATE_BYTES_MAX {
             return Err(Reject::StateOversize);
         }
         let root = root_of(
+            &digester,
             sections
                 .iter()
                 .map(|(name, section)| (name, section.digest())),
         );
         Ok(Self {
             sections,
+            digester,
             root,
             len_bytes,
         })
@@ -141,6 +188,12 @@ impl State {
         self.sections.get(name).map(|section| section.body())
     }
 
+    /// Returns every section's encoded body with its digest.
+    pub fn bodies(&self) -> impl Iterator<Item = (Digest, &[u8])> {
+        let sections = self.sections.values();
+        sections.map(|section| (*section.digest(), section.body()))
+    }
+
     /// Returns the encoded body that has this digest.
     #[must_use]
     pub fn body(&self, digest: &Digest) -> Option<&[u8]> {
@@ -172,11 +225,14 @@ impl PartialEq for State {
 impl Eq for State {}
 
 /// Hashes a section table to the root digest (spec: #digest).
-pub(super) fn root_of<'a>(sections: impl Iterator<Item = (&'a SectionName, &'a Digest)>) -> Digest {
+pub(super) fn root_of<'a>(
+    digester: &Digester,
+    sections: impl Iterator<Item = (&'a SectionName, &'a Digest)>,
+) -> Digest {
     let mut writer = Writer::new();
     writer.array(2).text("postern-state");
     encode_table(sections, &mut writer);
-    digest_of(writer.as_bytes())
+    digest_of(digester, writer.as_bytes())
 }
 
 //= spec/postern.md#digest

@@ -7,8 +7,8 @@ use super::hash::digest_of;
 use super::path::{Path, check_path, encoded_order, section_of};
 use super::value::{Value, ValueView};
 use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
+use crate::encryption::Digester;
 use crate::id::Digest;
-use crate::limits::SECTION_BYTES_MAX;
 use crate::reject::Reject;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -66,15 +66,18 @@ pub(super) struct Section {
 
 impl Section {
     /// Encodes and hashes entries. # Errors: `section-oversize`.
-    pub(super) fn build(entries: BTreeMap<Path, Value>) -> Result<Self, Reject> {
+    pub(super) fn build(
+        digester: &Digester,
+        entries: BTreeMap<Path, Value>,
+    ) -> Result<Self, Reject> {
         let body = encode_body(&entries);
         //= spec/postern.md#digest
         //# A body MUST NOT exceed 65536 bytes, else `section-oversize`.
-        if body.len() > SECTION_BYTES_MAX {
+        if body.len() > digester.section_bytes_max() {
             return Err(Reject::SectionOversize);
         }
         Ok(Self {
-            digest: digest_of(&body),
+            digest: digest_of(digester, &body),
             entries,
             body,
         })
@@ -85,14 +88,19 @@ impl Section {
     /// # Errors
     /// `section-oversize`, `body-mismatch`, `shape` when it is empty, `path-conflict`, a path, value
     /// or CBOR reject.
-    pub(super) fn decode(name: &str, digest: Digest, body: Vec<u8>) -> Result<Self, Reject> {
+    pub(super) fn decode(
+        digester: &Digester,
+        name: &str,
+        digest: Digest,
+        body: Vec<u8>,
+    ) -> Result<Self, Reject> {
         //= spec/postern.md#snapshot
         //# A body MUST be within its limit (`section-oversize`), then have the digest that the
         //# table names, else `body-mismatch`.
-        if body.len() > SECTION_BYTES_MAX {
+        if body.len() > digester.section_bytes_max() {
             return Err(Reject::SectionOversize);
         }
-        if digest_of(&body) != digest {
+        if digest_of(digester, &body) != digest {
             return Err(Reject::BodyMismatch);
         }
         let entries = decode_all(&body, |reader| decode_entries(reader, name))?;
@@ -126,7 +134,7 @@ impl Section {
 /// `section-oversize`, `body-mismatch` for another hash or a path of another section, `shape` when
 /// it is empty, `path-conflict`, a path, value or CBOR reject.
 pub fn check_body(name: &SectionName, digest: &Digest, body: &[u8]) -> Result<(), Reject> {
-    Section::decode(name.as_str(), *digest, body.into()).map(|_| ())
+    Section::decode(&Digester::Plain, name.as_str(), *digest, body.into()).map(|_| ())
 }
 
 fn encode_body(entries: &BTreeMap<Path, Value>) -> Vec<u8> {

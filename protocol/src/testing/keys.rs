@@ -1,6 +1,7 @@
 //! Keys whose seeds everybody knows, and dice that fall the same way every time.
 
 use crate::context::{Keyring, Random};
+use crate::encryption::AgreementSecret;
 use crate::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
 use crate::key::{MemorySigner, Signer};
 use crate::revision::Generation;
@@ -15,6 +16,12 @@ use sha2::{Digest as _, Sha256};
 pub fn signer(name: &str) -> MemorySigner {
     let seed = Sha256::digest(format!("postern test key {name}"));
     MemorySigner::from_seed(&seed.into())
+}
+
+/// The key to which the devices of a test let plane keys be encrypted.
+#[must_use]
+pub fn agreement() -> AgreementSecret {
+    AgreementSecret::from_bytes(Sha256::digest(b"postern test agreement key").into())
 }
 
 /// Random numbers that follow from a seed (a 64-bit linear congruential generator, mixed).

@@ -450,6 +450,7 @@ impl Lone {
             | Event::ActualRefused { .. }
             | Event::ActualAcknowledged { .. }
             | Event::IntentNoted { .. }
+            | Event::PlaneKeysTaken { .. }
             | Event::Anchored
             | Event::FreshnessChanged { .. }
             | Event::KeyConfirmed { .. }

@@ -24,7 +24,7 @@ mod wire;
 mod world;
 
 pub use clock::{Clock, Wall};
-pub use keys::{Dice, TestKeys, signer};
+pub use keys::{Dice, TestKeys, agreement, signer};
 pub use lone::{Answering, Lone, at, numbers, posted};
 pub use mailbox::{Asked, Handled, HeldPoll, Piece, TestMailbox};
 pub use node::{ControllerNode, Crash, DeviceNode, Sabotage};

@@ -168,6 +168,7 @@ impl DeviceNode {
         let Ok(engine) = engine else {
             unreachable!("a store holds what an engine wrote: {engine:?}");
         };
+        let engine = engine.with_agreement(super::keys::agreement());
         self.take_confirmed_key(&engine);
         let held = Durable {
             desired: engine.head().map(|head| (head.generation, head.revision)),

@@ -222,6 +222,7 @@ impl World {
             device: identity.channel.device.clone(),
             incarnation: identity.incarnation,
             nonce: draw(&mut self.dice),
+            agreement: Some(super::keys::agreement().public()),
         };
         let sealed = request.seal(self.keys.domain(), &self.keys.tenant, secret, key)?;
         let Handled::Enrol(frame) = self.mailbox.handle(&sealed.frame, self.now_ms)? else {

@@ -39,6 +39,7 @@ pub(super) struct Slots {
     ack: Option<(Epoch, Seq, Vec<u8>)>,
     evidence: Option<Vec<u8>>,
     enrol_answer: Option<Vec<u8>>,
+    plane_key: Option<Vec<u8>>,
     reported: Epoch,
     actual: Revision,
     asked: Option<(Revision, u64, u32)>,
@@ -91,6 +92,7 @@ impl Slots {
             ack: None,
             evidence: None,
             enrol_answer: None,
+            plane_key: None,
             reported: Epoch::new(0),
             actual: Revision::NONE,
             asked: None,
@@ -148,7 +150,12 @@ impl Slots {
         });
         // The bodies belong to the snapshot, which is the first of the chain.
         let first = links.clone().take(1);
-        let frames = bundles.chain(first).chain(pieces).chain(links.skip(1));
+        let keys = self.plane_key.iter().map(|keys| posted(None, keys));
+        let frames = bundles
+            .chain(keys)
+            .chain(first)
+            .chain(pieces)
+            .chain(links.skip(1));
         frames.filter_map(|frame| frame.encode().ok()).collect()
     }
 
@@ -221,6 +228,7 @@ impl Slots {
             Post::Evidence { envelope } => self.evidence = Some(envelope),
             Post::EnrolAnswer { envelope } => self.enrol_answer = Some(envelope),
             Post::Admission { .. } => {}
+            Post::PlaneKey { envelope } => self.plane_key = Some(envelope),
             Post::ReportAck { envelope } => {
                 if let Ok(received) = ReceivedEnvelope::parse(&envelope) {
                     let header = *received.unverified_header();
@@ -330,7 +338,11 @@ impl Slots {
         {
             entries.push((Some(Plane::Desired), envelope.clone()));
         }
-        let links = self.chain.iter().skip(self.first_after(poll.desired));
+        let first = self.first_after(poll.desired);
+        if first == 0 && !self.chain.is_empty() {
+            entries.extend(self.plane_key.iter().map(|one| (None, one.clone())));
+        }
+        let links = self.chain.iter().skip(first);
         entries.extend(links.map(|link| (Some(Plane::Desired), link.envelope.clone())));
         entries.extend(
             self.evidence
@@ -385,7 +397,9 @@ fn entry_of(post: &Post) -> (Option<Plane>, &[u8]) {
         | Post::ReportAck { envelope }
         | Post::Heartbeat { envelope } => (Some(Plane::Desired), envelope),
         Post::Evidence { envelope } => (Some(Plane::Actual), envelope),
-        Post::EnrolAnswer { envelope } | Post::Admission { envelope } => (None, envelope),
+        Post::EnrolAnswer { envelope }
+        | Post::PlaneKey { envelope }
+        | Post::Admission { envelope } => (None, envelope),
     }
 }
 

@@ -417,6 +417,7 @@ impl World {
             | Event::ActualRefused { .. }
             | Event::ActualAcknowledged { .. }
             | Event::IntentNoted { .. }
+            | Event::PlaneKeysTaken { .. }
             | Event::Anchored
             | Event::FreshnessChanged { .. }
             | Event::KeyConfirmed { .. }

@@ -106,9 +106,9 @@ impl Letter {
             | Post::ReportAck { envelope }
             | Post::Heartbeat { envelope } => (Some(Plane::Desired), envelope, Vec::new()),
             Post::Evidence { envelope } => (Some(Plane::Actual), envelope, Vec::new()),
-            Post::EnrolAnswer { envelope } | Post::Admission { envelope } => {
-                (None, envelope, Vec::new())
-            }
+            Post::EnrolAnswer { envelope }
+            | Post::PlaneKey { envelope }
+            | Post::Admission { envelope } => (None, envelope, Vec::new()),
         };
         Self {
             channel: Some(channel),

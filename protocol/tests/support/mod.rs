@@ -2,6 +2,7 @@
 //!
 //! Refuses to guess: a missing member or an unknown form fails the test.
 
+pub(crate) mod encryption;
 pub(crate) mod lives;
 pub(crate) mod relays;
 pub(crate) mod sign1;

@@ -242,6 +242,7 @@ fn check_posted(item: &Item<'_>) -> Result<Option<Revision>, Reject> {
         | MessageKind::SessionHello
         | MessageKind::SessionWelcome
         | MessageKind::Receipt
+        | MessageKind::PlaneKey
         | MessageKind::Lost => return Err(Reject::SignerRole),
     };
     header.kind.check_signer(Role::Device, item.plane)?;

@@ -219,6 +219,11 @@ impl Chain {
         envelopes.try_for_each(|envelope| room.push(entries, Some(plane), envelope))
     }
 
+    /// Tells whether a reader at `held` gets the snapshot.
+    pub(super) fn sends_base(&self, held: Revision) -> bool {
+        self.base.envelope.is_some() && self.links_after(held).is_none()
+    }
+
     /// The links that still have their bytes.
     pub(crate) fn arrived(&self) -> impl Iterator<Item = Arrived<'_>> {
         let links = std::iter::once(&self.base).chain(&self.deltas);
@@ -266,10 +271,16 @@ impl Chain {
     }
 }
 
-/// Reads the digests that a snapshot's section table names (spec: #snapshot); the rest is not ours.
+/// Reads the digests of the bodies that a snapshot's section table names (spec: #snapshot), in an
+/// encrypted plane those of what is stored; the rest is not ours.
 pub(super) fn read_table(payload: &[u8]) -> Result<BTreeSet<Digest>, Reject> {
     let mut reader = Reader::new(payload);
-    reader.array_of(2)?;
+    let members = reader.array()?;
+    let is_encrypted = match members {
+        2 => false,
+        3 => true,
+        _ => return Err(Reject::Shape),
+    };
     let sections = reader.map()?;
     if sections > SECTIONS_MAX {
         return Err(Reject::StateOversize);
@@ -278,9 +289,16 @@ pub(super) fn read_table(payload: &[u8]) -> Result<BTreeSet<Digest>, Reject> {
     let mut digests = BTreeSet::new();
     for _ in 0..sections {
         reader.text_key(&mut order)?;
+        if is_encrypted {
+            reader.array_of(2)?;
+            reader.bytes_of::<32>()?;
+        }
         digests.insert(Digest::from_bytes(reader.bytes_of()?));
     }
     reader.item()?;
+    if is_encrypted {
+        reader.uint()?;
+    }
     reader.finish()?;
     Ok(digests)
 }

@@ -29,10 +29,12 @@ pub(crate) enum Slot {
     Receipt,
     /// What this mailbox can no longer give to the lane's reader.
     Lost,
+    /// The keys of the channel, for its device alone.
+    PlaneKey,
 }
 
 impl Slot {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Ack,
         Self::EnrolAnswer,
         Self::Evidence,
@@ -40,6 +42,7 @@ impl Slot {
         Self::Heartbeat,
         Self::Receipt,
         Self::Lost,
+        Self::PlaneKey,
     ];
 
     /// The slot of a kind, if it has one.
@@ -52,6 +55,7 @@ impl Slot {
             MessageKind::Heartbeat => Some(Self::Heartbeat),
             MessageKind::Receipt => Some(Self::Receipt),
             MessageKind::Lost => Some(Self::Lost),
+            MessageKind::PlaneKey => Some(Self::PlaneKey),
             MessageKind::Delta
             | MessageKind::Snapshot
             | MessageKind::EnrolRequest
@@ -72,13 +76,14 @@ impl Slot {
             Self::Heartbeat => 4,
             Self::Receipt => 5,
             Self::Lost => 6,
+            Self::PlaneKey => 7,
         }
     }
 
     /// The plane under which its envelope travels in the lane of `plane`.
     pub(crate) const fn plane_in(self, plane: Plane) -> Option<Plane> {
         match (self, plane) {
-            (Self::EnrolAnswer | Self::Receipt, _) => None,
+            (Self::EnrolAnswer | Self::Receipt | Self::PlaneKey, _) => None,
             // Evidence is about the plane of the other end, and so is what was lost of it.
             (Self::Evidence | Self::Lost, Plane::Desired) => Some(Plane::Actual),
             (Self::Evidence | Self::Lost, Plane::Actual) => Some(Plane::Desired),
@@ -90,7 +95,7 @@ impl Slot {
     pub(crate) const fn is_letter(self) -> bool {
         match self {
             Self::EnrolAnswer | Self::Evidence | Self::Receipt | Self::Lost => true,
-            Self::Ack | Self::Report | Self::Heartbeat => false,
+            Self::Ack | Self::Report | Self::Heartbeat | Self::PlaneKey => false,
         }
     }
 }
@@ -138,6 +143,9 @@ impl Letter {
             Slot::Report if !is_same => Err(Reject::Equivocation),
             // An acknowledgement is the same under every signature of it.
             Slot::Ack | Slot::Report => Ok(is_held.then_some(Posted::Held)),
+            // Under a newer writer key the same keys are signed anew: only that signature counts then.
+            Slot::PlaneKey if !is_same => Err(Reject::Equivocation),
+            Slot::PlaneKey => Ok((held.envelope == self.envelope).then_some(Posted::Held)),
             Slot::EnrolAnswer | Slot::Evidence | Slot::Heartbeat | Slot::Receipt | Slot::Lost => {
                 Ok((is_same && is_held).then_some(Posted::Held))
             }

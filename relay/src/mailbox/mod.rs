@@ -211,6 +211,16 @@ impl Mailboxes {
         self.post_letter(channel, kind, slot, envelope)
     }
 
+    /// Keeps the newest plane-key.
+    /// # Errors: as [`Self::post_report_ack`]; `equivocation` for the same number with other keys.
+    pub fn post_plane_key(
+        &mut self,
+        channel: ChannelId,
+        envelope: &[u8],
+    ) -> Result<Posted, Reject> {
+        self.post_letter(channel, MessageKind::PlaneKey, Slot::PlaneKey, envelope)
+    }
+
     /// Forgets the answer to a new device key: the device uses it, or has another one.
     pub fn drop_enrol_answer(&mut self, channel: ChannelId) {
         self.adjust(channel, |slots| slots.clear(Slot::EnrolAnswer));

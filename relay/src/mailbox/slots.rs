@@ -241,6 +241,13 @@ impl Slots {
             room.push(entries, answer.plane, &answer.envelope)?;
         }
         if let Some(chain) = &self.lanes.desired.chain {
+            //= spec/encryption.md#plane-key
+            //# A mailbox MUST send the plane-key that it holds before a snapshot of `desired`.
+            if chain.sends_base(heads.desired)
+                && let Some(keys) = self.entry(Slot::PlaneKey)
+            {
+                room.push(entries, keys.plane, &keys.envelope)?;
+            }
             chain.collect(Plane::Desired, heads.desired, room, entries)?;
         }
         let acked = self.lanes.desired.letter(Slot::Ack);
@@ -294,6 +301,9 @@ impl Slots {
             (Plane::Desired, Some(chain)) => {
                 // What does not fit is asked for by the next poll.
                 let room = &mut Room::for_items();
+                if let Some(keys) = self.entry(Slot::PlaneKey) {
+                    let _ = room.push(&mut entries, keys.plane, &keys.envelope);
+                }
                 let _ = chain.collect(plane, Revision::NONE, room, &mut entries);
             }
             (Plane::Desired, None) | (Plane::Actual, _) => {}

@@ -167,6 +167,14 @@ impl Mailbox {
         })
     }
 
+    /// Keeps the newest plane-key of a channel.
+    /// # Errors: those of [`Mailboxes::post_plane_key`](crate::mailbox::Mailboxes::post_plane_key).
+    pub fn post_plane_key(&self, channel: ChannelId, envelope: &[u8]) -> Result<Posted, Reject> {
+        self.post(channel, State::wake_or_carry, |exchanges| {
+            exchanges.mailboxes.post_plane_key(channel, envelope)
+        })
+    }
+
     /// Forgets the answer to a new device key: the device uses it.
     pub fn drop_enrol_answer(&self, channel: ChannelId) {
         self.lock().exchanges.mailboxes.drop_enrol_answer(channel);

@@ -9,6 +9,7 @@
 )]
 
 mod armour;
+mod blind;
 mod both_ways;
 mod quic;
 mod refusals;

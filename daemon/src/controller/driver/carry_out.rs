@@ -115,6 +115,9 @@ impl Driver {
             }
             // The directory beside this mailbox says the same.
             Post::Admission { .. } => {}
+            Post::PlaneKey { envelope } => {
+                log_refusal(channel, mailbox.post_plane_key(channel, &envelope));
+            }
         }
     }
 

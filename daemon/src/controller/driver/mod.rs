@@ -180,13 +180,13 @@ impl Driver {
     /// Writes a file for a device from what the engine holds; it leaves behind the commit.
     fn export(&mut self, tenant: &Tenant, device: &DeviceName) -> Result<Vec<Vec<u8>>, Reject> {
         let mut random = OsRandom;
-        let Parts { engine, keys, .. } = &self.parts;
-        let context = Context {
+        let Parts { engine, keys, .. } = &mut self.parts;
+        let mut context = Context {
             now: clock::now(),
             random: &mut random,
             keys: keys.as_ref(),
         };
-        engine.export(&context, tenant, device)
+        engine.export(&mut context, tenant, device)
     }
 
     /// Feeds the engine and sorts its outputs.

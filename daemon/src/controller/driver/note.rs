@@ -29,6 +29,7 @@ impl Driver {
         match event {
             Event::Invited { ticket }
             | Event::Withdrawn { ticket }
+            | Event::Encrypted { ticket, .. }
             | Event::Removed { ticket, .. } => self.replies.settle_done(ticket),
             Event::Intended { ticket, value, .. } => self.replies.note_intended(ticket, value),
             Event::Decided {
@@ -104,6 +105,7 @@ const fn shows_progress(event: &Event) -> Option<ChannelId> {
         | Event::KeyRotated { .. }
         | Event::FreshnessChanged { .. }
         | Event::BundleAccepted { .. }
+        | Event::Encrypted { .. }
         | Event::Removed { .. }
         | Event::Receipt { .. }
         | Event::Lost { .. }
@@ -152,6 +154,11 @@ fn log_change(event: &Event) {
             info!(bundle = number.number(), "accepted bundle");
         }
         Event::Removed { channel, .. } => info!(device = %channel, "removed device"),
+        Event::Encrypted {
+            channel,
+            generation,
+            ..
+        } => info!(device = %channel, generation = generation.number(), "encrypts planes"),
         Event::FreshnessChanged {
             channel,
             is_stale: false,
@@ -223,6 +230,7 @@ fn log_alarm(event: &Event) {
         | Event::Receipt { .. }
         | Event::Lost { .. }
         | Event::Refilled { .. }
+        | Event::Encrypted { .. }
         | Event::Removed { .. } => {}
     }
 }

@@ -70,6 +70,7 @@ impl Driver {
             work @ (Work::Invite { .. }
             | Work::Withdraw { .. }
             | Work::Intend { .. }
+            | Work::Encrypt { .. }
             | Work::Remove { .. }
             | Work::Resolve { .. }) => {
                 if let Some(input) = self.operator_input(work) {
@@ -83,6 +84,7 @@ impl Driver {
     /// Makes the input of a request that needs nothing but the engine.
     fn operator_input(&mut self, work: Work) -> Option<Input<'static>> {
         Some(match work {
+            work @ (Work::Encrypt { .. } | Work::Remove { .. }) => return self.device_input(work),
             Work::Invite {
                 tenant,
                 device,
@@ -113,11 +115,6 @@ impl Driver {
                 device,
                 path,
             },
-            Work::Remove {
-                tenant,
-                device,
-                reply,
-            } => self.removal(tenant, device, reply),
             Work::Resolve {
                 tenant,
                 device,
@@ -168,16 +165,44 @@ impl Driver {
         }
     }
 
-    fn removal(
-        &mut self,
-        tenant: Tenant,
-        device: DeviceName,
-        reply: oneshot::Sender<Result<(), Reject>>,
-    ) -> Input<'static> {
-        Input::Remove {
-            ticket: self.replies.ticket(Reply::Done(reply)),
-            tenant,
-            device,
+    /// Makes the input of a request that names a device and nothing else.
+    fn device_input(&mut self, work: Work) -> Option<Input<'static>> {
+        match work {
+            Work::Encrypt {
+                tenant,
+                device,
+                reply,
+            } => Some(Input::Encrypt {
+                ticket: self.replies.ticket(Reply::Done(reply)),
+                tenant,
+                device,
+            }),
+            Work::Remove {
+                tenant,
+                device,
+                reply,
+            } => Some(Input::Remove {
+                ticket: self.replies.ticket(Reply::Done(reply)),
+                tenant,
+                device,
+            }),
+            Work::Invite { .. }
+            | Work::Withdraw { .. }
+            | Work::Intend { .. }
+            | Work::Resolve { .. }
+            | Work::Decide { .. }
+            | Work::Bundle { .. }
+            | Work::Posted { .. }
+            | Work::Export { .. }
+            | Work::Put { .. }
+            | Work::HeartbeatWanted { .. }
+            | Work::Enrol { .. }
+            | Work::Wait { .. }
+            | Work::Link(_)
+            | Work::Read(_)
+            | Work::Copy(_)
+            | Work::Timeout
+            | Work::Stop => None,
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Counted {
     Withdrawn,
     /// Devices enrolled.
     Enrolled,
+    /// Devices whose planes were encrypted, or whose keys were rotated.
+    Encrypted,
     /// Devices removed.
     Removed,
     /// Devices that left.
@@ -72,13 +74,14 @@ pub enum Counted {
 
 impl Counted {
     /// Every kind, in the order of the text.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Decided,
         Self::Intended,
         Self::Refused,
         Self::Invited,
         Self::Withdrawn,
         Self::Enrolled,
+        Self::Encrypted,
         Self::Removed,
         Self::Left,
         Self::Reported,
@@ -111,6 +114,7 @@ impl Counted {
             Self::Invited => "invited",
             Self::Withdrawn => "withdrawn",
             Self::Enrolled => "enrolled",
+            Self::Encrypted => "encrypted",
             Self::Removed => "removed",
             Self::Left => "left",
             Self::Reported => "reported",
@@ -174,6 +178,7 @@ impl Counted {
             Event::Lost { .. } => Self::Lost,
             Event::Refilled { .. } => Self::Refilled,
             Event::BundleAccepted { .. } => Self::BundleAccepted,
+            Event::Encrypted { .. } => Self::Encrypted,
             Event::Removed { .. } => Self::Removed,
             Event::Rejected { .. } => Self::Rejected,
         })

@@ -239,6 +239,19 @@ impl Desk {
         }
     }
 
+    pub(super) async fn encrypt(&self, target: Target) -> Result<Response, CommandError> {
+        let Target { tenant, device } = target.clone();
+        let encrypted = self
+            .send(|reply| Work::Encrypt {
+                tenant,
+                device,
+                reply,
+            })
+            .await?;
+        encrypted.map_err(|reject| refused_for(reject, &target))?;
+        Ok(Response::Done)
+    }
+
     pub(super) async fn remove(&self, target: Target) -> Result<Response, CommandError> {
         let Target { tenant, device } = target.clone();
         let removed = self

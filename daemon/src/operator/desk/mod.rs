@@ -74,6 +74,7 @@ impl Desk {
             } => self.decide(target, changes, base).await,
             Request::Intend { target, path } => self.intend(target, path).await,
             Request::Recover { target, take } => self.recover(target, take).await,
+            Request::Encrypt { target } => self.encrypt(target).await,
             Request::Remove { target } => self.remove(target).await,
             Request::Get { target, path } => self.values(target, path).await,
             Request::Actual { target, path } => self.actual(target, path).await,
@@ -152,6 +153,8 @@ fn refused(reject: Reject, tenant: &Tenant) -> CommandError {
         format!("check --tenant; controller.toml must have [tenants.\"{tenant}\"]")
     } else if reject == Reject::DeltaRemoveAbsent {
         "look at the paths with `postern desired get`".into()
+    } else if reject == Reject::PlaneKeyMissing {
+        "the device bound no key for it: `postern device reset` there and join again; nothing was changed".into()
     } else if reject == Reject::SectionOversize {
         "spread the values over more sections: a section is what stands before a path's first /; nothing was changed".into()
     } else {

@@ -2,6 +2,7 @@
 //!
 //! [`restore`] reads back what any released version wrote. Refuses to write a value that did not change.
 
+mod plane_keys;
 mod restore;
 
 pub(super) use restore::restore;
@@ -119,6 +120,17 @@ pub(super) fn decision(decided: &Member, before: &State) -> Vec<Write> {
     writes
 }
 
+/// The lists of a report that came encrypted: its keys may be forgotten before it is.
+fn report_lists(reported: &Member) -> Write {
+    let held = reported.report.as_ref();
+    let plain = held.filter(|held| held.is_encrypted);
+    Write {
+        table: Table::Reports,
+        key: plane_key(reported),
+        value: plain.map(|held| held.report.encode()),
+    }
+}
+
 /// One revision of the actual plane: the values that changed since `before`, the head, its envelope.
 pub(super) fn actual(member: &Member, before: &State) -> Vec<Write> {
     let mut writes = changed(Table::Actual, member, before, &member.actual.state);
@@ -158,10 +170,33 @@ pub(super) fn no_actual(member: &Member) -> Vec<Write> {
     writes
 }
 
+/// The keys of a member's channel, and the key that its device bound. The value is secret.
+pub(super) fn plane_keys(member: &Member) -> Write {
+    let encryption = &member.encryption;
+    let mut writer = Writer::new();
+    writer.array(3);
+    match &encryption.agreement {
+        Some(agreement) => writer.bytes(agreement.as_bytes()),
+        None => return remove(Table::PlaneKeys, id_key(member)),
+    };
+    match &encryption.held {
+        Some(held) => {
+            writer.bytes(held.vault.life().incarnation.as_bytes());
+            writer.array(2).bytes(&held.payload);
+            held.vault.write(&mut writer);
+        }
+        None => {
+            writer.null().null();
+        }
+    }
+    insert(Table::PlaneKeys, id_key(member), writer)
+}
+
 /// The member itself and its desired values are gone.
 pub(super) fn no_member(member: &Member) -> Vec<Write> {
     let mut writes = changed(Table::Values, member, &member.state, &State::empty());
     writes.push(remove(Table::Members, id_key(member)));
+    writes.push(remove(Table::PlaneKeys, id_key(member)));
     writes
 }
 
@@ -187,12 +222,12 @@ pub(super) fn report(reported: &Member, envelope: &[u8]) -> Vec<Write> {
         key: id_key(reported),
         value: Some(envelope.to_vec()),
     };
-    Vec::from([report, member(reported)])
+    Vec::from([report, report_lists(reported), member(reported)])
 }
 
 /// The report of an earlier life counts no more.
-pub(super) fn no_report(member: &Member) -> Write {
-    remove(Table::Reports, id_key(member))
+pub(super) fn no_report(member: &Member) -> [Write; 2] {
+    [id_key(member), plane_key(member)].map(|key| remove(Table::Reports, key))
 }
 
 /// What a device showed of an intent.

@@ -9,8 +9,10 @@ use super::super::enrol::Invitation;
 use super::super::evidence::EvidenceHeld;
 use super::super::member::{Cloned, Enrolled, IntentShown, Member, NextKey, ReportHeld};
 use super::super::{Ack, Controller};
+use super::plane_keys::restore_keys;
 use super::{EPOCH_KEY, INVITATION_LENGTH, MEMBER_LENGTH, RESTORED_KEY, WITHDRAWN_LENGTH};
 use crate::cbor::{Kind, Reader};
+use crate::encryption::Vault;
 use crate::enrol::JoinSecret;
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::id::{
@@ -27,11 +29,16 @@ use crate::state::{Path, State, Value};
 use crate::trust::Trust;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// Members of a member's row in version 0.1.
 const MEMBER_LENGTH_FIRST: usize = 9;
 /// Members of an invitation's row in version 0.1.
 const INVITATION_LENGTH_FIRST: usize = 4;
+
+/// Stands for the lists of a report that came encrypted until the row that holds them is read: one lost
+/// reject, the least that lists can say.
+const UNREAD_LISTS: &[u8] = &[0xa1, 0x04, 0x81, 0x82, 0x01, 0x01];
 
 /// A row that belongs to a member: it is read once all members are known.
 type Row<'a> = (Table, &'a [u8], &'a [u8]);
@@ -46,6 +53,7 @@ pub(in super::super) fn restore<'a>(
 ) -> Result<Controller, RecordError> {
     let mut controller = Controller::new(trust, bundles);
     let (mut desired, mut actual) = (Values::new(), Values::new());
+    let mut keys = Vec::new();
     let mut stored_bundles = BTreeMap::new();
     let mut of_members: Vec<Row<'a>> = Vec::new();
     for (table, key, value) in records {
@@ -76,6 +84,7 @@ pub(in super::super) fn restore<'a>(
                 let id = withdrawn.channel.id();
                 controller.withdrawn.insert(id, withdrawn);
             }
+            Table::PlaneKeys => keys.push((key, value)),
             Table::Invitations => {
                 let token = TokenId::from_bytes(fixed(table, key)?);
                 let invitation = read(table, key, value, read_invitation)?;
@@ -85,6 +94,9 @@ pub(in super::super) fn restore<'a>(
     }
     controller.epoch = controller.highest;
     restore_bundles(&mut controller, stored_bundles)?;
+    for (key, value) in keys {
+        restore_keys(&mut controller, key, value)?;
+    }
     restore_desired(&mut controller, desired)?;
     for row in of_members {
         restore_row(&mut controller, row)?;
@@ -129,7 +141,8 @@ fn push_value(
 fn restore_desired(controller: &mut Controller, mut values: Values) -> Result<(), RecordError> {
     for (id, member) in &mut controller.members {
         let held = values.remove(id).unwrap_or_default();
-        member.state = whole(Table::Values, *id, held, &member.head.digest)?;
+        let vault = member.encryption.vault();
+        member.state = whole(Table::Values, *id, held, &member.head.digest, vault)?;
     }
     Ok(())
 }
@@ -140,7 +153,8 @@ fn restore_actual(controller: &mut Controller, mut values: Values) -> Result<(),
         let held = values.remove(id).unwrap_or_default();
         let head = member.actual.head.as_ref();
         let digest = head.map_or(*nothing.root(), |head| head.digest);
-        member.actual.state = whole(Table::Actual, *id, held, &digest)?;
+        let vault = member.encryption.vault();
+        member.actual.state = whole(Table::Actual, *id, held, &digest, vault)?;
     }
     Ok(())
 }
@@ -151,9 +165,15 @@ fn whole(
     id: ChannelId,
     values: Vec<(Path, Value)>,
     digest: &Digest,
+    vault: Option<&Vault>,
 ) -> Result<State, RecordError> {
     let error = |reject| damaged(table, id.as_bytes(), reject);
     let state = State::from_entries(values).map_err(error)?;
+    if state.root() == digest {
+        return Ok(state);
+    }
+    let vault = vault.ok_or_else(|| error(Reject::DigestMismatch))?;
+    let state = state.under(vault.digester()).map_err(error)?;
     if state.root() == digest {
         Ok(state)
     } else {
@@ -172,7 +192,16 @@ fn restore_row(controller: &mut Controller, row: Row<'_>) -> Result<(), RecordEr
         return Ok(());
     };
     match table {
-        Table::Reports => member.report = read_report(member, value).map_err(error)?,
+        Table::Reports if rest.is_empty() => {
+            member.report = read_report(member, value).map_err(error)?;
+        }
+        Table::Reports => {
+            // The lists of the report before, which came encrypted.
+            let report = Report::decode(value).map_err(error)?;
+            if let Some(held) = &mut member.report {
+                held.report = report;
+            }
+        }
         Table::Heads => {
             let (head, frozen) = read(table, key, value, read_actual_head)?;
             (member.actual.head, member.actual.frozen) = (Some(head), frozen);
@@ -196,6 +225,7 @@ fn restore_row(controller: &mut Controller, row: Row<'_>) -> Result<(), RecordEr
         | Table::Values
         | Table::Actual
         | Table::Members
+        | Table::PlaneKeys
         | Table::Invitations
         | Table::Withdrawn
         | Table::Relays => {}
@@ -218,6 +248,12 @@ fn read_report(member: &Member, envelope: &[u8]) -> Result<Option<ReportHeld>, R
     };
     let message_id = received.unverified_message_id(expected, binding);
     let header = received.unverified_header();
+    let is_encrypted = Cell::new(false);
+    let report = Report::decode_with(received.unverified_payload(), |_| {
+        // A row of its own holds what they said.
+        is_encrypted.set(true);
+        Ok(UNREAD_LISTS.to_vec())
+    })?;
     Ok(Some(ReportHeld {
         ack: Ack {
             epoch: header.epoch,
@@ -225,7 +261,8 @@ fn read_report(member: &Member, envelope: &[u8]) -> Result<Option<ReportHeld>, R
         },
         message_id: message_id.ok_or(Reject::SignerRole)?,
         applied_digest: header.digest,
-        report: Report::decode(received.unverified_payload())?,
+        is_encrypted: is_encrypted.get(),
+        report,
     }))
 }
 
@@ -436,7 +473,7 @@ fn split_path_key(table: Table, key: &[u8]) -> Result<(ChannelId, Path), RecordE
     ))
 }
 
-fn fixed<const N: usize>(table: Table, key: &[u8]) -> Result<[u8; N], RecordError> {
+pub(super) fn fixed<const N: usize>(table: Table, key: &[u8]) -> Result<[u8; N], RecordError> {
     key.try_into()
         .map_err(|_| damaged(table, key, Reject::Shape))
 }

@@ -25,6 +25,7 @@ fn admissions(hand: &Hand) -> Vec<(AdmissionHead, Admission)> {
             | Post::ReportAck { .. }
             | Post::Heartbeat { .. }
             | Post::Evidence { .. }
+            | Post::PlaneKey { .. }
             | Post::EnrolAnswer { .. } => None,
         },
         Output::Persist(_)
@@ -91,6 +92,7 @@ fn refill(hand: &mut Hand, channel: ChannelId) -> Vec<MessageKind> {
             | Post::EnrolAnswer { envelope }
             | Post::Heartbeat { envelope }
             | Post::Evidence { envelope }
+            | Post::PlaneKey { envelope }
             | Post::Delta { envelope }) = post;
             let received = ReceivedEnvelope::parse(envelope).unwrap();
             Some(received.unverified_header().kind)

@@ -24,7 +24,7 @@ fn world() -> World {
 
 fn down(world: &mut World, device: usize) -> Result<Vec<Vec<u8>>, Reject> {
     let channel = world.devices[device].identity.channel.clone();
-    let context = Context {
+    let mut context = Context {
         now: crate::context::Now {
             mono_ms: world.now_ms,
             unix_s: None,
@@ -32,8 +32,8 @@ fn down(world: &mut World, device: usize) -> Result<Vec<Vec<u8>>, Reject> {
         random: &mut world.dice,
         keys: &world.keys,
     };
-    let engine = &world.controller.engine;
-    engine.export(&context, &channel.tenant, &channel.device)
+    let engine = &mut world.controller.engine;
+    engine.export(&mut context, &channel.tenant, &channel.device)
 }
 
 /// Gives a device a file and returns what it refused.
@@ -273,7 +273,7 @@ fn fork_of_the_held_bundle_is_refused() {
 fn file_for_a_name_that_nobody_enrolled_is_refused() {
     let mut world = World::new(3);
     let channel = world.keys.channel("press-9");
-    let context = Context {
+    let mut context = Context {
         now: crate::context::Now {
             mono_ms: 1,
             unix_s: None,
@@ -281,8 +281,8 @@ fn file_for_a_name_that_nobody_enrolled_is_refused() {
         random: &mut world.dice,
         keys: &world.keys,
     };
-    let engine = &world.controller.engine;
-    let refused = engine.export(&context, &channel.tenant, &channel.device);
+    let engine = &mut world.controller.engine;
+    let refused = engine.export(&mut context, &channel.tenant, &channel.device);
     assert_eq!(refused, Err(Reject::NotAdmitted));
 }
 

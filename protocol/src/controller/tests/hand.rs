@@ -5,6 +5,7 @@
 use crate::Reject;
 use crate::context::{Now, draw};
 use crate::controller::{Context, Controller, Event, Input, Member, Output, Post, Ticket};
+use crate::encryption::AgreementSecret;
 use crate::enrol::{EnrolRequest, JoinSecret};
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
 use crate::frame::BodyChunk;
@@ -16,7 +17,7 @@ use crate::kind::{MessageKind, Role};
 use crate::message::{Evidence, EvidenceCode, Heartbeat, Proof, Report, Snapshot};
 use crate::revision::{Head, Lineage, LineageEntry, Revision, Seq};
 use crate::state::{Change, Path, State, Value};
-use crate::testing::{Dice, MemoryStore, TestKeys, at, signer};
+use crate::testing::{Dice, MemoryStore, TestKeys, agreement, at, signer};
 use alloc::vec::Vec;
 
 pub(super) const START: StartId = StartId::from_bytes([9; 8]);
@@ -35,6 +36,8 @@ pub(super) struct Hand {
     pub(super) channel: Channel,
     pub(super) incarnation: Incarnation,
     pub(super) key: MemorySigner,
+    /// The key that it binds, if it does.
+    pub(super) agreement: Option<AgreementSecret>,
     /// Commits that still succeed; with the one after them the process dies.
     pub(super) commits_left: Option<usize>,
     tickets: u64,
@@ -52,6 +55,7 @@ impl Hand {
             channel: keys.channel("press-7"),
             incarnation: Incarnation::from_bytes([7; 16]),
             key: signer("press-7"),
+            agreement: Some(agreement()),
             keys,
             dice: Dice::new(7),
             now_ms: 1_000,
@@ -163,6 +167,7 @@ impl Hand {
             device: self.channel.device.clone(),
             incarnation: self.incarnation,
             nonce: draw(&mut self.dice),
+            agreement: self.agreement.as_ref().map(AgreementSecret::public),
         };
         let secret = JoinSecret::from_bytes([5; 32]);
         let domain = self.keys.domain();

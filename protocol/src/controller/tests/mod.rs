@@ -4,6 +4,7 @@ mod actual;
 mod admissions;
 mod bundle;
 mod decide;
+mod encryption;
 mod enrol;
 mod file;
 mod hand;

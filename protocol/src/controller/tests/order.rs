@@ -57,6 +57,7 @@ fn posted(outputs: &[Output]) -> Vec<Header> {
             | Post::ReportAck { envelope }
             | Post::Heartbeat { envelope }
             | Post::Evidence { envelope }
+            | Post::PlaneKey { envelope }
             | Post::EnrolAnswer { envelope } => Some(envelope.clone()),
             // For mailboxes; no device ever sees it.
             Post::Admission { .. } => None,
@@ -193,6 +194,7 @@ fn invited(world: &mut World) -> Vec<u8> {
         device: identity.channel.device,
         incarnation: identity.incarnation,
         nonce: [6; 16],
+        agreement: None,
     };
     let (domain, tenant) = (world.keys.domain(), &world.keys.tenant);
     let sealed = request.seal(domain, tenant, &secret, &signer("press-9"));

@@ -3,6 +3,7 @@
 mod accept;
 mod actual;
 mod elsewhere;
+mod encryption;
 mod evidence;
 mod heartbeat;
 mod intents;

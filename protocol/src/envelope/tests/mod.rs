@@ -47,6 +47,7 @@ fn header(kind: MessageKind) -> Header {
         | MessageKind::Admission
         | MessageKind::Receipt
         | MessageKind::Lost
+        | MessageKind::PlaneKey
         | MessageKind::EnrolAnswer => (7, 1, 0),
         MessageKind::Heartbeat => (7, 1, 3),
         MessageKind::Bundle => (0, 2, 1),
@@ -316,7 +317,7 @@ fn protected_header_that_breaks_a_rule_is_refused_by_name() {
         (|header| header.kind = None, Reject::Shape),
         (|header| header.algorithm = -8, Reject::AlgorithmUnknown),
         (|header| header.key_id = 7, Reject::Shape),
-        (|header| header.kind = Some(13), Reject::KindUnknown),
+        (|header| header.kind = Some(15), Reject::KindUnknown),
         (|header| header.digest = 31, Reject::DigestLength),
         (|header| header.digest = 0, Reject::DigestLength),
         (|header| header.extra_label = Some(2), Reject::CritUnknown),

@@ -12,30 +12,28 @@ mod tests;
 use super::{BodyChunk, FrameType, PlainFrame, check_file_type};
 use crate::cbor::Reader;
 use crate::envelope::TAG_SIGN1;
-use crate::id::{ChannelId, Plane};
+use crate::id::{ChannelId, Digest, Plane};
 use crate::limits::{BODY_CHUNK_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::reject::Reject;
-use crate::state::State;
 use alloc::vec::Vec;
 
-/// Cuts every section body of a state into frames of type 14.
+/// Cuts section bodies, each with the digest under which it travels, into frames of type 14.
 ///
 /// # Errors
 /// None that can occur with these sizes; the type is that of every encoder.
-pub fn body_frames(
+pub fn body_frames<'b>(
     channel: ChannelId,
     plane: Plane,
-    state: &State,
+    bodies: impl IntoIterator<Item = (Digest, &'b [u8])>,
 ) -> Result<Vec<Vec<u8>>, Reject> {
     let mut frames = Vec::new();
-    for (_, digest) in state.section_digests() {
-        let body = state.body(digest).unwrap_or_default();
+    for (digest, body) in bodies {
         for (place, bytes) in body.chunks(BODY_CHUNK_BYTES_MAX).enumerate() {
             let filed = PlainFrame::FiledBody {
                 channel,
                 plane,
                 chunk: BodyChunk {
-                    digest: *digest,
+                    digest,
                     size: body.len() as u64,
                     offset: (place * BODY_CHUNK_BYTES_MAX) as u64,
                     bytes,

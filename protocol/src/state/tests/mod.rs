@@ -1,6 +1,7 @@
 //! States: refusals of every kind, digests and sharing.
 
 mod assembly;
+mod encrypted;
 mod random;
 
 use super::hash::count;

@@ -172,7 +172,10 @@ impl World {
                 }
                 None
             }
-            Post::Evidence { .. } | Post::EnrolAnswer { .. } | Post::Admission { .. } => None,
+            Post::Evidence { .. }
+            | Post::EnrolAnswer { .. }
+            | Post::PlaneKey { .. }
+            | Post::Admission { .. } => None,
         };
         let is_known = member.is_some();
         let found = found
