@@ -28,13 +28,7 @@ fn started(seed: u64) -> World {
 }
 
 fn encrypt(world: &mut World) {
-    let ticket = world.ticket();
-    let channel = world.devices[0].identity.channel.clone();
-    world.control(Input::Encrypt {
-        ticket,
-        tenant: channel.tenant,
-        device: channel.device,
-    });
+    world.encrypt(0);
 }
 
 fn encrypted(seed: u64) -> World {

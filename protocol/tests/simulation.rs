@@ -98,6 +98,19 @@ fn fleets_in_trouble_keep_every_invariant_and_come_to_rest() {
     check_plans([Plan::draw(first).keep(&places)].into_iter());
 }
 
+/// The same plans with encrypted planes; a tenth of the seeds, because the fleets do the same.
+#[test]
+fn encrypted_fleets_in_trouble_keep_every_invariant_and_come_to_rest() {
+    let encrypted = |seed| {
+        let mut plan = Plan::draw(seed);
+        plan.swarm.is_encrypted = true;
+        plan
+    };
+    let first = number("POSTERN_SIM_FIRST").unwrap_or(1);
+    let seeds = number("POSTERN_SIM_SEEDS").unwrap_or(SEEDS).div_ceil(10);
+    check_plans((first..first + seeds).map(encrypted));
+}
+
 /// Plans that failed once, shrunk. In the first two a refusal was told again beside each
 /// acknowledgement, without an end and before any evidence; then the report made the controller forget
 /// what the evidence needed. In the last two a higher generation took decisions back unseen.

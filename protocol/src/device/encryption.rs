@@ -27,6 +27,8 @@ pub(super) struct Encryption {
     /// What decrypts plane keys; `None` on a device that never made one.
     pub(super) secret: Option<AgreementSecret>,
     pub(super) held: Option<Held>,
+    /// True while the place of the keys is kept with the next commit.
+    pub(super) is_moved: bool,
     /// The desired state, encrypted for whoever asks the device for it.
     pub(super) desired: EncryptedBodies,
 }
@@ -127,9 +129,9 @@ impl Device {
         let held = self.encryption.held.as_mut();
         let arriving = place.judge(held.as_ref().map(|held| &held.place))?;
         if let (Arriving::Again, Some(held)) = (arriving, held) {
+            // The snapshot behind it is kept in a moment, and this with it.
             held.place = place;
-            let writes = Vec::from([records::plane_keys(held)]);
-            self.persist(writes);
+            self.encryption.is_moved = true;
         }
         Ok(arriving != Arriving::New)
     }
@@ -174,15 +176,20 @@ impl Device {
         Ok(())
     }
 
-    /// Forgets what was only needed for messages before an accepted snapshot.
+    /// Forgets what was only needed for messages before an accepted snapshot. Returns what is to be
+    /// kept with it.
     pub(super) fn forget_old_keys(&mut self, generation: Option<KeyGeneration>) -> Option<Write> {
+        let is_moved = core::mem::take(&mut self.encryption.is_moved);
         let held = self.encryption.held.as_mut()?;
         let before = held.vault.generations_count();
         //= spec/encryption.md#plane-key
         //# A device MUST forget the generations below the one that encrypts a snapshot which it
         //# accepted.
-        held.vault.forget_below(generation?);
-        (held.vault.generations_count() < before).then(|| records::plane_keys(held))
+        if let Some(generation) = generation {
+            held.vault.forget_below(generation);
+        }
+        let has_changed = is_moved || held.vault.generations_count() < before;
+        has_changed.then(|| records::plane_keys(held))
     }
 
     /// Encrypts the payload of a delta, where keys are held.

@@ -216,9 +216,14 @@ impl Default for State {
     }
 }
 
+/// Equal content, however its digests are made.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.root == other.root
+        if self.digester == other.digester {
+            self.root == other.root
+        } else {
+            self.iter().eq(other.iter())
+        }
     }
 }
 

@@ -270,6 +270,20 @@ impl World {
         });
     }
 
+    /// Encrypts the planes of a device, or rotates their keys.
+    pub fn encrypt(&mut self, device: usize) {
+        let ticket = self.ticket();
+        let Some(node) = self.devices.get(device) else {
+            return;
+        };
+        let channel = node.identity.channel.clone();
+        self.control(controller::Input::Encrypt {
+            ticket,
+            tenant: channel.tenant,
+            device: channel.device,
+        });
+    }
+
     /// Drops the controller and starts it again from `store`, which is a backup, or from its own.
     pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
         let store = match store {

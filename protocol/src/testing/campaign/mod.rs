@@ -128,6 +128,9 @@ impl Run {
                 node.sabotage = swarm.trick.and_then(Trick::of_device);
             }
             world.restart(device);
+            if swarm.is_encrypted {
+                world.encrypt(device);
+            }
         }
         world.faults = swarm.faults;
         Self {

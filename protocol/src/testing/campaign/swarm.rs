@@ -41,6 +41,8 @@ pub struct Swarm {
     pub trouble_ms: u64,
     /// What is done wrong on purpose.
     pub trick: Option<Trick>,
+    /// True when every device is encrypted from the beginning. Nothing else is drawn for it.
+    pub is_encrypted: bool,
 }
 
 /// A swarm and what is done to it.
@@ -76,6 +78,7 @@ impl Plan {
             faults: draw_faults(&mut dice),
             trouble_ms,
             trick: None,
+            is_encrypted: false,
         };
         let operations = draw_operations(&mut dice, trouble_ms);
         let kept = (0..operations.len()).collect();
