@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::stage::{Changes, Stage};
 use crate::exchange::{Delivered, DeliveredItem};
 use crate::mailbox::{Chunk, Lanes, MailboxLimits};
-use crate::server::Taken;
+use crate::server::{Shown, Taken};
 use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
@@ -330,19 +330,21 @@ impl Driver {
         let is_gone = |channel: &&ChannelId| ledger.admitted(**channel).is_none();
         let gone: BTreeSet<ChannelId> = changes.lanes.keys().filter(is_gone).copied().collect();
         drop(ledger);
+        let mut shown = Shown::default();
         for (channel, staged) in changes.lanes {
             if gone.contains(&channel) && staged.now == Lanes::default() {
                 mailbox.remove(channel);
             } else if staged.is_change() {
-                mailbox.install(channel, staged.tenant, staged.now);
+                shown.lanes.push((channel, staged.tenant, staged.now));
             }
         }
-        for shown in changes.knocks {
+        for one in &changes.knocks {
             // Where it is seen is noted first: a writer may answer as soon as it sees it.
-            let places = shown.places.clone();
-            self.shared.knocks().note_shown(shown.knock, places);
-            mailbox.install_knock(shown.knock, &shown.frame, &shown.places);
+            let places = one.places.clone();
+            self.shared.knocks().note_shown(one.knock, places);
         }
+        shown.knocks = &changes.knocks;
+        mailbox.install(shown);
         self.ask_refused();
     }
 

@@ -32,7 +32,7 @@ pub use host::RelayHost;
 pub use ledger::{Account, Admission};
 
 use crate::mailbox::MailboxLimits;
-use crate::server::Mailbox;
+use crate::server::{Mailbox, Shown};
 use crate::store::{Batch, KeyRange, Record, Store, StoreError, Table};
 use driver::{Driver, Task};
 use fields::Malformed;
@@ -327,7 +327,10 @@ fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(),
                 table: lanes::LANES.name(),
             });
         };
-        mailbox.install(channel, admission.tenant(), lanes);
+        mailbox.install(Shown {
+            lanes: vec![(channel, admission.tenant(), lanes)],
+            knocks: &[],
+        });
     }
     let bundle = ledger.trust().number().number();
     info!(

@@ -11,6 +11,7 @@ use super::ledger::{
 use super::limits::{CONTACT_NOTED_S, DEVICE_BYTES_MAX};
 use crate::mailbox::lane::{Lane, Slot};
 use crate::mailbox::{Lanes, MailboxLimits, Posted, Space, Stamp};
+use crate::server::ShownKnock;
 use crate::store::Batch;
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, Plane, Tenant, TenantId};
@@ -43,14 +44,6 @@ pub(super) struct Changes {
     pub(super) accounts: BTreeMap<TenantId, Account>,
     pub(super) trust: Vec<Trust>,
     pub(super) knocks: Vec<ShownKnock>,
-}
-
-/// An enrolment, and under which arrival each tenant's writer sees it.
-#[derive(Debug)]
-pub(super) struct ShownKnock {
-    pub(super) knock: Knock,
-    pub(super) frame: Arc<[u8]>,
-    pub(super) places: Vec<(TenantId, u64)>,
 }
 
 #[derive(Debug)]

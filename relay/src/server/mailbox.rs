@@ -10,11 +10,11 @@ use super::random;
 use crate::durable::limits::LOW_WATER_QUARTERS;
 use crate::exchange::{ExchangeLimits, Exchanges, Held, HeldCollect, MailboxKeys, MailboxSigner};
 use crate::mailbox::lane::Lane;
-use crate::mailbox::{Lanes, Posted, SnapshotWish};
+use crate::mailbox::{Posted, SnapshotWish};
 use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId, Thumbprint};
-use postern_protocol::revision::{BundleNumber, Generation, Knock, Revision, StoreEpoch};
+use postern_protocol::revision::{BundleNumber, Generation, Revision, StoreEpoch};
 use postern_protocol::trust::{Bundle, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, oneshot};
@@ -44,14 +44,14 @@ pub(crate) struct State {
 
 impl State {
     /// Wakes the channel's poll if it has news by now. Returns true when it was woken.
-    fn wake_for_news(&mut self, channel: ChannelId) -> bool {
+    pub(super) fn wake_for_news(&mut self, channel: ChannelId) -> bool {
         let held = self.holds.held(&channel);
         let has_news = held.is_some_and(|held| self.exchanges.has_news(&held));
         has_news && self.holds.wake(&channel)
     }
 
     /// As [`Self::wake_for_news`], but leaves it to the answer of a post that is under way.
-    fn wake_or_carry(&mut self, channel: ChannelId) -> bool {
+    pub(super) fn wake_or_carry(&mut self, channel: ChannelId) -> bool {
         !self.exchanges.leave_to_answer(channel) && self.wake_for_news(channel)
     }
 }
@@ -198,37 +198,6 @@ impl Mailbox {
             state.holds.wake_all();
         }
         Ok(posted)
-    }
-
-    /// Shows lanes that are durable now, and wakes whoever has news of them.
-    pub(crate) fn install(&self, channel: ChannelId, tenant: TenantId, lanes: Lanes) {
-        let now_ms = self.clock().now_ms();
-        let mut state = self.lock();
-        let mailboxes = &mut state.exchanges.mailboxes;
-        let installed = mailboxes.install(channel, tenant, lanes, now_ms);
-        let is_woken = (installed.states && state.wake_for_news(channel))
-            || (installed.letters && state.wake_or_carry(channel));
-        if is_woken {
-            self.metrics().hold_released();
-        }
-        if installed.writer && state.collects.wake(&tenant) {
-            self.metrics().hold_released();
-        }
-    }
-
-    /// Shows a new device key to the writers of these tenants, under these arrivals.
-    pub(crate) fn install_knock(
-        &self,
-        knock: Knock,
-        frame: &Arc<[u8]>,
-        places: &[(TenantId, u64)],
-    ) {
-        let mut state = self.lock();
-        for (tenant, arrival) in places {
-            let mailboxes = &mut state.exchanges.mailboxes;
-            mailboxes.install_knock(*tenant, *arrival, knock, frame);
-            state.collects.wake(tenant);
-        }
     }
 
     /// Shows a device key no longer, where it was shown.

@@ -28,6 +28,7 @@ mod memory;
 mod quic;
 mod random;
 mod settings;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -39,6 +40,7 @@ pub use mailbox::Mailbox;
 pub use quic::{ALPN, BadSecret, ListenerSecret, QuicListener};
 pub(crate) use random::bytes as random_bytes;
 pub use settings::{ServerConfig, ServerLimits};
+pub(crate) use shown::{Shown, ShownKnock};
 pub use tls::TlsError;
 
 use crate::budget::{Budget, Pool};
