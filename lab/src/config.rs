@@ -3,6 +3,7 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `POSTERN_BIN` | the release binary under test | `<target>/release/postern` |
+//! | `POSTERN_RELAY_BIN` | the release binary of the relay | `<target>/release/postern-relay` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
 //! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
@@ -15,6 +16,13 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn postern_binary() -> PathBuf {
     path_of("POSTERN_BIN").unwrap_or_else(|| target_folder().join("release").join("postern"))
+}
+
+/// Returns the release binary of `postern-relay`, whether or not it exists.
+#[must_use]
+pub fn relay_binary() -> PathBuf {
+    path_of("POSTERN_RELAY_BIN")
+        .unwrap_or_else(|| target_folder().join("release").join("postern-relay"))
 }
 
 /// Returns the folder into which the Debian packages of Squid were unpacked, whether or not it exists.

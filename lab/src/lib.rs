@@ -27,7 +27,7 @@ pub mod wait;
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
 pub use error::LabError;
 pub use fleet::{
-    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Revision, local,
+    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Relay, Revision, local,
 };
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};

@@ -12,6 +12,7 @@
 mod daemon;
 mod device;
 pub mod local;
+mod relay;
 mod settings;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub use daemon::Daemon;
 pub use device::{Device, DeviceFolder, Revision};
 pub use local::LocalAnswer;
+pub use relay::Relay;
 pub use settings::DeviceSettings;
 
 use crate::{Binary, Finished, Folder, LabError, Process, free_address, wait};
@@ -55,7 +57,17 @@ impl Fleet {
             scenario,
             address,
             format!("https://{host}:{}", address.port()),
+            &[],
         )
+    }
+
+    /// As [`Fleet::start_or_skip`], for a controller that only dials out, to a relay that comes later.
+    ///
+    /// # Errors
+    /// As [`Fleet::start_or_skip`].
+    pub fn start_dialling_or_skip(scenario: &str) -> Result<Option<Self>, LabError> {
+        let address = free_address()?;
+        Self::start_at(scenario, address, String::new(), &["--no-listen"])
     }
 
     /// As [`Fleet::start_or_skip`], for a controller whose join lines name a front at `front` on this machine. The
@@ -68,13 +80,14 @@ impl Fleet {
         front: SocketAddr,
     ) -> Result<Option<Self>, LabError> {
         let url = format!("https://localhost:{}", front.port());
-        Self::start_at(scenario, free_address()?, url)
+        Self::start_at(scenario, free_address()?, url, &[])
     }
 
     fn start_at(
         scenario: &str,
         address: SocketAddr,
         url: String,
+        instead: &[&str],
     ) -> Result<Option<Self>, LabError> {
         let Some(postern) = Binary::postern_or_skip(scenario)? else {
             return Ok(None);
@@ -92,6 +105,10 @@ impl Fleet {
         };
         let (listen, url) = (fleet.address.to_string(), fleet.url());
         let init = ["controller", "init", "--listen", &listen, "--url", &url];
+        let init = match instead {
+            [] => init.to_vec(),
+            instead => [&["controller", "init"], instead].concat(),
+        };
         fleet.must(&init)?;
         fleet.controller.start()?;
         Ok(Some(fleet))

@@ -6,7 +6,11 @@ use std::process::Command;
 
 use crate::{LabError, config};
 
-/// The `postern` release binary.
+const POSTERN_REMEDY: &str = "run `cargo build --release -p postern-daemon` or set POSTERN_BIN";
+const RELAY_REMEDY: &str =
+    "run `cargo build --release -p postern-relay-command` or set POSTERN_RELAY_BIN";
+
+/// A release binary: `postern` or `postern-relay`.
 #[derive(Clone, Debug)]
 pub struct Binary {
     path: PathBuf,
@@ -18,7 +22,7 @@ impl Binary {
     /// # Errors
     /// [`LabError::Missing`] with the command that builds it.
     pub fn postern() -> Result<Self, LabError> {
-        Self::at(config::postern_binary())
+        Self::at(config::postern_binary(), POSTERN_REMEDY)
     }
 
     /// Finds the release binary, or says loudly that `scenario` is skipped without it.
@@ -29,14 +33,22 @@ impl Binary {
         or_skip(scenario, Self::postern())
     }
 
-    fn at(path: PathBuf) -> Result<Self, LabError> {
+    /// As [`Binary::postern_or_skip`], for the relay: `POSTERN_RELAY_BIN`, or `target/release/postern-relay`.
+    ///
+    /// # Errors
+    /// As [`Binary::postern_or_skip`].
+    pub fn relay_or_skip(scenario: &str) -> Result<Option<Self>, LabError> {
+        or_skip(scenario, Self::at(config::relay_binary(), RELAY_REMEDY))
+    }
+
+    fn at(path: PathBuf, remedy: &'static str) -> Result<Self, LabError> {
         if path.is_file() {
             return Ok(Self { path });
         }
         Err(LabError::Missing {
             what: "the release binary",
             path,
-            remedy: "run `cargo build --release -p postern-daemon` or set POSTERN_BIN",
+            remedy,
         })
     }
 
@@ -60,6 +72,7 @@ impl Binary {
         for name in [
             "RUST_LOG",
             "POSTERN_BIN",
+            "POSTERN_RELAY_BIN",
             "POSTERN_SQUID_ROOT",
             "POSTERN_APACHE_ROOT",
             "POSTERN_CACHE",
@@ -97,7 +110,7 @@ mod tests {
 
     #[test]
     fn binary_that_is_missing_names_the_build_command() {
-        let error = Binary::at(PathBuf::from("/nonexistent/postern"))
+        let error = Binary::at(PathBuf::from("/nonexistent/postern"), POSTERN_REMEDY)
             .unwrap_err()
             .to_string();
         assert!(
