@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod fixture;
 mod forward;
+mod mailbox;
 mod push;
 mod relay;
 mod table;
@@ -55,18 +56,29 @@ enum Command {
     Push,
     /// Weigh a device: memory, binary, commits (needs the release binary).
     Device,
-    /// Weigh a mailbox server: memory of a device that waits, processor time of an exchange.
+    /// Weigh a relay: memory of a device that waits, processor time of an exchange, messages in a second.
     Relay {
+        /// Only this part.
+        #[arg(long)]
+        only: Option<RelayPart>,
         /// Devices that wait at once over each door.
         #[arg(long, default_value_t = 2_000)]
         sessions: usize,
     },
+    /// Let one of ten tenants flood a relay, and look at what the others get.
+    Overload,
+    /// Flood a relay; `overload` runs this.
+    #[command(hide = true)]
+    Flood(mailbox::flood::Arguments),
     /// Serve these devices; `relay` runs and watches this.
     #[command(hide = true)]
     RelayChild {
         /// Devices that are admitted.
         devices: usize,
     },
+    /// Serve as a whole relay; `relay` and `overload` run and watch this.
+    #[command(hide = true)]
+    MailboxChild(mailbox::child::Arguments),
     /// Do one kind of work some times; `engine` runs this under valgrind.
     #[command(hide = true)]
     EngineChild {
@@ -75,6 +87,31 @@ enum Command {
         /// How often.
         iterations: u32,
     },
+}
+
+/// What `relay` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RelayPart {
+    /// Memory of devices that wait, and of a forger's attempts.
+    Memory,
+    /// Messages in a second, on a disk.
+    Throughput,
+    /// Devices that come back after the relay was killed.
+    Kill,
+}
+
+fn measure_relay(only: Option<RelayPart>, sessions: usize) -> Result<Vec<Row>, BenchError> {
+    let mut rows = Vec::new();
+    if only.is_none_or(|part| part == RelayPart::Memory) {
+        rows.extend(relay::measure(sessions)?);
+    }
+    if only.is_none_or(|part| part == RelayPart::Throughput) {
+        rows.extend(mailbox::measure()?);
+    }
+    if only.is_none_or(|part| part == RelayPart::Kill) {
+        rows.extend(mailbox::reconnect::measure(sessions)?);
+    }
+    Ok(rows)
 }
 
 fn main() -> ExitCode {
@@ -98,17 +135,20 @@ fn main() -> ExitCode {
 
 /// Returns whether every target that was measured is reached.
 fn run(arguments: &Arguments) -> Result<bool, BenchError> {
-    let rows = match arguments.command {
+    let rows = match &arguments.command {
         Command::Engine => engine::measure()?,
         Command::Wire => wire::measure()?,
         Command::Push => push::measure()?,
         Command::Device => device::measure()?,
-        Command::Relay { sessions } => relay::measure(sessions)?,
-        Command::RelayChild { devices } => return relay::serve(devices).map(|()| true),
+        Command::Relay { only, sessions } => measure_relay(*only, *sessions)?,
+        Command::RelayChild { devices } => return relay::serve(*devices).map(|()| true),
+        Command::Overload => mailbox::overload::measure()?,
+        Command::Flood(flood) => return mailbox::flood::run(flood).map(|()| true),
+        Command::MailboxChild(child) => return mailbox::serve(child).map(|()| true),
         Command::EngineChild {
             workload,
             iterations,
-        } => return workload::repeat(workload, iterations).map(|()| true),
+        } => return workload::repeat(*workload, *iterations).map(|()| true),
     };
     print(&rows, arguments.json).map_err(BenchError::Output)?;
     Ok(is_passed(&rows, !arguments.report_times))

@@ -18,7 +18,6 @@ use postern_relay::server::{
     Taken,
 };
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -69,7 +68,8 @@ fn admitted(devices: usize) -> Result<BTreeMap<ChannelId, AdmittedDevice>, Bench
         .collect()
 }
 
-fn limits() -> ServerLimits {
+/// Limits under which one source may do as much as it can.
+pub fn limits() -> ServerLimits {
     ServerLimits {
         source_connections_max: usize::MAX,
         source_unproven_max: usize::MAX,
@@ -121,24 +121,12 @@ pub fn serve(devices: usize) -> Result<(), BenchError> {
         .ok_or(BenchError::Unsteady("the server listens on no UDP socket"))?;
     let greeting = Greeting {
         https: server.local_address(),
-        quic,
+        quic: Some(quic),
         certificate_pem: made.cert.pem(),
     };
-    answer_lines(&greeting, &mailbox).map_err(BenchError::io("talk to the benchmark"))
-}
-
-fn answer_lines(greeting: &Greeting, mailbox: &Mailbox) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", greeting.to_line())?;
-    out.flush()?;
-    for line in std::io::stdin().lock().lines() {
-        line?;
-        let numbers = Numbers {
-            holds: mailbox.metrics().holds(),
-            connections: mailbox.metrics().connections(),
-        };
-        writeln!(out, "{}", numbers.to_line())?;
-        out.flush()?;
-    }
-    Ok(())
+    let numbers = || Numbers {
+        holds: mailbox.metrics().holds(),
+        connections: mailbox.metrics().connections(),
+    };
+    process::answer_lines(&greeting, numbers).map_err(BenchError::io("talk to the benchmark"))
 }

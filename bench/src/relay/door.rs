@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::client::conn::{http1, http2};
+use hyper::header::RETRY_AFTER;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use postern_relay::server::ALPN;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -16,7 +17,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// A way to the server.
@@ -48,7 +49,9 @@ impl Door {
 #[derive(Clone)]
 pub struct Doors {
     https: SocketAddr,
-    quic: SocketAddr,
+    quic: Option<SocketAddr>,
+    /// Where connections come from, where it matters.
+    from: Option<Ipv4Addr>,
     tls: rustls::ClientConfig,
     endpoint: quinn::Endpoint,
 }
@@ -61,6 +64,17 @@ pub enum Carrier {
     Http2(http2::SendRequest<Full<Bytes>>),
     /// QUIC.
     Quic(quinn::Connection),
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The body.
+    pub frame: Vec<u8>,
+    /// True when HTTP refused, so that the body is no frame.
+    pub is_refused: bool,
+    /// Seconds of Retry-After.
+    pub retry_s: Option<u64>,
 }
 
 impl Doors {
@@ -83,6 +97,7 @@ impl Doors {
         Ok(Self {
             https: greeting.https,
             quic: greeting.quic,
+            from: None,
             tls,
             endpoint,
         })
@@ -91,14 +106,23 @@ impl Doors {
     /// The same towards another address of QUIC.
     pub fn to(&self, quic: SocketAddr) -> Self {
         Self {
-            quic,
+            quic: Some(quic),
             ..self.clone()
         }
     }
 
-    /// Where the server listens for QUIC.
-    pub const fn quic(&self) -> SocketAddr {
-        self.quic
+    /// The same, over TCP from another address of this machine.
+    pub fn from(&self, address: Ipv4Addr) -> Self {
+        Self {
+            from: Some(address),
+            ..self.clone()
+        }
+    }
+
+    /// Where the server listens for QUIC. # Errors: when it does not.
+    pub fn quic(&self) -> Result<SocketAddr, BenchError> {
+        let quic = self.quic;
+        quic.ok_or(BenchError::Unsteady("the server listens on no UDP socket"))
     }
 
     fn tls(&self, alpn: &[u8]) -> rustls::ClientConfig {
@@ -130,11 +154,20 @@ impl Doors {
         }
     }
 
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
+        }
+        socket.connect(self.https).await
+    }
+
     async fn open_tls(
         &self,
         alpn: &[u8],
     ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, BenchError> {
-        let stream = TcpStream::connect(self.https)
+        let stream = self
+            .connect()
             .await
             .map_err(BenchError::io("connect to the server"))?;
         let _ = stream.set_nodelay(true);
@@ -155,7 +188,7 @@ impl Doors {
         config.transport_config(Arc::new(transport));
         let connecting = self
             .endpoint
-            .connect_with(config, self.quic, "localhost")
+            .connect_with(config, self.quic()?, "localhost")
             .map_err(BenchError::network("cannot connect by QUIC"))?;
         connecting
             .await
@@ -164,8 +197,13 @@ impl Doors {
 }
 
 impl Carrier {
-    /// One exchange. # Errors: those of the network, and any answer that is no frame.
+    /// One exchange. # Errors: those of the network.
     pub async fn exchange(&mut self, frame: Vec<u8>) -> Result<Vec<u8>, BenchError> {
+        Ok(self.ask(frame).await?.frame)
+    }
+
+    /// One exchange, and what HTTP says about it. # Errors: those of the network.
+    pub async fn ask(&mut self, frame: Vec<u8>) -> Result<Reply, BenchError> {
         let no_http = || BenchError::network("the server answers no request");
         let response = match self {
             Self::Http1(sender) => {
@@ -178,10 +216,24 @@ impl Carrier {
                 let sent = sender.send_request(request(frame)?).await;
                 sent.map_err(no_http())?
             }
-            Self::Quic(connection) => return over_quic(connection, &frame).await,
+            Self::Quic(connection) => {
+                let frame = over_quic(connection, &frame).await?;
+                return Ok(Reply {
+                    frame,
+                    is_refused: false,
+                    retry_s: None,
+                });
+            }
         };
+        let is_refused = !response.status().is_success();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_s = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.into_body().collect().await;
-        Ok(body.map_err(no_http())?.to_bytes().to_vec())
+        Ok(Reply {
+            frame: body.map_err(no_http())?.to_bytes().to_vec(),
+            is_refused,
+            retry_s,
+        })
     }
 }
 

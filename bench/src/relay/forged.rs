@@ -23,6 +23,7 @@ pub async fn send(doors: &Doors, count: usize) -> Result<(), BenchError> {
         .local_addr()
         .map_err(BenchError::io("open a UDP socket"))?;
     let nowhere = doors.to(address);
+    let server = doors.quic()?;
     let mut seen = BTreeSet::new();
     let mut buffer = vec![0; PACKET_BYTES_MAX];
     while seen.len() < count {
@@ -39,7 +40,7 @@ pub async fn send(doors: &Doors, count: usize) -> Result<(), BenchError> {
             unreachable!("the buffer holds what was received into it");
         };
         if connection_id(packet).is_some_and(|id| seen.insert(id)) {
-            let sent = forger.send_to(packet, doors.quic()).await;
+            let sent = forger.send_to(packet, server).await;
             sent.map_err(BenchError::io("send an attempt"))?;
             // The server's turn: no buffer of the kernel shall decide what is measured.
             tokio::task::yield_now().await;

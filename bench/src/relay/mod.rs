@@ -7,11 +7,11 @@
 
 mod child;
 mod device;
-mod door;
+pub mod door;
 mod forged;
-mod process;
+pub mod process;
 
-pub use child::serve;
+pub use child::{limits, serve};
 
 use crate::error::BenchError;
 use crate::table::{Row, Unit};
@@ -66,8 +66,12 @@ pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
     Ok(rows)
 }
 
+fn start(devices: usize) -> Result<Child, BenchError> {
+    Child::start(&["relay-child", &devices.to_string()])
+}
+
 async fn measure_forged() -> Result<f64, BenchError> {
-    let child = Child::start(BUSY)?;
+    let child = start(BUSY)?;
     let doors = Doors::new(&child.greeting)?;
     // One honest device first, so that what is made once is not counted for the forger.
     drop(open(&doors, Door::Quic, 0..1).await?);
@@ -77,7 +81,7 @@ async fn measure_forged() -> Result<f64, BenchError> {
 }
 
 async fn measure_door(door: Door, sessions: usize) -> Result<(f64, f64), BenchError> {
-    let mut child = Child::start(sessions.max(BUSY))?;
+    let mut child = start(sessions.max(BUSY))?;
     let doors = Doors::new(&child.greeting)?;
     // Once over everything, so that what is made once is not counted for the devices.
     let mut busy = open(&doors, door, 0..BUSY).await?;

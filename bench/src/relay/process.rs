@@ -35,8 +35,8 @@ pub fn allow_many_files() -> Result<(), BenchError> {
 pub struct Greeting {
     /// Of HTTPS.
     pub https: SocketAddr,
-    /// Of QUIC.
-    pub quic: SocketAddr,
+    /// Of QUIC, where it does.
+    pub quic: Option<SocketAddr>,
     /// Its certificate.
     pub certificate_pem: String,
 }
@@ -45,7 +45,8 @@ impl Greeting {
     /// One line of JSON.
     pub fn to_line(&self) -> String {
         let certificate = &self.certificate_pem;
-        json!({"https": self.https.to_string(), "quic": self.quic.to_string(), "certificate": certificate})
+        let quic = self.quic.map(|address| address.to_string());
+        json!({"https": self.https.to_string(), "quic": quic, "certificate": certificate})
             .to_string()
     }
 
@@ -54,7 +55,7 @@ impl Greeting {
         let address = |name: &str| value.get(name)?.as_str()?.parse().ok();
         Some(Self {
             https: address("https")?,
-            quic: address("quic")?,
+            quic: address("quic"),
             certificate_pem: value.get("certificate")?.as_str()?.to_owned(),
         })
     }
@@ -94,15 +95,15 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts this very program as a server.
+    /// Starts this very program as a server, with these arguments.
     ///
     /// # Errors
     /// When it does not start or say where it listens.
-    pub fn start(devices: usize) -> Result<Self, BenchError> {
+    pub fn start(arguments: &[&str]) -> Result<Self, BenchError> {
         let start = BenchError::io("start the server");
         let program = std::env::current_exe().map_err(BenchError::io("find this program"))?;
         let mut process = Command::new(program)
-            .args(["relay-child", &devices.to_string()])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -166,6 +167,37 @@ impl Child {
         crate::device::resident_bytes(self.process.id())
     }
 
+    /// Bytes that it had written to a disk so far. # Errors: when the kernel tells none.
+    pub fn written_bytes(&self) -> Result<f64, BenchError> {
+        let file = format!("/proc/{}/io", self.process.id());
+        let text = std::fs::read_to_string(file)
+            .map_err(BenchError::io("look at what the server wrote"))?;
+        let mut lines = text.lines();
+        let bytes = lines.find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<f64>().ok());
+        bytes.ok_or(BenchError::Answer {
+            what: "the kernel tells no bytes of the process",
+            answer: text,
+        })
+    }
+
+    /// Ends it as a power cut would. # Errors: when the kernel refuses.
+    pub fn kill_9(mut self) -> Result<(), BenchError> {
+        self.process
+            .kill()
+            .and_then(|()| self.process.wait())
+            .map(drop)
+            .map_err(BenchError::io("kill the server"))
+    }
+
+    /// Lets it end in order. # Errors: when it cannot be waited for.
+    pub fn stop(mut self) -> Result<(), BenchError> {
+        drop(self.ask.take());
+        self.process
+            .wait()
+            .map(drop)
+            .map_err(BenchError::io("wait for the server"))
+    }
+
     /// Processor time of all its threads so far, in microseconds. # Errors: when the kernel tells none.
     pub fn processor_us(&self) -> Result<f64, BenchError> {
         let folder = format!("/proc/{}/task", self.process.id());
@@ -192,6 +224,22 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Says where a server listens, then answers each line on standard input with its numbers until it ends.
+///
+/// # Errors
+/// When nobody listens any more.
+pub fn answer_lines(greeting: &Greeting, numbers: impl Fn() -> Numbers) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", greeting.to_line())?;
+    out.flush()?;
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        writeln!(out, "{}", numbers().to_line())?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 fn read_line(answers: &mut BufReader<ChildStdout>) -> Result<String, BenchError> {

@@ -1,6 +1,6 @@
 //! Rows: a number, its unit, its target, and whether it is reached; as text and as JSON.
 //!
-//! Every target is a ceiling. A row without a value was skipped; a row without a target is only
+//! Every target is a ceiling, but that of a rate is a floor. A row without a value was skipped; a row without a target is only
 //! reported. Refuses to call either of them passed.
 
 #[cfg(test)]
@@ -25,6 +25,8 @@ pub enum Unit {
     Microseconds,
     /// Things.
     Count,
+    /// Things in a second on this machine, now: its target is a floor.
+    PerSecond,
 }
 
 impl Unit {
@@ -36,12 +38,25 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::Microseconds => "us",
             Self::Count => "#",
+            Self::PerSecond => "/s",
+        }
+    }
+
+    /// Busy neighbours move it.
+    const fn is_time(self) -> bool {
+        match self {
+            Self::TimeRatio | Self::Milliseconds | Self::PerSecond => true,
+            Self::Bytes | Self::Instructions | Self::Ratio | Self::Microseconds | Self::Count => {
+                false
+            }
         }
     }
 
     fn format(self, number: f64) -> String {
         match self {
-            Self::Bytes | Self::Instructions | Self::Count => format!("{number:.0}"),
+            Self::Bytes | Self::Instructions | Self::Count | Self::PerSecond => {
+                format!("{number:.0}")
+            }
             Self::Ratio | Self::TimeRatio | Self::Milliseconds | Self::Microseconds => {
                 format!("{number:.3}")
             }
@@ -58,7 +73,7 @@ pub struct Row {
     pub value: Option<f64>,
     /// What it counts.
     pub unit: Unit,
-    /// The highest number that is good enough, if one is promised.
+    /// The highest number that is good enough, if one is promised; the lowest of [`Unit::PerSecond`].
     pub target: Option<f64>,
 }
 
@@ -96,7 +111,12 @@ impl Row {
 
     /// Tells whether the target is reached; `None` without a value or without a target.
     pub fn ok(&self) -> Option<bool> {
-        Some(self.value? <= self.target?)
+        let (value, target) = (self.value?, self.target?);
+        Some(if self.unit == Unit::PerSecond {
+            value >= target
+        } else {
+            value <= target
+        })
     }
 
     fn cells(&self) -> [String; 5] {
@@ -109,11 +129,22 @@ impl Row {
         let format = |number: Option<f64>| {
             number.map_or_else(|| "-".to_owned(), |number| self.unit.format(number))
         };
+        let target = match self.unit {
+            Unit::PerSecond if self.target.is_some() => format!("least {}", format(self.target)),
+            Unit::PerSecond
+            | Unit::Bytes
+            | Unit::Instructions
+            | Unit::Ratio
+            | Unit::TimeRatio
+            | Unit::Milliseconds
+            | Unit::Microseconds
+            | Unit::Count => format(self.target),
+        };
         [
             self.name.clone(),
             format(self.value),
             self.unit.as_str().to_owned(),
-            format(self.target),
+            target,
             verdict.to_owned(),
         ]
     }
@@ -122,7 +153,7 @@ impl Row {
 /// Tells whether no target is missed; times count only where they are judged.
 pub fn is_passed(rows: &[Row], judges_times: bool) -> bool {
     rows.iter()
-        .filter(|row| judges_times || row.unit != Unit::TimeRatio)
+        .filter(|row| judges_times || !row.unit.is_time())
         .all(|row| row.ok() != Some(false))
 }
 

@@ -78,3 +78,14 @@ fn json_has_null_where_nothing_is_known() {
     ]);
     assert_eq!(to_json(&rows), expected);
 }
+
+#[test]
+fn rate_is_ok_from_its_target_on_and_judged_as_a_time() {
+    for (value, expected) in [(2_999.0, false), (3_000.0, true), (9_000.0, true)] {
+        let row = Row::new("posts", Unit::PerSecond, Some(value), Some(3_000.0));
+        assert_eq!(row.ok(), Some(expected), "{row:?}");
+        assert_eq!(is_passed(std::slice::from_ref(&row), true), expected);
+        assert!(is_passed(&[row.clone()], false));
+        assert!(to_text(&[row]).contains("least 3000"));
+    }
+}
