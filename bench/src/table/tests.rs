@@ -85,7 +85,7 @@ fn rate_is_ok_from_its_target_on_and_judged_as_a_time() {
         let row = Row::new("posts", Unit::PerSecond, Some(value), Some(3_000.0));
         assert_eq!(row.ok(), Some(expected), "{row:?}");
         assert_eq!(is_passed(std::slice::from_ref(&row), true), expected);
-        assert!(is_passed(&[row.clone()], false));
+        assert!(is_passed(std::slice::from_ref(&row), false));
         assert!(to_text(&[row]).contains("least 3000"));
     }
 }
