@@ -488,10 +488,8 @@ pub fn numbers(entries: &[(&str, u64)]) -> State {
         let path = Path::parse(path).ok()?;
         Some((path, Value::Int((*value).into())))
     });
-    let Ok(state) = State::from_entries(entries) else {
-        unreachable!("tests give paths without conflicts")
-    };
-    state
+    let state = State::from_entries(entries);
+    state.unwrap_or_else(|_| unreachable!("tests give paths without conflicts"))
 }
 
 /// Names a revision.
