@@ -2,7 +2,8 @@
 //!
 //! [`Disk`] is the seam where tests count flushes, cut the power and fail calls; the product has
 //! one implementation, [`FileDisk`]. It takes the lock on the file before anything is read or
-//! truncated, so two processes never write one store. It retries nothing and interprets nothing.
+//! truncated, so two processes never write one store. It waits a moment for a lock whose holder was
+//! just killed; otherwise it retries nothing, and it interprets nothing.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
@@ -10,8 +11,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StoreError;
+use super::limits::{LOCK_PAUSE_MS, LOCK_TRIES_MAX};
 
 const OWNER_ONLY: u32 = 0o600;
 
@@ -86,14 +89,30 @@ impl FileDisk {
     }
 
     fn lock(file: File, path: &Path) -> Result<Self, StoreError> {
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked {
-                    file: path.display().to_string(),
-                });
+        Self::lock_patiently(file, path, || {
+            std::thread::sleep(Duration::from_millis(LOCK_PAUSE_MS));
+        })
+    }
+
+    /// Locks a file, or finds it locked at every one of a bounded number of tries. A process that was
+    /// killed while it started a command leaves its lock to the child until that one executes.
+    pub(super) fn lock_patiently(
+        file: File,
+        path: &Path,
+        mut pause: impl FnMut(),
+    ) -> Result<Self, StoreError> {
+        let mut tries = 0;
+        while let Err(error) = file.try_lock() {
+            tries += 1;
+            match error {
+                TryLockError::WouldBlock if tries < LOCK_TRIES_MAX => pause(),
+                TryLockError::WouldBlock => {
+                    return Err(StoreError::Locked {
+                        file: path.display().to_string(),
+                    });
+                }
+                TryLockError::Error(error) => return Err(io_error(path, "lock the file", error)),
             }
-            Err(TryLockError::Error(error)) => return Err(io_error(path, "lock the file", error)),
         }
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))
             .map_err(|error| io_error(path, "keep the file from other users", error))?;

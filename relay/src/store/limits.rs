@@ -7,6 +7,13 @@
 /// Version of the record layout this program writes and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Most tries to lock a file that another process holds.
+pub const LOCK_TRIES_MAX: usize = 50;
+
+/// Milliseconds between two tries: with them a second in all, far above the time between fork and
+/// exec on a busy machine, and short for an operator who is told that the store is in use.
+pub const LOCK_PAUSE_MS: u64 = 20;
+
 /// Longest table name in bytes; its length is stored in one byte. Arbitrary.
 pub const TABLE_NAME_BYTES_MAX: usize = 32;
 

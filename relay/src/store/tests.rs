@@ -1,5 +1,5 @@
-use super::disk::Disk;
-use super::limits::SCHEMA_VERSION;
+use super::disk::{Disk, FileDisk};
+use super::limits::{LOCK_TRIES_MAX, SCHEMA_VERSION};
 use super::{Batch, DiskStore, Profile, Store, StoreError, Table, frame};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -99,4 +99,39 @@ fn record_that_fails_its_check_is_named_and_stops_the_store() {
         matches!(refused, Err(StoreError::Poisoned { .. })),
         "{refused:?}"
     );
+}
+
+/// A holder that ends after so many pauses of whoever waits for it, as the child of a killed process does.
+fn lock_while_held(pauses_until_free: usize) -> (Result<FileDisk, StoreError>, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let holder = File::create(&path).unwrap();
+    holder.try_lock().unwrap();
+    let (mut holder, mut pauses) = (Some(holder), 0);
+    let locked = FileDisk::lock_patiently(File::open(&path).unwrap(), &path, || {
+        pauses += 1;
+        if pauses == pauses_until_free {
+            holder = None;
+        }
+    });
+    (locked, pauses)
+}
+
+#[test]
+fn lock_that_a_killed_process_left_to_its_child_is_waited_for() {
+    for pauses in [1, 2, LOCK_TRIES_MAX - 1] {
+        let (locked, waited) = lock_while_held(pauses);
+        assert!(locked.is_ok(), "{locked:?}");
+        assert_eq!(waited, pauses);
+    }
+}
+
+#[test]
+fn lock_that_stays_held_is_refused_after_bounded_tries() {
+    let (locked, waited) = lock_while_held(usize::MAX);
+    assert!(
+        matches!(locked, Err(StoreError::Locked { .. })),
+        "{locked:?}"
+    );
+    assert_eq!(waited, LOCK_TRIES_MAX - 1);
 }
