@@ -8,6 +8,7 @@
 //! One counter for each tenant. Lanes that are durable are installed here, and nothing is shown
 //! before. Refuses to skip an entry that does not fit, and to show one tenant what is another's.
 
+use super::onward::{self, Part};
 use super::{Arrived, Lanes, Mailboxes, Slots};
 use crate::mailbox::lane::{Lane, Slot};
 use postern_protocol::id::{ChannelId, Plane, TenantId};
@@ -28,10 +29,10 @@ pub struct Collected {
 /// What came for a writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival {
-    /// An envelope of a device.
+    /// An envelope of a device; for a mailbox, of a writer.
     Envelope {
-        /// Whose mailbox it is from.
-        channel: ChannelId,
+        /// Whose mailbox it is from; `None` for a bundle.
+        channel: Option<ChannelId>,
         /// The plane that it travels under.
         plane: Option<Plane>,
         /// The untagged COSE_Sign1.
@@ -56,7 +57,7 @@ impl Arrival {
 
     const fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Envelope { channel, .. } => Some(*channel),
+            Self::Envelope { channel, .. } => *channel,
             Self::Knock { .. } => None,
         }
     }
@@ -65,6 +66,8 @@ impl Arrival {
 /// What an installation brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installed {
+    /// Mailboxes that depend on this one have news.
+    pub onward: bool,
     /// The device has news of its chain.
     pub states: bool,
     /// The device has news that the answer to a post under way may bring.
@@ -97,8 +100,10 @@ impl Mailboxes {
         let number = self.changes.wrapping_add(1);
         self.changes = number;
         let (mut states, mut letters) = (false, false);
-        let before = self.lanes(channel).actual;
-        let now = lanes.actual.clone();
+        let before = self.lanes(channel);
+        let is_onward = before.desired != lanes.desired;
+        let (before, now) = (before.actual, lanes.actual.clone());
+        let onward = is_onward.then(|| onward::entries_of(&lanes.desired));
         self.adjust(channel, |slots: &mut Slots| {
             slots.tenant = Some(tenant);
             (states, letters) = slots.install(lanes, number, now_ms);
@@ -117,14 +122,16 @@ impl Mailboxes {
             let collected = Collected {
                 arrival,
                 what: Arrival::Envelope {
-                    channel,
+                    channel: Some(channel),
                     plane,
                     envelope: Arc::clone(envelope),
                 },
             };
             arrivals.live.insert(arrival, collected);
         }
+        let onward = onward.is_some_and(|now| self.onward.show(Part::Lane(channel), now));
         Installed {
+            onward,
             states,
             letters,
             writer: has_arrivals,
@@ -163,6 +170,35 @@ impl Mailboxes {
             collected.push(entry.clone());
         }
         collected
+    }
+
+    /// Shows the admission of a channel to mailboxes that depend on this one. Returns true when it is new.
+    pub(crate) fn install_admission(&mut self, channel: ChannelId, envelope: &Arc<[u8]>) -> bool {
+        let now = vec![(None, Arc::clone(envelope))];
+        self.onward.show(Part::Admission(channel), now)
+    }
+
+    /// Returns what writers brought after `cursor`, as [`Self::collect_arrived`] does with what devices did.
+    #[must_use]
+    pub fn collect_onward(
+        &self,
+        cursor: u64,
+        room_bytes: usize,
+        overhead_bytes: usize,
+    ) -> Vec<Collected> {
+        self.onward.collect(cursor, room_bytes, overhead_bytes)
+    }
+
+    /// Tells whether writers brought anything after `cursor`.
+    #[must_use]
+    pub fn has_onward(&self, cursor: u64) -> bool {
+        self.onward.has_after(cursor)
+    }
+
+    /// The last number that anything on its way to other mailboxes was given.
+    #[must_use]
+    pub const fn last_onward(&self) -> u64 {
+        self.onward.last()
     }
 
     /// Shows a new device key to a tenant's writer.

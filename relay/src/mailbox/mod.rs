@@ -20,6 +20,7 @@ mod collect;
 pub(crate) mod lane;
 mod letter;
 mod limits;
+mod onward;
 pub(crate) mod pending;
 mod room;
 mod slots;
@@ -34,6 +35,7 @@ use actual::ActualHead;
 use bundles::Bundles;
 use collect::Arrivals;
 use lane::Slot;
+use onward::{Onward, Part};
 use postern_protocol::Reject;
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::id::{ChannelId, Digest, Plane, SessionId, TenantId};
@@ -122,6 +124,7 @@ pub struct Mailboxes {
     limits: MailboxLimits,
     channels: BTreeMap<ChannelId, Slots>,
     tenants: BTreeMap<TenantId, Arrivals>,
+    onward: Onward,
     bundles: Bundles,
     bytes: usize,
     changes: u64,
@@ -302,6 +305,7 @@ impl Mailboxes {
         if result == Ok(Posted::Kept) {
             self.changes = self.changes.wrapping_add(1);
             self.bundles.note_change(self.changes);
+            self.onward.add(Part::Bundles, (None, Arc::from(envelope)));
         }
         result
     }
@@ -310,6 +314,7 @@ impl Mailboxes {
     pub fn remove(&mut self, channel: ChannelId) {
         if let Some(slots) = self.channels.remove(&channel) {
             self.bytes = self.bytes.saturating_sub(slots.bytes());
+            self.onward.show(Part::Lane(channel), Vec::new());
             if let Some(tenant) = slots.tenant {
                 self.drop_arrivals(tenant, &slots.lanes.actual);
             }
