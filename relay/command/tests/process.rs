@@ -10,6 +10,7 @@
 )]
 
 mod support;
+mod upgrade;
 
 use serde_json::Value as Json;
 use std::fs;

@@ -63,6 +63,8 @@ pub enum Request {
     Undrain {},
     /// Read the configuration again.
     Reload {},
+    /// Go on in a new process.
+    Upgrade {},
 }
 
 impl Request {
@@ -82,6 +84,7 @@ impl Request {
             Self::Drain { .. } => "drain",
             Self::Undrain {} => "undrain",
             Self::Reload {} => "reload",
+            Self::Upgrade {} => "upgrade",
         }
     }
 
@@ -93,7 +96,8 @@ impl Request {
             | Self::Disconnect { .. }
             | Self::Drain { .. }
             | Self::Undrain {}
-            | Self::Reload {} => true,
+            | Self::Reload {}
+            | Self::Upgrade {} => true,
             Self::Status {}
             | Self::Tenants {}
             | Self::Mailboxes { .. }
