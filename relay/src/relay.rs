@@ -78,6 +78,8 @@ pub struct TenantStats {
     pub devices: usize,
     /// Bytes kept for it in both directions.
     pub bytes: usize,
+    /// Bytes that it may have kept, where an operator has bounded it.
+    pub quota_bytes: Option<u64>,
     /// Bytes and charges of what waits for the writer thread.
     pub waiting: usize,
     /// Seconds since its writer was heard, by the relay's own clock.
@@ -300,6 +302,7 @@ impl Relay {
                 account,
                 devices,
                 bytes,
+                quota_bytes: self.durable.quota(id),
                 waiting: self.durable.waiting(id),
                 silent_s: clock_s.saturating_sub(account.contact_s),
             }

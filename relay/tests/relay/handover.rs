@@ -1,4 +1,6 @@
 //! A relay that goes on in another process: sessions and sockets with it, and what ends there.
+//!
+//! Both lives run in this process, one after the other. Refuses nothing by itself: the two relays do.
 
 use super::site::{Place, delta, refusal, report, snapshot};
 use postern_protocol::Reject;

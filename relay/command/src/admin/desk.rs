@@ -235,15 +235,13 @@ impl Desk {
     fn change(&self, request: Request) -> Result<Response, CommandError> {
         match request {
             Request::SetQuota {
-                quota: Some(quota), ..
-            } if quota.bytes_max == 0 || quota.mailboxes_max == 0 || quota.posts_per_s == 0 => {
-                Err(CommandError::new(
-                    Exit::Refused,
-                    "quota-zero",
-                    "refused: a quota of 0 would shut the tenant out",
-                    "to shut a tenant out, take it from the bundle at the controller",
-                ))
-            }
+                bytes_max: Some(0), ..
+            } => Err(CommandError::new(
+                Exit::Refused,
+                "quota-zero",
+                "refused: a quota of 0 would shut the tenant out",
+                "to shut a tenant out, take it from the bundle at the controller",
+            )),
             Request::Drain {
                 within_s: Some(within_s),
             } if !(1..=DRAIN_WITHIN_S_MAX).contains(&within_s) => Err(CommandError::new(
@@ -252,8 +250,8 @@ impl Desk {
                 format!("refused: a drain takes 1 to {DRAIN_WITHIN_S_MAX} s, not {within_s}"),
                 "give --within a time in this range",
             )),
-            Request::SetQuota { tenant, quota } => {
-                let quota = self.relay.set_quota(&tenant, quota).map_err(refused)?;
+            Request::SetQuota { tenant, bytes_max } => {
+                let quota = self.relay.set_quota(&tenant, bytes_max).map_err(refused)?;
                 Ok(Response::Quota { tenant, quota })
             }
             Request::Disconnect { tenant, device } => {
@@ -308,10 +306,10 @@ fn refused(refusal: Refusal) -> CommandError {
             "unknown",
             "`postern-relay tenants` and `mailboxes` list what there is",
         ),
-        Refusal::NotBuilt => (
+        Refusal::Store(_) => (
             Exit::Refused,
-            "not-built",
-            "devices have the quota of their admission: change it at the controller",
+            "store-refuses",
+            "`postern-relay status` says how the store is; nothing has changed",
         ),
     };
     CommandError::new(exit, name, format!("refused: {refusal}"), next)

@@ -2,7 +2,6 @@
 //!
 //! Refuses unknown members and names, so that a newer command never half-works with an older relay.
 
-use crate::operable::Quota;
 use serde::{Deserialize, Serialize};
 
 /// What an operator asks.
@@ -37,9 +36,9 @@ pub enum Request {
     SetQuota {
         /// Whose.
         tenant: String,
-        /// The quota; absent: the usual one.
+        /// Bytes of all its mailboxes; absent: the usual quota.
         #[serde(default)]
-        quota: Option<Quota>,
+        bytes_max: Option<u64>,
     },
     /// End sessions.
     Disconnect {

@@ -126,7 +126,7 @@ enum Command {
     /// Show tenants: who is connected, how much is kept
     #[command(
         long_about = "Shows each tenant: whether its controller is connected, how old its last word is, devices, sessions,\n\
-        bytes kept, bytes on their way to the disk, entries not yet collected.\n\n\
+        bytes kept and its quota, bytes on their way to the disk, entries not yet collected.\n\n\
         Example: postern-relay tenants"
     )]
     Tenants(RelayArgs),
@@ -139,9 +139,10 @@ enum Command {
     Mailboxes(look::MailboxesArgs),
     /// Show or change what a tenant may use
     #[command(
-        long_about = "Shows a tenant's quota, or changes it durably and at once. The admissions that the controller signs\n\
-        say what each device may have; this bounds the tenant as a whole.\n\n\
-        Example: postern-relay quota plant-1 --bytes-max 500000000\n         \
+        long_about = "Shows a tenant's quota, or changes it durably and at once; it stands in the relay's store. The admissions\n\
+        that the controller signs say what each device may have; this bounds the tenant as a whole, in both\n\
+        directions. What would grow beyond it is refused with `quota`; what is kept already stays.\n\n\
+        Example: postern-relay quota plant-1 500000000\n         \
         postern-relay quota plant-1 --usual"
     )]
     Quota(act::QuotaArgs),

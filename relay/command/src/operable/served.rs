@@ -180,6 +180,7 @@ impl Served {
             devices: row.devices as u64,
             sessions: connected.get(&row.id).copied().unwrap_or_default(),
             bytes: row.bytes as u64,
+            quota_bytes: row.quota_bytes,
             queued_bytes: row.waiting as u64,
             arrivals: row.account.arrivals,
             cursor: row.account.cursor,
@@ -247,6 +248,7 @@ impl Operable for Served {
             mailboxes: self.durable.admissions().len() as u64,
             knocks: self.durable.knocks() as u64,
             dead_letters: self.durable.dead_letters(),
+            tenant_refusals: self.durable.tenant_refusals(),
             mailbox_bytes: self.mailbox.bytes() as u64,
             mailbox_bytes_max: self.bytes_max,
             memory_bytes,
@@ -309,13 +311,19 @@ impl Operable for Served {
     }
 
     fn quota(&self, tenant: &str) -> Result<Quota, Refusal> {
-        self.tenant(tenant)?;
-        Err(Refusal::NotBuilt)
+        let id = self.tenant(tenant)?;
+        let own = self.durable.quota(id);
+        Ok(Quota {
+            bytes_max: own.unwrap_or(self.bytes_max),
+            is_usual: own.is_none(),
+        })
     }
 
-    fn set_quota(&self, tenant: &str, _quota: Option<Quota>) -> Result<Quota, Refusal> {
-        self.tenant(tenant)?;
-        Err(Refusal::NotBuilt)
+    fn set_quota(&self, tenant: &str, bytes_max: Option<u64>) -> Result<Quota, Refusal> {
+        let id = self.tenant(tenant)?;
+        let set = self.durable.set_quota(id, bytes_max);
+        set.map_err(|reject| Refusal::Store(reject.to_string()))?;
+        self.quota(tenant)
     }
 
     fn disconnect(&self, tenant: &str, device: Option<&str>) -> Result<u64, Refusal> {

@@ -1,4 +1,7 @@
 //! Programs that cannot go on: the old one serves, with its sessions where nothing was handed over.
+//!
+//! Shell scripts stand for programs of another kind. Refuses to believe a command's word alone: who
+//! serves is asked afterwards.
 
 use super::fleet::{Controller, Device, Site as Fleet};
 use super::{Replaceable, SEED, command};
