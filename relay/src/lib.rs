@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`limits`], [`mailbox`] (what is kept), [`exchange`] (one request and its
 //! answer), [`limiter`], [`budget`], [`delay`] (who has to come later), [`metrics`], [`server`],
-//! which waits for peers, [`durable`], which waits for the disk, and [`Relay`], which puts them
-//! together.
+//! which waits for peers, [`durable`], which waits for the disk, [`Relay`], which puts them
+//! together, and [`Handover`], by which one process goes on where another stood.
 
 pub mod budget;
 pub mod delay;
@@ -15,6 +15,7 @@ pub mod durable;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;
+mod handover;
 pub mod limiter;
 pub mod limits;
 pub mod mailbox;
@@ -23,4 +24,5 @@ mod relay;
 pub mod server;
 pub mod store;
 
+pub use handover::{HANDED_SESSIONS_BYTES_MAX, HandedSessions, Handover, NotSessions};
 pub use relay::{MailboxStats, Relay, RelayConfig, RelayError, RelayStats, TenantStats};

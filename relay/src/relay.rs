@@ -9,14 +9,15 @@
 //! was acknowledged is back.
 
 use crate::durable::{Account, Admission, BreakerPhase, Durable, OpenError, RelayHost, limits};
-use crate::exchange::{ExchangeLimits, MailboxKeys};
-use crate::server::{Mailbox, Server, ServerConfig, StartError, TlsError, after_ms};
+use crate::exchange::{ExchangeLimits, MailboxKeys, Owner};
+use crate::handover::{HandedSessions, Handover, Standing};
+use crate::server::{Mailbox, Server, ServerConfig, Sockets, StartError, TlsError, after_ms};
 use crate::store::{DiskStore, Profile, Store, StoreError};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, DeviceName, Tenant, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Revision};
 use postern_protocol::trust::Trust;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct TenantStats {
     pub devices: usize,
     /// Bytes kept for it in both directions.
     pub bytes: usize,
+    /// Bytes that it may have kept, where an operator has bounded it.
+    pub quota_bytes: Option<u64>,
     /// Bytes and charges of what waits for the writer thread.
     pub waiting: usize,
     /// Seconds since its writer was heard, by the relay's own clock.
@@ -159,6 +162,32 @@ impl Relay {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_on(store: Arc<dyn Store>, config: RelayConfig) -> Result<Self, RelayError> {
+        let sockets = Sockets::bind(&config.server)?;
+        Self::serve(store, config, sockets, None).map(|(relay, _)| relay)
+    }
+
+    /// As [`Self::start`], in place of a process that has handed over and closed the store.
+    /// `gone_ms` tells how long ago that was. Returns as well how many sessions go on: those that
+    /// nothing speaks against.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn take_over(
+        config: RelayConfig,
+        handover: Handover,
+        gone_ms: &dyn Fn() -> u64,
+    ) -> Result<(Self, usize), RelayError> {
+        let store = Arc::new(open_checked(&config.store)?);
+        let handed = handover.sessions.map(|sessions| (sessions, gone_ms));
+        Self::serve(store, config, handover.sockets, handed)
+    }
+
+    fn serve(
+        store: Arc<dyn Store>,
+        config: RelayConfig,
+        sockets: Sockets,
+        handed: Option<(HandedSessions, &dyn Fn() -> u64)>,
+    ) -> Result<(Self, usize), RelayError> {
         let mailbox = Mailbox::with_keys(config.keys, config.limits);
         let mailbox = mailbox.map_err(|_| RelayError::Random)?;
         let pinned = Trust::new(config.genesis, config.recovery);
@@ -166,15 +195,21 @@ impl Relay {
         let durable = Durable::open(store, pinned, &config.bundles, mailbox.clone(), limits)?;
         let durable = Arc::new(durable);
         let host = Arc::new(RelayHost::new(Arc::clone(&durable)));
-        let server = Server::start(&config.server, mailbox.clone(), host)?;
+        let devices = match handed {
+            Some((sessions, gone_ms)) => adopt(&durable, &mailbox, &sessions, gone_ms()),
+            None => Vec::new(),
+        };
+        let adopted = mailbox.sessions();
+        let server = Server::start_on(&config.server, sockets, mailbox.clone(), host, devices)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&durable)));
         info!(listen = %server.local_address(), "started relay");
-        Ok(Self {
+        let relay = Self {
             server,
             mailbox,
             durable,
             sweeper,
-        })
+        };
+        Ok((relay, adopted))
     }
 
     /// Where it listens.
@@ -267,6 +302,7 @@ impl Relay {
                 account,
                 devices,
                 bytes,
+                quota_bytes: self.durable.quota(id),
                 waiting: self.durable.waiting(id),
                 silent_s: clock_s.saturating_sub(account.contact_s),
             }
@@ -312,14 +348,91 @@ impl Relay {
     pub async fn shutdown(self, grace_ms: u64) {
         self.sweeper.abort();
         self.server.shutdown(grace_ms).await;
-        let durable = self.durable;
-        // Joins the writer thread: not for a worker of the runtime.
-        let closed = tokio::task::spawn_blocking(move || durable.close()).await;
-        if closed.is_err() {
-            tracing::error!("closing the store panicked");
-        }
+        close(self.durable).await;
         info!("stopped relay");
     }
+
+    /// As [`Self::shutdown`], but leaves sockets and confirmed sessions to the process that goes on.
+    /// From now on no session is known here, and no mailbox. `None` without sockets.
+    pub async fn hand_over(self, grace_ms: u64) -> Option<Handover> {
+        self.sweeper.abort();
+        let sockets = self.server.hand_over(grace_ms).await;
+        let standing = standing(&self.durable, &self.mailbox);
+        // What is queued is decided by what the mailboxes hold: they go after the last commit.
+        close(self.durable).await;
+        let rows = {
+            let now_ms = self.mailbox.clock().now_ms();
+            self.mailbox.lock().exchanges.hand_over(now_ms)
+        };
+        info!(sessions = rows.len(), "handed over relay");
+        let sessions = Some(HandedSessions { standing, rows });
+        sockets.map(|sockets| Handover { sockets, sessions })
+    }
+}
+
+/// Commits what is queued and closes the store.
+async fn close(durable: Arc<Durable>) {
+    // Joins the writer thread: not for a worker of the runtime.
+    let closed = tokio::task::spawn_blocking(move || durable.close()).await;
+    if closed.is_err() {
+        tracing::error!("closing the store panicked");
+    }
+}
+
+fn standing(durable: &Durable, mailbox: &Mailbox) -> Standing {
+    let trust = durable.trust();
+    Standing {
+        genesis: trust.root(),
+        store: durable.epoch(),
+        bundle: trust.number(),
+        mailbox: mailbox.thumbprint(),
+    }
+}
+
+/// Goes on with the sessions of those that are still served; returns the devices among them.
+fn adopt(
+    durable: &Durable,
+    mailbox: &Mailbox,
+    handed: &HandedSessions,
+    gone_ms: u64,
+) -> Vec<(ChannelId, Tenant)> {
+    // A new bundle may have revoked a key, a new store may have another admission.
+    if handed.standing != standing(durable, mailbox) {
+        tracing::warn!(
+            sessions = handed.len(),
+            "no session goes on: the relay has another bundle, store or key than before"
+        );
+        return Vec::new();
+    }
+    let admissions: BTreeMap<ChannelId, Admission> = durable.admissions().into_iter().collect();
+    let trust = durable.trust();
+    let served = trust.held().map(|held| &held.content().writers);
+    let tenants = served.into_iter().flat_map(BTreeMap::keys);
+    let tenants: BTreeSet<TenantId> = tenants
+        .map(|tenant| TenantId::of(trust.root(), tenant))
+        .collect();
+    let now_ms = mailbox.clock().now_ms();
+    let mut state = mailbox.lock();
+    let mut devices = Vec::new();
+    for (owner, session) in &handed.rows {
+        let device = owner.channel().and_then(|channel| admissions.get(&channel));
+        let is_served = match owner {
+            Owner::Device(_) => device.is_some_and(|device| !device.is_withdrawn),
+            Owner::Writer(tenant) => tenants.contains(tenant),
+        };
+        let taken = is_served
+            .then_some(())
+            .ok_or(Reject::NotAdmitted)
+            .and_then(|()| state.exchanges.take_over(*owner, session, gone_ms, now_ms));
+        match (taken, owner.channel(), device) {
+            (Ok(()), Some(channel), Some(device)) => {
+                devices.push((channel, device.channel.tenant.clone()));
+            }
+            (Ok(()), _, _) => {}
+            (Err(reason), _, _) => tracing::debug!(%reason, "a session does not go on"),
+        }
+    }
+    devices
 }
 
 /// Opens the store of a server, whose every page was checked once before.

@@ -28,7 +28,8 @@ impl FrameKey {
         Self(bytes)
     }
 
-    /// Returns the secret bytes, for tests against published vectors.
+    /// Returns the secret bytes, for tests against published vectors and for a server that goes on
+    /// in another process.
     #[must_use]
     pub const fn danger_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -361,9 +361,9 @@ impl PendingSession {
 #[derive(Debug)]
 pub struct ServerSession {
     pub(super) id: SessionId,
-    keys: SessionKeys,
+    pub(super) keys: SessionKeys,
     pub(super) transcript: Digest,
-    counters: ReplayWindow,
+    pub(super) counters: ReplayWindow,
     pub(super) expires_ms: u64,
 }
 

@@ -15,6 +15,7 @@
 
 mod client;
 mod greeter;
+mod handover;
 mod keys;
 mod mailbox;
 mod need;
@@ -26,6 +27,7 @@ mod window;
 
 pub use client::{Asking, ClientSession, Greeting, Request};
 pub use greeter::{Admitted, Greeter, Identity};
+pub use handover::{HANDED_SESSION_BYTES, HandedSession};
 pub use keys::{SessionKeys, Transcript, ephemeral_public};
 pub use mailbox::{
     AgreedHello, MailboxHandshake, MailboxKey, PendingSession, ReceivedHello, ServerSession,

@@ -26,6 +26,16 @@ impl ReplayWindow {
         }
     }
 
+    /// The highest counter and what was seen, to go on in another process.
+    pub(super) const fn parts(self) -> (u16, u64) {
+        (self.highest, self.seen)
+    }
+
+    /// Goes on where [`Self::parts`] stood.
+    pub(super) const fn from_parts(highest: u16, seen: u64) -> Self {
+        Self { highest, seen }
+    }
+
     //= spec/postern.md#sessions
     //# A mailbox MUST refuse with `session-replay` a counter that it has seen or that lies 64 or
     //# more below the highest.

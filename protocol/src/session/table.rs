@@ -7,6 +7,7 @@
 //! A newcomer that nobody confirmed never costs a confirmed session its place: only the oldest
 //! pending one goes. Refuses to grow beyond its capacity.
 
+use super::handover::HandedSession;
 use super::mailbox::{PendingSession, ReceivedHello, ServerSession};
 use crate::frame::{Direction, SessionFrame, UpFrame};
 use crate::id::SessionId;
@@ -244,6 +245,49 @@ impl<K: Ord + Clone> Sessions<K> {
             self.remove(*id);
         }
         ids
+    }
+
+    /// Gives every confirmed session away, for another process to go on with, and forgets all
+    /// others: from now on this table knows none.
+    pub fn take_confirmed(&mut self, now_ms: u64) -> Vec<(K, HandedSession)> {
+        let all = core::mem::replace(self, Self::new(self.capacity)).sessions;
+        all.into_values()
+            .filter(|entry| matches!(entry.phase, Phase::Confirmed) && !entry.is_over(now_ms))
+            .map(|entry| (entry.owner, HandedSession::pack(&entry.session, now_ms)))
+            .collect()
+    }
+
+    /// Goes on with a confirmed session of another process, which packed it `gone_ms` ago.
+    ///
+    /// # Errors
+    /// `shape` and `session-unknown` for one that cannot go on; `overloaded` for an id or owner
+    /// that has a session here, and where the table is full.
+    pub fn adopt(
+        &mut self,
+        owner: K,
+        handed: &HandedSession,
+        gone_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), Reject> {
+        let session = handed.unpack(gone_ms, now_ms)?;
+        let id = session.id;
+        let is_full = self.sessions.len() >= self.capacity;
+        if is_full || self.sessions.contains_key(&id) || self.owners.contains_key(&owner) {
+            return Err(Reject::Overloaded);
+        }
+        let places = Places {
+            confirmed: Some(id),
+            pending: None,
+        };
+        self.owners.insert(owner.clone(), places);
+        let phase = Phase::Confirmed;
+        let entry = Entry {
+            owner,
+            session,
+            phase,
+        };
+        self.sessions.insert(id, entry);
+        Ok(())
     }
 
     fn remove(&mut self, id: SessionId) {

@@ -36,14 +36,23 @@ pub struct Shown {
 ///
 /// # Errors
 /// An address that is taken.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, CommandError> {
+    std::net::TcpListener::bind(address).map_err(|error| {
         CommandError::configuration(
             "admin-listen",
             format!("cannot listen on {address} for metrics and health: {error}"),
             "correct admin.listen in relay.toml, or end the process that holds the address",
         )
     })
+}
+
+/// Makes a double of the socket for the current runtime.
+///
+/// # Errors
+/// Those of the system.
+pub fn double(socket: &std::net::TcpListener) -> std::io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.try_clone()?)
 }
 
 /// Serves until the task is aborted.

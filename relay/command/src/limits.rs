@@ -20,6 +20,22 @@ pub const ROWS_MAX: usize = 1_000;
 /// Orders that wait for the loop of the process. Arbitrary, above the admin connections.
 pub const ORDERS_MAX: usize = 64;
 
+/// Milliseconds for the next process of an upgrade to read configuration and keys. Arbitrary: it takes
+/// some ten on any machine; a program that waits for something is not the one that was meant.
+pub const SUCCESSOR_READY_MS_MAX: u64 = 10_000;
+/// Milliseconds for the next process to open the store and serve. Arbitrary: a store of 1 GB is
+/// checked within half a minute on a slow disk.
+pub const SUCCESSOR_SERVING_MS_MAX: u64 = 120_000;
+/// Milliseconds for which the next process waits for the end of the one before. Arbitrary: that one
+/// has only to send a datagram.
+pub const PREDECESSOR_END_MS_MAX: u64 = 5_000;
+/// Sockets of one handover: two doors with their connections, health address and admin socket.
+pub const HANDOVER_SOCKETS_MAX: usize = 4;
+/// Bytes of a line between the two processes; a reason is shorter.
+pub const HANDOVER_HEAD_BYTES_MAX: u64 = 4_096;
+/// Milliseconds between two looks at an upgrade by the command that asked for it.
+pub const UPGRADE_LOOK: Duration = Duration::from_millis(200);
+
 /// Connections to the health address at once: a few scrapers and load balancers.
 pub const HEALTH_CONNECTIONS_MAX: usize = 64;
 /// Milliseconds for a request head on the health address, and between two requests.

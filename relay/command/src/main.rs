@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cli`] (what may be typed), [`config`] (what may be written), [`run`] (the loop
 //! of a running relay), [`operable`] (the relay as this program knows it), [`admin`] (how commands
-//! reach it), [`drain`], [`health`], [`audit`]. What all commands of Postern share is `postern-console`.
+//! reach it), [`drain`], [`handover`], [`health`], [`audit`]. What all commands of Postern share is `postern-console`.
 
 #![expect(
     unreachable_pub,
@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod config;
 mod drain;
+mod handover;
 mod health;
 mod http;
 mod limits;

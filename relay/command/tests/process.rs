@@ -9,7 +9,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod changes;
 mod support;
+mod upgrade;
 
 use serde_json::Value as Json;
 use std::fs;
@@ -374,46 +376,6 @@ fn reload_with_a_key_that_does_not_fit_keeps_the_old_certificate() {
     fs::write(site.dir().join("tls/server.crt"), chain).expect("written");
     let taken = site.ask(&["reload"]);
     assert_eq!(taken.code, 0, "{taken:?}");
-}
-
-#[test]
-fn audit_tells_who_changed_what_and_verifies() {
-    let site = Site::make();
-    let running = site.start();
-    site.ask(&["drain"]);
-    site.ask(&["undrain"]);
-    assert_eq!(site.ask(&["quota", "plant-1", "--usual"]).code, 5);
-    assert_eq!(site.ask(&["disconnect", "plant-9"]).code, 5);
-    let lines = site.ask(&["audit", "--json"]).json();
-    let shown: Vec<String> = lines["lines"]
-        .as_array()
-        .expect("lines")
-        .iter()
-        .map(|line| format!("{} {}", line["op"], line["outcome"]).replace('"', ""))
-        .collect();
-    let expected = [
-        "start done",
-        "drain asked",
-        "drain done",
-        "undrain asked",
-        "undrain done",
-        "disconnect asked",
-        "disconnect refused",
-    ];
-    assert_eq!(shown, expected);
-    let own = fs::metadata(site.dir()).expect("a folder").uid();
-    assert_eq!(lines["lines"][1]["who"]["uid"], own);
-    assert_eq!(site.ask(&["audit", "--verify"]).code, 0);
-    drop(running);
-    let file = site.dir().join("audit.log");
-    let text = fs::read_to_string(&file).expect("a log");
-    fs::write(&file, text.replacen("undrain", "drain", 1)).expect("written");
-    let broken = site.ask(&["audit", "--verify"]);
-    assert_eq!(broken.code, 1);
-    assert!(
-        broken.err.contains("audit.log:4: this line was changed"),
-        "{broken:?}"
-    );
 }
 
 #[test]

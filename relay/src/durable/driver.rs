@@ -69,6 +69,12 @@ pub(crate) enum Task {
         channel: ChannelId,
         reply: Reply<Taken>,
     },
+    /// An operator gives a tenant a quota, or with `None` takes it away.
+    Quota {
+        tenant: TenantId,
+        bytes: Option<u64>,
+        reply: Reply<Taken>,
+    },
     /// A new device key asks to be enrolled.
     Knock { knock: Knock, frame: Arc<[u8]> },
     /// How far a writer has read.
@@ -134,11 +140,20 @@ impl Driver {
         let ledger = shared.ledger.read().unwrap_or_else(PoisonError::into_inner);
         let held_bytes = shared.mailbox.lock().exchanges.mailboxes.bytes();
         let lanes_of = |channel| shared.mailbox.lock().exchanges.mailboxes.lanes(channel);
-        let mut stage = Stage::new(&ledger, &lanes_of, self.limits, held_bytes, clock_s);
+        let bytes_of = |tenant| shared.mailbox.lock().exchanges.mailboxes.bytes_of(tenant);
+        let mut stage = Stage::new(
+            &ledger,
+            &lanes_of,
+            &bytes_of,
+            self.limits,
+            held_bytes,
+            clock_s,
+        );
         let mut deferred = Vec::new();
         for task in group {
             deferred.extend(self.take(&mut stage, task, held_bytes));
         }
+        self.shared.note_tenant_refusals(stage.tenant_refusals);
         let changes = stage.changes;
         let mut batch = Batch::new();
         changes.write(&ledger, clock_s, &mut batch);
@@ -202,6 +217,14 @@ impl Driver {
                 let result = stage.forget(channel).map(|()| Taken::default());
                 Some(Deferred::Taken(reply, result))
             }
+            Task::Quota {
+                tenant,
+                bytes,
+                reply,
+            } => {
+                stage.changes.quotas.insert(tenant, bytes);
+                Some(Deferred::Taken(reply, Ok(Taken::default())))
+            }
             own @ (Task::Knock { .. } | Task::Cursor { .. } | Task::Sweep) => {
                 self.take_own(stage, own, held_bytes);
                 None
@@ -233,7 +256,8 @@ impl Driver {
             | Task::Bodies { .. }
             | Task::Deliver { .. }
             | Task::DeliverBodies { .. }
-            | Task::Forget { .. } => unreachable!("whoever waits is answered by the caller"),
+            | Task::Forget { .. }
+            | Task::Quota { .. } => unreachable!("whoever waits is answered by the caller"),
         }
     }
 
@@ -318,6 +342,7 @@ impl Driver {
                 ledger.changed_ms.insert(channel, now_ms);
             }
         }
+        ledger.take_quotas(changes.quotas);
         for (tenant, account) in changes.accounts {
             let before = ledger.epoch_of(tenant);
             ledger.accounts.insert(tenant, account);
@@ -383,11 +408,12 @@ impl Driver {
             let Some(admission) = ledger.admitted(*channel) else {
                 return false;
             };
-            let cursor = ledger
-                .accounts
-                .get(&admission.tenant())
-                .map_or(0, |account| account.cursor);
-            let is_drained = mailbox.has_drained(*channel, cursor, admission.quota_bytes);
+            let tenant = admission.tenant();
+            let account = ledger.accounts.get(&tenant);
+            let cursor = account.map_or(0, |account| account.cursor);
+            let held_bytes = mailbox.lock().exchanges.mailboxes.bytes_of(tenant);
+            let is_drained = ledger.has_room(tenant, held_bytes)
+                && mailbox.has_drained(*channel, cursor, admission.quota_bytes);
             if is_drained {
                 mailbox.ask_snapshot(*channel);
             }

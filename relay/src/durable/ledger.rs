@@ -5,6 +5,7 @@
 //!   relay-bundles    number                every bundle, verified again at start
 //!   relay-admissions channel               the highest admission document, withdrawn ones too
 //!   relay-tenants    tenant                arrivals counted, cursor acknowledged, last contact
+//!   relay-quotas     tenant                bytes that an operator allows a tenant
 //! ```
 //!
 //! Refuses to start from a chain of bundles that does not verify.
@@ -27,6 +28,7 @@ pub(super) const OWN: Table = Table::new("relay-own");
 pub(super) const BUNDLES: Table = Table::new("relay-bundles");
 pub(super) const ADMISSIONS: Table = Table::new("relay-admissions");
 pub(super) const TENANTS: Table = Table::new("relay-tenants");
+pub(super) const QUOTAS: Table = Table::new("relay-quotas");
 
 pub(super) const EPOCH_KEY: &[u8] = b"epoch";
 pub(super) const CLOCK_KEY: &[u8] = b"clock";
@@ -164,6 +166,8 @@ pub(crate) struct Ledger {
     tenants: BTreeMap<TenantId, Tenant>,
     pub(crate) admissions: BTreeMap<ChannelId, Admission>,
     pub(crate) accounts: BTreeMap<TenantId, Account>,
+    /// Bytes of all mailboxes of a tenant, where an operator has bounded them.
+    pub(crate) quotas: BTreeMap<TenantId, u64>,
     /// When an admission changed in this process, on the mailbox's clock.
     pub(crate) changed_ms: BTreeMap<ChannelId, u64>,
 }
@@ -206,6 +210,7 @@ impl Ledger {
             trust,
             admissions,
             accounts,
+            quotas: BTreeMap::new(),
             changed_ms: BTreeMap::new(),
         }
     }
@@ -271,6 +276,14 @@ pub(super) fn insert_account(batch: &mut Batch, tenant: TenantId, account: Accou
     batch.insert(TENANTS, *tenant.as_bytes(), account.encode());
 }
 
+/// Gives a tenant this quota, or none of its own.
+pub(super) fn insert_quota(batch: &mut Batch, tenant: TenantId, bytes: Option<u64>) {
+    match bytes {
+        Some(bytes) => batch.insert(QUOTAS, *tenant.as_bytes(), bytes.to_be_bytes()),
+        None => batch.remove(QUOTAS, *tenant.as_bytes()),
+    };
+}
+
 pub(super) fn insert_clock(batch: &mut Batch, clock_s: u64) {
     batch.insert(OWN, CLOCK_KEY, clock_s.to_be_bytes());
 }
@@ -321,4 +334,13 @@ pub(super) fn load_accounts(records: &[Record]) -> Result<BTreeMap<TenantId, Acc
         accounts.insert(TenantId::from_bytes(tenant), account);
     }
     Ok(accounts)
+}
+
+pub(super) fn load_quotas(records: &[Record]) -> Result<BTreeMap<TenantId, u64>, Malformed> {
+    let mut quotas = BTreeMap::new();
+    for record in records {
+        let tenant = TenantId::from_bytes(Reading::new(&record.key).array()?);
+        quotas.insert(tenant, read_number(&record.value)?);
+    }
+    Ok(quotas)
 }

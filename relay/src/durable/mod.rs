@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading order: `ledger` (whom the relay serves), `stage` (one commit), `posts` (what devices
-//! bring), `sweep` (what time does), `driver` (the thread), `queue` and `breaker` before it.
+//! bring), `quotas` (what tenants may have), `sweep` (what time does), `driver` (the thread), `queue` and `breaker` before it.
 //! Refuses to show what is not durable, and to go on after a commit that failed.
 
 mod breaker;
@@ -21,6 +21,7 @@ mod ledger;
 pub mod limits;
 mod posts;
 mod queue;
+mod quotas;
 mod shared;
 mod stage;
 mod sweep;
@@ -37,8 +38,8 @@ use crate::store::{Batch, KeyRange, Record, Store, StoreError, Table};
 use driver::{Driver, Task};
 use fields::Malformed;
 use ledger::{
-    ADMISSIONS, BUNDLES, CLOCK_KEY, EPOCH_KEY, Ledger, OWN, TENANTS, insert_bundle, load_accounts,
-    load_admissions, load_trust, read_number,
+    ADMISSIONS, BUNDLES, CLOCK_KEY, EPOCH_KEY, Ledger, OWN, QUOTAS, TENANTS, insert_bundle,
+    load_accounts, load_admissions, load_quotas, load_trust, read_number,
 };
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId};
@@ -290,13 +291,15 @@ fn load_ledger(store: &dyn Store, pinned: Trust, bundles: &[Vec<u8>]) -> Result<
     }
     let admissions = load_admissions(root, &load(store, ADMISSIONS)?);
     let accounts = load_accounts(&load(store, TENANTS)?);
-    let ledger = Ledger::new(
+    let quotas = load_quotas(&load(store, QUOTAS)?);
+    let mut ledger = Ledger::new(
         epoch,
         number(CLOCK_KEY)?.unwrap_or_default(),
         trust,
         admissions.map_err(malformed(ADMISSIONS))?,
         accounts.map_err(malformed(TENANTS))?,
     );
+    ledger.quotas = quotas.map_err(malformed(QUOTAS))?;
     if !batch.is_empty() {
         let _durable = store.commit(batch)?;
     }

@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<RwLock<Ledger>>,
     knocks: Mutex<Knocks>,
     dead_letters: AtomicU64,
+    tenant_refusals: AtomicU64,
     failed: watch::Sender<Option<StoreError>>,
 }
 
@@ -44,6 +45,7 @@ impl Shared {
             ledger: Arc::new(RwLock::new(ledger)),
             knocks: Mutex::default(),
             dead_letters: AtomicU64::new(0),
+            tenant_refusals: AtomicU64::new(0),
             failed: watch::Sender::new(None),
         }
     }
@@ -97,6 +99,15 @@ impl Shared {
 
     pub(super) fn note_dead_letter(&self) {
         self.dead_letters.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what was refused because its tenant was full.
+    pub(super) fn note_tenant_refusals(&self, count: u64) {
+        self.tenant_refusals.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn tenant_refusals(&self) -> u64 {
+        self.tenant_refusals.load(Ordering::Relaxed)
     }
 
     /// Tells everybody that the store has failed.

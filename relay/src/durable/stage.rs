@@ -6,7 +6,7 @@
 use super::lanes;
 use super::ledger::{
     Account, Admission, Ledger, insert_account, insert_admission, insert_bundle, insert_clock,
-    writer_in,
+    insert_quota, writer_in,
 };
 use super::limits::{CONTACT_NOTED_S, DEVICE_BYTES_MAX};
 use crate::mailbox::lane::{Lane, Slot};
@@ -24,12 +24,19 @@ use std::sync::Arc;
 
 /// Finds the lanes of a channel as they are durable.
 pub(super) type LanesOf<'a> = &'a dyn Fn(ChannelId) -> Lanes;
+/// Finds how many bytes a tenant has kept.
+pub(super) type BytesOf<'a> = &'a dyn Fn(TenantId) -> usize;
 
 /// A change under decision.
 pub(super) struct Stage<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) limits: MailboxLimits,
     lanes_of: LanesOf<'a>,
+    bytes_of: BytesOf<'a>,
+    /// Bytes of tenants, as this stage leaves them.
+    tenant_bytes: BTreeMap<TenantId, usize>,
+    /// What was refused because its tenant is full.
+    pub(super) tenant_refusals: u64,
     /// Bytes left of the memory of all mailboxes.
     free_bytes: usize,
     clock_s: u64,
@@ -44,6 +51,8 @@ pub(super) struct Changes {
     pub(super) accounts: BTreeMap<TenantId, Account>,
     pub(super) trust: Vec<Trust>,
     pub(super) knocks: Vec<ShownKnock>,
+    /// Quotas given, or with `None` taken away.
+    pub(super) quotas: BTreeMap<TenantId, Option<u64>>,
 }
 
 #[derive(Debug)]
@@ -64,6 +73,7 @@ impl<'a> Stage<'a> {
     pub(super) fn new(
         ledger: &'a Ledger,
         lanes_of: LanesOf<'a>,
+        bytes_of: BytesOf<'a>,
         limits: MailboxLimits,
         held_bytes: usize,
         clock_s: u64,
@@ -72,6 +82,9 @@ impl<'a> Stage<'a> {
             ledger,
             limits,
             lanes_of,
+            bytes_of,
+            tenant_bytes: BTreeMap::new(),
+            tenant_refusals: 0,
             free_bytes: limits.total_bytes_max.saturating_sub(held_bytes),
             clock_s,
             changes: Changes::default(),
@@ -133,6 +146,13 @@ impl<'a> Stage<'a> {
         });
     }
 
+    /// Bytes that a tenant has kept, as this stage leaves them.
+    pub(super) fn tenant_bytes(&mut self, tenant: TenantId) -> &mut usize {
+        let bytes_of = self.bytes_of;
+        let bytes = self.tenant_bytes.entry(tenant);
+        bytes.or_insert_with(|| bytes_of(tenant))
+    }
+
     /// The lanes of a channel as they will be.
     pub(super) fn lanes(&mut self, tenant: TenantId, channel: ChannelId) -> &mut Lanes {
         let lanes_of = self.lanes_of;
@@ -183,18 +203,29 @@ impl<'a> Stage<'a> {
             },
             at_s: self.clock_s,
         };
-        let space = Space {
-            quota_bytes: self.quota_bytes(admission, plane),
-            free_bytes: self.free_bytes,
+        let quota_bytes = self.quota_bytes(admission, plane);
+        let tenant_free = self.tenant_free_bytes(tenant).unwrap_or(usize::MAX);
+        let free_bytes = self.free_bytes;
+        // Of the two bounds that stand around the lane the narrower one refuses, by its own name.
+        let try_change = |lane: &mut Lane, gained: usize| {
+            let space = Space {
+                quota_bytes,
+                free_bytes: free_bytes.min(tenant_free).saturating_add(gained),
+            };
+            match change(lane, space, stamp) {
+                Err(Reject::Overloaded) if tenant_free < free_bytes => (Err(Reject::Quota), true),
+                result => (result, false),
+            }
         };
         let lane = self.lanes(tenant, channel).of_mut(plane);
         let (before, head) = (lane.bytes(), lane.head());
-        let mut result = change(lane, space, stamp);
+        let (mut result, mut is_of_tenant) = try_change(lane, 0);
         if result == Err(Reject::Quota) && plane == Plane::Actual {
             let mut relieved = lane.clone();
             relieved.has_gap = false;
             if relieved.forget(account.cursor) {
-                result = change(&mut relieved, space, stamp);
+                let gained = before.saturating_sub(relieved.bytes());
+                (result, is_of_tenant) = try_change(&mut relieved, gained);
                 if result.is_ok() {
                     *lane = relieved;
                 }
@@ -202,6 +233,8 @@ impl<'a> Stage<'a> {
         }
         let (after, is_moved) = (lane.bytes(), lane.head() != head);
         self.free_bytes = self.free_bytes.saturating_add(before).saturating_sub(after);
+        self.count_tenant(tenant, before, after);
+        self.tenant_refusals = self.tenant_refusals.saturating_add(u64::from(is_of_tenant));
         if is_moved && plane == Plane::Actual {
             // The device went on: what its reader held against the old head has been heard.
             let lanes = self.lanes(tenant, channel);
@@ -235,6 +268,9 @@ impl Changes {
             if is_counted || account.contact_s.abs_diff(held.contact_s) >= CONTACT_NOTED_S {
                 insert_account(batch, *tenant, *account);
             }
+        }
+        for (tenant, bytes) in &self.quotas {
+            insert_quota(batch, *tenant, *bytes);
         }
         for trust in &self.trust {
             insert_bundle(batch, trust);

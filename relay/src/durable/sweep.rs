@@ -134,7 +134,9 @@ impl Stage<'_> {
         let tenant = admission.tenant();
         let account = self.account(tenant);
         let oldest_s = self.clock_s().saturating_sub(LETTER_AGE_S_MAX);
+        let is_pressed = is_under_pressure || self.is_tenant_pressed(tenant);
         let lanes = self.lanes(tenant, channel);
+        let before = lanes.actual.bytes();
         if admission.is_withdrawn {
             *lanes = Lanes::default();
             return Vec::new();
@@ -155,8 +157,10 @@ impl Stage<'_> {
                 }));
             }
         }
-        if is_under_pressure {
+        if is_pressed {
             lanes.actual.forget(account.cursor);
+            let after = lanes.actual.bytes();
+            self.count_tenant(tenant, before, after);
         }
         dead
     }

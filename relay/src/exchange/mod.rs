@@ -12,6 +12,7 @@
 //! is never slept through. Refuses clocks and randomness (arguments), and answers to a device that
 //! asks for the same news again and again faster than it could have used them.
 
+mod handover;
 mod keys;
 mod poll;
 mod post;

@@ -76,9 +76,10 @@ pub struct Installed {
     pub writer: bool,
 }
 
-/// The live entries of one tenant, by arrival.
+/// The live entries of one tenant, by arrival, and the bytes of all its channels.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
+    bytes: usize,
     live: BTreeMap<u64, Collected>,
 }
 
@@ -87,6 +88,30 @@ impl Mailboxes {
     pub(crate) fn lanes(&self, channel: ChannelId) -> Lanes {
         let slots = self.channels.get(&channel);
         slots.map_or_else(Lanes::default, |slots| slots.lanes.clone())
+    }
+
+    /// Counts the bytes of a channel with all and with its tenant's, as they were and as they are.
+    pub(super) fn count(
+        &mut self,
+        before: (Option<TenantId>, usize),
+        after: (Option<TenantId>, usize),
+    ) {
+        self.bytes = self.bytes.saturating_sub(before.1).saturating_add(after.1);
+        for ((tenant, bytes), is_added) in [(before, false), (after, true)] {
+            let Some(tenant) = tenant else { continue };
+            let held = &mut self.tenants.entry(tenant).or_default().bytes;
+            *held = if is_added {
+                held.saturating_add(bytes)
+            } else {
+                held.saturating_sub(bytes)
+            };
+        }
+    }
+
+    /// Bytes of all channels of one tenant.
+    #[must_use]
+    pub fn bytes_of(&self, tenant: TenantId) -> usize {
+        self.tenants.get(&tenant).map_or(0, |one| one.bytes)
     }
 
     /// Shows lanes that are durable now to their readers.

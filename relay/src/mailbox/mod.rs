@@ -313,7 +313,7 @@ impl Mailboxes {
     /// Drops everything of a channel, for a device that was removed or enrolled again.
     pub fn remove(&mut self, channel: ChannelId) {
         if let Some(slots) = self.channels.remove(&channel) {
-            self.bytes = self.bytes.saturating_sub(slots.bytes());
+            self.count((slots.tenant, slots.bytes()), (None, 0));
             self.onward.show(Part::Lane(channel), Vec::new());
             if let Some(tenant) = slots.tenant {
                 self.drop_arrivals(tenant, &slots.lanes.actual);
@@ -486,13 +486,13 @@ impl Mailboxes {
     /// Runs a change on one channel and keeps the byte account; an empty channel is not kept.
     fn adjust<T>(&mut self, channel: ChannelId, change: impl FnOnce(&mut Slots) -> T) -> T {
         let slots = self.channels.entry(channel).or_default();
-        let before = slots.bytes();
+        let before = (slots.tenant, slots.bytes());
         let result = change(slots);
-        let after = slots.bytes();
-        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+        let after = (slots.tenant, slots.bytes());
         if slots.is_empty() {
             self.channels.remove(&channel);
         }
+        self.count(before, after);
         result
     }
 }

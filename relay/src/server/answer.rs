@@ -21,7 +21,7 @@ use crate::limits::{HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BA
 use crate::metrics::Shed;
 use postern_protocol::Reject;
 use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
-use postern_protocol::id::ChannelId;
+use postern_protocol::id::{ChannelId, Tenant};
 use postern_protocol::session::ReceivedHello;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -160,6 +160,14 @@ impl Answerer {
             reject: Reject::Overloaded,
             retry_ms: too_many.retry_ms.max(RETRY_MS_BASE),
         })
+    }
+
+    /// Names the tenants of devices whose sessions began in another process.
+    pub(super) fn know(&self, devices: Vec<(ChannelId, Tenant)>) {
+        let mut known = self.devices();
+        for (channel, tenant) in devices {
+            known.greet(channel, tenant);
+        }
     }
 
     fn devices(&self) -> MutexGuard<'_, Devices> {

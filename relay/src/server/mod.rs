@@ -29,6 +29,7 @@ mod quic;
 mod random;
 mod settings;
 mod shown;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -41,10 +42,11 @@ pub use quic::{ALPN, BadSecret, ListenerSecret, QuicListener};
 pub(crate) use random::bytes as random_bytes;
 pub use settings::{ServerConfig, ServerLimits};
 pub(crate) use shown::{Shown, ShownKnock};
+pub use sockets::Sockets;
 pub use tls::TlsError;
 
 use crate::budget::{Budget, Pool};
-use crate::limits::{BACKLOG, KNOCKS_AT_ONCE, SWEEP_MS};
+use crate::limits::{KNOCKS_AT_ONCE, SWEEP_MS};
 use answer::Answerer;
 pub(crate) use clock::after_ms;
 use connection::Shared;
@@ -53,10 +55,11 @@ use devices::Devices;
 use gates::Gates;
 use host_queue::HostQueue;
 use http::Service;
+use postern_protocol::id::{ChannelId, Tenant};
 use quic::QuicDoor;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
@@ -102,6 +105,8 @@ pub struct Server {
     shared: Arc<Shared>,
     local_address: SocketAddr,
     quic: Option<QuicDoor>,
+    /// Doubles, for a process that goes on in this one's place.
+    sockets: Option<Sockets>,
     drain: watch::Sender<Option<u64>>,
     /// Ends when the last connection has dropped its sender.
     ended: mpsc::Receiver<()>,
@@ -126,6 +131,21 @@ impl Server {
         mailbox: Mailbox,
         host: Arc<dyn Host>,
     ) -> Result<Self, StartError> {
+        Self::start_on(config, Sockets::bind(config)?, mailbox, host, Vec::new())
+    }
+
+    /// As [`Self::start`], on sockets that are open, and with the tenants of `devices` whose
+    /// sessions the mailboxes hold already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        config: &ServerConfig,
+        sockets: Sockets,
+        mailbox: Mailbox,
+        host: Arc<dyn Host>,
+        devices: Vec<(ChannelId, Tenant)>,
+    ) -> Result<Self, StartError> {
         let tls = tls::read(&config.certificate_pem, &config.key_pem)?;
         let path = route(&config.prefix)?;
         let answerer = answerer(&config.limits, &mailbox, host)?;
@@ -133,7 +153,9 @@ impl Server {
             listen: config.listen,
             source,
         };
-        let listener = listen(config.listen).map_err(failed)?;
+        let doubles = sockets.doubles().map_err(failed)?;
+        answerer.know(devices);
+        let listener = listener_of(sockets.https).map_err(failed)?;
         let local_address = listener.local_addr().map_err(failed)?;
         let (drain, draining) = watch::channel(None);
         let shared = Arc::new(Shared {
@@ -148,7 +170,9 @@ impl Server {
         });
         mailbox.lock().is_draining = false;
         let (alive, ended) = mpsc::channel(1);
-        let quic = open_quic(config.quic.as_ref(), &shared, &alive)?;
+        let quic = config.quic.as_ref().zip(sockets.quic);
+        let quic = quic.map(|(door, socket)| open_quic(door, socket, &shared, &alive));
+        let quic = quic.transpose()?;
         tokio::spawn(connection::accept(listener, Arc::clone(&shared), alive));
         let keepers = [
             tokio::spawn(sweep(answerer.clone())),
@@ -160,6 +184,7 @@ impl Server {
             shared,
             local_address,
             quic,
+            sockets: Some(doubles),
             drain,
             ended,
             keepers,
@@ -206,6 +231,19 @@ impl Server {
     /// Stops accepting, answers held polls with randomised retry hints, and waits for connections
     /// to end, at most `grace_ms`.
     pub async fn shutdown(mut self, grace_ms: u64) {
+        // Who connects now is refused at once and turns elsewhere.
+        self.sockets = None;
+        self.end(grace_ms).await;
+    }
+
+    /// As [`Self::shutdown`], but leaves the sockets open: who connects now waits in the kernel for
+    /// the process that goes on. `None` after [`Self::shutdown`], which does not happen.
+    pub async fn hand_over(mut self, grace_ms: u64) -> Option<Sockets> {
+        self.end(grace_ms).await;
+        self.sockets.take()
+    }
+
+    async fn end(&mut self, grace_ms: u64) {
         {
             let mut state = self.mailbox.lock();
             state.is_draining = true;
@@ -233,21 +271,16 @@ impl Drop for Server {
 }
 
 fn open_quic(
-    listener: Option<&QuicListener>,
+    listener: &QuicListener,
+    socket: std::net::UdpSocket,
     shared: &Arc<Shared>,
     alive: &mpsc::Sender<()>,
-) -> Result<Option<QuicDoor>, StartError> {
-    let Some(listener) = listener else {
-        return Ok(None);
-    };
+) -> Result<QuicDoor, StartError> {
     let listen = listener.listen;
-    match QuicDoor::open(listener, shared, alive) {
-        Ok(door) => {
-            info!(transport = "quic", %listen, "started mailbox server");
-            Ok(Some(door))
-        }
-        Err(source) => Err(StartError::Quic { listen, source }),
-    }
+    let opened = QuicDoor::open(listener, socket, shared, alive);
+    let door = opened.map_err(|source| StartError::Quic { listen, source })?;
+    info!(transport = "quic", %listen, "started mailbox server");
+    Ok(door)
 }
 
 fn route(prefix: &str) -> Result<Arc<str>, StartError> {
@@ -282,16 +315,10 @@ fn answerer(
     })
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A restart must not wait for the last connections of its predecessor to time out.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+fn listener_of(socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    // One that was taken over may come from a process that waited for it.
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// Ends old sessions and changes ephemeral keys, until the server is dropped.

@@ -29,7 +29,7 @@ use postern_protocol::session::{Asking, ClientSession, Identity, Request};
 use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
 use postern_relay::exchange::{ExchangeLimits, MailboxKeys};
 use postern_relay::server::{ListenerSecret, QuicListener, ServerConfig, ServerLimits};
-use postern_relay::{Relay, RelayConfig};
+use postern_relay::{Handover, Relay, RelayConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,12 +230,23 @@ impl Place {
     }
 
     pub fn start(&self) -> Running {
+        self.running(Relay::start(self.config()).unwrap())
+    }
+
+    /// Goes on where another process stood, `gone_ms` ago; returns as well how many sessions go on.
+    pub fn take_over(&self, handover: Handover, gone_ms: u64) -> (Running, usize) {
+        let taken = Relay::take_over(self.config(), handover, &|| gone_ms);
+        let (relay, sessions) = taken.unwrap();
+        (self.running(relay), sessions)
+    }
+
+    fn config(&self) -> RelayConfig {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let listener = || QuicListener {
             listen: any,
             secret: ListenerSecret::fresh().unwrap(),
         };
-        let config = RelayConfig {
+        RelayConfig {
             store: self.store(),
             genesis: genesis(),
             recovery: signer(2).public_key().thumbprint(),
@@ -250,8 +261,10 @@ impl Place {
                 quic: (self.door == Door::Quic).then(listener),
                 limits: self.limits,
             },
-        };
-        let relay = Relay::start(config).unwrap();
+        }
+    }
+
+    fn running(&self, relay: Relay) -> Running {
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
         Running {
             address: relay.local_address(),
@@ -271,6 +284,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ends, and leaves sockets and sessions.
+    pub async fn hand_over(self) -> Handover {
+        self.relay.hand_over(1_000).await.unwrap()
+    }
+
     /// One exchange over a connection of its own.
     pub async fn exchange(&self, frame: Vec<u8>) -> Vec<u8> {
         let mut roots = rustls::RootCertStore::empty();
@@ -471,7 +489,7 @@ pub fn whole(body: &[u8]) -> BodyChunk<'_> {
 }
 
 /// The code of a refused frame.
-fn refusal(frame: &[u8]) -> Option<u16> {
+pub fn refusal(frame: &[u8]) -> Option<u16> {
     match PlainFrame::decode(frame, Direction::Down) {
         Ok(PlainFrame::Refused { code, .. }) => Some(code),
         Ok(_) | Err(_) => None,

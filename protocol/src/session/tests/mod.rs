@@ -2,6 +2,7 @@
 
 mod forged;
 mod greeters;
+mod handover;
 
 use super::*;
 use crate::cbor::Writer;

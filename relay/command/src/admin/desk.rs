@@ -16,7 +16,7 @@ use crate::metrics;
 use crate::operable::{Operable, Page, Refusal};
 use postern_console::clock;
 use postern_console::exit::{CommandError, Exit};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
 /// What only the loop of the process may do.
@@ -39,13 +39,21 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
+    /// Go on in a new process.
+    Upgrade {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
 }
 
 /// What the desk shares with the loop.
 pub struct Desk {
     relay: Arc<dyn Operable>,
     health: Arc<Health>,
-    audit: Mutex<Audit>,
+    /// Taken out when another process goes on with the file.
+    audit: Mutex<Option<Audit>>,
+    /// Held by every change from its first to its last line in the audit log.
+    changes: RwLock<()>,
     config: Mutex<Arc<RelayConfig>>,
     drain: Mutex<Option<DrainStanding>>,
     orders: mpsc::Sender<Order>,
@@ -63,7 +71,8 @@ impl Desk {
         Self {
             relay,
             health,
-            audit: Mutex::new(audit),
+            audit: Mutex::new(Some(audit)),
+            changes: RwLock::new(()),
             config: Mutex::new(config),
             drain: Mutex::new(None),
             orders,
@@ -90,10 +99,15 @@ impl Desk {
         detail: serde_json::Value,
         outcome: &str,
     ) -> Result<(), CommandError> {
-        let mut audit = lock(&self.audit);
-        audit
-            .write(clock::unix_s(), Asker::SELF, op, detail, outcome)
-            .map(|_| ())
+        self.write(&Asker::SELF, op, detail, outcome)
+    }
+
+    /// Waits for the changes under way and closes the audit log: another process goes on with it.
+    /// Blocks.
+    pub fn close(&self) {
+        let changes = self.changes.write();
+        let _changes = changes.unwrap_or_else(PoisonError::into_inner);
+        *lock(&self.audit) = None;
     }
 
     /// Answers one request. Waits for the disk, and for the loop where it has to act.
@@ -101,6 +115,8 @@ impl Desk {
         if !request.is_change() {
             return self.look(&request).unwrap_or_else(Response::from);
         }
+        let changes = self.changes.read();
+        let _changes = changes.unwrap_or_else(PoisonError::into_inner);
         let (name, detail) = (request.name(), detail_of(&request));
         let asked = self.write(who, name, detail.clone(), "asked");
         if let Err(error) = asked {
@@ -119,7 +135,8 @@ impl Desk {
             | Response::Metrics { .. }
             | Response::Draining { .. }
             | Response::Undrained { .. }
-            | Response::Reloaded { .. } => "done",
+            | Response::Reloaded { .. }
+            | Response::Upgrading { .. } => "done",
         };
         match self.write(who, name, detail, outcome) {
             Ok(()) => response,
@@ -139,6 +156,7 @@ impl Desk {
         outcome: &str,
     ) -> Result<(), CommandError> {
         let mut audit = lock(&self.audit);
+        let audit = audit.as_mut().ok_or_else(stopping)?;
         audit
             .write(clock::unix_s(), who.clone(), op, detail, outcome)
             .map(|_| ())
@@ -151,7 +169,7 @@ impl Desk {
             rows_max: ROWS_MAX,
         };
         match request {
-            Request::Status {} => Ok(self.status()),
+            Request::Status {} => self.status(),
             Request::Tenants {} => Ok(Response::Tenants {
                 tenants: self.relay.tenants(),
             }),
@@ -186,15 +204,17 @@ impl Desk {
             | Request::Disconnect { .. }
             | Request::Drain { .. }
             | Request::Undrain {}
-            | Request::Reload {} => {
+            | Request::Reload {}
+            | Request::Upgrade {} => {
                 unreachable!("a change is answered by `change`: `answer` asks `is_change` first")
             }
         }
     }
 
-    fn status(&self) -> Response {
+    fn status(&self) -> Result<Response, CommandError> {
         let config = Arc::clone(&lock(&self.config));
         let checks = self.health.checks();
+        let audit = lock(&self.audit).as_ref().map(|audit| audit.end().clone());
         let status = Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_s: self.health.uptime_s(),
@@ -205,25 +225,23 @@ impl Desk {
             checks,
             drain: *lock(&self.drain),
             relay: self.relay.standing(),
-            audit: lock(&self.audit).end().clone(),
+            audit: audit.ok_or_else(stopping)?,
         };
-        Response::Status {
+        Ok(Response::Status {
             status: Box::new(status),
-        }
+        })
     }
 
     fn change(&self, request: Request) -> Result<Response, CommandError> {
         match request {
             Request::SetQuota {
-                quota: Some(quota), ..
-            } if quota.bytes_max == 0 || quota.mailboxes_max == 0 || quota.posts_per_s == 0 => {
-                Err(CommandError::new(
-                    Exit::Refused,
-                    "quota-zero",
-                    "refused: a quota of 0 would shut the tenant out",
-                    "to shut a tenant out, take it from the bundle at the controller",
-                ))
-            }
+                bytes_max: Some(0), ..
+            } => Err(CommandError::new(
+                Exit::Refused,
+                "quota-zero",
+                "refused: a quota of 0 would shut the tenant out",
+                "to shut a tenant out, take it from the bundle at the controller",
+            )),
             Request::Drain {
                 within_s: Some(within_s),
             } if !(1..=DRAIN_WITHIN_S_MAX).contains(&within_s) => Err(CommandError::new(
@@ -232,8 +250,8 @@ impl Desk {
                 format!("refused: a drain takes 1 to {DRAIN_WITHIN_S_MAX} s, not {within_s}"),
                 "give --within a time in this range",
             )),
-            Request::SetQuota { tenant, quota } => {
-                let quota = self.relay.set_quota(&tenant, quota).map_err(refused)?;
+            Request::SetQuota { tenant, bytes_max } => {
+                let quota = self.relay.set_quota(&tenant, bytes_max).map_err(refused)?;
                 Ok(Response::Quota { tenant, quota })
             }
             Request::Disconnect { tenant, device } => {
@@ -247,6 +265,7 @@ impl Desk {
             }
             Request::Undrain {} => self.order(|reply| Order::Undrain { reply }),
             Request::Reload {} => self.order(|reply| Order::Reload { reply }),
+            Request::Upgrade {} => self.order(|reply| Order::Upgrade { reply }),
             Request::Status {}
             | Request::Tenants {}
             | Request::Mailboxes { .. }
@@ -287,10 +306,10 @@ fn refused(refusal: Refusal) -> CommandError {
             "unknown",
             "`postern-relay tenants` and `mailboxes` list what there is",
         ),
-        Refusal::NotBuilt => (
+        Refusal::Store(_) => (
             Exit::Refused,
-            "not-built",
-            "devices have the quota of their admission: change it at the controller",
+            "store-refuses",
+            "`postern-relay status` says how the store is; nothing has changed",
         ),
     };
     CommandError::new(exit, name, format!("refused: {refusal}"), next)

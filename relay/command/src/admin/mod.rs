@@ -19,4 +19,4 @@ mod tests;
 pub use desk::{Desk, Order};
 pub use request::Request;
 pub use response::{DrainStanding, Response, Status};
-pub use server::{bind, serve};
+pub use server::{bind, double, serve};

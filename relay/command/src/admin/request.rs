@@ -2,7 +2,6 @@
 //!
 //! Refuses unknown members and names, so that a newer command never half-works with an older relay.
 
-use crate::operable::Quota;
 use serde::{Deserialize, Serialize};
 
 /// What an operator asks.
@@ -37,9 +36,9 @@ pub enum Request {
     SetQuota {
         /// Whose.
         tenant: String,
-        /// The quota; absent: the usual one.
+        /// Bytes of all its mailboxes; absent: the usual quota.
         #[serde(default)]
-        quota: Option<Quota>,
+        bytes_max: Option<u64>,
     },
     /// End sessions.
     Disconnect {
@@ -63,6 +62,8 @@ pub enum Request {
     Undrain {},
     /// Read the configuration again.
     Reload {},
+    /// Go on in a new process.
+    Upgrade {},
 }
 
 impl Request {
@@ -82,6 +83,7 @@ impl Request {
             Self::Drain { .. } => "drain",
             Self::Undrain {} => "undrain",
             Self::Reload {} => "reload",
+            Self::Upgrade {} => "upgrade",
         }
     }
 
@@ -93,7 +95,8 @@ impl Request {
             | Self::Disconnect { .. }
             | Self::Drain { .. }
             | Self::Undrain {}
-            | Self::Reload {} => true,
+            | Self::Reload {}
+            | Self::Upgrade {} => true,
             Self::Status {}
             | Self::Tenants {}
             | Self::Mailboxes { .. }

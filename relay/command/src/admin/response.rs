@@ -116,6 +116,13 @@ pub enum Response {
         /// True when the certificate was read again.
         certificate: bool,
     },
+    /// The next process is ready; this one lets devices go and then hands over.
+    Upgrading {
+        /// Process id of the next one.
+        pid: u32,
+        /// How far the drain before it is.
+        drain: DrainStanding,
+    },
     /// The request failed; nothing has changed.
     Error {
         /// Stable name.

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 ///
 /// # Errors
 /// A relay that runs in this folder already; a folder that cannot be written.
-pub fn bind(path: &Path) -> Result<UnixListener, CommandError> {
+pub fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, CommandError> {
     let failed = |error: &io::Error| {
         CommandError::failure(
             "socket-failed",
@@ -47,9 +47,18 @@ pub fn bind(path: &Path) -> Result<UnixListener, CommandError> {
         }
         fs::remove_file(path).map_err(|error| failed(&error))?;
     }
-    let listener = UnixListener::bind(path).map_err(|error| failed(&error))?;
+    let listener = std::os::unix::net::UnixListener::bind(path).map_err(|error| failed(&error))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|error| failed(&error))?;
     Ok(listener)
+}
+
+/// Makes a double of the socket for the current runtime.
+///
+/// # Errors
+/// Those of the system.
+pub fn double(socket: &std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.try_clone()?)
 }
 
 /// Serves operators until the task is aborted.

@@ -2,7 +2,7 @@ use super::{Desk, Order, Request, Response};
 use crate::audit::{Asker, Audit, tail};
 use crate::config::{NewRelay, RelayConfig, template};
 use crate::health::{Health, Moment};
-use crate::operable::memory::{InMemory, USUAL};
+use crate::operable::memory::InMemory;
 use crate::operable::{Operable, Quota};
 use postern_console::exit::Exit;
 use postern_protocol::id::Thumbprint;
@@ -113,14 +113,14 @@ fn change_is_written_before_and_after() {
     let office = office();
     let quota = Quota {
         bytes_max: 5,
-        ..USUAL
+        is_usual: false,
     };
     let tenant = "plant-1".to_owned();
     let answer = office.desk.answer(
         &WHO,
         Request::SetQuota {
             tenant: tenant.clone(),
-            quota: Some(quota),
+            bytes_max: Some(5),
         },
     );
     assert_eq!(answer, Response::Quota { tenant, quota });
@@ -141,7 +141,7 @@ fn change_that_is_refused_says_so_in_answer_and_audit() {
     for request in [
         Request::SetQuota {
             tenant: "plant-9".into(),
-            quota: None,
+            bytes_max: None,
         },
         Request::Disconnect {
             tenant: "plant-9".into(),
@@ -187,7 +187,7 @@ fn requests_read_back_as_written_and_unknown_ones_are_refused() {
         },
         Request::SetQuota {
             tenant: "a".into(),
-            quota: Some(USUAL),
+            bytes_max: Some(7),
         },
         Request::Drain { within_s: Some(7) },
         Request::Reload {},
@@ -201,6 +201,7 @@ fn requests_read_back_as_written_and_unknown_ones_are_refused() {
         "{\"op\":\"status\",\"more\":1}",
         "{\"op\":\"drain\",\"within_s\":-1}",
         "{\"op\":\"set-quota\",\"tenant\":\"a\",\"quota\":{\"bytes_max\":1}}",
+        "{\"op\":\"set-quota\",\"tenant\":\"a\",\"bytes_max\":-1}",
     ] {
         assert!(Request::parse(text).is_err(), "{text}");
     }
@@ -223,14 +224,10 @@ fn answers_read_back_as_written() {
 #[test]
 fn values_that_make_no_sense_are_refused() {
     let office = office();
-    let quota = Quota {
-        bytes_max: 0,
-        ..USUAL
-    };
     let tenant = "plant-1".to_owned();
     let request = Request::SetQuota {
         tenant,
-        quota: Some(quota),
+        bytes_max: Some(0),
     };
     let answer = office.desk.answer(&WHO, request);
     assert_eq!(name_of(&answer), "quota-zero");

@@ -8,7 +8,6 @@ use crate::admin::{Request, Response};
 use crate::config::Change;
 use crate::drain::Phase;
 use crate::limits::DRAIN_WITHIN_S_MAX;
-use crate::operable::Quota;
 use clap::Args;
 use postern_console::exit::CommandError;
 use postern_console::output;
@@ -147,17 +146,11 @@ pub(super) fn reload(relay: &RelayArgs) -> Result<(), CommandError> {
 pub(super) struct QuotaArgs {
     /// The tenant
     tenant: String,
-    /// Bytes of all its mailboxes
-    #[arg(long, value_name = "BYTES")]
-    bytes_max: Option<u64>,
-    /// Its mailboxes
-    #[arg(long, value_name = "NUMBER")]
-    mailboxes_max: Option<u64>,
-    /// Its posts per second
-    #[arg(long, value_name = "NUMBER")]
-    posts_per_s: Option<u64>,
-    /// Give it the usual quota again
-    #[arg(long, conflicts_with_all = ["bytes_max", "mailboxes_max", "posts_per_s"])]
+    /// Bytes of all its mailboxes together, in both directions [default: show the quota]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    bytes: Option<u64>,
+    /// Take its own quota away: the bound of all mailboxes counts
+    #[arg(long, conflicts_with = "bytes")]
     usual: bool,
     #[command(flatten)]
     pub(super) relay: RelayArgs,
@@ -165,42 +158,27 @@ pub(super) struct QuotaArgs {
 
 impl QuotaArgs {
     pub(super) fn run(&self) -> Result<(), CommandError> {
-        let mut client = Client::connect(&self.relay.dir())?;
         let tenant = self.tenant.clone();
-        let mut response = client.ask(&Request::Quota {
-            tenant: tenant.clone(),
-        })?;
-        let is_change =
-            self.bytes_max.is_some() || self.mailboxes_max.is_some() || self.posts_per_s.is_some();
-        if self.usual {
-            let quota = None;
-            response = client.ask(&Request::SetQuota { tenant, quota })?;
-        } else if is_change {
-            let Response::Quota { quota: before, .. } = response else {
-                return Err(unexpected());
-            };
-            let quota = Some(self.over(before));
-            response = client.ask(&Request::SetQuota { tenant, quota })?;
-        }
+        let request = if self.usual || self.bytes.is_some() {
+            let bytes_max = self.bytes;
+            Request::SetQuota { tenant, bytes_max }
+        } else {
+            Request::Quota { tenant }
+        };
+        let response = self.relay.ask(&request)?;
         if self.relay.printed(&response) {
             return Ok(());
         }
         let Response::Quota { tenant, quota } = response else {
             return Err(unexpected());
         };
-        output::line(format!(
-            "{tenant}: {} bytes, {} mailboxes, {} posts per second",
-            quota.bytes_max, quota.mailboxes_max, quota.posts_per_s
-        ));
+        let whose = if quota.is_usual {
+            "the bound of all mailboxes, it has no quota of its own"
+        } else {
+            "its own"
+        };
+        output::line(format!("{tenant}: {} bytes ({whose})", quota.bytes_max));
         Ok(())
-    }
-
-    fn over(&self, before: Quota) -> Quota {
-        Quota {
-            bytes_max: self.bytes_max.unwrap_or(before.bytes_max),
-            mailboxes_max: self.mailboxes_max.unwrap_or(before.mailboxes_max),
-            posts_per_s: self.posts_per_s.unwrap_or(before.posts_per_s),
-        }
     }
 }
 

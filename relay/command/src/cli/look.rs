@@ -99,6 +99,7 @@ pub(super) fn tenants(relay: &RelayArgs) -> Result<(), CommandError> {
         Column::Number("DEVICES"),
         Column::Number("SESSIONS"),
         Column::Number("BYTES"),
+        Column::Number("QUOTA"),
         Column::Number("QUEUED"),
         Column::Number("WAITING"),
     ];
@@ -114,6 +115,7 @@ fn tenant_row(tenant: &TenantStanding) -> Vec<String> {
         tenant.devices.to_string(),
         tenant.sessions.to_string(),
         bytes(tenant.bytes),
+        tenant.quota_bytes.map_or_else(|| "-".into(), bytes),
         bytes(tenant.queued_bytes),
         tenant.arrivals.saturating_sub(tenant.cursor).to_string(),
     ]

@@ -11,6 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod top;
+mod upgrade;
 
 use crate::admin::client::Client;
 use crate::admin::{Request, Response};
@@ -42,7 +43,8 @@ relay · 7 store damaged, newer, in use or not writable";
         postern-relay check && postern-relay run\n\
         Watch it:   postern-relay status · top · tenants · mailboxes · sessions · metrics\n\
         Change it:  edit relay.toml, then postern-relay check && postern-relay reload\n\
-        Maintain:   postern-relay drain --wait, work, postern-relay undrain\n\n\
+        Maintain:   postern-relay drain --wait, work, postern-relay undrain\n            \
+        postern-relay upgrade, when a newer program stands in the place of this one\n\n\
         Everything beside init, check, line and run talks to the relay of the folder that --dir or\n\
         POSTERN_RELAY_DIR names, over its Unix socket, as the user who runs it."
 )]
@@ -105,6 +107,16 @@ enum Command {
     /// Take devices again
     #[command(long_about = "Ends a drain.\n\nExample: postern-relay undrain")]
     Undrain(RelayArgs),
+    /// Go on with the program that stands there now, without refusing a connection
+    #[command(
+        long_about = "Starts the program from the file that this relay was started from, which may be a newer one by now,\n\
+        waits until it has read its configuration and its keys, answers held polls over drain.stop_within_s,\n\
+        and hands over: sockets stay open, so that connections wait instead of being refused, and sessions\n\
+        go on without a new hello. A program that is not ready changes nothing; one that cannot serve is\n\
+        followed by the old one. Keys of relay.toml that take a restart count afterwards.\n\n\
+        Example: postern-relay upgrade --dir /var/lib/postern-relay"
+    )]
+    Upgrade(RelayArgs),
     /// Show how the relay is
     #[command(
         long_about = "Shows readiness with reasons, the drain, and the numbers of the whole relay.\n\n\
@@ -114,7 +126,7 @@ enum Command {
     /// Show tenants: who is connected, how much is kept
     #[command(
         long_about = "Shows each tenant: whether its controller is connected, how old its last word is, devices, sessions,\n\
-        bytes kept, bytes on their way to the disk, entries not yet collected.\n\n\
+        bytes kept and its quota, bytes on their way to the disk, entries not yet collected.\n\n\
         Example: postern-relay tenants"
     )]
     Tenants(RelayArgs),
@@ -127,9 +139,10 @@ enum Command {
     Mailboxes(look::MailboxesArgs),
     /// Show or change what a tenant may use
     #[command(
-        long_about = "Shows a tenant's quota, or changes it durably and at once. The admissions that the controller signs\n\
-        say what each device may have; this bounds the tenant as a whole.\n\n\
-        Example: postern-relay quota plant-1 --bytes-max 500000000\n         \
+        long_about = "Shows a tenant's quota, or changes it durably and at once; it stands in the relay's store. The admissions\n\
+        that the controller signs say what each device may have; this bounds the tenant as a whole, in both\n\
+        directions. What would grow beyond it is refused with `quota`; what is kept already stays.\n\n\
+        Example: postern-relay quota plant-1 500000000\n         \
         postern-relay quota plant-1 --usual"
     )]
     Quota(act::QuotaArgs),
@@ -241,6 +254,7 @@ impl Command {
             Self::Audit(args) => args.relay.json,
             Self::Reload(relay)
             | Self::Undrain(relay)
+            | Self::Upgrade(relay)
             | Self::Status(relay)
             | Self::Tenants(relay)
             | Self::Limits(relay)
@@ -258,6 +272,7 @@ fn run(command: Command) -> Result<Exit, CommandError> {
         Command::Reload(relay) => act::reload(&relay),
         Command::Drain(args) => args.run(),
         Command::Undrain(relay) => act::undrain(&relay),
+        Command::Upgrade(relay) => upgrade::upgrade(&relay),
         Command::Status(relay) => look::status(&relay),
         Command::Tenants(relay) => look::tenants(&relay),
         Command::Mailboxes(args) => args.run(),

@@ -7,6 +7,7 @@ use super::{RelayArgs, block_on, relay_dir};
 use crate::admin::client::Client;
 use crate::check::{self, Finding, Weight};
 use crate::config::{ADMIN_LISTEN, Limit, LogOverride, RelayConfig};
+use crate::handover::Predecessor;
 use crate::make::{self, Options};
 use crate::run::Logging;
 use crate::telemetry::{self, Rates};
@@ -161,10 +162,25 @@ pub(super) struct RunArgs {
     /// How lines of the log are written [default: the configuration file's]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    /// Go on in place of the process at the other end of standard input: `upgrade` says it
+    #[arg(long, hide = true)]
+    take_over: bool,
 }
 
 impl RunArgs {
     pub(super) fn run(self) -> Result<(), CommandError> {
+        if !self.take_over {
+            return self.run_behind(None);
+        }
+        let (predecessor, teller) = Predecessor::of_stdin()?;
+        let ended = self.run_behind(Some(predecessor));
+        if let Err(error) = &ended {
+            teller.tell_refused(error);
+        }
+        ended
+    }
+
+    fn run_behind(self, predecessor: Option<Predecessor>) -> Result<(), CommandError> {
         let mut config = RelayConfig::load(&relay_dir(self.dir.as_ref()))?;
         let over = LogOverride {
             level: self.log_level,
@@ -177,7 +193,7 @@ impl RunArgs {
             rates,
             over,
         };
-        block_on(crate::run::run(config, logging))
+        block_on(crate::run::run(config, logging, predecessor))
     }
 }
 

@@ -9,7 +9,7 @@ use postern_console::config::reader::Section;
 const TABLES: &[(&str, &str)] = &[
     (
         "quotas",
-        "quotas are those of admissions and of `mailbox.bytes_max`; remove the table",
+        "`postern-relay quota TENANT BYTES` keeps them in the store; remove the table",
     ),
     (
         "upstream",

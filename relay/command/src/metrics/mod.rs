@@ -51,6 +51,10 @@ pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
         plain("postern_relay_knocks", standing.knocks),
         plain("postern_relay_dead_letters_total", standing.dead_letters),
         plain(
+            "postern_relay_tenant_refusals_total",
+            standing.tenant_refusals,
+        ),
+        plain(
             "postern_relay_mailbox_bytes_max",
             standing.mailbox_bytes_max,
         ),

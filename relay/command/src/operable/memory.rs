@@ -13,14 +13,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The quota of a tenant that was given none.
 pub const USUAL: Quota = Quota {
     bytes_max: 1 << 30,
-    mailboxes_max: 20_000,
-    posts_per_s: 1_000,
+    is_usual: true,
 };
+
+const fn own(bytes_max: u64) -> Quota {
+    Quota {
+        bytes_max,
+        is_usual: false,
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
     tenants: BTreeMap<String, Vec<String>>,
-    quotas: BTreeMap<String, Quota>,
+    quotas: BTreeMap<String, u64>,
     held: usize,
     leaving: Option<Leaving>,
     certificates: usize,
@@ -109,6 +115,7 @@ impl Operable for InMemory {
             mailboxes: devices,
             knocks: 0,
             dead_letters: 0,
+            tenant_refusals: 0,
             mailbox_bytes: devices * 1_000,
             mailbox_bytes_max: 1 << 30,
             memory_bytes: devices * 2_000,
@@ -131,6 +138,7 @@ impl Operable for InMemory {
             devices: devices.len() as u64,
             sessions: devices.len() as u64,
             bytes: devices.len() as u64 * 1_000,
+            quota_bytes: state.quotas.get(tenant).copied(),
             queued_bytes: 0,
             arrivals: 10,
             cursor: 9,
@@ -178,17 +186,17 @@ impl Operable for InMemory {
     fn quota(&self, tenant: &str) -> Result<Quota, Refusal> {
         let state = self.lock();
         state.known(tenant)?;
-        Ok(*state.quotas.get(tenant).unwrap_or(&USUAL))
+        Ok(state.quotas.get(tenant).copied().map_or(USUAL, own))
     }
 
-    fn set_quota(&self, tenant: &str, quota: Option<Quota>) -> Result<Quota, Refusal> {
+    fn set_quota(&self, tenant: &str, bytes_max: Option<u64>) -> Result<Quota, Refusal> {
         let mut state = self.lock();
         state.known(tenant)?;
-        match quota {
-            Some(quota) => state.quotas.insert(tenant.to_owned(), quota),
+        match bytes_max {
+            Some(bytes_max) => state.quotas.insert(tenant.to_owned(), bytes_max),
             None => state.quotas.remove(tenant),
         };
-        Ok(quota.unwrap_or(USUAL))
+        Ok(bytes_max.map_or(USUAL, own))
     }
 
     fn disconnect(&self, tenant: &str, device: Option<&str>) -> Result<u64, Refusal> {

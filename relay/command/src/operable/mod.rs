@@ -40,6 +40,8 @@ pub struct Standing {
     pub knocks: u64,
     /// Letters that were dropped unread for their age, since the start.
     pub dead_letters: u64,
+    /// Posts and deliveries that were refused because their tenant was full, since the start.
+    pub tenant_refusals: u64,
     /// Bytes of all mailboxes.
     pub mailbox_bytes: u64,
     /// Bytes that they may take.
@@ -70,6 +72,8 @@ pub struct TenantStanding {
     pub sessions: u64,
     /// Bytes kept, in both directions.
     pub bytes: u64,
+    /// Bytes that may be kept, where the tenant has a quota of its own.
+    pub quota_bytes: Option<u64>,
     /// Bytes that wait to be made durable.
     pub queued_bytes: u64,
     /// Entries kept from devices so far.
@@ -120,12 +124,10 @@ pub struct SessionStanding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
-    /// Bytes of all its mailboxes.
+    /// Bytes of all its mailboxes together, in both directions.
     pub bytes_max: u64,
-    /// Its mailboxes.
-    pub mailboxes_max: u64,
-    /// Its posts per second.
-    pub posts_per_s: u64,
+    /// True when nobody gave it one of its own: the bound of all mailboxes counts.
+    pub is_usual: bool,
 }
 
 /// A part of a list: everything behind a channel id, at most so many.
@@ -152,9 +154,9 @@ pub enum Refusal {
     /// No such tenant or device.
     #[error("there is no {0}")]
     Unknown(String),
-    /// This version's host does not answer it.
-    #[error("this version's host cannot do it")]
-    NotBuilt,
+    /// The store does not take it now.
+    #[error("the store takes nothing now ({0})")]
+    Store(String),
 }
 
 /// A running relay, as far as an operator may look at it and change it. Every call is quick and
@@ -181,11 +183,11 @@ pub trait Operable: Send + Sync + 'static {
     /// [`Refusal`].
     fn quota(&self, tenant: &str) -> Result<Quota, Refusal>;
 
-    /// Gives a tenant another quota, durably, or with `None` the usual one.
+    /// Gives a tenant another quota of bytes, durably, or with `None` the usual one. Blocks.
     ///
     /// # Errors
     /// [`Refusal`]; nothing has changed then.
-    fn set_quota(&self, tenant: &str, quota: Option<Quota>) -> Result<Quota, Refusal>;
+    fn set_quota(&self, tenant: &str, bytes_max: Option<u64>) -> Result<Quota, Refusal>;
 
     /// Ends the sessions of a device, or of a tenant's writer and all its devices; they may come again.
     /// Returns how many.

@@ -11,15 +11,16 @@ use super::{
     TenantStanding,
 };
 use crate::config::{Limit, RelayConfig};
+use crate::handover::Inherited;
 use postern_console::exit::CommandError;
 use postern_protocol::id::TenantId;
 use postern_protocol::revision::Revision;
 use postern_relay::durable::{BreakerPhase, Durable, OpenError};
 use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
-use postern_relay::server::{Mailbox, QuicListener, ServerConfig};
+use postern_relay::server::{Mailbox, QuicListener, ServerConfig, Sockets};
 use postern_relay::store::StoreError;
-use postern_relay::{MailboxStats, Relay, RelayError, TenantStats};
+use postern_relay::{Handover, MailboxStats, Relay, RelayError, TenantStats};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -50,13 +51,18 @@ pub struct Served {
 }
 
 impl Served {
-    /// Opens the store and starts to serve in tasks of the current runtime.
+    /// Opens the store and starts to serve in tasks of the current runtime, perhaps where another
+    /// process stood. Returns as well how many sessions go on.
     ///
     /// # Errors
     /// A store that is damaged or of another trust domain, an address that is taken, a certificate
     /// that cannot be used.
-    pub fn start(config: &RelayConfig, with: StartedWith) -> Result<Self, CommandError> {
-        let started = Relay::start(postern_relay::RelayConfig {
+    pub fn start(
+        config: &RelayConfig,
+        with: StartedWith,
+        inherited: Option<Inherited>,
+    ) -> Result<(Self, usize), CommandError> {
+        let config_of_relay = postern_relay::RelayConfig {
             store: config.store.clone(),
             genesis: config.root,
             recovery: config.recovery,
@@ -71,14 +77,19 @@ impl Served {
                 quic: with.quic,
                 limits: config.server_limits(),
             },
-        });
-        let relay = started.map_err(not_started)?;
-        Ok(Self {
+        };
+        let started = match inherited {
+            Some(left) => go_on(config_of_relay, left),
+            None => Relay::start(config_of_relay).map(|relay| (relay, 0)),
+        };
+        let (relay, sessions) = started.map_err(not_started)?;
+        let served = Self {
             mailbox: relay.mailbox().clone(),
             durable: Arc::clone(relay.durable()),
             relay: Mutex::new(Some(relay)),
             bytes_max: config.limits.of(Limit::MailboxesBytes),
-        })
+        };
+        Ok((served, sessions))
     }
 
     /// Where it listens; `None` once it has stopped.
@@ -105,6 +116,12 @@ impl Served {
         if let Some(relay) = relay {
             relay.shutdown(grace_ms).await;
         }
+    }
+
+    /// As [`Self::stop`], but leaves sockets and sessions to another process.
+    pub async fn hand_over(&self, grace_ms: u64) -> Option<Handover> {
+        let relay = self.lock().take()?;
+        relay.hand_over(grace_ms).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Relay>> {
@@ -163,11 +180,25 @@ impl Served {
             devices: row.devices as u64,
             sessions: connected.get(&row.id).copied().unwrap_or_default(),
             bytes: row.bytes as u64,
+            quota_bytes: row.quota_bytes,
             queued_bytes: row.waiting as u64,
             arrivals: row.account.arrivals,
             cursor: row.account.cursor,
         }
     }
+}
+
+/// Serves where another process stood.
+fn go_on(
+    config: postern_relay::RelayConfig,
+    mut inherited: Inherited,
+) -> Result<(Relay, usize), RelayError> {
+    let (https, quic) = (inherited.https.take(), inherited.quic.take());
+    let handover = Handover {
+        sockets: Sockets::take(&config.server, https, quic)?,
+        sessions: inherited.sessions.take(),
+    };
+    Relay::take_over(config, handover, &|| inherited.gone_ms())
 }
 
 fn dotted(revision: Revision) -> String {
@@ -217,6 +248,7 @@ impl Operable for Served {
             mailboxes: self.durable.admissions().len() as u64,
             knocks: self.durable.knocks() as u64,
             dead_letters: self.durable.dead_letters(),
+            tenant_refusals: self.durable.tenant_refusals(),
             mailbox_bytes: self.mailbox.bytes() as u64,
             mailbox_bytes_max: self.bytes_max,
             memory_bytes,
@@ -279,13 +311,19 @@ impl Operable for Served {
     }
 
     fn quota(&self, tenant: &str) -> Result<Quota, Refusal> {
-        self.tenant(tenant)?;
-        Err(Refusal::NotBuilt)
+        let id = self.tenant(tenant)?;
+        let own = self.durable.quota(id);
+        Ok(Quota {
+            bytes_max: own.unwrap_or(self.bytes_max),
+            is_usual: own.is_none(),
+        })
     }
 
-    fn set_quota(&self, tenant: &str, _quota: Option<Quota>) -> Result<Quota, Refusal> {
-        self.tenant(tenant)?;
-        Err(Refusal::NotBuilt)
+    fn set_quota(&self, tenant: &str, bytes_max: Option<u64>) -> Result<Quota, Refusal> {
+        let id = self.tenant(tenant)?;
+        let set = self.durable.set_quota(id, bytes_max);
+        set.map_err(|reject| Refusal::Store(reject.to_string()))?;
+        self.quota(tenant)
     }
 
     fn disconnect(&self, tenant: &str, device: Option<&str>) -> Result<u64, Refusal> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  signals --+
-//!  orders  --+--> loop (a turn each 200 ms): reload, drain, certificate, watchdog, stop
+//!  orders  --+--> loop (a turn each 200 ms): reload, drain, certificate, watchdog, stop, upgrade
 //!  time    --+
 //! ```
 //!
@@ -15,10 +15,12 @@ mod signals;
 mod start;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use crate::admin::{Desk, DrainStanding, Order, Response};
 use crate::config::{Limit, LogOverride, RelayConfig};
 use crate::drain::{Drain, Phase, Window};
+use crate::handover::{Predecessor, Successor};
 use crate::health::{Health, Moment};
 use crate::limits::{MINUTE_MS, TURN};
 use crate::operable::{Leaving, Operable};
@@ -32,6 +34,7 @@ use signals::{Signals, Told};
 use start::Started;
 use std::sync::Arc;
 use tokio::time::MissedTickBehavior;
+use upgrade::Upgrade;
 
 /// What a turn of the loop found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,10 @@ enum Turn {
     On,
     /// The process shall end.
     End,
+    /// The next process shall be started.
+    Prepare,
+    /// The next process shall go on.
+    HandOver,
     /// A commit has failed.
     StoreFailed,
 }
@@ -54,22 +61,22 @@ pub struct Logging {
     pub over: LogOverride,
 }
 
-/// Runs the relay until it is told to stop.
+/// Runs the relay until it is told to stop, or another process goes on in its place.
 ///
 /// # Errors
 /// A key, trust line, certificate or configuration that is refused, an address that is taken, an
 /// audit log that cannot be written.
-pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandError> {
+pub async fn run(
+    config: RelayConfig,
+    logging: Logging,
+    predecessor: Option<Predecessor>,
+) -> Result<(), CommandError> {
     let mut signals = Signals::receive()?;
-    let Started {
-        served,
-        mut control,
-        mut queue,
-        operators,
-        watchers,
-    } = Started::start(Arc::new(config), logging).await?;
+    let mut started = Started::start(Arc::new(config), logging, predecessor).await?;
+    let (control, queue) = (&mut started.control, &mut started.queue);
     control.notify.tell("READY=1");
-    let mut failed = served.failed();
+    let mut failed = started.served.failed();
+    let mut preparing = None;
     let mut ticks = tokio::time::interval(TURN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -79,12 +86,15 @@ pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandErr
                 Some(order) => control.handle_order(order, moment()),
                 None => Turn::End,
             },
+            prepared = upgrade::prepared(&mut preparing) => control.handle_prepared(prepared, moment()),
             _ = failed.wait_for(Option::is_some) => Turn::StoreFailed,
             _ = ticks.tick() => control.handle_tick(moment()),
         };
         match turn {
             Turn::On => {}
             Turn::End => break,
+            Turn::Prepare => preparing = Some(tokio::task::spawn_blocking(Successor::prepare)),
+            Turn::HandOver => return started.hand_over().await,
             // Nothing that waits can be made durable: whoever is connected finds out by the end.
             Turn::StoreFailed => {
                 control.note("stop", serde_json::json!({ "by": "store" }), "done");
@@ -93,14 +103,7 @@ pub async fn run(config: RelayConfig, logging: Logging) -> Result<(), CommandErr
         }
     }
     control.notify.tell("STOPPING=1");
-    operators.abort();
-    let config = Arc::clone(control.reloader.config());
-    served.stop(config.limits.of(Limit::CloseMs)).await;
-    control.note("stop", serde_json::json!({}), "done");
-    watchers.abort();
-    // Who finds no socket knows that nothing runs here.
-    let _ = std::fs::remove_file(&config.socket);
-    tracing::info!("relay stopped");
+    started.stop().await;
     Ok(())
 }
 
@@ -128,6 +131,8 @@ enum Why {
     Operator,
     /// It was told to stop; it ends afterwards.
     Stop,
+    /// Another process goes on afterwards.
+    Upgrade,
 }
 
 /// The loop's state. Pure but for what it tells the relay and the log.
@@ -139,6 +144,7 @@ struct Control {
     rates: Rates,
     notify: Notify,
     drain: Option<(Drain, Why)>,
+    upgrade: Upgrade,
     next_minute_ms: u64,
     next_watchdog_ms: u64,
 }
@@ -160,6 +166,7 @@ impl Control {
             rates,
             notify,
             drain: None,
+            upgrade: Upgrade::None,
             next_minute_ms: 0,
             next_watchdog_ms: 0,
         }
@@ -182,14 +189,9 @@ impl Control {
             }
             Told::Stop => {
                 self.note("drain", serde_json::json!({ "by": "SIGTERM" }), "asked");
-                let limits = &self.reloader.config().limits;
-                let window = Window {
-                    announce_ms: 0,
-                    within_ms: limits.of(Limit::StopWithinS).saturating_mul(1_000),
-                    grace_ms: 0,
-                };
                 self.notify.tell("STOPPING=1");
-                self.begin_drain(window, Why::Stop, now);
+                self.dismiss("told to stop");
+                self.begin_drain(self.short_window(), Why::Stop, now);
                 self.handle_tick(now)
             }
         }
@@ -200,6 +202,7 @@ impl Control {
             Order::Drain { within_ms, reply } => (reply, self.drain_for_operator(within_ms, now)),
             Order::Undrain { reply } => (reply, self.undrain()),
             Order::Reload { reply } => (reply, self.reload_for_operator(now)),
+            Order::Upgrade { reply } => return self.begin_upgrade(reply),
         };
         // Whoever asked may have gone away; what was asked is done all the same.
         let _ = reply.send(response);
@@ -224,14 +227,34 @@ impl Control {
         self.drain_on(now)
     }
 
+    /// The window of a process that ends or hands over.
+    fn short_window(&self) -> Window {
+        let limits = &self.reloader.config().limits;
+        Window {
+            announce_ms: 0,
+            within_ms: limits.of(Limit::StopWithinS).saturating_mul(1_000),
+            grace_ms: 0,
+        }
+    }
+
     fn begin_drain(&mut self, window: Window, why: Why, now: Moment) {
         tracing::info!(within_ms = window.within_ms, "draining");
         self.drain = Some((Drain::begin(window, now.mono_ms), why));
-        self.health.set_draining(true);
+        // Who hands over is connected to all the while: a load balancer has to go nowhere.
+        self.health.set_draining(why != Why::Upgrade);
+    }
+
+    fn end_drain(&mut self) {
+        self.drain = None;
+        self.relay.set_leaving(None);
+        self.health.set_draining(false);
+        self.desk.set_drain(None);
+        tracing::info!("taking devices again");
     }
 
     /// Does what the drain asks for now.
     fn drain_on(&mut self, now: Moment) -> Turn {
+        self.look_at_successor();
         let Some((drain, why)) = &mut self.drain else {
             return Turn::On;
         };
@@ -246,13 +269,14 @@ impl Control {
         let is_done = due.phase == Phase::Over || self.relay.held() == 0;
         match *why {
             Why::Stop if is_done => Turn::End,
-            Why::Stop | Why::Operator => Turn::On,
+            Why::Upgrade if is_done => Turn::HandOver,
+            Why::Stop | Why::Upgrade | Why::Operator => Turn::On,
         }
     }
 
     fn drain_for_operator(&mut self, within_ms: Option<u64>, now: Moment) -> Response {
-        let stopping = matches!(self.drain, Some((_, Why::Stop)));
-        if !stopping {
+        let is_ending = matches!(self.drain, Some((_, Why::Stop | Why::Upgrade)));
+        if !is_ending {
             let limits = &self.reloader.config().limits;
             let ms = |limit| limits.of(limit).saturating_mul(1_000);
             let window = Window {
@@ -267,24 +291,16 @@ impl Control {
             Some((drain, _)) => Response::Draining {
                 drain: standing(drain, now.mono_ms),
             },
-            None => unreachable!("a drain has just begun, or a stop was under way"),
+            None => unreachable!("a drain has just begun, or one was under way"),
         }
     }
 
     fn undrain(&mut self) -> Response {
         match self.drain {
-            Some((_, Why::Stop)) => CommandError::failure(
-                "relay-stopping",
-                "the relay is stopping and does not take devices again",
-                "start it with `postern-relay run`",
-            )
-            .into(),
-            Some((_, Why::Operator)) => {
-                self.drain = None;
-                self.relay.set_leaving(None);
-                self.health.set_draining(false);
-                self.desk.set_drain(None);
-                tracing::info!("taking devices again");
+            Some((_, Why::Stop)) => stopping().into(),
+            Some((_, Why::Operator | Why::Upgrade)) => {
+                self.dismiss("somebody said undrain");
+                self.end_drain();
                 Response::Undrained { changed: true }
             }
             None => Response::Undrained { changed: false },
@@ -317,6 +333,14 @@ impl Control {
             tracing::error!(op, reason = %error.message, "the audit log cannot be written");
         }
     }
+}
+
+fn stopping() -> CommandError {
+    CommandError::failure(
+        "relay-stopping",
+        "the relay is stopping and does not take devices again",
+        "start it with `postern-relay run`",
+    )
 }
 
 fn standing(drain: &Drain, now_ms: u64) -> DrainStanding {

@@ -35,7 +35,8 @@ fn ledger(change: impl FnOnce(&mut Admission), account: Account) -> Ledger {
 fn at(clock_s: u64, ledger: &Ledger, lanes: &Lanes, change: impl FnOnce(&mut Stage<'_>)) -> Lanes {
     let lanes_of = |_| lanes.clone();
     let limits = MailboxLimits::default();
-    let mut stage = Stage::new(ledger, &lanes_of, limits, lanes.bytes(), clock_s);
+    let bytes_of = |_| 0;
+    let mut stage = Stage::new(ledger, &lanes_of, &bytes_of, limits, lanes.bytes(), clock_s);
     change(&mut stage);
     stage.lanes(tenant(), id()).clone()
 }

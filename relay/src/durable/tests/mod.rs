@@ -4,6 +4,7 @@ mod aging;
 mod fairness;
 mod keeping;
 mod knocking;
+mod quotas;
 mod restart;
 mod storage;
 
@@ -215,6 +216,7 @@ pub(super) fn copy(store: &dyn Store) -> MemoryStore {
         super::BUNDLES,
         super::ADMISSIONS,
         super::TENANTS,
+        super::QUOTAS,
         super::lanes::LANES,
     ];
     for table in tables {

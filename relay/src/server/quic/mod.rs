@@ -52,12 +52,13 @@ pub(super) struct QuicDoor {
 }
 
 impl QuicDoor {
-    /// Binds the socket and takes connections until the server drains.
+    /// Takes connections on a socket until the server drains.
     ///
     /// # Errors
     /// Those of the socket, and of TLS without 1.3.
     pub(super) fn open(
         listener: &QuicListener,
+        socket: UdpSocket,
         shared: &Arc<Shared>,
         alive: &Sender<()>,
     ) -> std::io::Result<Self> {
@@ -65,7 +66,7 @@ impl QuicDoor {
         let endpoint = Endpoint::new(
             settings::endpoint(&listener.secret),
             Some(settings),
-            bind(listener.listen)?,
+            socket,
             Arc::new(TokioRuntime),
         )?;
         let acceptor = Acceptor {
@@ -106,7 +107,8 @@ fn settings_of(shared: &Shared, secret: &ListenerSecret) -> std::io::Result<quin
     settings::server(&tls, secret, shared.limits()).map_err(std::io::Error::other)
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+/// Opens the socket of a door. # Errors: those of the socket.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     // A flood must not push out the packets of those who are known; the kernel clamps it.
     socket2::SockRef::from(&socket).set_recv_buffer_size(fixed::QUIC_SOCKET_BYTES)?;
