@@ -12,7 +12,7 @@
 use crate::exchange::Owner;
 use crate::limits::SESSIONS_MAX;
 use crate::server::Sockets;
-use postern_protocol::id::{ChannelId, TenantId, Thumbprint};
+use postern_protocol::id::{ChannelId, MailboxId, TenantId, Thumbprint};
 use postern_protocol::revision::BundleNumber;
 use postern_protocol::session::{HANDED_SESSION_BYTES, HandedSession};
 use zeroize::Zeroizing;
@@ -28,6 +28,7 @@ pub const HANDED_SESSIONS_BYTES_MAX: usize = HEAD_BYTES + SESSIONS_MAX * ROW_BYT
 
 const DEVICE: u8 = 0;
 const WRITER: u8 = 1;
+const MAILBOX: u8 = 2;
 
 /// What a relay leaves to the process that goes on in its place.
 #[derive(Debug)]
@@ -88,6 +89,7 @@ impl HandedSessions {
             let (kind, id) = match owner {
                 Owner::Device(channel) => (DEVICE, *channel.as_bytes()),
                 Owner::Writer(tenant) => (WRITER, *tenant.as_bytes()),
+                Owner::Mailbox(mailbox) => (MAILBOX, *mailbox.as_bytes()),
             };
             bytes.push(kind);
             bytes.extend_from_slice(&id);
@@ -132,6 +134,7 @@ fn read_row(row: &[u8]) -> Result<(Owner, HandedSession), NotSessions> {
     let owner = match kind {
         DEVICE => Owner::Device(ChannelId::from_bytes(id)),
         WRITER => Owner::Writer(TenantId::from_bytes(id)),
+        MAILBOX => Owner::Mailbox(MailboxId::from_bytes(id)),
         _ => return Err(NotSessions),
     };
     let (session, _) = split(rest)?;

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`limits`], [`mailbox`] (what is kept), [`exchange`] (one request and its
 //! answer), [`limiter`], [`budget`], [`delay`] (who has to come later), [`metrics`], [`server`],
-//! which waits for peers, [`durable`], which waits for the disk, [`Relay`], which puts them
+//! which waits for peers, [`durable`], which waits for the disk, [`upstream`], which dials further out, [`Relay`], which puts them
 //! together, and [`Handover`], by which one process goes on where another stood.
 
 pub mod budget;
@@ -23,6 +23,7 @@ pub mod metrics;
 mod relay;
 pub mod server;
 pub mod store;
+pub mod upstream;
 
 pub use handover::{HANDED_SESSIONS_BYTES_MAX, HandedSessions, Handover, NotSessions};
 pub use relay::{MailboxStats, Relay, RelayConfig, RelayError, RelayStats, TenantStats};

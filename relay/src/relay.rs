@@ -13,8 +13,9 @@ use crate::exchange::{ExchangeLimits, MailboxKeys, Owner};
 use crate::handover::{HandedSessions, Handover, Standing};
 use crate::server::{Mailbox, Server, ServerConfig, Sockets, StartError, TlsError, after_ms};
 use crate::store::{DiskStore, Profile, Store, StoreError};
+use crate::upstream::{Upstream, UpstreamConfig, UpstreamStats};
 use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, DeviceName, Tenant, TenantId, Thumbprint};
+use postern_protocol::id::{ChannelId, DeviceName, MailboxId, Tenant, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Revision};
 use postern_protocol::trust::Trust;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +137,7 @@ pub struct Relay {
     mailbox: Mailbox,
     durable: Arc<Durable>,
     sweeper: JoinHandle<()>,
+    upstream: Option<Upstream>,
 }
 
 impl std::fmt::Debug for Relay {
@@ -208,6 +210,7 @@ impl Relay {
             mailbox,
             durable,
             sweeper,
+            upstream: None,
         };
         Ok((relay, adopted))
     }
@@ -222,6 +225,18 @@ impl Relay {
     #[must_use]
     pub fn quic_address(&self) -> Option<SocketAddr> {
         self.server.quic_address()
+    }
+
+    /// Dials an upstream from now on, in the place of one that was dialled before.
+    pub fn dial(&mut self, config: UpstreamConfig) {
+        self.upstream = Some(Upstream::start(config, Arc::clone(&self.durable)));
+    }
+
+    /// The upstream that it dials, if it does: thumbprint of its key, and how the link does.
+    #[must_use]
+    pub fn upstream(&self) -> Option<(Thumbprint, UpstreamStats)> {
+        let upstream = self.upstream.as_ref()?;
+        Some((upstream.upstream(), upstream.stats()))
     }
 
     /// The mailboxes: events, counters, sessions.
@@ -347,6 +362,7 @@ impl Relay {
     /// end, at most `grace_ms`, then commits what is queued and closes the store.
     pub async fn shutdown(self, grace_ms: u64) {
         self.sweeper.abort();
+        drop(self.upstream);
         self.server.shutdown(grace_ms).await;
         close(self.durable).await;
         info!("stopped relay");
@@ -356,6 +372,7 @@ impl Relay {
     /// From now on no session is known here, and no mailbox. `None` without sockets.
     pub async fn hand_over(self, grace_ms: u64) -> Option<Handover> {
         self.sweeper.abort();
+        drop(self.upstream);
         let sockets = self.server.hand_over(grace_ms).await;
         let standing = standing(&self.durable, &self.mailbox);
         // What is queued is decided by what the mailboxes hold: they go after the last commit.
@@ -419,6 +436,10 @@ fn adopt(
         let is_served = match owner {
             Owner::Device(_) => device.is_some_and(|device| !device.is_withdrawn),
             Owner::Writer(tenant) => tenants.contains(tenant),
+            Owner::Mailbox(mailbox) => {
+                let mut keys = durable.mailbox_keys().into_iter();
+                keys.any(|key| MailboxId::of(trust.root(), key.thumbprint()) == *mailbox)
+            }
         };
         let taken = is_served
             .then_some(())

@@ -11,10 +11,11 @@
 
 use super::ledger::Admission;
 use super::limits::ADMISSIONS_MAX;
+use super::posts::Proof;
 use super::stage::Stage;
 use crate::exchange::{Delivered, DeliveredItem};
 use crate::mailbox::lane::Slot;
-use crate::mailbox::{Chunk, Lanes};
+use crate::mailbox::{Chunk, Lanes, Posted};
 use postern_protocol::Reject;
 use postern_protocol::admission::{Admission as Document, AdmissionStatus, Offered};
 use postern_protocol::envelope::ReceivedEnvelope;
@@ -25,13 +26,22 @@ use std::sync::Arc;
 
 impl Stage<'_> {
     /// Takes what a tenant's writer delivered, item by item.
-    pub(super) fn take_deliver(&mut self, tenant: TenantId, items: &[DeliveredItem]) -> Delivered {
-        self.note_contact(tenant);
+    pub(super) fn take_deliver(
+        &mut self,
+        tenant: TenantId,
+        items: &[DeliveredItem],
+        proof: Proof,
+    ) -> Delivered {
+        if proof == Proof::Session {
+            self.note_contact(tenant);
+        }
         let mut delivered = Delivered::default();
         for (index, item) in (0..).zip(items) {
             let taken = match item.channel {
                 None => self.take_bundle(&item.envelope),
-                Some(channel) => self.take_delivered(tenant, channel, item, &mut delivered),
+                Some(channel) => {
+                    self.take_delivered(tenant, channel, (item, proof), &mut delivered)
+                }
             };
             if let Err(reject) = taken {
                 delivered.refused.push((index, reject));
@@ -62,7 +72,7 @@ impl Stage<'_> {
         &mut self,
         tenant: TenantId,
         channel: ChannelId,
-        item: &DeliveredItem,
+        (item, proof): (&DeliveredItem, Proof),
         delivered: &mut Delivered,
     ) -> Result<(), Reject> {
         let received = ReceivedEnvelope::parse(&item.envelope)?;
@@ -72,13 +82,22 @@ impl Stage<'_> {
             return self.take_admission(tenant, channel, &received);
         }
         let admission = self.admitted_to(tenant, channel)?;
-        let generation = self.check_writer(tenant, &received)?;
+        let generation = match proof {
+            Proof::Session => self.check_writer(tenant, &received)?,
+            Proof::Signature | Proof::Carried => {
+                self.verify_writer(&admission, item.plane, &received)?
+            }
+        };
         let limits = self.limits;
         let result = self.on_lane(&admission, Plane::Desired, |lane, space, stamp| {
             lane.post(&limits, space, generation, &received, stamp)
         });
         if matches!(kind, MessageKind::Delta | MessageKind::Snapshot) {
             self.want(tenant, channel, delivered);
+        }
+        // What was not held before, its writer said lately.
+        if result == Ok(Posted::Kept) {
+            self.note_contact(tenant);
         }
         result.map(|_| ())
     }

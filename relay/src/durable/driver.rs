@@ -19,7 +19,7 @@ use crate::mailbox::{Chunk, Lanes, MailboxLimits};
 use crate::server::{Shown, Taken};
 use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
 use postern_protocol::key::PublicKey;
 use postern_protocol::revision::Knock;
 use postern_protocol::trust::{Bundle, Trust};
@@ -54,6 +54,8 @@ pub(crate) enum Task {
     Deliver {
         tenant: TenantId,
         items: Vec<DeliveredItem>,
+        /// What stands for the writer.
+        proof: Proof,
         reply: Reply<Delivered>,
     },
     /// Section bodies of a writer.
@@ -198,9 +200,10 @@ impl Driver {
             Task::Deliver {
                 tenant,
                 items,
+                proof,
                 reply,
             } => {
-                let delivered = stage.take_deliver(tenant, &items);
+                let delivered = stage.take_deliver(tenant, &items, proof);
                 Some(Deferred::Delivered(reply, Ok(delivered)))
             }
             Task::DeliverBodies {
@@ -330,6 +333,7 @@ impl Driver {
             self.close_refused(&before, &ledger);
         }
         for (channel, admission) in changes.admissions {
+            mailbox.show_admission(channel, &admission.envelope);
             let before = ledger.admissions.insert(channel, admission.clone());
             // A session of a key that still counts, in the same life, goes on.
             let is_same = before.is_some_and(|before| {
@@ -383,6 +387,12 @@ impl Driver {
             let now = ledger.writer(tenant).map(|(_, _, key)| key);
             if now != Some(&writership.key) {
                 mailbox.close_writer(tenant);
+            }
+        }
+        for held in before.mailboxes().iter().map(|one| one.key.thumbprint()) {
+            let is_named = ledger.mailboxes().any(|key| key.thumbprint() == held);
+            if !is_named {
+                mailbox.close_mailbox(MailboxId::of(before.root(), held));
             }
         }
         for (channel, admission) in &ledger.admissions {

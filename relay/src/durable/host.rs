@@ -8,11 +8,11 @@ use super::knocks::Answered;
 use super::limits::{ADMISSION_FRESH_MS, KNOCK_HOLD_MS_MAX};
 use super::posts::Proof;
 use super::{Durable, draw_epoch};
-use crate::exchange::{AdmittedDevice, AdmittedWriter, Delivered, DeliveredItem};
+use crate::exchange::{AdmittedDevice, AdmittedMailbox, AdmittedWriter, Delivered, DeliveredItem};
 use crate::mailbox::Chunk;
 use crate::server::{Host, HostAnswer, Taken, after_ms};
 use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
 use postern_protocol::revision::{ArrivalNumber, Knock};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -171,6 +171,49 @@ impl Host for RelayHost {
             .collect()
     }
 
+    fn mailboxes(&self, mailbox: MailboxId) -> Vec<AdmittedMailbox> {
+        //= spec/relays.md#chains
+        //# A mailbox MUST admit as a mailbox only a key that its bundle names and does not revoke, and not
+        //# its own.
+        let own = self.durable.shared().mailbox.thumbprint();
+        let ledger = self.durable.ledger();
+        let root = ledger.trust().root();
+        let keys = ledger.mailboxes().filter(|key| {
+            let thumbprint = key.thumbprint();
+            thumbprint != own && MailboxId::of(root, thumbprint) == mailbox
+        });
+        let admitted = keys.map(|key| AdmittedMailbox {
+            root,
+            key: key.clone(),
+        });
+        admitted.collect()
+    }
+
+    fn carried(&self, items: Vec<DeliveredItem>) -> HostAnswer<Delivered> {
+        let durable = Arc::clone(&self.durable);
+        Box::pin(async move { Ok(durable.carry(items).await) })
+    }
+
+    fn carried_bodies(
+        &self,
+        channel: ChannelId,
+        plane: Plane,
+        chunks: Vec<Chunk>,
+    ) -> HostAnswer<Delivered> {
+        let durable = Arc::clone(&self.durable);
+        Box::pin(async move {
+            if plane != Plane::Actual {
+                return Err(Reject::PlaneMismatch);
+            }
+            let taken = durable.put_bodies(channel, plane, chunks).await?;
+            let wanted = taken.wanted.into_iter();
+            Ok(Delivered {
+                bodies_wanted: wanted.map(|one| (channel, plane, one)).collect(),
+                ..Delivered::default()
+            })
+        })
+    }
+
     fn read_to(&self, tenant: TenantId, arrival: ArrivalNumber) {
         // A word that is lost is said again by the next collect.
         let Some(drawn) = draw_epoch() else { return };
@@ -187,6 +230,7 @@ impl Host for RelayHost {
         self.ask_for(tenant, bytes, |reply| Task::Deliver {
             tenant,
             items,
+            proof: Proof::Session,
             reply,
         })
     }
@@ -209,9 +253,7 @@ impl Host for RelayHost {
     }
 
     fn enrolled(&self, _tenant: TenantId, knock: Knock, frame: Vec<u8>) -> HostAnswer<()> {
-        let shared = self.durable.shared();
-        let answered = shared.knocks().answer(knock, frame);
-        let result = answered.map(|places| shared.mailbox.drop_knock(&places));
+        let result = self.durable.answer_knock(knock, frame);
         Box::pin(async move { result })
     }
 }

@@ -144,6 +144,13 @@ impl Knocks {
         places
     }
 
+    /// True while a knock has no answer.
+    pub(super) fn is_waiting(&self, knock: Knock) -> bool {
+        let digest = self.by_knock.get(&knock);
+        let pending = digest.and_then(|digest| self.by_frame.get(digest));
+        pending.is_some_and(|pending| pending.answer.borrow().is_none())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_frame.len()
     }

@@ -236,6 +236,12 @@ impl Ledger {
         StoreEpoch::new(own.filter(|epoch| *epoch != 0).unwrap_or(self.epoch))
     }
 
+    /// The keys of mailboxes that the bundle names, without those that it revokes.
+    pub(crate) fn mailboxes(&self) -> impl Iterator<Item = &PublicKey> {
+        let keys = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
+        keys.filter(|key| !self.trust.is_revoked(&key.thumbprint()))
+    }
+
     /// The tenant with this id, its generation and its writer's key, unless that is revoked.
     pub(crate) fn writer(&self, tenant: TenantId) -> Option<(&Tenant, Generation, &PublicKey)> {
         writer_of(&self.trust, self.tenants.get(&tenant)?)

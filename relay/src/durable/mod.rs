@@ -11,6 +11,7 @@
 //! Refuses to show what is not durable, and to go on after a commit that failed.
 
 mod breaker;
+mod chain;
 mod deliver;
 mod driver;
 mod fields;
@@ -43,7 +44,8 @@ use ledger::{
 };
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, TenantId};
-use postern_protocol::revision::StoreEpoch;
+use postern_protocol::key::PublicKey;
+use postern_protocol::revision::{Knock, StoreEpoch};
 use postern_protocol::trust::Trust;
 use shared::Shared;
 use std::collections::BTreeSet;
@@ -107,6 +109,8 @@ impl Durable {
         let ledger = load_ledger(store.as_ref(), pinned, bundles)?;
         show_all(store.as_ref(), &ledger, &mailbox)?;
         mailbox.set_store(StoreEpoch::new(ledger.epoch));
+        let onward = draw_epoch().ok_or(OpenError::System)?;
+        mailbox.set_onward_store(StoreEpoch::new(onward));
         for tenant in ledger.accounts.keys() {
             mailbox.set_store_of(*tenant, ledger.epoch_of(*tenant));
         }
@@ -192,6 +196,12 @@ impl Durable {
         self.ledger().trust().clone()
     }
 
+    /// Keys of mailboxes that the bundle names and does not revoke.
+    #[must_use]
+    pub fn mailbox_keys(&self) -> Vec<PublicKey> {
+        self.ledger().mailboxes().cloned().collect()
+    }
+
     /// Drops everything that is kept for a channel and not yet read, once that is durable. The
     /// admission stays: its device may post anew.
     ///
@@ -205,6 +215,25 @@ impl Durable {
         self.shared.submit(tenant, 0, task)?;
         let forgotten = answer.await;
         forgotten.unwrap_or(Err(Reject::Overloaded)).map(|_| ())
+    }
+
+    /// The mailboxes that show what is durable.
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailbox
+    }
+
+    /// True while an enrolment waits for its answer.
+    pub(crate) fn has_knock(&self, knock: Knock) -> bool {
+        self.shared.knocks().is_waiting(knock)
+    }
+
+    /// Gives an enrolment its answer.
+    ///
+    /// # Errors
+    /// `knock-unknown`; frame rejects; `shape` for another frame than an enrolled one.
+    pub(crate) fn answer_knock(&self, knock: Knock, frame: Vec<u8>) -> Result<(), Reject> {
+        let answered = self.shared.knocks().answer(knock, frame);
+        answered.map(|places| self.shared.mailbox.drop_knock(&places))
     }
 
     /// Enrolments that wait for their controller, or were answered in the last hour.
@@ -324,6 +353,9 @@ fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(),
         table: lanes::LANES.name(),
     })?;
     let count = lanes.len();
+    for (channel, admission) in &ledger.admissions {
+        mailbox.show_admission(*channel, &admission.envelope);
+    }
     for (channel, lanes) in lanes {
         let Some(admission) = ledger.admissions.get(&channel) else {
             return Err(OpenError::Malformed {

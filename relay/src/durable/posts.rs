@@ -11,7 +11,7 @@ use crate::server::Taken;
 use postern_protocol::Reject;
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::id::{ChannelId, Plane};
-use postern_protocol::kind::Role;
+use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::revision::Generation;
 
 /// The generation of a device's key (spec: #actual).
@@ -24,6 +24,8 @@ pub(crate) enum Proof {
     Session,
     /// Nothing but the envelope's own signature.
     Signature,
+    /// Nothing but the envelope's own signature, which may be a mailbox's: another one carries it.
+    Carried,
 }
 
 impl Stage<'_> {
@@ -45,6 +47,10 @@ impl Stage<'_> {
     ) -> Result<Taken, Reject> {
         let admission = self.admitted(channel)?;
         let received = ReceivedEnvelope::parse(envelope)?;
+        let kind = received.unverified_header().kind;
+        if proof == Proof::Carried && matches!(kind, MessageKind::Receipt | MessageKind::Lost) {
+            return self.take_notice(&admission, plane, &received);
+        }
         self.check_device(&admission, plane, &received, proof)?;
         let limits = self.limits;
         let posted = self.on_lane(&admission, Plane::Actual, |lane, space, stamp| {

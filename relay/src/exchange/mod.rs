@@ -12,6 +12,7 @@
 //! is never slept through. Refuses clocks and randomness (arguments), and answers to a device that
 //! asks for the same news again and again faster than it could have used them.
 
+mod greeters;
 mod handover;
 mod keys;
 mod poll;
@@ -22,6 +23,7 @@ mod tests;
 mod under_way;
 mod writer;
 
+pub use greeters::{AdmittedDevice, AdmittedMailbox, AdmittedWriter, Collector, Owner, Selected};
 pub use keys::{MailboxKey, MailboxKeys, MailboxSigner, TooManyKeys};
 pub use poll::Held;
 pub use post::{Post, PostedItem, Put};
@@ -37,68 +39,15 @@ use postern_protocol::Reject;
 use postern_protocol::frame::{
     Answer, BodyChunk, DownFrame, FrameType, Hints, Item, UpFrame, Wanted,
 };
-use postern_protocol::id::{
-    Channel, ChannelId, Digest, Incarnation, Plane, SessionId, Tenant, TenantId, Thumbprint,
-};
-use postern_protocol::key::PublicKey;
-use postern_protocol::kind::Role;
+use postern_protocol::id::{ChannelId, Digest, MailboxId, Plane, SessionId, TenantId};
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
 use postern_protocol::revision::StoreEpoch;
 use postern_protocol::session::{
-    Admitted, EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
+    EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
 use repeats::Repeats;
 use std::collections::BTreeMap;
 use under_way::UnderWay;
-
-/// A device that may open a session, as its host knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdmittedDevice {
-    /// Its channel.
-    pub channel: Channel,
-    /// Its current life.
-    pub incarnation: Incarnation,
-    /// Its enrolled key.
-    pub key: PublicKey,
-}
-
-/// A writer that may open a session, as the bundle names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdmittedWriter {
-    /// Thumbprint of the genesis root key.
-    pub root: Thumbprint,
-    /// The tenant that it writes for.
-    pub tenant: Tenant,
-    /// Its key.
-    pub key: PublicKey,
-}
-
-/// Whose session it is. One of each has one confirmed session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner {
-    /// The device of a channel.
-    Device(ChannelId),
-    /// The writer of a tenant.
-    Writer(TenantId),
-}
-
-impl Owner {
-    /// The channel of a device.
-    #[must_use]
-    pub const fn channel(self) -> Option<ChannelId> {
-        match self {
-            Self::Device(channel) => Some(channel),
-            Self::Writer(_) => None,
-        }
-    }
-
-    const fn role(self) -> Role {
-        match self {
-            Self::Device(_) => Role::Device,
-            Self::Writer(_) => Role::Writer,
-        }
-    }
-}
 
 /// What to do with a request of a session.
 #[derive(Debug)]
@@ -162,6 +111,8 @@ pub struct Exchanges {
     sessions: Sessions<Owner>,
     /// The store in which cursors count; 0 where nobody collects.
     store: StoreEpoch,
+    /// The store in which cursors of mailboxes count, which is of this process.
+    onward_store: StoreEpoch,
     /// Tenants whose cursors count in another one.
     stores: BTreeMap<TenantId, StoreEpoch>,
     repeats: Repeats,
@@ -189,6 +140,7 @@ impl Exchanges {
             windows: EphemeralWindows::new(window, now_ms),
             sessions: Sessions::new(limits.sessions_max),
             store: StoreEpoch::new(0),
+            onward_store: StoreEpoch::new(0),
             stores: BTreeMap::new(),
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
@@ -248,6 +200,11 @@ impl Exchanges {
         self.store = store;
     }
 
+    /// Names the store in which the cursors of mailboxes count, another one in each process.
+    pub const fn set_onward_store(&mut self, store: StoreEpoch) {
+        self.onward_store = store;
+    }
+
     /// Names the store in which the cursors of one tenant's writer count.
     pub fn set_store_of(&mut self, tenant: TenantId, store: StoreEpoch) {
         self.stores.insert(tenant, store);
@@ -264,47 +221,34 @@ impl Exchanges {
         session: [u8; 4],
         now_ms: u64,
     ) -> Result<Vec<u8>, Reject> {
-        let answer = self.answer_greeting(hello, admitted, &[], session, now_ms);
+        let selected = Selected {
+            devices: admitted.to_vec(),
+            ..Selected::default()
+        };
+        let answer = self.answer_greeting(hello, &selected, session, now_ms);
         answer.map(|(_, frame)| frame)
     }
 
-    /// Answers a hello with a welcome, and tells who greeted. `devices` and `writers` are those with
-    /// the hello's id whose keys are not revoked, at most 4 in all; `session` is 4 fresh random bytes.
+    /// Answers a hello with a welcome, and tells who greeted. `selected` are those with the hello's id whose
+    /// keys are not revoked, at most 4 in all; `session` is 4 fresh random bytes.
     ///
     /// # Errors
     /// Those of [`MailboxHandshake::handle_hello`]; `overloaded` when only confirmed sessions fill the table.
     pub fn answer_greeting(
         &mut self,
         hello: &ReceivedHello<'_>,
-        devices: &[AdmittedDevice],
-        writers: &[AdmittedWriter],
+        selected: &Selected,
         session: [u8; 4],
         now_ms: u64,
     ) -> Result<(Owner, Vec<u8>), Reject> {
-        let of_devices = devices
-            .iter()
-            .map(|device| Admitted::device(&device.channel, device.incarnation, &device.key));
-        let of_writers = writers
-            .iter()
-            .map(|writer| Admitted::writer(writer.root, &writer.tenant, &writer.key));
-        let candidates: Vec<Admitted<'_>> = of_devices.chain(of_writers).collect();
-        let owners = [
-            Owner::Device(hello.channel()),
-            Owner::Writer(hello.tenant()),
-        ];
-        let same = owners
-            .iter()
-            .find_map(|owner| self.sessions.find_same(owner, hello));
+        let candidates = selected.candidates();
+        let mut owners = Owner::selected_by(hello).into_iter();
+        let same = owners.find_map(|owner| self.sessions.find_same(&owner, hello));
         let session = same.unwrap_or(SessionId::from_bytes(session));
         let welcomed =
             self.handshake()
                 .handle_hello(hello, &candidates, |_| false, session, now_ms)?;
-        let [device, writer] = owners;
-        let owner = if welcomed.candidate < devices.len() {
-            device
-        } else {
-            writer
-        };
+        let owner = selected.owner(hello, welcomed.candidate);
         self.sessions.offer(owner, welcomed.pending, now_ms)?;
         Ok((owner, welcomed.frame))
     }
@@ -338,9 +282,10 @@ impl Exchanges {
             Owner::Device(channel) => {
                 self.handle_device(channel, session, counter, frame, now_ms)?
             }
-            Owner::Writer(tenant) => {
+            Owner::Writer(_) | Owner::Mailbox(_) => {
+                let collector = owner.collector().ok_or(Reject::SessionRole)?;
                 let asked = WriterAsked {
-                    tenant,
+                    collector,
                     session,
                     counter,
                 };
@@ -468,6 +413,11 @@ impl Exchanges {
     /// Ends the sessions of a tenant's writer, as when its key was revoked or replaced.
     pub fn close_writer(&mut self, tenant: TenantId) {
         self.sessions.remove_owner(&Owner::Writer(tenant));
+    }
+
+    /// Ends the sessions of a mailbox that depends on this one, as when its key was revoked or dropped.
+    pub fn close_mailbox(&mut self, mailbox: MailboxId) {
+        self.sessions.remove_owner(&Owner::Mailbox(mailbox));
     }
 
     fn seal(

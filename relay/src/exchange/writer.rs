@@ -1,4 +1,5 @@
-//! What a tenant's writer asks: to collect what its devices posted, and to deliver what it signed.
+//! What a tenant's writer asks: to collect what its devices posted, and to deliver what it signed; and what a
+//! mailbox that depends on this one asks: the same with the directions turned around.
 //!
 //! ```text
 //!   collect --> arrivals above the cursor: answer now | nothing: HeldCollect --release--> answer
@@ -9,7 +10,7 @@
 //! A cursor that counts in another store counts as none. Refuses to show a writer what belongs to
 //! another tenant, and leaves every envelope to the host.
 
-use super::{Exchanges, Step};
+use super::{Collector, Exchanges, Step};
 use crate::limits::{COLLECT_ENTRY_BYTES, COLLECTED_BYTES_MAX};
 use crate::mailbox::{Arrival, Chunk, Collected};
 use postern_protocol::Reject;
@@ -25,8 +26,8 @@ use std::collections::BTreeSet;
 /// Which request of which writer is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriterAsked {
-    /// Whose writer.
-    pub tenant: TenantId,
+    /// Whose writer, or which mailbox.
+    pub collector: Collector,
     pub(super) session: SessionId,
     pub(super) counter: u16,
 }
@@ -47,7 +48,7 @@ pub enum WriterStep {
 /// A collect, and what its cursor says.
 #[derive(Debug)]
 pub struct Collecting {
-    /// The tenant's writer holds everything up to here durably.
+    /// A tenant's writer holds everything up to here durably; a mailbox says nothing by it.
     pub read_to: ArrivalNumber,
     /// The collect, to be answered at once or held.
     pub held: HeldCollect,
@@ -104,6 +105,8 @@ pub struct Bodies {
 pub struct Enrolled {
     /// Who is to be answered.
     pub asked: WriterAsked,
+    /// Whose writer answers.
+    pub tenant: TenantId,
     /// Which enrolment.
     pub knock: Knock,
     /// The enrolled frame.
@@ -154,11 +157,19 @@ impl Exchanges {
                 let frame = self.answer_writer_fetch(asked, channel, plane, &wanted)?;
                 return Ok(Step::Answer(frame));
             }
-            UpFrame::DeliverEnrolled { knock, enrolled } => WriterStep::Enrolled(Enrolled {
-                asked,
-                knock,
-                frame: enrolled.to_vec(),
-            }),
+            UpFrame::DeliverEnrolled { knock, enrolled } => {
+                //= spec/relays.md#chains
+                //# A mailbox MUST refuse frame 12 in a session that a mailbox opened with `session-role`.
+                let Collector::Writer(tenant) = asked.collector else {
+                    return Err(Reject::SessionRole);
+                };
+                WriterStep::Enrolled(Enrolled {
+                    asked,
+                    tenant,
+                    knock,
+                    frame: enrolled.to_vec(),
+                })
+            }
             UpFrame::Poll(_)
             | UpFrame::Post(_)
             | UpFrame::Need { .. }
@@ -169,7 +180,13 @@ impl Exchanges {
     }
 
     fn handle_collect(&self, asked: WriterAsked, collect: &Collect, now_ms: u64) -> Collecting {
-        let is_ours = collect.store == self.store_of(asked.tenant);
+        let is_ours = collect.store == self.store_for(asked.collector);
+        // What a mailbox claims to have seen beyond all that was counted, it cannot have from here.
+        let is_known = match asked.collector {
+            Collector::Writer(_) => true,
+            Collector::Mailbox(_) => collect.cursor.number() <= self.mailboxes.last_onward(),
+        };
+        let is_ours = is_ours && is_known;
         let cursor = if is_ours { collect.cursor.number() } else { 0 };
         let hold_s = u64::from(collect.hold_s).min(self.limits.hold_s_max);
         let held = HeldCollect {
@@ -186,14 +203,20 @@ impl Exchanges {
         }
     }
 
-    fn store_of(&self, tenant: TenantId) -> StoreEpoch {
-        self.stores.get(&tenant).copied().unwrap_or(self.store)
+    fn store_for(&self, collector: Collector) -> StoreEpoch {
+        match collector {
+            Collector::Writer(tenant) => self.stores.get(&tenant).copied().unwrap_or(self.store),
+            Collector::Mailbox(_) => self.onward_store,
+        }
     }
 
     /// Tells whether the held collect would be answered with anything.
     #[must_use]
     pub fn has_arrived(&self, held: &HeldCollect) -> bool {
-        self.mailboxes.has_arrived(held.asked.tenant, held.cursor)
+        match held.asked.collector {
+            Collector::Writer(tenant) => self.mailboxes.has_arrived(tenant, held.cursor),
+            Collector::Mailbox(_) => self.mailboxes.has_onward(held.cursor),
+        }
     }
 
     /// Answers a collect with what has arrived by now, perhaps nothing.
@@ -205,17 +228,21 @@ impl Exchanges {
         held: &HeldCollect,
         retry_ms: Option<u64>,
     ) -> Result<Vec<u8>, Reject> {
-        let (tenant, room) = (held.asked.tenant, COLLECTED_BYTES_MAX);
-        let collected =
-            self.mailboxes
-                .collect_arrived(tenant, held.cursor, room, COLLECT_ENTRY_BYTES);
+        let (collector, room) = (held.asked.collector, COLLECTED_BYTES_MAX);
+        let (mailboxes, cursor) = (&self.mailboxes, held.cursor);
+        let collected = match collector {
+            Collector::Writer(tenant) => {
+                mailboxes.collect_arrived(tenant, cursor, room, COLLECT_ENTRY_BYTES)
+            }
+            Collector::Mailbox(_) => mailboxes.collect_onward(cursor, room, COLLECT_ENTRY_BYTES),
+        };
         let frame = CollectedFrame {
             hints: Hints {
                 retry_ms,
                 hold_s_max: held.is_clamped.then_some(self.limits.hold_s_max),
                 ..Hints::default()
             },
-            store: self.store_of(tenant),
+            store: self.store_for(collector),
             entries: collected.iter().map(as_entry).collect(),
         };
         let WriterAsked {
@@ -231,7 +258,11 @@ impl Exchanges {
         plane: Plane,
         wanted: &[Wanted],
     ) -> Result<Vec<u8>, Reject> {
-        if self.mailboxes.tenant_of(channel) != Some(asked.tenant) {
+        let is_its = match asked.collector {
+            Collector::Writer(tenant) => self.mailboxes.tenant_of(channel) == Some(tenant),
+            Collector::Mailbox(_) => plane == Plane::Desired,
+        };
+        if !is_its {
             return Err(Reject::NotAdmitted);
         }
         let wanted: Vec<(Digest, u64)> =
@@ -311,7 +342,7 @@ fn as_entry(collected: &Collected) -> Entry<'_> {
         } => Entry::Envelope {
             arrival,
             delivery: Delivery {
-                channel: Some(*channel),
+                channel: *channel,
                 item: Item {
                     plane: *plane,
                     envelope,

@@ -56,6 +56,8 @@ impl Onward {
                 let held = self.live.get(number);
                 held.is_some_and(|(_, held)| is_same(held, &shown))
             });
+            //= spec/relays.md#chains
+            //# A relay MUST NOT count an envelope that it holds already as a new arrival.
             let number = match held {
                 Some(place) => before.remove(place),
                 None => {

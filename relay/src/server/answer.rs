@@ -15,13 +15,13 @@ use super::link::Link;
 use super::mailbox::{Mailbox, Place, State, Taking};
 use super::random;
 use crate::budget::{Budget, Pool, Work};
-use crate::exchange::{Handled, Owner, Step, WriterStep};
+use crate::exchange::{Collector, Handled, Owner, Selected, Step, WriterStep};
 use crate::limiter::Source;
 use crate::limits::{HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE};
 use crate::metrics::Shed;
 use postern_protocol::Reject;
 use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
-use postern_protocol::id::{ChannelId, Tenant};
+use postern_protocol::id::{ChannelId, Tenant, TenantId};
 use postern_protocol::session::ReceivedHello;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -151,9 +151,11 @@ impl Answerer {
                 self.gates
                     .take_device(channel, tenant.as_ref(), bytes, now_ms)
             }
-            Owner::Writer(tenant) => {
+            Owner::Writer(_) | Owner::Mailbox(_) => {
                 link.claim_for_writer();
-                self.gates.take_writer(tenant, bytes, now_ms)
+                let id = owner.collector().map(Collector::id).unwrap_or_default();
+                self.gates
+                    .take_writer(TenantId::from_bytes(id), bytes, now_ms)
             }
         };
         self.counted(taken).map_err(|too_many| Refusal {
@@ -222,36 +224,44 @@ impl Answerer {
     fn answer_hello(&self, frame: &[u8]) -> Result<Vec<u8>, Reject> {
         self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let hello = ReceivedHello::parse(frame)?;
-        let channel = hello.channel();
-        let admitted = self.host.admitted(channel);
-        let writers = self.host.writers(hello.tenant());
+        let selected = self.select(&hello);
         let session = random::bytes()?;
         let now_ms = self.mailbox.clock().now_ms();
         let answer = {
             let mut state = self.mailbox.lock();
             state
                 .exchanges
-                .answer_greeting(&hello, &admitted, &writers, session, now_ms)
+                .answer_greeting(&hello, &selected, session, now_ms)
         };
         let (owner, frame) = answer?;
         // Whoever was refused since the first look had no session yet that could be ended.
-        let is_still_admitted =
-            self.host.admitted(channel) == admitted && self.host.writers(hello.tenant()) == writers;
-        if !is_still_admitted {
+        if self.select(&hello) != selected {
             match owner {
                 Owner::Device(channel) => self.mailbox.close_sessions(channel),
                 Owner::Writer(tenant) => self.mailbox.close_writer(tenant),
+                Owner::Mailbox(mailbox) => self.mailbox.close_mailbox(mailbox),
             }
             return Err(Reject::Overloaded);
         }
-        if let (Owner::Device(channel), Some(device)) = (owner, admitted.into_iter().next()) {
+        let device = selected.devices.into_iter().next();
+        if let (Owner::Device(channel), Some(device)) = (owner, device) {
             self.devices().greet(channel, device.channel.tenant);
         }
         self.mailbox.tell(match owner {
             Owner::Device(channel) => Event::Greeted { channel },
             Owner::Writer(tenant) => Event::WriterGreeted { tenant },
+            Owner::Mailbox(mailbox) => Event::MailboxGreeted { mailbox },
         });
         Ok(frame)
+    }
+
+    /// Everybody whom the id of a hello selects, as the host knows them now.
+    fn select(&self, hello: &ReceivedHello<'_>) -> Selected {
+        Selected {
+            devices: self.host.admitted(hello.channel()),
+            writers: self.host.writers(hello.tenant()),
+            mailboxes: self.host.mailboxes(hello.mailbox()),
+        }
     }
 
     async fn answer_enrol(&self, frame: Vec<u8>) -> Result<Vec<u8>, Reject> {
@@ -314,7 +324,10 @@ impl Answerer {
             if handled.displaced {
                 match handled.owner {
                     Owner::Device(channel) => state.holds.wake(&channel),
-                    Owner::Writer(tenant) => state.collects.wake(&tenant),
+                    Owner::Writer(_) | Owner::Mailbox(_) => handled
+                        .owner
+                        .collector()
+                        .is_some_and(|collector| state.collects.wake(&collector)),
                 };
             }
             let parked = self.park(&mut state, &handled.step, now_ms);
@@ -333,6 +346,7 @@ impl Answerer {
             self.mailbox.tell(match owner {
                 Owner::Device(channel) => Event::Displaced { channel },
                 Owner::Writer(tenant) => Event::WriterDisplaced { tenant },
+                Owner::Mailbox(mailbox) => Event::MailboxDisplaced { mailbox },
             });
         }
         let taking = match &step {

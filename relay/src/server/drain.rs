@@ -23,19 +23,21 @@ impl Mailbox {
         polls.saturating_add(collects)
     }
 
-    /// Tells whether a device or writer has a session that it has used.
+    /// Tells whether a device, writer or mailbox has a session that it has used.
     #[must_use]
     pub fn is_connected(&self, owner: Owner) -> bool {
         self.lock().exchanges.is_connected(owner)
     }
 
-    /// Tells whether a request of a device or writer is held.
+    /// Tells whether a request of a device, writer or mailbox is held.
     #[must_use]
     pub fn is_held(&self, owner: Owner) -> bool {
         let state = self.lock();
         match owner {
             Owner::Device(channel) => state.holds.held(&channel).is_some(),
-            Owner::Writer(tenant) => state.collects.held(&tenant).is_some(),
+            Owner::Writer(_) | Owner::Mailbox(_) => owner
+                .collector()
+                .is_some_and(|collector| state.collects.held(&collector).is_some()),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::EVENTS_MAX;
 use crate::metrics::{ConnectionRefusal, HttpRefusal, Metrics};
 use postern_protocol::Reject;
 use postern_protocol::frame::FrameType;
-use postern_protocol::id::{ChannelId, TenantId};
+use postern_protocol::id::{ChannelId, MailboxId, TenantId};
 use tokio::sync::broadcast;
 use tracing::{debug, info};
 
@@ -28,6 +28,16 @@ pub enum Event {
     WriterDisplaced {
         /// The tenant's id.
         tenant: TenantId,
+    },
+    /// A mailbox that depends on this one proved its key; its session counts from its first frame on.
+    MailboxGreeted {
+        /// The mailbox's id.
+        mailbox: MailboxId,
+    },
+    /// A newer session of such a mailbox took the place of its older one.
+    MailboxDisplaced {
+        /// The mailbox's id.
+        mailbox: MailboxId,
     },
     /// A newer session of a device took the place of its older one.
     Displaced {
@@ -87,6 +97,10 @@ impl Telling {
             Event::Greeted { channel } => info!(%channel, "opened session"),
             Event::WriterGreeted { tenant } => info!(%tenant, "opened session of a writer"),
             Event::WriterDisplaced { tenant } => info!(%tenant, "displaced session of a writer"),
+            Event::MailboxGreeted { mailbox } => info!(%mailbox, "opened session of a mailbox"),
+            Event::MailboxDisplaced { mailbox } => {
+                info!(%mailbox, "displaced session of a mailbox");
+            }
             Event::Displaced { channel } => info!(%channel, "displaced session"),
             Event::Rejected {
                 reason,

@@ -85,6 +85,13 @@ impl<K: Ord, H: Copy> Holds<K, H> {
         woken
     }
 
+    /// Wakes the requests of some owners; returns how many there were.
+    pub(super) fn wake_where(&mut self, is_meant: impl Fn(&K) -> bool) -> usize {
+        let before = self.waiting.len();
+        self.waiting.retain(|owner, _| !is_meant(owner));
+        before.saturating_sub(self.waiting.len())
+    }
+
     /// Wakes every request.
     pub(super) fn wake_all(&mut self) {
         self.waiting.clear();

@@ -5,11 +5,11 @@
 //! dropped half-way, except with the runtime. Refuses to answer
 //! a device before the host has answered.
 
-use crate::exchange::{AdmittedDevice, AdmittedWriter, Delivered, DeliveredItem};
+use crate::exchange::{AdmittedDevice, AdmittedMailbox, AdmittedWriter, Delivered, DeliveredItem};
 use crate::mailbox::Chunk;
 use postern_protocol::Reject;
 use postern_protocol::frame::Wanted;
-use postern_protocol::id::{ChannelId, Plane, TenantId};
+use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
 use postern_protocol::revision::{ArrivalNumber, Knock};
 use std::future::Future;
 use std::pin::Pin;
@@ -72,6 +72,34 @@ pub trait Host: Send + Sync + 'static {
     /// none. A key that the bundle revokes is left out. It must be quick.
     fn writers(&self, _tenant: TenantId) -> Vec<AdmittedWriter> {
         Vec::new()
+    }
+
+    /// Returns the mailboxes with this id that may open a session: those that the bundle names, without the
+    /// host's own and those whose key is revoked. None where the host serves none. It must be quick.
+    fn mailboxes(&self, _mailbox: MailboxId) -> Vec<AdmittedMailbox> {
+        Vec::new()
+    }
+
+    /// Takes what a mailbox that depends on this one carries here from its devices, as [`Self::posted`] takes it
+    /// from a device itself; nothing but the envelopes' own signatures stands for them.
+    ///
+    /// # Errors
+    /// As [`Self::delivered`].
+    fn carried(&self, _items: Vec<DeliveredItem>) -> HostAnswer<Delivered> {
+        Box::pin(async { Err(Reject::SessionRole) })
+    }
+
+    /// Takes pieces of section bodies that an answer to a mailbox wanted.
+    ///
+    /// # Errors
+    /// As [`Self::delivered`].
+    fn carried_bodies(
+        &self,
+        _channel: ChannelId,
+        _plane: Plane,
+        _chunks: Vec<Chunk>,
+    ) -> HostAnswer<Delivered> {
+        Box::pin(async { Err(Reject::SessionRole) })
     }
 
     /// Takes the word of a tenant's writer that it holds everything up to an arrival durably.

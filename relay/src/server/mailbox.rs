@@ -8,16 +8,18 @@ use super::events::{Event, Telling};
 use super::holds::{Holds, Ticket};
 use super::random;
 use crate::durable::limits::LOW_WATER_QUARTERS;
-use crate::exchange::{ExchangeLimits, Exchanges, Held, HeldCollect, MailboxKeys, MailboxSigner};
+use crate::exchange::{
+    Collector, ExchangeLimits, Exchanges, Held, HeldCollect, MailboxKeys, MailboxSigner,
+};
 use crate::mailbox::lane::Lane;
 use crate::mailbox::{Posted, SnapshotWish};
 use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
-use postern_protocol::id::{ChannelId, TenantId, Thumbprint};
+use postern_protocol::id::{ChannelId, MailboxId, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Generation, Revision, StoreEpoch};
 use postern_protocol::trust::{Bundle, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 /// All mailboxes of one trust domain, shared by host and server. Clones are the same mailboxes.
 #[derive(Debug, Clone)]
@@ -30,19 +32,26 @@ struct Shared {
     state: Mutex<State>,
     clock: Clock,
     telling: Telling,
+    arrived: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) exchanges: Exchanges,
     pub(super) holds: Holds<ChannelId, Held>,
-    pub(super) collects: Holds<TenantId, HeldCollect>,
+    pub(super) collects: Holds<Collector, HeldCollect>,
     pub(super) is_draining: bool,
     /// Least retry hint while it drains; `None` for the usual one.
     pub(super) leaving_retry_ms: Option<u64>,
 }
 
 impl State {
+    /// Wakes every collect of a mailbox; returns how many there were.
+    pub(super) fn wake_mailboxes(&mut self) -> usize {
+        self.collects
+            .wake_where(|collector| matches!(collector, Collector::Mailbox(_)))
+    }
+
     /// Wakes the channel's poll if it has news by now. Returns true when it was woken.
     pub(super) fn wake_for_news(&mut self, channel: ChannelId) -> bool {
         let held = self.holds.held(&channel);
@@ -80,6 +89,7 @@ impl Mailbox {
                 state: Mutex::new(state),
                 clock,
                 telling: Telling::default(),
+                arrived: watch::Sender::new(()),
             }),
         })
     }
@@ -196,6 +206,7 @@ impl Mailbox {
         let posted = state.exchanges.mailboxes.post_bundle(envelope)?;
         if posted == Posted::Kept {
             state.holds.wake_all();
+            state.wake_mailboxes();
         }
         Ok(posted)
     }
@@ -214,7 +225,24 @@ impl Mailbox {
     pub(crate) fn set_store_of(&self, tenant: TenantId, store: StoreEpoch) {
         let mut state = self.lock();
         state.exchanges.set_store_of(tenant, store);
-        state.collects.wake(&tenant);
+        state.collects.wake(&Collector::Writer(tenant));
+    }
+
+    /// Names the store in which the cursors of mailboxes count.
+    pub(crate) fn set_onward_store(&self, store: StoreEpoch) {
+        self.lock().exchanges.set_onward_store(store);
+    }
+
+    /// Shows the admission of a channel to mailboxes that depend on this one.
+    pub(crate) fn show_admission(&self, channel: ChannelId, envelope: &Arc<[u8]>) {
+        let mut state = self.lock();
+        if state
+            .exchanges
+            .mailboxes
+            .install_admission(channel, envelope)
+        {
+            state.wake_mailboxes();
+        }
     }
 
     /// Bytes kept of what was posted to a device and by it.
@@ -240,7 +268,14 @@ impl Mailbox {
     pub fn close_writer(&self, tenant: TenantId) {
         let mut state = self.lock();
         state.exchanges.close_writer(tenant);
-        state.collects.wake(&tenant);
+        state.collects.wake(&Collector::Writer(tenant));
+    }
+
+    /// Ends the sessions of a mailbox that depends on this one, as when its key was revoked or dropped.
+    pub fn close_mailbox(&self, mailbox: MailboxId) {
+        let mut state = self.lock();
+        state.exchanges.close_mailbox(mailbox);
+        state.collects.wake(&Collector::Mailbox(mailbox));
     }
 
     /// Shows a bundle that is durable now: every device has news.
@@ -343,6 +378,16 @@ impl Mailbox {
         self.shared.telling.subscribe()
     }
 
+    /// Changes from now on whenever something arrives for a tenant's writer.
+    pub(crate) fn arrived(&self) -> watch::Receiver<()> {
+        self.shared.arrived.subscribe()
+    }
+
+    /// Something arrived for a tenant's writer.
+    pub(super) fn note_arrived(&self) {
+        self.shared.arrived.send_replace(());
+    }
+
     pub(super) fn tell(&self, event: Event) {
         self.shared.telling.tell(event);
     }
@@ -412,7 +457,7 @@ impl Drop for Taking {
 #[derive(Debug, Clone, Copy)]
 enum Seat {
     Poll(ChannelId),
-    Collect(TenantId),
+    Collect(Collector),
 }
 
 /// A place among the holds; given back when the exchange ends, however it ends.
@@ -440,9 +485,9 @@ impl Place {
         state: &mut State,
         held: HeldCollect,
     ) -> (Self, oneshot::Receiver<()>) {
-        let tenant = held.asked.tenant;
-        let (ticket, woken) = state.collects.park(tenant, held);
-        (Self::new(mailbox, Seat::Collect(tenant), ticket), woken)
+        let collector = held.asked.collector;
+        let (ticket, woken) = state.collects.park(collector, held);
+        (Self::new(mailbox, Seat::Collect(collector), ticket), woken)
     }
 
     fn new(mailbox: &Mailbox, seat: Seat, ticket: Ticket) -> Self {
@@ -460,7 +505,7 @@ impl Drop for Place {
         let mut state = self.mailbox.lock();
         match self.seat {
             Seat::Poll(channel) => state.holds.leave(&channel, self.ticket),
-            Seat::Collect(tenant) => state.collects.leave(&tenant, self.ticket),
+            Seat::Collect(collector) => state.collects.leave(&collector, self.ticket),
         }
         drop(state);
         self.mailbox.metrics().hold_ended();

@@ -4,6 +4,7 @@
 //! cursor past what its writer never got.
 
 use super::mailbox::Mailbox;
+use crate::exchange::Collector;
 use crate::mailbox::Lanes;
 use postern_protocol::id::{ChannelId, TenantId};
 use postern_protocol::revision::Knock;
@@ -39,7 +40,7 @@ impl Mailbox {
             let news = mailboxes.install(channel, tenant, lanes, now_ms);
             installed.push((channel, tenant, news));
         }
-        let mut writers = BTreeSet::new();
+        let (mut writers, mut onward) = (BTreeSet::new(), false);
         for one in shown.knocks {
             for (tenant, arrival) in &one.places {
                 mailboxes.install_knock(*tenant, *arrival, one.knock, &one.frame);
@@ -52,14 +53,23 @@ impl Mailbox {
             if is_woken {
                 self.metrics().hold_released();
             }
+            onward |= news.onward;
             if news.writer {
                 writers.insert(tenant);
             }
         }
+        if !writers.is_empty() {
+            self.note_arrived();
+        }
+        let mut woken = 0;
         for tenant in writers {
-            if state.collects.wake(&tenant) {
-                self.metrics().hold_released();
-            }
+            woken += usize::from(state.collects.wake(&Collector::Writer(tenant)));
+        }
+        if onward {
+            woken += state.wake_mailboxes();
+        }
+        for _ in 0..woken {
+            self.metrics().hold_released();
         }
     }
 }

@@ -6,7 +6,9 @@
 use super::answer::{Answerer, Asker, Parking};
 use super::clock::after_ms;
 use super::random;
-use crate::exchange::{Bodies, Collecting, Deliver, Delivered, Enrolled, WriterAsked, WriterStep};
+use crate::exchange::{
+    Bodies, Collecting, Collector, Deliver, Delivered, Enrolled, WriterAsked, WriterStep,
+};
 use crate::limits::{DRAIN_RETRY_MS_BASE, HOST_ANSWER_MS_MAX, RETRY_MS_BASE};
 use postern_protocol::Reject;
 
@@ -31,7 +33,10 @@ impl Answerer {
         parked: Parking,
     ) -> Result<Vec<u8>, Reject> {
         let held = &collecting.held;
-        self.host.read_to(held.asked.tenant, collecting.read_to);
+        // What a mailbox collects is acknowledged by the devices that read it there.
+        if let Collector::Writer(tenant) = held.asked.collector {
+            self.host.read_to(tenant, collecting.read_to);
+        }
         let is_refused = match parked {
             Parking::Parked(place, woken) => !self.wait_counted(held.until_ms, place, woken).await,
             Parking::NotAsked => false,
@@ -52,7 +57,10 @@ impl Answerer {
         let Deliver { asked, items } = deliver;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let delivered = self
-            .ask_host(deadline, |host| host.delivered(asked.tenant, items))
+            .ask_host(deadline, |host| match asked.collector {
+                Collector::Writer(tenant) => host.delivered(tenant, items),
+                Collector::Mailbox(_) => host.carried(items),
+            })
             .await?;
         self.answer_delivered(asker, asked, &delivered)
     }
@@ -66,8 +74,9 @@ impl Answerer {
         } = bodies;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let delivered = self
-            .ask_host(deadline, |host| {
-                host.delivered_bodies(asked.tenant, channel, plane, chunks)
+            .ask_host(deadline, |host| match asked.collector {
+                Collector::Writer(tenant) => host.delivered_bodies(tenant, channel, plane, chunks),
+                Collector::Mailbox(_) => host.carried_bodies(channel, plane, chunks),
             })
             .await?;
         self.answer_delivered(asker, asked, &delivered)
@@ -76,11 +85,12 @@ impl Answerer {
     async fn answer_enrolled(&self, enrolled: Enrolled) -> Result<Vec<u8>, Reject> {
         let Enrolled {
             asked,
+            tenant,
             knock,
             frame,
         } = enrolled;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        self.ask_host(deadline, |host| host.enrolled(asked.tenant, knock, frame))
+        self.ask_host(deadline, |host| host.enrolled(tenant, knock, frame))
             .await?;
         let state = self.mailbox.lock();
         let nothing = Delivered::default();

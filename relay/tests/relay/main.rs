@@ -11,6 +11,7 @@
 mod armour;
 mod blind;
 mod both_ways;
+mod chain;
 mod handover;
 mod quic;
 mod refusals;

@@ -41,6 +41,12 @@ use tokio_rustls::{TlsConnector, rustls};
 
 pub const LIFE: Incarnation = Incarnation::from_bytes([7; 16]);
 pub const QUOTA: u64 = 1 << 20;
+/// Seed of the key of the mailbox that the controller dials.
+pub const MAILBOX: u8 = 3;
+/// Seed of the key of the mailbox behind it.
+pub const PLANT: u8 = 23;
+/// Seed of the key of the mailbox behind that one.
+pub const CELL: u8 = 33;
 
 pub fn signer(seed: u8) -> MemorySigner {
     MemorySigner::from_seed(&[seed; 32])
@@ -51,7 +57,7 @@ pub fn root() -> MemorySigner {
 }
 
 pub fn mailbox() -> MemorySigner {
-    signer(3)
+    signer(MAILBOX)
 }
 
 /// The writer of `acme`.
@@ -96,10 +102,7 @@ pub fn content() -> BundleContent {
             (tenant("acme"), written_by(writer())),
             (tenant("other"), written_by(other_writer())),
         ]),
-        mailboxes: vec![Mailbox {
-            key: mailbox().public_key().clone(),
-            urls: vec!["https://relay.example/".into()],
-        }],
+        mailboxes: [MAILBOX, PLANT, CELL].map(named).into(),
         revoked: BTreeSet::new(),
     }
 }
@@ -111,6 +114,13 @@ pub fn pinned() -> Trust {
 pub fn first_bundle() -> Vec<u8> {
     let sealed = content().seal(None, genesis(), &root()).unwrap();
     sealed.into_bytes()
+}
+
+fn named(seed: u8) -> Mailbox {
+    Mailbox {
+        key: signer(seed).public_key().clone(),
+        urls: vec![format!("https://relay-{seed}.example/")],
+    }
 }
 
 /// The bundle behind the first one.
@@ -204,6 +214,8 @@ pub enum Door {
 pub struct Place {
     door: Door,
     limits: ServerLimits,
+    /// Seed of the mailbox key.
+    key: u8,
     folder: tempfile::TempDir,
     certificate_pem: String,
     key_pem: String,
@@ -219,10 +231,16 @@ impl Place {
         Self {
             door,
             limits,
+            key: MAILBOX,
             folder: tempfile::tempdir().unwrap(),
             certificate_pem: made.cert.pem(),
             key_pem: made.signing_key.serialize_pem(),
         }
+    }
+
+    /// A relay with another mailbox key of the bundle.
+    pub fn keyed(key: u8) -> Self {
+        Self { key, ..Self::new() }
     }
 
     pub fn store(&self) -> PathBuf {
@@ -251,7 +269,7 @@ impl Place {
             genesis: genesis(),
             recovery: signer(2).public_key().thumbprint(),
             bundles: vec![first_bundle()],
-            keys: MailboxKeys::one(Arc::new(mailbox())),
+            keys: MailboxKeys::one(Arc::new(signer(self.key))),
             limits: ExchangeLimits::default(),
             server: ServerConfig {
                 listen: any,
@@ -267,6 +285,7 @@ impl Place {
     fn running(&self, relay: Relay) -> Running {
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
         Running {
+            key: self.key,
             address: relay.local_address(),
             quic: relay.quic_address(),
             certificate: certificate.unwrap(),
@@ -278,6 +297,7 @@ impl Place {
 /// A relay that serves.
 pub struct Running {
     pub relay: Relay,
+    key: u8,
     address: SocketAddr,
     quic: Option<SocketAddr>,
     certificate: CertificateDer<'static>,
@@ -324,7 +344,7 @@ impl Running {
     pub async fn try_open(&self, identity: Identity<'_>, seed: u8) -> Result<ClientSession, u16> {
         let (asking, ask) = Asking::start(BundleNumber::new(1)).unwrap();
         let challenge = self.exchange(ask).await;
-        let mailbox = mailbox();
+        let mailbox = signer(self.key);
         let keys = [mailbox.public_key()];
         let greeted = asking.handle_challenge(&challenge, keys, identity, &[seed; 32]);
         let (greeting, hello) = greeted.unwrap();

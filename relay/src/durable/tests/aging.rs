@@ -96,7 +96,10 @@ fn writer_is_told_of_letters_that_were_dropped_unread() {
     let accused = written(MessageKind::Evidence, [4, 2, 0], vec![0x80]);
     let items = [super::item(Some(Plane::Actual), accused.clone())];
     let lanes = at(0, &ledger, &filled(&ledger), |stage| {
-        assert_eq!(stage.take_deliver(tenant(), &items).refused, []);
+        assert_eq!(
+            stage.take_deliver(tenant(), &items, Proof::Session).refused,
+            []
+        );
     });
     let relay = mailbox_signer();
     let told = at(LETTER_AGE_S_MAX + 1, &ledger, &lanes, |stage| {
