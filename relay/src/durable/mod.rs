@@ -207,10 +207,10 @@ impl Durable {
         forgotten.unwrap_or(Err(Reject::Overloaded)).map(|_| ())
     }
 
-    /// Enrolments that wait for their controller, or were answered in the last hour.
+    /// Enrolments that wait for their controller.
     #[must_use]
     pub fn knocks(&self) -> usize {
-        self.shared.knocks().len()
+        self.shared.knocks().waiting()
     }
 
     /// Letters that were dropped unread for their age, since this process began.
