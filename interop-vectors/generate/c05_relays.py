@@ -14,6 +14,7 @@ ADMISSION = e.admission()
 RECEIPT = e.receipt(DELTA.message_id)
 ENROL = plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST))
 ENROLLED = plain(17, [raw(OTHERS["bundle-first"])], raw(OTHERS["enrol-answer"]))
+REFUSED = plain(22, 91)
 OTHER_CHANNEL = bytes([255] * 16)
 PLACE = [CHANNEL, 0]
 BODY_WANTED = [CHANNEL, 1, *WANT]
@@ -39,7 +40,7 @@ def frames_up():
         ("deliver-many", "#deliver", FRAME(9, 6, letter(ADMISSION), *many), "all that a device may want"), ("deliver-two-channels", "#deliver", FRAME(9, 7, letter(DELTA), letter(ADMISSION, OTHER_CHANNEL)), "two channels"),
         ("deliver-bodies", "#deliver", FRAME(10, 8, CHANNEL, 0, CHUNK), "one whole body"), ("deliver-bodies-two", "#deliver", FRAME(10, 9, CHANNEL, 0, [CHUNK[0], len(BODY), 0, BODY[:5]], [CHUNK[0], len(BODY), 5, BODY[5:]]), "in two pieces"),
         ("fetch-bodies", "#deliver", FRAME(11, 10, CHANNEL, 1, WANT), "a body of actual"), ("fetch-bodies-sixteen", "#deliver", FRAME(11, 11, CHANNEL, 1, *[WANT] * 16), "the most"),
-        ("deliver-enrolled", "#knocks", FRAME(12, 12, KNOCK, ENROLLED), "the answer to an enrolment"), ("deliver-enrolled-any-bytes", "#knocks", FRAME(12, 13, LARGEST, b""), "what is inside is judged by the device"),
+        ("deliver-enrolled", "#knocks", FRAME(12, 12, KNOCK, ENROLLED), "the answer to an enrolment"), ("deliver-enrolled-refused", "#knocks", FRAME(12, 12, KNOCK, REFUSED), "its refusal"), ("deliver-enrolled-any-bytes", "#knocks", FRAME(12, 13, LARGEST, b""), "what is inside is judged where it is taken"),
     )
 
 

@@ -121,7 +121,7 @@ pub struct RelayStats {
     pub phase: BreakerPhase,
     /// Sessions, those included that no frame confirmed yet.
     pub sessions: usize,
-    /// Enrolments that wait, or were answered in the last hour.
+    /// Enrolments that wait for their controller.
     pub knocks: usize,
     /// Letters that were dropped unread for their age, since this process began.
     pub dead_letters: u64,

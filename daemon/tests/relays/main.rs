@@ -124,6 +124,20 @@ fn device_whose_way_to_the_controller_is_cut_goes_on_by_the_relay() {
 }
 
 #[test]
+fn device_that_its_controller_refuses_is_told_so_by_the_relay() {
+    let mut site = Site::start("--no-listen");
+    let line = site.join("hall-1");
+    // The invitation is used up: that is said at once, as the controller would say it itself.
+    let refused = site.join_refused("copy", &line);
+    assert!(refused.contains("token-used"), "{refused}");
+    assert!(!refused.contains("asking again"), "{refused}");
+    assert_eq!(site.relay().stats().knocks, 0);
+    // And who is invited is enrolled all the same.
+    site.join("hall-2");
+    set(&site, "hall-2", 1);
+}
+
+#[test]
 fn removed_device_is_refused_by_the_relay() {
     let mut site = Site::start("--no-listen");
     site.join("hall-1");

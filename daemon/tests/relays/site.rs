@@ -255,9 +255,27 @@ impl Site {
         child.wait().unwrap();
     }
 
-    /// Invites a device, joins it, and starts it.
-    pub fn join(&mut self, name: &str) {
+    /// Invites a device, joins it, and starts it. Returns the join line, which is used up.
+    pub fn join(&mut self, name: &str) -> String {
         let line = self.must(&format!("controller invite {name} --dir c"));
+        self.make_folder(name);
+        let joined = command(self.folder.path(), &format!("device join --dir {name}"));
+        finish(joined, &line);
+        self.run(name, &format!("device run --dir {name}"), "session open");
+        line
+    }
+
+    /// Joins a device that is refused. Returns what it said.
+    pub fn join_refused(&self, name: &str, line: &str) -> String {
+        self.make_folder(name);
+        let join = command(self.folder.path(), &format!("device join --dir {name}"));
+        let output = with_input(join, line);
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// The folder of a device, which trusts the TLS of the relay.
+    fn make_folder(&self, name: &str) {
         let dir = self.folder.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("relay-ca.pem"), &self.tls.ca_pem).unwrap();
@@ -266,9 +284,6 @@ impl Site {
             "extra_ca_files = [\"relay-ca.pem\"]\n",
         )
         .unwrap();
-        let joined = command(self.folder.path(), &format!("device join --dir {name}"));
-        finish(joined, &line);
-        self.run(name, &format!("device run --dir {name}"), "session open");
     }
 
     /// Runs a command that must succeed, and returns its standard output.
@@ -284,7 +299,16 @@ impl Site {
 }
 
 /// Runs a command that must succeed, with this on its standard input, and returns its standard output.
-fn finish(mut command: Command, input: &str) -> String {
+fn finish(command: Command, input: &str) -> String {
+    let name = format!("{command:?}");
+    let output = with_input(command, input);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{name}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command to its end, with this on its standard input.
+fn with_input(mut command: Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -297,8 +321,5 @@ fn finish(mut command: Command, input: &str) -> String {
         .unwrap()
         .write_all(input.as_bytes())
         .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
+    child.wait_with_output().unwrap()
 }

@@ -104,7 +104,7 @@ pub enum UpFrame<'a> {
     DeliverEnrolled {
         /// What the mailbox called it.
         knock: Knock,
-        /// The enrolled frame, type byte included.
+        /// The enrolled or refused frame, type byte included.
         enrolled: &'a [u8],
     },
 }

@@ -43,7 +43,7 @@ pub enum Input<'a> {
     Enrolled {
         /// What the mailbox calls it.
         knock: Knock,
-        /// The enrolled frame.
+        /// The enrolled frame, or the refused one.
         frame: Vec<u8>,
     },
     /// Fetch these bodies of an actual snapshot that came over this link: 1 to 16 of them.

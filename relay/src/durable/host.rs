@@ -4,7 +4,7 @@
 //! made durable last. Refuses to read what it carries, and to answer before the commit.
 
 use super::driver::{Reply, Task};
-use super::knocks::Answered;
+use super::knocks::{Answer, Answered};
 use super::limits::{ADMISSION_FRESH_MS, KNOCK_HOLD_MS_MAX};
 use super::posts::Proof;
 use super::{Durable, draw_epoch};
@@ -12,6 +12,7 @@ use crate::exchange::{AdmittedDevice, AdmittedMailbox, AdmittedWriter, Delivered
 use crate::mailbox::Chunk;
 use crate::server::{Host, HostAnswer, Taken, after_ms};
 use postern_protocol::Reject;
+use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
 use postern_protocol::revision::{ArrivalNumber, Knock};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ impl Host for RelayHost {
             let until = after_ms(KNOCK_HOLD_MS_MAX);
             let waited = tokio::time::timeout_at(until, answered.wait_for(Option::is_some)).await;
             match waited {
-                Ok(Ok(answer)) => answer.clone().ok_or(Reject::EnrolPending),
+                Ok(Ok(answer)) => told(answer.as_ref()),
                 // The same frame finds the same knock when it comes again.
                 Ok(Err(_)) | Err(_) => Err(Reject::EnrolPending),
             }
@@ -252,8 +253,23 @@ impl Host for RelayHost {
         })
     }
 
-    fn enrolled(&self, _tenant: TenantId, knock: Knock, frame: Vec<u8>) -> HostAnswer<()> {
-        let result = self.durable.answer_knock(knock, frame);
+    fn enrolled(&self, tenant: TenantId, knock: Knock, frame: Vec<u8>) -> HostAnswer<()> {
+        let result = self.durable.answer_knock(tenant, knock, frame);
         Box::pin(async move { result })
+    }
+}
+
+/// What the device is told. A refusal is this relay's own answer as far as it knows the code.
+fn told(answer: Option<&Answer>) -> Result<Vec<u8>, Reject> {
+    match answer {
+        Some(Answer::Enrolled(frame)) => Ok(frame.clone()),
+        Some(Answer::Refused(frame)) => match PlainFrame::decode(frame, Direction::Down) {
+            Ok(PlainFrame::Refused { code, .. }) => match Reject::from_code(code.into()) {
+                Some(reject) => Err(reject),
+                None => Ok(frame.clone()),
+            },
+            Ok(_) | Err(_) => unreachable!("it was read as a refused frame when it was taken"),
+        },
+        None => Err(Reject::EnrolPending),
     }
 }

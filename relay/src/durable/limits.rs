@@ -66,5 +66,7 @@ pub const KNOCK_AGE_MS_MAX: u64 = 3_600_000;
 pub const KNOCKS_BURST: u32 = 100;
 /// New enrolments per second, of all sources, in entries: each costs a commit and is shown to every tenant.
 pub const KNOCKS_PER_S: u32 = 20;
+/// Milliseconds for which a refusal is what an enrol frame finds; then it is a new knock (spec: #knocks).
+pub const KNOCK_REFUSED_MS_MAX: u64 = 60_000;
 /// Milliseconds for which a device's enrolment is held for its answer, below every proxy's patience.
 pub const KNOCK_HOLD_MS_MAX: u64 = 10_000;

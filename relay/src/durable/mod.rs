@@ -231,15 +231,21 @@ impl Durable {
     ///
     /// # Errors
     /// `knock-unknown`; frame rejects; `shape` for another frame than an enrolled one.
-    pub(crate) fn answer_knock(&self, knock: Knock, frame: Vec<u8>) -> Result<(), Reject> {
-        let answered = self.shared.knocks().answer(knock, frame);
+    pub(crate) fn answer_knock(
+        &self,
+        tenant: TenantId,
+        knock: Knock,
+        frame: Vec<u8>,
+    ) -> Result<(), Reject> {
+        let now_ms = self.shared.mailbox.clock().now_ms();
+        let answered = self.shared.knocks().answer(tenant, knock, frame, now_ms);
         answered.map(|places| self.shared.mailbox.drop_knock(&places))
     }
 
-    /// Enrolments that wait for their controller, or were answered in the last hour.
+    /// Enrolments that wait for their controller.
     #[must_use]
     pub fn knocks(&self) -> usize {
-        self.shared.knocks().len()
+        self.shared.knocks().waiting()
     }
 
     /// Letters that were dropped unread for their age, since this process began.

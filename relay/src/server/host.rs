@@ -128,7 +128,7 @@ pub trait Host: Send + Sync + 'static {
         Box::pin(async { Err(Reject::SessionRole) })
     }
 
-    /// Takes the answer to an enrolment that is shown as this knock.
+    /// Takes what a writer answers to an enrolment that is shown as this knock: it is enrolled, or refused.
     ///
     /// # Errors
     /// `knock-unknown`, `shape`.

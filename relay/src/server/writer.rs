@@ -23,7 +23,7 @@ impl Answerer {
             WriterStep::Collect(collecting) => self.answer_collect(&collecting, parked).await,
             WriterStep::Deliver(deliver) => self.answer_delivery(asker, deliver).await,
             WriterStep::Bodies(bodies) => self.answer_bodies(asker, bodies).await,
-            WriterStep::Enrolled(enrolled) => self.answer_enrolled(enrolled).await,
+            WriterStep::Enrolled(enrolled) => self.answer_enrolled(asker, enrolled).await,
         }
     }
 
@@ -82,7 +82,7 @@ impl Answerer {
         self.answer_delivered(asker, asked, &delivered)
     }
 
-    async fn answer_enrolled(&self, enrolled: Enrolled) -> Result<Vec<u8>, Reject> {
+    async fn answer_enrolled(&self, asker: Asker, enrolled: Enrolled) -> Result<Vec<u8>, Reject> {
         let Enrolled {
             asked,
             tenant,
@@ -90,11 +90,16 @@ impl Answerer {
             frame,
         } = enrolled;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
-        self.ask_host(deadline, |host| host.enrolled(tenant, knock, frame))
-            .await?;
-        let state = self.mailbox.lock();
-        let nothing = Delivered::default();
-        state.exchanges.answer_deliver(asked, &nothing, None)
+        let taken = self
+            .ask_host(deadline, |host| host.enrolled(tenant, knock, frame))
+            .await;
+        // In its session: outside of it nobody's word counts, and the writer would say it for ever.
+        let refused = taken.err().map(|reject| (0, reject));
+        let delivered = Delivered {
+            refused: refused.into_iter().collect(),
+            ..Delivered::default()
+        };
+        self.answer_delivered(asker, asked, &delivered)
     }
 
     fn answer_delivered(

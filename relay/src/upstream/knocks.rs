@@ -8,6 +8,7 @@ use super::{Carry, Place};
 use crate::durable::Durable;
 use postern_protocol::Reject;
 use postern_protocol::frame::{Direction, FrameType, PlainFrame, frame_type};
+use postern_protocol::id::TenantId;
 use postern_protocol::revision::Knock;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -93,18 +94,26 @@ async fn enrol(carry: &dyn Carry, durable: &Durable, knock: Knock, frame: Vec<u8
                 carry.pause(failures, error.retry_after_s)
             }
             Ok(answer) if frame_type(&answer) == Ok(FrameType::Enrolled) => {
-                match durable.answer_knock(knock, answer) {
-                    Ok(()) => info!("an enrolment was answered by way of the upstream"),
-                    Err(reason) => warn!(%reason, "the answer to an enrolment is not passed on"),
-                }
-                return;
+                return pass_on(durable, knock, &answer);
             }
             Ok(answer) => match pending_ms(&answer) {
                 Some(retry_ms) => Duration::from_millis(retry_ms),
-                None => return,
+                None => return pass_on(durable, knock, &answer),
             },
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Gives the knock here what the upstream answered. It speaks for the writers of all tenants: whom of them it asked,
+/// only it can tell.
+fn pass_on(durable: &Durable, knock: Knock, answer: &[u8]) {
+    let tenants: Vec<TenantId> = durable.ledger().tenants().keys().copied().collect();
+    for tenant in tenants {
+        match durable.answer_knock(tenant, knock, answer.to_vec()) {
+            Ok(()) => info!(%tenant, "an enrolment was answered by way of the upstream"),
+            Err(reason) => warn!(%reason, "the answer to an enrolment is not passed on"),
+        }
     }
 }
 

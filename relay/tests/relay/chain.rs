@@ -276,6 +276,45 @@ async fn enrolment_at_the_cell_is_answered_from_the_far_end() {
     assert_eq!(asked, answer);
 }
 
+#[tokio::test]
+async fn enrolment_refused_at_the_far_end_is_refused_at_the_cell() {
+    let chain = Chain::start();
+    let (mut acme, mut other) = (
+        chain.enterprise.writer(1).await,
+        chain.enterprise.other_writer(2).await,
+    );
+    let enrol = PlainFrame::Enrol {
+        token: TokenId::from_bytes([9; 8]),
+        mac: [8; 32],
+        request: &report(7),
+    };
+    let enrol = enrol.encode().unwrap();
+    let refused = PlainFrame::Refused {
+        code: Reject::EnrolMac.code(),
+        retry_ms: None,
+    };
+    let refused = refused.encode().unwrap();
+    let first = chain.cell.exchange(enrol.clone());
+    let answering = async {
+        for writer in [&mut acme, &mut other] {
+            let knock = knocked(&chain.enterprise, writer, &enrol).await;
+            let frame = UpFrame::DeliverEnrolled {
+                knock,
+                enrolled: &refused,
+            };
+            chain.enterprise.ask(writer, &frame).await.unwrap();
+        }
+    };
+    let (first, ()) = tokio::join!(first, answering);
+    let pending = Reject::EnrolPending.code();
+    assert!([pending, Reject::EnrolMac.code()].contains(&refusal(&first).unwrap()));
+    until("the refusal comes down", || async {
+        let again = chain.cell.exchange(enrol.clone()).await;
+        (refusal(&again) == Some(Reject::EnrolMac.code())).then_some(())
+    })
+    .await;
+}
+
 async fn knocked(relay: &Running, writer: &mut ClientSession, enrol: &[u8]) -> Knock {
     let writer = tokio::sync::Mutex::new(writer);
     until("the enrolment comes up", || async {

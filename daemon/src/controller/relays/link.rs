@@ -15,6 +15,7 @@ use postern_egress::hold::Hold;
 use postern_protocol::Reject;
 use postern_protocol::context::Keyring as _;
 use postern_protocol::controller::Controller;
+use postern_protocol::frame::PlainFrame;
 use postern_protocol::id::{Channel, ChannelId, Plane, Tenant, Thumbprint};
 use postern_protocol::revision::{ArrivalNumber, Knock};
 use postern_protocol::writer_link::{
@@ -269,6 +270,9 @@ impl LinkTask {
                 }
                 Ok(Err(reject)) => {
                     tracing::warn!(reason = reject.as_str(), "enrolment by a relay refused");
+                    if let Some(frame) = lasting_refusal(reject) {
+                        let _closed = sender.send(Happening::Answered(knock, frame)).await;
+                    }
                 }
                 Err(_) => {}
             }
@@ -373,6 +377,22 @@ impl LinkTask {
     pub(super) fn dice() -> u64 {
         random()
     }
+}
+
+/// The refused frame with which a mailbox in this controller would answer; none for a refusal that
+/// passes by itself: the device asks again.
+pub(super) fn lasting_refusal(reject: Reject) -> Option<Vec<u8>> {
+    //= spec/relays.md#knocks
+    //# A writer MUST NOT bring a refusal that may pass by itself, `overloaded` or `quota`.
+    let is_passing = matches!(
+        reject,
+        Reject::Overloaded | Reject::Quota | Reject::EnrolPending
+    );
+    let refused = PlainFrame::Refused {
+        code: reject.code(),
+        retry_ms: None,
+    };
+    (!is_passing).then(|| refused.encode().ok()).flatten()
 }
 
 /// The channels of a tenant of which a relay has to know, those that were withdrawn included.

@@ -14,6 +14,8 @@ mod anchors;
 mod carry;
 mod link;
 mod start;
+#[cfg(test)]
+mod tests;
 
 pub use anchors::{anchor_folder, read_anchor, write_anchor};
 pub use start::Starter;

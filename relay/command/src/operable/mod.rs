@@ -36,7 +36,7 @@ pub struct Standing {
     pub connections: u64,
     /// Devices that are admitted or were.
     pub mailboxes: u64,
-    /// Enrolments that wait, or were answered in the last hour.
+    /// Enrolments that wait for their controller.
     pub knocks: u64,
     /// Letters that were dropped unread for their age, since the start.
     pub dead_letters: u64,

@@ -1,10 +1,14 @@
-use super::super::limits::{KNOCK_BYTES_MAX, KNOCKS_BURST};
+use super::super::knocks::{Answer, Knocks};
+use super::super::limits::{KNOCK_AGE_MS_MAX, KNOCK_BYTES_MAX, KNOCK_REFUSED_MS_MAX, KNOCKS_BURST};
+use super::quotas::{Two, other_tenant};
 use super::{Running, bundles, tenant};
 use crate::fixtures::report;
 use crate::mailbox::Arrival;
 use crate::server::Host as _;
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
+use postern_protocol::frame::PlainFrame;
+use postern_protocol::id::TenantId;
 use postern_protocol::revision::Knock;
 
 /// An enrol frame whose request is any envelope.
@@ -80,4 +84,176 @@ async fn enrolments_that_are_none_too_large_or_too_many_are_refused() {
         relay.durable.account(tenant()).arrivals,
         u64::from(KNOCKS_BURST)
     );
+}
+
+fn refused(reject: Reject) -> Vec<u8> {
+    refused_code(reject.code())
+}
+
+fn refused_code(code: u16) -> Vec<u8> {
+    let retry_ms = None;
+    PlainFrame::Refused { code, retry_ms }.encode().unwrap()
+}
+
+/// A knock that two tenants were shown.
+fn shown() -> (Knocks, Knock) {
+    let mut knocks = Knocks::default();
+    let (_, knock) = knocks.take(&enrol(1), 9, 2, 0).unwrap();
+    let knock = knock.unwrap();
+    knocks.note_shown(knock, vec![(tenant(), 1), (other_tenant(), 1)]);
+    (knocks, knock)
+}
+
+/// What the device finds, should it ask again at this time.
+fn found(knocks: &mut Knocks, now_ms: u64) -> Option<Answer> {
+    let (answered, _) = knocks.take(&enrol(1), 10, 2, now_ms).unwrap();
+    answered.borrow().clone()
+}
+
+//= spec/relays.md#knocks type=test
+//# A relay MUST NOT give a device a refusal before the writer of each tenant that was shown the
+//# knock has refused it.
+#[test]
+fn one_tenant_cannot_refuse_the_enrolments_of_another() {
+    let (mut knocks, knock) = shown();
+    let used = refused(Reject::TokenUsed);
+    for _ in 0..2 {
+        knocks
+            .answer(other_tenant(), knock, used.clone(), 0)
+            .unwrap();
+        assert_eq!(found(&mut knocks, 0), None);
+    }
+    let nobody = TenantId::from_bytes([9; 16]);
+    knocks.answer(nobody, knock, used, 0).unwrap();
+    assert_eq!(found(&mut knocks, 0), None);
+    assert_eq!(knocks.waiting(), 1);
+    let own = knocks.answer(tenant(), knock, refused(Reject::TokenUnknown), 0);
+    assert_eq!(own, Ok(vec![(tenant(), 1)]));
+    assert_eq!(knocks.waiting(), 0);
+    let told = Some(Answer::Refused(refused(Reject::TokenUsed)));
+    assert_eq!(found(&mut knocks, 0), told);
+}
+
+#[test]
+fn refusal_that_says_more_is_told_whoever_spoke_first() {
+    for codes in [
+        [Reject::TokenUnknown, Reject::EnrolMac],
+        [Reject::EnrolMac, Reject::TokenUnknown],
+    ] {
+        let (mut knocks, knock) = shown();
+        for (tenant, code) in [tenant(), other_tenant()].into_iter().zip(codes) {
+            knocks.answer(tenant, knock, refused(code), 0).unwrap();
+        }
+        let told = Some(Answer::Refused(refused(Reject::EnrolMac)));
+        assert_eq!(found(&mut knocks, 0), told);
+    }
+}
+
+//= spec/relays.md#knocks type=test
+//# A relay MUST give the device an enrolled frame that comes before the last refusal.
+#[test]
+fn enrolment_counts_whoever_refused_before_or_refuses_afterwards() {
+    let (mut knocks, knock) = shown();
+    let unknown = refused(Reject::TokenUnknown);
+    knocks
+        .answer(other_tenant(), knock, unknown.clone(), 0)
+        .unwrap();
+    knocks.answer(tenant(), knock, enrolled(), 0).unwrap();
+    knocks
+        .answer(other_tenant(), knock, unknown.clone(), 0)
+        .unwrap();
+    assert_eq!(found(&mut knocks, 0), Some(Answer::Enrolled(enrolled())));
+    let (mut knocks, knock) = shown();
+    knocks.answer(tenant(), knock, unknown.clone(), 0).unwrap();
+    knocks
+        .answer(other_tenant(), knock, unknown.clone(), 0)
+        .unwrap();
+    knocks.answer(tenant(), knock, enrolled(), 0).unwrap();
+    assert_eq!(found(&mut knocks, 0), Some(Answer::Refused(unknown)));
+}
+
+//= spec/relays.md#knocks type=test
+//# A relay MUST NOT answer with a refusal for longer than 60 s; the same frame is then a new knock.
+#[test]
+fn refusal_is_forgotten_after_a_minute_and_an_enrolment_is_not() {
+    let (mut knocks, knock) = shown();
+    knocks
+        .answer(tenant(), knock, refused(Reject::TokenUsed), 5)
+        .unwrap();
+    assert_eq!(knocks.expire(KNOCK_AGE_MS_MAX - 1), []);
+    knocks
+        .answer(other_tenant(), knock, refused(Reject::TokenUnknown), 7)
+        .unwrap();
+    assert_eq!(knocks.expire(7 + KNOCK_REFUSED_MS_MAX - 1), []);
+    assert!(found(&mut knocks, 7).is_some());
+    assert_eq!(knocks.expire(7 + KNOCK_REFUSED_MS_MAX), []);
+    let (answered, again) = knocks.take(&enrol(1), 11, 2, 7).unwrap();
+    assert_eq!(
+        (answered.borrow().clone(), again),
+        (None, Some(Knock::new(11)))
+    );
+    let late = knocks.answer(tenant(), knock, enrolled(), 7);
+    assert_eq!(late, Err(Reject::KnockUnknown));
+    let (mut knocks, knock) = shown();
+    knocks.answer(tenant(), knock, enrolled(), 7).unwrap();
+    assert_eq!(knocks.expire(7 + KNOCK_REFUSED_MS_MAX), []);
+    assert!(found(&mut knocks, 7).is_some());
+}
+
+//= spec/relays.md#knocks type=test
+//# The frame of a deliver-enrolled MUST be an enrolled frame, or a refused frame with another code
+//# than `enrol-pending`, else `shape`.
+#[test]
+fn frame_that_answers_no_enrolment_is_refused_and_changes_nothing() {
+    let (mut knocks, knock) = shown();
+    let check = |knocks: &mut Knocks, frame: Vec<u8>, expected: Reject| {
+        let answered = knocks.answer(tenant(), knock, frame, 0);
+        assert_eq!(answered, Err(expected));
+        assert_eq!(found(knocks, 0), None);
+    };
+    check(&mut knocks, refused(Reject::EnrolPending), Reject::Shape);
+    check(&mut knocks, enrol(1), Reject::FrameDirection);
+    check(&mut knocks, Vec::new(), Reject::Shape);
+    check(&mut knocks, vec![22], Reject::CborTruncated);
+    let challenge = PlainFrame::Challenge {
+        challenge: postern_protocol::id::Challenge::from_bytes([1; 16]),
+        ephemeral: [2; 32],
+        mailbox: postern_protocol::id::Thumbprint::from_bytes([3; 32]),
+    };
+    check(&mut knocks, challenge.encode().unwrap(), Reject::Shape);
+    let unknown = knocks.answer(tenant(), Knock::new(1), enrolled(), 0);
+    assert_eq!(unknown, Err(Reject::KnockUnknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn device_is_told_the_refusal_as_the_mailbox_of_a_controller_would() {
+    let two = Two::make();
+    let pending = two.relay.host.enrol(enrol(1)).await;
+    assert_eq!(pending, Err(Reject::EnrolPending));
+    two.relay.acknowledge(0).await;
+    assert_eq!(two.relay.durable.knocks(), 1);
+    let knock = knocks(&two.relay)[0];
+    for tenant in [tenant(), other_tenant()] {
+        let frame = refused(Reject::TokenUsed);
+        two.relay.host.enrolled(tenant, knock, frame).await.unwrap();
+    }
+    // It is no longer shown, and waits for nobody.
+    assert_eq!(knocks(&two.relay), []);
+    assert_eq!(two.relay.durable.knocks(), 0);
+    assert_eq!(two.relay.host.enrol(enrol(1)).await, Err(Reject::TokenUsed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusal_for_a_reason_that_this_version_does_not_know_is_passed_on() {
+    let relay = Running::with_quota(1_000);
+    let _pending = relay.host.enrol(enrol(1)).await;
+    relay.acknowledge(0).await;
+    let knock = knocks(&relay)[0];
+    let frame = refused_code(60_000);
+    relay
+        .host
+        .enrolled(tenant(), knock, frame.clone())
+        .await
+        .unwrap();
+    assert_eq!(relay.host.enrol(enrol(1)).await, Ok(frame));
 }

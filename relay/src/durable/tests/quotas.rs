@@ -25,7 +25,7 @@ fn other() -> Tenant {
     Tenant::parse("other").unwrap()
 }
 
-fn other_tenant() -> TenantId {
+pub(super) fn other_tenant() -> TenantId {
     TenantId::of(pinned().root(), &other())
 }
 
@@ -42,8 +42,8 @@ fn two_bundles() -> Vec<Vec<u8>> {
 }
 
 /// A relay with two devices of one tenant and one of another.
-struct Two {
-    relay: Running,
+pub(super) struct Two {
+    pub(super) relay: Running,
     store: Arc<MemoryStore>,
 }
 
@@ -58,7 +58,7 @@ fn foreign() -> Admission {
 }
 
 impl Two {
-    fn make() -> Self {
+    pub(super) fn make() -> Self {
         let store = MemoryStore::new();
         for admission in [
             admission("press-1", ADMITTED),
