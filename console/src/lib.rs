@@ -1,7 +1,8 @@
 //! What the commands of Postern share, `postern` and `postern-relay`: how an operator is spoken to.
 //!
 //! Reading order: [`exit`] (how a command ends), [`output`], [`config`] (strict TOML), [`keys`]
-//! (private key files), [`certificate`] (TLS of the hop), [`telemetry`] (logs). Time is read in [`clock`] only, random bytes in [`random`] only.
+//! (private key files), [`certificate`] (TLS of the hop), [`telemetry`] (logs),
+//! [`routes`] (the ways to mailboxes). Time is read in [`clock`] only, random bytes in [`random`] only.
 //! Refuses to know what any command is about.
 
 pub mod certificate;
@@ -11,6 +12,8 @@ pub mod exit;
 pub mod folder;
 pub mod keys;
 pub mod output;
+pub mod pem;
 pub mod random;
+pub mod routes;
 mod store;
 pub mod telemetry;

@@ -21,15 +21,13 @@ mod device;
 mod filed;
 mod inspect;
 mod operator;
-mod pem;
 mod records;
-mod routes;
 mod signals;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
-use postern_console::{clock, exit, folder, keys, random, telemetry};
+use postern_console::{clock, exit, folder, keys, pem, random, routes, telemetry};
 
 fn main() -> std::process::ExitCode {
     cli::main()

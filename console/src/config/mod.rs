@@ -6,6 +6,7 @@
 //!
 //! This is the only module that reads the environment of Postern's own variables.
 
+pub mod egress;
 pub mod reader;
 mod suggest;
 

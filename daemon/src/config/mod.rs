@@ -11,7 +11,7 @@
 mod application;
 mod controller;
 mod device;
-mod egress;
+mod outlet;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -21,4 +21,4 @@ pub use controller::{ControllerConfig, NewController, NewListener, check_url};
 pub use device::DeviceConfig;
 pub use postern_console::config::{ConfigError, LogConfig, variable};
 
-use postern_console::config::{path_in, read_log, reader, resolve};
+use postern_console::config::{egress, path_in, read_log, reader, resolve};

@@ -24,7 +24,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The record's file.
 #[derive(Debug)]
-pub struct LockoutFile {
+pub(super) struct LockoutFile {
     file: PathBuf,
     folder: PathBuf,
     boot: Option<[u8; 16]>,
@@ -33,7 +33,7 @@ pub struct LockoutFile {
 impl LockoutFile {
     /// Names the record of a folder.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         let boot = std::fs::read_to_string(BOOT_ID).ok();
         Self {
             file: folder.join(FILE),
@@ -44,7 +44,7 @@ impl LockoutFile {
 
     /// Returns where the record stands.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.file
     }
 }

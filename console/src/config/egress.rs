@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// A variable that is no text.
-pub(super) fn environment() -> Result<Variables, ConfigError> {
+pub fn environment() -> Result<Variables, ConfigError> {
     Variables::of_process().map_err(|error| ConfigError::Unreadable {
         file: "environment".into(),
         reason: error.to_string(),
@@ -20,7 +20,7 @@ pub(super) fn environment() -> Result<Variables, ConfigError> {
 }
 
 /// Reads `extra_ca_files`.
-pub(super) fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
+pub fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
     let Some(files) = root.texts("extra_ca_files") else {
         return Vec::new();
     };
@@ -40,7 +40,7 @@ pub(super) fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathB
 }
 
 /// Reads `[proxy]`; the environment stands in where the file names no proxy.
-pub(super) fn read_proxy(
+pub fn read_proxy(
     dir: &Path,
     file: &Path,
     root: &mut Section<'_, '_>,
@@ -121,7 +121,7 @@ fn place(
 }
 
 /// Explains the `[proxy]` table.
-pub(super) const PROXY: &str = "
+pub const PROXY: &str = "
 [proxy]
 # URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
 # Without it, https_proxy or all_proxy of the environment is tried first, then a direct connection.

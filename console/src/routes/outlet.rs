@@ -4,47 +4,25 @@
 
 use super::Routes;
 use super::lockout::LockoutFile;
-use crate::config::{ControllerConfig, DeviceConfig};
 use crate::exit::CommandError;
-use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
 use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How this program calls itself in HTTP.
-const USER_AGENT: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
-
 /// What decides how one role gets out.
 #[derive(Debug, Clone, Copy)]
 pub struct Outlet<'a> {
-    dir: &'a Path,
-    proxy: &'a ProxySettings,
-    extra_ca_files: &'a [PathBuf],
-    hold_ceiling: Duration,
-}
-
-impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
-    fn from(config: &'a DeviceConfig) -> Self {
-        Self {
-            dir: &config.dir,
-            proxy: &config.proxy,
-            extra_ca_files: &config.extra_ca_files,
-            hold_ceiling: Duration::from_secs(config.hold_s_max),
-        }
-    }
-}
-
-impl<'a> From<&'a ControllerConfig> for Outlet<'a> {
-    fn from(config: &'a ControllerConfig) -> Self {
-        let ceiling = HOLD_RUNGS_S.get(HOLD_CEILING_RUNG).copied();
-        Self {
-            dir: &config.dir,
-            proxy: &config.proxy,
-            extra_ca_files: &config.extra_ca_files,
-            hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
-        }
-    }
+    /// The folder of the role: rejected passwords are remembered there.
+    pub dir: &'a Path,
+    /// The proxy, if any.
+    pub proxy: &'a ProxySettings,
+    /// PEM files that vouch for TLS beside the system.
+    pub extra_ca_files: &'a [PathBuf],
+    /// Longest hold that is tried.
+    pub hold_ceiling: Duration,
+    /// How this program calls itself in HTTP.
+    pub user_agent: &'static str,
 }
 
 impl Outlet<'_> {
@@ -82,7 +60,7 @@ impl Outlet<'_> {
             TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
                 CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
             })?;
-        let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), USER_AGENT);
+        let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
         })?;
