@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cli`] (what may be typed), [`config`] (what may be written), [`run`] (the loop
 //! of a running relay), [`operable`] (the relay as this program knows it), [`admin`] (how commands
-//! reach it), [`drain`], [`handover`], [`health`], [`audit`]. What all commands of Postern share is `postern-console`.
+//! reach it), [`drain`], [`handover`], [`health`], [`audit`], [`upstream`]. What all commands of Postern share is `postern-console`.
 
 #![expect(
     unreachable_pub,
@@ -25,6 +25,7 @@ mod operable;
 mod run;
 mod secret;
 mod telemetry;
+mod upstream;
 
 fn main() -> std::process::ExitCode {
     cli::main()

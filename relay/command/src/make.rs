@@ -4,6 +4,7 @@
 //!  D (0700)  mailbox.key                         0600, read by `run`
 //!            tls/ca.crt  tls/server.crt  tls/server.key
 //!            trust.line                          whom this relay believes, verified
+//!            upstream.line                       the relay that this one dials, if it dials one
 //!            relay.toml                          pins root and recovery by thumbprint; written last
 //! ```
 //!
@@ -20,7 +21,7 @@ use postern_protocol::context::Random;
 use postern_protocol::key::Signer as _;
 use postern_protocol::limits::URLS_MAX;
 use postern_protocol::trust::Trust;
-use postern_protocol::trust_line::{RelayLine, TrustLine};
+use postern_protocol::trust_line::{LineError, RelayLine, TrustLine};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fs;
@@ -28,6 +29,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+/// The relay line of the upstream, in the folder.
+const UPSTREAM_LINE: &str = "upstream.line";
 
 /// What a new relay shall be.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Options {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// The trust line.
     pub trust: String,
+    /// The relay line of the relay that the new one dials, if it dials one.
+    pub upstream: Option<String>,
 }
 
 /// Makes a relay's folder and returns its relay line.
@@ -56,6 +62,8 @@ pub fn create(options: &Options, random: &mut dyn Random) -> Result<String, Comm
     refuse_existing(dir)?;
     check_urls(&options.urls)?;
     let line = parse_trust(&options.trust, "standard input")?;
+    let upstream = options.upstream.as_deref();
+    let upstream = upstream.map(check_upstream).transpose()?;
     let (pem, ca) = prepare_tls(options)?;
     for folder in [dir.to_path_buf(), dir.join("tls")] {
         create_private(&folder).map_err(|error| unwritable(&folder, &error))?;
@@ -71,6 +79,9 @@ pub fn create(options: &Options, random: &mut dyn Random) -> Result<String, Comm
     keys::create(&dir.join("mailbox.key"), KeyRole::Mailbox, random)?;
     let trust = format!("{}\n", options.trust.trim());
     write_new(&dir.join("trust.line"), trust.as_bytes())?;
+    if let Some(upstream) = upstream {
+        write_new(&dir.join(UPSTREAM_LINE), format!("{upstream}\n").as_bytes())?;
+    }
     // The configuration comes last: a folder without it is not taken for a relay.
     let text = template(&NewRelay {
         listen: options.listen,
@@ -80,10 +91,24 @@ pub fn create(options: &Options, random: &mut dyn Random) -> Result<String, Comm
         ca: ca.as_ref().map(|_| "tls/ca.crt"),
         root: line.root,
         recovery: line.recovery,
+        upstream: upstream.map(|_| UPSTREAM_LINE),
         admin_listen: options.admin_listen,
     });
     write_new(&RelayConfig::file(dir), text.as_bytes())?;
     relay_line(&RelayConfig::load(dir)?)
+}
+
+/// Checks that a text is a relay line, and returns it without the space around it.
+fn check_upstream(text: &str) -> Result<&str, CommandError> {
+    let refused = |error: LineError| {
+        CommandError::configuration(
+            "upstream-line",
+            format!("--upstream: {error}"),
+            "name the file with what `postern-relay line` prints at the relay that the new one dials",
+        )
+    };
+    RelayLine::parse(text).map_err(refused)?;
+    Ok(text.trim())
 }
 
 /// Returns the line by which `postern controller relay add` names this relay in the next bundle.

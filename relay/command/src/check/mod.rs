@@ -19,7 +19,7 @@ pub use tls::{Certificate, read as read_certificate};
 use crate::audit;
 use crate::config::RelayConfig;
 use crate::make;
-use crate::secret;
+use crate::{secret, upstream};
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
 use postern_protocol::key::Signer as _;
@@ -111,6 +111,7 @@ pub fn all(
     findings.push(key(&config));
     findings.push(trust(&config));
     findings.extend(quic_key(&config));
+    findings.extend(upstream_line(&config));
     findings.extend(tls::findings(&config, unix_s));
     if is_running {
         let found = "a relay runs in this folder: store and addresses are its own";
@@ -133,6 +134,20 @@ pub fn all(
     findings.extend(machine::findings(&config, &machine::Machine::read()));
     findings.push(clock(unix_s));
     Ok(findings)
+}
+
+/// The relay that this one dials, if it dials one.
+fn upstream_line(config: &RelayConfig) -> Option<Finding> {
+    const ABOUT: &str = "upstream";
+    let upstream = config.upstream.as_ref()?;
+    // Without its own key the relay does not start anyway; that is a finding of its own.
+    let own = keys::read(&config.mailbox_key, KeyRole::Mailbox).ok()?;
+    Some(
+        match upstream::read_line(&upstream.line, own.public_key()) {
+            Ok(line) => Finding::fine(ABOUT, format!("dials {}", line.urls.join(", "))),
+            Err(error) => Finding::error(ABOUT, error),
+        },
+    )
 }
 
 fn folder(dir: &Path) -> Finding {

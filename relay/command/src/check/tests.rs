@@ -18,6 +18,7 @@ fn config() -> RelayConfig {
         ca: None,
         root: Thumbprint::from_bytes([1; 32]),
         recovery: Thumbprint::from_bytes([2; 32]),
+        upstream: None,
         admin_listen: "127.0.0.1:1".parse().unwrap(),
     });
     RelayConfig::parse(Path::new("r"), Path::new("r/relay.toml"), &text).unwrap()

@@ -8,7 +8,7 @@ use crate::admin::client::{Client, unexpected};
 use crate::admin::{Request, Response, Status};
 use crate::audit;
 use crate::config::RelayConfig;
-use crate::operable::TenantStanding;
+use crate::operable::{TenantStanding, UpstreamStanding};
 use clap::Args;
 use postern_console::exit::CommandError;
 use postern_console::output;
@@ -50,12 +50,13 @@ pub(super) fn shown(status: &Status) -> String {
         )
         .to_lowercase()
     });
+    let upstream = relay.upstream.as_ref().map_or_else(String::new, upstream);
     let quic = relay.quic.as_ref();
     let quic = quic.map_or_else(String::new, |address| format!(", QUIC on {address}"));
     format!(
         "relay      {ready}; up {}, pid {}, version {}\n\
          serves     {} on {}{quic}\n\
-         {drain}trust      bundle {}, mailbox {}\n\
+         {drain}{upstream}trust      bundle {}, mailbox {}\n\
          now        {} connections, {} sessions, {} held, {} controllers\n\
          kept       {} mailboxes, {} of {}, {} enrolments wait, {} letters dropped\n\
          memory     {} of {}, {}\n\
@@ -81,6 +82,23 @@ pub(super) fn shown(status: &Status) -> String {
         relay.pressure,
         status.audit.n,
         status.audit.hash.get(..16).unwrap_or_default(),
+    )
+}
+
+/// The line about the relay that this one dials.
+fn upstream(upstream: &UpstreamStanding) -> String {
+    let state = match (upstream.is_open, &upstream.last_error) {
+        (true, _) => "open".to_owned(),
+        (false, Some(error)) => format!("NO SESSION: {error}"),
+        (false, None) => "no session yet".to_owned(),
+    };
+    format!(
+        "upstream   {state}; key {}, {} brought, {} taken, {} refused, {} wait\n",
+        upstream.key.get(..16).unwrap_or(&upstream.key),
+        upstream.brought,
+        upstream.collected,
+        upstream.refused,
+        upstream.waiting,
     )
 }
 

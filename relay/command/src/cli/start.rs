@@ -19,7 +19,7 @@ use postern_protocol::limits::TRUST_LINE_CHARS_MAX;
 use serde_json::json;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -41,6 +41,9 @@ pub(super) struct InitArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// File with the relay line of a relay that this one dials: its devices and their controller meet there
+    #[arg(long, value_name = "FILE")]
+    upstream: Option<PathBuf>,
     /// Print results and errors as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -55,6 +58,7 @@ impl InitArgs {
             admin_listen: self.admin_listen,
             urls: self.urls,
             certificate: self.cert.zip(self.key),
+            upstream: self.upstream.as_deref().map(read_file).transpose()?,
             trust: read_stdin()?,
         };
         let line = make::create(&options, &mut OsRandom)?;
@@ -70,6 +74,16 @@ impl InitArgs {
         ));
         Ok(())
     }
+}
+
+fn read_file(file: &Path) -> Result<String, CommandError> {
+    std::fs::read_to_string(file).map_err(|error| {
+        CommandError::configuration(
+            "upstream-line",
+            format!("{}: {error}", file.display()),
+            "name the file with what `postern-relay line` prints at the relay that the new one dials",
+        )
+    })
 }
 
 fn read_stdin() -> Result<String, CommandError> {

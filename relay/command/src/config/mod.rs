@@ -18,8 +18,8 @@ pub use limit::{Limit, Limits, Takes};
 pub use template::{NewRelay, template};
 
 use postern_console::config::reader::{Placed, Section, read_file};
-use postern_console::config::{ConfigError, LogConfig, path_in, read_log, resolve};
-use postern_egress::MailboxUrl;
+use postern_console::config::{ConfigError, LogConfig, egress, path_in, read_log, resolve};
+use postern_egress::{MailboxUrl, ProxySettings, Variables};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::{URL_BYTES_MAX, URLS_MAX};
 use serde::{Deserialize, Serialize};
@@ -31,11 +31,13 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "relay.toml";
 /// What `quic.listen` says without a line in the file: there is no QUIC door.
 const NO_QUIC: &str = "none";
+/// What `upstream.line_file` says without a line in the file: this relay dials nobody.
+const NO_UPSTREAM: &str = "none";
 /// Where metrics and health are served without a line in the file.
 pub const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 
 /// All that a running relay needs to know; nothing is optional but what may be absent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RelayConfig {
     /// The relay's folder.
     pub dir: PathBuf,
@@ -63,6 +65,8 @@ pub struct RelayConfig {
     pub socket: PathBuf,
     /// The audit log.
     pub audit: PathBuf,
+    /// The relay that this one dials; most relays have none.
+    pub upstream: Option<UpstreamRelay>,
     /// Every number.
     pub limits: Limits,
     /// Logs.
@@ -87,6 +91,17 @@ pub struct QuicDoor {
     pub listen: Option<SocketAddr>,
     /// File of the secret by which a restart is noticed at once; the first `run` makes it.
     pub key: PathBuf,
+}
+
+/// Another relay, to which this one dials out.
+#[derive(Debug, Clone)]
+pub struct UpstreamRelay {
+    /// File with its relay line.
+    pub line: PathBuf,
+    /// PEM files that vouch for its TLS beside the system and its relay line.
+    pub extra_ca_files: Vec<PathBuf>,
+    /// The site's proxy.
+    pub proxy: ProxySettings,
 }
 
 /// What the command line says of logs; it wins over the file, also over one that is read again.
@@ -162,6 +177,7 @@ impl RelayConfig {
             read_numbers(root, "server", &mut limits);
             read_numbers(root, "drain", &mut limits);
             let admin_listen = read_admin(root);
+            let upstream = read_upstream(dir, file, root);
             let log = read_log_table(root, &mut limits);
             let (root, recovery, trust) = trust?;
             Some(Self {
@@ -178,6 +194,7 @@ impl RelayConfig {
                 admin_listen: admin_listen?,
                 socket: Self::socket_in(dir),
                 audit: Self::audit_in(dir),
+                upstream: upstream?,
                 limits,
                 log,
             })
@@ -217,6 +234,10 @@ impl RelayConfig {
         let ca = self.tls.ca.as_deref().map_or_else(String::new, shown);
         let quic = self.quic.listen;
         let quic = quic.map_or_else(|| NO_QUIC.to_owned(), |listen| listen.to_string());
+        let upstream = self.upstream.as_ref();
+        let line = upstream.map_or_else(|| NO_UPSTREAM.to_owned(), |one| shown(&one.line));
+        let cas = upstream.map_or(&[][..], |one| one.extra_ca_files.as_slice());
+        let cas: Vec<String> = cas.iter().map(|file| shown(file)).collect();
         let texts = [
             ("listen", self.listen.to_string(), Takes::Restart),
             ("urls", self.urls.join(" "), Takes::Reload),
@@ -234,6 +255,8 @@ impl RelayConfig {
                 self.admin_listen.to_string(),
                 Takes::Restart,
             ),
+            ("upstream.line_file", line, Takes::Restart),
+            ("upstream.extra_ca_files", cas.join(" "), Takes::Restart),
             ("log.level", self.log.level.clone(), Takes::Reload),
             ("log.json", self.log.is_json.to_string(), Takes::Restart),
         ];
@@ -372,6 +395,29 @@ fn read_quic(dir: &Path, root: &mut Section<'_, '_>, limits: &mut Limits) -> Opt
         },
         key: key.unwrap_or_else(|| dir.join("quic.key")),
     })
+}
+
+/// Reads `[upstream]` and `[proxy]`, which is about nothing else here. `None`: something of it is wrong.
+fn read_upstream(
+    dir: &Path,
+    file: &Path,
+    root: &mut Section<'_, '_>,
+) -> Option<Option<UpstreamRelay>> {
+    let mut section = root.section("upstream");
+    let text = section.text("line_file");
+    let line = text.filter(|text| text.value != NO_UPSTREAM);
+    let extra_ca_files = egress::read_ca_files(dir, &mut section);
+    section.finish();
+    let variables = match line {
+        Some(_) => egress::environment().unwrap_or_default(),
+        None => Variables::default(),
+    };
+    let proxy = egress::read_proxy(dir, file, root, &variables)?;
+    Some(line.map(|line| UpstreamRelay {
+        line: dir.join(line.value),
+        extra_ca_files,
+        proxy,
+    }))
 }
 
 fn read_mailbox(dir: &Path, root: &mut Section<'_, '_>, limits: &mut Limits) -> Option<PathBuf> {

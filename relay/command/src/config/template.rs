@@ -2,7 +2,7 @@
 //!
 //! Refuses nothing; what it writes is what the parser reads, and a test holds the two together.
 
-use super::{ADMIN_LISTEN, Limit, NO_QUIC};
+use super::{ADMIN_LISTEN, Limit, NO_QUIC, NO_UPSTREAM};
 use postern_protocol::id::Thumbprint;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -24,6 +24,8 @@ pub struct NewRelay<'a> {
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
     pub recovery: Thumbprint,
+    /// File with the relay line of the upstream, as written into the file.
+    pub upstream: Option<&'a str>,
     /// Where metrics and health are served.
     pub admin_listen: SocketAddr,
 }
@@ -67,6 +69,16 @@ pub fn template(new: &NewRelay<'_>) -> String {
         ""
     };
     let _ = writeln!(text, "{ADMIN}{mark}listen = \"{}\"", new.admin_listen);
+    let (mark, upstream) = match new.upstream {
+        Some(file) => ("", quoted(file)),
+        None => ("# ", quoted(NO_UPSTREAM)),
+    };
+    let _ = write!(
+        text,
+        "{UPSTREAM}{mark}line_file = {upstream}\n{UPSTREAM_CA}# extra_ca_files = []\n{}",
+        postern_console::config::egress::PROXY.trim_end(),
+    );
+    text.push('\n');
     text.push_str(postern_console::config::LOG_TEMPLATE);
     numbers(&mut text, "log");
     text
@@ -140,6 +152,13 @@ const MAILBOX: &str = "
 [mailbox]
 # Private key with which the mailbox proves itself to devices and controllers.
 ";
+const UPSTREAM: &str = "
+[upstream]
+# File with the relay line of another relay, which this one dials: what devices post here goes on to it, and
+# what their controller brought there comes here. Or none. [proxy] is about the way there. Takes a restart.
+";
+const UPSTREAM_CA: &str =
+    "# PEM files that vouch for its TLS beside the system and its relay line. Takes a restart.\n";
 const ADMIN: &str = "
 [admin]
 # Address and port of /metrics, /livez and /readyz in plain HTTP. Keep it on loopback or on a

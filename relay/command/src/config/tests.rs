@@ -14,6 +14,7 @@ fn text() -> String {
         ca: Some("tls/ca.crt"),
         root: Thumbprint::from_bytes([1; 32]),
         recovery: Thumbprint::from_bytes([2; 32]),
+        upstream: None,
         admin_listen: ADMIN_LISTEN.parse().unwrap(),
     })
 }
@@ -62,7 +63,7 @@ fn asked_for() -> BTreeSet<String> {
     let far = "zzzzzzzzzzzzzzzz = 1\n";
     let mut text = format!("{far}{}", uncommented(&text()));
     for section in [
-        "tls", "quic", "trust", "mailbox", "server", "drain", "admin", "log",
+        "tls", "quic", "trust", "mailbox", "server", "drain", "admin", "upstream", "log",
     ] {
         let head = format!("\n[{section}]\n");
         text = text.replacen(&head, &format!("{head}{far}"), 1);
@@ -98,7 +99,7 @@ fn template_gives_the_defaults() {
 #[test]
 fn template_comments_show_the_defaults() {
     let config = parse(&uncommented(&text())).unwrap();
-    assert_eq!(config, parse(&text()).unwrap());
+    assert_eq!(config.entries(), parse(&text()).unwrap().entries());
 }
 
 #[test]
@@ -331,4 +332,45 @@ fn command_line_wins_over_the_file() {
         (config.log.level.as_str(), config.log.is_json),
         ("debug", true)
     );
+}
+
+#[test]
+fn upstream_is_read_with_its_proxy_and_none_is_none() {
+    let config = parse(&text()).unwrap();
+    assert!(config.upstream.is_none());
+    let named = text().replace("# line_file = \"none\"", "line_file = \"up.line\"");
+    let upstream = parse(&named).unwrap().upstream.unwrap();
+    assert_eq!(upstream.line, Path::new("r/up.line"));
+    assert!(upstream.extra_ca_files.is_empty());
+}
+
+#[test]
+fn upstream_that_cannot_be_reached_as_written_is_refused() {
+    let named = text().replace("# line_file = \"none\"", "line_file = \"up.line\"");
+    let cases = [
+        (
+            "# extra_ca_files = []",
+            "extra_ca_files = [\"none.pem\"]",
+            "upstream.extra_ca_files",
+        ),
+        (
+            "line_file = \"up.line\"",
+            "line_fil = \"up.line\"",
+            "upstream.line_fil",
+        ),
+        (
+            "# url = \"http://proxy.example:3128\"",
+            "url = \"p p:1\"",
+            "proxy.url",
+        ),
+        ("# mode = \"require\"", "mode = \"maybe\"", "proxy.mode"),
+    ];
+    for (from, to, key) in cases {
+        assert!(named.contains(from), "{from}");
+        let found = problems(&named.replacen(from, to, 1));
+        assert!(
+            found.iter().any(|problem| problem.key == key),
+            "{key}: {found:?}"
+        );
+    }
 }

@@ -12,10 +12,6 @@ const TABLES: &[(&str, &str)] = &[
         "`postern-relay quota TENANT BYTES` keeps them in the store; remove the table",
     ),
     (
-        "upstream",
-        "a relay that dials another one is not built yet; remove the table",
-    ),
-    (
         "acme",
         "let an ACME client write tls.cert_file and tls.key_file: they are read again when they change",
     ),

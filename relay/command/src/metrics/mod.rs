@@ -27,6 +27,15 @@ pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
         value,
     };
     let mut samples = relay.samples();
+    if let Some(upstream) = &standing.upstream {
+        samples.extend([
+            plain("postern_relay_upstream_open", u64::from(upstream.is_open)),
+            plain("postern_relay_upstream_brought_total", upstream.brought),
+            plain("postern_relay_upstream_collected_total", upstream.collected),
+            plain("postern_relay_upstream_refused_total", upstream.refused),
+            plain("postern_relay_upstream_waiting", upstream.waiting),
+        ]);
+    }
     samples.extend([
         plain("postern_relay_up_seconds", health.uptime_s()),
         plain("postern_relay_ready", u64::from(is_ready)),

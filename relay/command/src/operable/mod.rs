@@ -54,6 +54,28 @@ pub struct Standing {
     pub pressure: String,
     /// Where the QUIC door listens; absent where there is none.
     pub quic: Option<String>,
+    /// The relay that this one dials; absent where it dials none.
+    pub upstream: Option<UpstreamStanding>,
+}
+
+/// How the link to the upstream stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamStanding {
+    /// Thumbprint of its mailbox key, 64 hexadecimal digits.
+    pub key: String,
+    /// True while a session with it is open.
+    pub is_open: bool,
+    /// Envelopes that it took, since the start.
+    pub brought: u64,
+    /// Envelopes that were taken from it, since the start.
+    pub collected: u64,
+    /// Envelopes that either side refused for good, since the start.
+    pub refused: u64,
+    /// Envelopes that it refused for now.
+    pub waiting: u64,
+    /// Why the last session or exchange ended; absent before the first failure.
+    pub last_error: Option<String>,
 }
 
 /// How one tenant stands.

@@ -8,7 +8,7 @@
 
 use super::{
     Leaving, MailboxStanding, Operable, Page, Quota, Refusal, SessionStanding, Standing,
-    TenantStanding,
+    TenantStanding, UpstreamStanding,
 };
 use crate::config::{Limit, RelayConfig};
 use crate::handover::Inherited;
@@ -20,6 +20,7 @@ use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
 use postern_relay::server::{Mailbox, QuicListener, ServerConfig, Sockets};
 use postern_relay::store::StoreError;
+use postern_relay::upstream::UpstreamConfig;
 use postern_relay::{Handover, MailboxStats, Relay, RelayError, TenantStats};
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -37,6 +38,8 @@ pub struct StartedWith {
     pub key_pem: Vec<u8>,
     /// The QUIC door, if there shall be one.
     pub quic: Option<QuicListener>,
+    /// The relay that it dials, if it dials one.
+    pub upstream: Option<UpstreamConfig>,
     /// Bundles of the trust line, from number 1 on, verified.
     pub bundles: Vec<Vec<u8>>,
 }
@@ -82,7 +85,10 @@ impl Served {
             Some(left) => go_on(config_of_relay, left),
             None => Relay::start(config_of_relay).map(|relay| (relay, 0)),
         };
-        let (relay, sessions) = started.map_err(not_started)?;
+        let (mut relay, sessions) = started.map_err(not_started)?;
+        if let Some(upstream) = with.upstream {
+            relay.dial(upstream);
+        }
         let served = Self {
             mailbox: relay.mailbox().clone(),
             durable: Arc::clone(relay.durable()),
@@ -122,6 +128,19 @@ impl Served {
     pub async fn hand_over(&self, grace_ms: u64) -> Option<Handover> {
         let relay = self.lock().take()?;
         relay.hand_over(grace_ms).await
+    }
+
+    fn upstream(&self) -> Option<UpstreamStanding> {
+        let (key, stats) = self.lock().as_ref()?.upstream()?;
+        Some(UpstreamStanding {
+            key: key.to_string(),
+            is_open: stats.is_open,
+            brought: stats.brought,
+            collected: stats.collected,
+            refused: stats.refused,
+            waiting: stats.waiting as u64,
+            last_error: stats.last_error,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Relay>> {
@@ -255,6 +274,7 @@ impl Operable for Served {
             memory_bytes_max,
             pressure: metrics.pressure().as_str().into(),
             quic,
+            upstream: self.upstream(),
         }
     }
 

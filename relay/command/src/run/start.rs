@@ -19,11 +19,12 @@ use crate::http;
 use crate::limits::ORDERS_MAX;
 use crate::make;
 use crate::operable::{Operable, Served, StartedWith};
-use crate::secret;
+use crate::{secret, upstream};
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
 use postern_console::random::OsRandom;
 use postern_console::{clock, output};
+use postern_protocol::key::Signer as _;
 use postern_relay::server::QuicListener;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -130,8 +131,10 @@ fn read_parts(
     certificate: &Certificate,
 ) -> Result<StartedWith, CommandError> {
     make::read_trust(config)?;
+    let signer = keys::read(&config.mailbox_key, KeyRole::Mailbox)?;
     Ok(StartedWith {
-        signer: Arc::new(keys::read(&config.mailbox_key, KeyRole::Mailbox)?),
+        upstream: upstream::read(config, signer.public_key())?,
+        signer: Arc::new(signer),
         chain_pem: certificate.pem.chain.as_bytes().to_vec(),
         key_pem: certificate.pem.key.as_bytes().to_vec(),
         quic: quic_door(config)?,
