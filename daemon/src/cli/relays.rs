@@ -12,7 +12,7 @@ use super::{OperatorArgs, output};
 use crate::config::ControllerConfig;
 use crate::controller::bundles;
 use crate::controller::keyring::file_of;
-use crate::controller::relays::write_anchor;
+use crate::controller::relays::{is_behind, write_anchor, write_behind};
 use crate::controller::rotate::Rotation;
 use crate::exit::{CommandError, Exit};
 use crate::keys::KeyRole;
@@ -39,7 +39,10 @@ pub(super) enum RelayCommand {
     #[command(
         long_about = "Reads the line that `postern-relay init` printed, from standard input or a file, and signs the\n\
             bundle that names the relay. Devices try mailboxes in the order of the bundle.\n\n\
-            Example: postern controller relay add --dir controller < relay.line"
+            A relay that dials another relay is added with --behind: this controller does not dial it, and\n\
+            everything for its devices goes through the other one.\n\n\
+            Example: postern controller relay add --dir controller < relay.line\n         \
+            postern controller relay add --dir controller --behind --first < cell.line"
     )]
     Add(AddArgs),
     /// Use a relay no more
@@ -61,6 +64,9 @@ pub(super) struct AddArgs {
     /// Let devices try this relay before every other mailbox
     #[arg(long)]
     first: bool,
+    /// Do not dial this relay: it dials another relay that this controller reaches
+    #[arg(long)]
+    behind: bool,
     #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
@@ -171,6 +177,7 @@ impl AddArgs {
         if let Some(anchor) = &line.tls_ca {
             write_anchor(&config, line.key.thumbprint(), anchor)?;
         }
+        write_behind(&config, line.key.thumbprint(), self.behind)?;
         let relay = Box::new(Mailbox {
             key: line.key,
             urls: line.urls,
@@ -216,6 +223,7 @@ impl ListArgs {
             rows.push(Row {
                 thumbprint,
                 is_own: own.is_some(),
+                is_behind: is_behind(&config, thumbprint),
                 is_connected: links
                     .as_deref()
                     .and_then(|links| connected(links, thumbprint)),
@@ -228,7 +236,7 @@ impl ListArgs {
                 .map(|row| {
                     json!({
                         "thumbprint": row.thumbprint.to_string(), "embedded": row.is_own,
-                        "connected": row.is_connected, "urls": row.urls,
+                        "behind": row.is_behind, "connected": row.is_connected, "urls": row.urls,
                     })
                 })
                 .collect();
@@ -251,6 +259,7 @@ impl ListArgs {
 struct Row<'a> {
     thumbprint: Thumbprint,
     is_own: bool,
+    is_behind: bool,
     /// Whether the running controller has a session with it for every tenant.
     is_connected: Option<bool>,
     urls: &'a [String],
@@ -258,13 +267,14 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn to_text(&self) -> String {
-        let what = match (self.is_own, self.is_connected) {
-            (true, _) => "this controller",
-            (false, Some(true)) => "relay, connected",
-            (false, Some(false)) => "relay, not connected",
-            (false, None) => "relay",
+        let what = match (self.is_own, self.is_behind, self.is_connected) {
+            (true, ..) => "this controller",
+            (false, true, _) => "relay, behind another",
+            (false, false, Some(true)) => "relay, connected",
+            (false, false, Some(false)) => "relay, not connected",
+            (false, false, None) => "relay",
         };
-        format!("  {}  {what:<20}  {}", self.thumbprint, self.urls.join(" "))
+        format!("  {}  {what:<21}  {}", self.thumbprint, self.urls.join(" "))
     }
 }
 

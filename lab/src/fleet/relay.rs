@@ -22,6 +22,8 @@ pub struct Relay {
     pub daemon: Daemon,
     address: SocketAddr,
     dir: PathBuf,
+    line: String,
+    binary: Binary,
 }
 
 impl Relay {
@@ -34,14 +36,41 @@ impl Relay {
         let Some(binary) = Binary::relay_or_skip(scenario)? else {
             return Ok(None);
         };
+        Self::make(binary, fleet, "relay", None).map(Some)
+    }
+
+    /// Makes and starts a relay that dials this one, and names it before the others in the fleet's bundle.
+    ///
+    /// # Errors
+    /// As [`Self::start_or_skip`].
+    pub fn start_behind(&self, fleet: &Fleet, name: &str) -> Result<Self, LabError> {
+        Self::make(self.binary.clone(), fleet, name, Some(self))
+    }
+
+    fn make(
+        binary: Binary,
+        fleet: &Fleet,
+        name: &str,
+        upstream: Option<&Self>,
+    ) -> Result<Self, LabError> {
         let (address, admin) = (free_address()?, free_address()?.to_string());
-        let dir = fleet.path().join("relay");
+        let dir = fleet.path().join(name);
         let text = dir.display().to_string();
         let url = format!("https://localhost:{}", address.port());
         let listen = address.to_string();
         let trust = fleet.must(&["controller", "trust"])?;
         let init = ["init", "--dir", &text, "--url", &url, "--listen", &listen];
         let init = [&init[..], &["--admin-listen", &admin]].concat();
+        let file = fleet.path().join(format!("{name}.upstream"));
+        let file = file.display().to_string();
+        let init = match upstream {
+            None => init,
+            Some(upstream) => {
+                std::fs::write(&file, &upstream.line)
+                    .map_err(LabError::io(format!("write {file}")))?;
+                [&init[..], &["--upstream", &file]].concat()
+            }
+        };
         let made = Process::run(
             "relay-init",
             binary.command(&init),
@@ -51,17 +80,34 @@ impl Relay {
         let line = succeeded(&init, made?)?;
         let run = ["run", "--dir", &text];
         let mut relay = Self {
-            daemon: Daemon::new(&binary, "relay", &run, READY, fleet.path()),
+            daemon: Daemon::new(&binary, name, &run, READY, fleet.path()),
             address,
             dir,
+            line: line.clone(),
+            binary,
         };
         relay.daemon.start()?;
-        let add = ["controller", "relay", "add"];
+        let add = match upstream {
+            None => &["controller", "relay", "add"][..],
+            Some(_) => &["controller", "relay", "add", "--behind", "--first"],
+        };
         succeeded(
-            &add,
-            fleet.run(&add, &fleet.controller_dir(), line.as_bytes())?,
+            add,
+            fleet.run(add, &fleet.controller_dir(), line.as_bytes())?,
         )?;
-        Ok(Some(relay))
+        Ok(relay)
+    }
+
+    /// Asks the running relay, as its operator does, and returns what it prints with `--json`.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] when the command fails.
+    pub fn ask(&self, question: &str) -> Result<serde_json::Value, LabError> {
+        let dir = self.dir.display().to_string();
+        let words = [question, "--dir", &dir, "--json"];
+        let asked = Process::run(question, self.binary.command(&words), &self.dir, &[]);
+        let text = succeeded(&words, asked?)?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
     /// Returns the certificate of its TLS authority: what devices are told to trust.

@@ -17,7 +17,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{anchor_folder, read_anchor, write_anchor};
+pub use anchors::{anchor_folder, is_behind, read_anchor, write_anchor, write_behind};
 pub use start::Starter;
 
 use link::LinkTask;

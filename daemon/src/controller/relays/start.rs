@@ -3,7 +3,7 @@
 //! The embedded mailbox is no relay. Refuses to start a link without the tenant's writer key.
 
 use super::Relays;
-use super::anchors::read_anchor;
+use super::anchors::{is_behind, read_anchor};
 use super::link::{LinkSetup, LinkTask};
 use crate::config::ControllerConfig;
 use crate::controller::keyring::{Writers, read_mailboxes};
@@ -125,13 +125,17 @@ impl Starter {
         Ok(())
     }
 
-    /// The mailboxes of the bundle whose key this controller does not have.
+    /// The mailboxes of the bundle that this controller dials: those whose key it does not have itself.
     fn listed(&self, trust: &Trust) -> Result<Vec<Mailbox>, CommandError> {
         let own = read_mailboxes(&self.config, trust)?;
         let is_own =
             |mailbox: &&Mailbox| own.iter().any(|signer| *signer.public_key() == mailbox.key);
+        // What stands behind another relay is reached through that one, or not at all.
+        let is_dialled = |mailbox: &&Mailbox| {
+            !is_own(mailbox) && !is_behind(&self.config, mailbox.key.thumbprint())
+        };
         let mailboxes = trust.mailboxes().iter();
-        Ok(mailboxes.filter(|one| !is_own(one)).cloned().collect())
+        Ok(mailboxes.filter(is_dialled).cloned().collect())
     }
 
     fn anchors(&self, relays: &[Mailbox]) -> Result<Vec<Vec<u8>>, CommandError> {

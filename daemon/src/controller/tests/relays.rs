@@ -3,7 +3,7 @@
 use super::rotation::Folder;
 use crate::config::ControllerConfig;
 use crate::controller::keyring::{mailbox_keys, read_mailboxes};
-use crate::controller::relays::{read_anchor, write_anchor};
+use crate::controller::relays::{is_behind, read_anchor, write_anchor, write_behind};
 use crate::controller::rotate::Rotation;
 use postern_egress::ProxyPolicy;
 use postern_protocol::id::Thumbprint;
@@ -134,6 +134,20 @@ fn controller_that_only_dials_out_still_refuses_a_malformed_proxy() {
     assert_eq!(proxied.proxy.policy(), ProxyPolicy::Require);
     assert!(load("ftp://proxy.example").is_err());
     assert!(load("proxy.example:port").is_err());
+}
+
+#[test]
+fn relay_behind_another_is_noted_until_it_is_added_without_that() {
+    let folder = Folder::listening(None);
+    let [one, other] = [40, 41].map(|number| relay(number, "https://a").key.thumbprint());
+    assert!(!is_behind(&folder.config, one));
+    for _again in 0..2 {
+        write_behind(&folder.config, one, true).unwrap();
+        assert!(is_behind(&folder.config, one));
+        assert!(!is_behind(&folder.config, other));
+    }
+    write_behind(&folder.config, one, false).unwrap();
+    assert!(!is_behind(&folder.config, one));
 }
 
 #[test]
