@@ -26,7 +26,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     (
         "drain",
         "move_url",
-        "devices choose another relay by their bundle; remove the line",
+        "a drain names the other relays of the bundle by itself; remove the line",
     ),
     (
         "server",

@@ -351,8 +351,10 @@ impl Operable for Served {
     }
 
     fn set_leaving(&self, leaving: Option<Leaving>) {
-        self.mailbox
-            .set_leaving(leaving.map(|leaving| leaving.retry_ms));
+        if let Some(relay) = self.lock().as_ref() {
+            let moves = leaving.is_some_and(|leaving| leaving.moves);
+            relay.set_leaving(leaving.map(|leaving| leaving.retry_ms), moves);
+        }
     }
 
     fn release(&self, count: usize) -> usize {
