@@ -57,7 +57,7 @@ pub fn template(new: &NewRelay<'_>) -> String {
         new.root, new.recovery
     );
     numbers(&mut text, "mailbox");
-    text.push_str("\n[server]\n");
+    text.push_str(SERVER);
     numbers(&mut text, "server");
     text.push_str("\n[drain]\n");
     numbers(&mut text, "drain");
@@ -139,6 +139,13 @@ const TRUST: &str = "
 const MAILBOX: &str = "
 [mailbox]
 # Private key with which the mailbox proves itself to devices and controllers.
+";
+const SERVER: &str = "
+[server]
+# Networks of load balancers that pass TCP on and begin each connection with a PROXY header, version 2; they
+# must always send it, and limits then look at the address that it states. Only networks from which nobody
+# else can connect. UDP has no such header. Takes a restart.
+# proxy_protocol_from = []
 ";
 const ADMIN: &str = "
 [admin]

@@ -31,7 +31,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     (
         "server",
         "proxy_protocol",
-        "the source is the address of the connection; remove the line",
+        "name the load balancers: proxy_protocol_from = [\"10.0.0.0/24\"]",
     ),
 ];
 

@@ -18,7 +18,7 @@ use postern_protocol::revision::Revision;
 use postern_relay::durable::{BreakerPhase, Durable, OpenError};
 use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
-use postern_relay::server::{Mailbox, QuicListener, ServerConfig, Sockets};
+use postern_relay::server::{Fronts, Mailbox, QuicListener, ServerConfig, Sockets};
 use postern_relay::store::StoreError;
 use postern_relay::{Handover, MailboxStats, Relay, RelayError, TenantStats};
 use std::collections::BTreeMap;
@@ -78,10 +78,8 @@ impl Served {
                 limits: config.server_limits(),
             },
         };
-        let started = match inherited {
-            Some(left) => go_on(config_of_relay, left),
-            None => Relay::start(config_of_relay).map(|relay| (relay, 0)),
-        };
+        let fronts = Fronts::new(config.fronts.clone());
+        let started = go_on(config_of_relay, fronts, inherited.unwrap_or_default());
         let (relay, sessions) = started.map_err(not_started)?;
         let served = Self {
             mailbox: relay.mailbox().clone(),
@@ -188,14 +186,15 @@ impl Served {
     }
 }
 
-/// Serves where another process stood.
+/// Serves, where another process stood if there was one.
 fn go_on(
     config: postern_relay::RelayConfig,
+    fronts: Fronts,
     mut inherited: Inherited,
 ) -> Result<(Relay, usize), RelayError> {
     let (https, quic) = (inherited.https.take(), inherited.quic.take());
     let handover = Handover {
-        sockets: Sockets::take(&config.server, https, quic)?,
+        sockets: Sockets::take(&config.server, https, quic)?.behind(fronts),
         sessions: inherited.sessions.take(),
     };
     Relay::take_over(config, handover, &|| inherited.gone_ms())
