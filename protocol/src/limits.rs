@@ -64,6 +64,8 @@ pub const HOLD_S_MAX: u64 = 300;
 pub const SESSION_AGE_S_MAX: u64 = 86_400;
 /// Milliseconds between two snapshots served for a `need` of one plane (spec: #need).
 pub const NEED_INTERVAL_MS: u64 = 5_000;
+/// Milliseconds between two moves to another mailbox because one said so (spec: #answer).
+pub const MOVE_INTERVAL_MS: u64 = 60_000;
 /// Milliseconds that a peer's retry hint may ask for at most (spec: #answer).
 pub const RETRY_MS_MAX: u64 = 3_600_000;
 /// Tenants, mailboxes and revoked keys of one bundle, each (spec: #bundle).

@@ -192,6 +192,12 @@ pub const STREAM_WINDOW_BYTES: u32 = 65_535;
 pub const CONNECTION_WINDOW_BYTES: u32 = 131_072;
 /// Bytes queued to send on one HTTP/2 stream: one frame of ours.
 pub const STREAM_SEND_BYTES: usize = 65_536;
+/// Bytes of a PROXY header behind its first 16. Arbitrary: addresses are 36, the additions of load
+/// balancers some hundred.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2_048;
+/// Connections of load balancers whose PROXY header is read at once. Arbitrary: headers come with the
+/// connection, so this many wait only for fronts that do not send them.
+pub const PROXY_HEADERS_AT_ONCE: usize = 1_024;
 /// Connections that the kernel keeps for us before we accept them.
 pub const BACKLOG: u32 = 4_096;
 /// Bytes that a connection is counted for. A waiting device was measured with everything: 28 KB over

@@ -273,6 +273,17 @@ impl Relay {
         self.mailbox.replace_keys(keys);
     }
 
+    /// Lets devices go, or takes them again, as [`Mailbox::set_leaving`] says. With `moves` they are
+    /// sent to the other mailboxes of the bundle, where there are any.
+    pub fn set_leaving(&self, retry_ms: Option<u64>, moves: bool) {
+        let own = self.mailbox.thumbprint();
+        let trust = self.durable.trust();
+        let mailboxes = trust.mailboxes().iter().filter(|_| moves);
+        let others = mailboxes.filter(|one| one.key.thumbprint() != own);
+        let urls: Vec<String> = others.flat_map(|one| one.urls.clone()).collect();
+        self.mailbox.set_leaving(retry_ms, &urls);
+    }
+
     /// Ends the sessions of a device; it may open another one.
     pub fn disconnect(&self, channel: ChannelId) {
         self.mailbox.close_sessions(channel);

@@ -7,7 +7,7 @@
 //!
 //! One route is used at a time. It is left after a failure, for the next in order, and a better one is
 //! taken again once it answers. Each route learns its own hold time and body sizes. Refuses to leave a
-//! route because of what a mailbox answered: only the way may fail.
+//! route because of what a mailbox answered, but for a hint in its session: only the way may fail.
 
 mod comeback;
 mod lockout;
@@ -257,6 +257,22 @@ impl Routes {
             self.comeback.leave(clock::mono_ms(), random());
         }
         self.current_url() != Some(url.as_str())
+    }
+
+    /// Goes to the first way to another mailbox, because the one in use says so. Returns true when
+    /// that is in use now; false where no way leads there, or it is in use already.
+    pub fn move_to(&mut self, url: &str) -> bool {
+        let place = self.ways.iter().position(|way| way.url == url);
+        let Some(place) = place.filter(|_| self.current_url() != Some(url)) else {
+            return false;
+        };
+        self.current = place;
+        if place == 0 {
+            self.comeback.arrive(clock::mono_ms());
+        } else {
+            self.comeback.leave(clock::mono_ms(), random());
+        }
+        true
     }
 
     /// The clock's milliseconds at which [`Self::poll_probes`] has something to ask, if it ever has.

@@ -41,6 +41,7 @@ impl Driver {
                 tracing::info!(device = self.name(), bundle, "bundle accepted");
                 self.homing.note_bundle();
             }
+            Event::MoveAsked { url } => self.homing.note_move(url),
             Event::Lost { lost, .. } => note_lost(self.name(), &lost),
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::ActualWritten {

@@ -137,6 +137,29 @@ fn device_that_its_controller_refuses_is_told_so_by_the_relay() {
     set(&site, "hall-2", 1);
 }
 
+//= spec/postern.md#answer type=test
+//# A device that is told to move SHOULD begin a session there at once, and go on to other mailboxes
+//# when that fails.
+#[test]
+fn device_of_a_relay_that_drains_goes_to_the_other_one() {
+    let mut site = Site::start("--no-listen");
+    site.join("hall-1");
+    site.add_second_relay();
+    set(&site, "hall-1", 1);
+    site.wait("both relays know each other", |site| {
+        let numbers = [site.relay(), site.second()].map(|relay| relay.stats().bundle.number());
+        numbers[0] > 1 && numbers[0] == numbers[1]
+    });
+    assert_eq!(site.second().stats().sessions, 1, "the controller");
+    // Held back for an hour, but for the hint to move.
+    site.relay().set_leaving(Some(3_600_000), true);
+    site.wait("the device is at the other relay", |site| {
+        site.relay().mailbox().release(usize::MAX);
+        site.second().stats().sessions >= 2
+    });
+    set(&site, "hall-1", 2);
+}
+
 #[test]
 fn removed_device_is_refused_by_the_relay() {
     let mut site = Site::start("--no-listen");

@@ -28,6 +28,8 @@ pub struct Site {
     pub folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
     relay: Option<Relay>,
+    /// The one beside it, if there is one.
+    second: Option<Relay>,
     address: SocketAddr,
     tls: Tls,
     trust: TrustLine,
@@ -69,6 +71,10 @@ fn relay_key() -> MemorySigner {
     MemorySigner::from_seed(&[77; 32])
 }
 
+fn second_key() -> MemorySigner {
+    MemorySigner::from_seed(&[78; 32])
+}
+
 fn free_address() -> SocketAddr {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap()
@@ -108,6 +114,7 @@ impl Site {
             folder,
             runtime,
             relay: None,
+            second: None,
             address: free_address(),
             tls: tls(),
             trust: TrustLine::parse(&line).unwrap(),
@@ -116,13 +123,7 @@ impl Site {
             _alone: alone,
         };
         site.start_relay("relay.redb");
-        let line = RelayLine {
-            key: relay_key().public_key().clone(),
-            urls: vec![site.relay_url()],
-            tls_ca: Some(site.tls.ca.clone()),
-        };
-        let add = command(site.folder.path(), "controller relay add --dir c");
-        finish(add, &line.text().unwrap());
+        site.list_relay(&relay_key(), site.address);
         site.run("controller", "controller run --dir c", "controller ready");
         site
     }
@@ -183,21 +184,39 @@ impl Site {
         }
     }
 
-    pub fn relay_url(&self) -> String {
-        format!("https://localhost:{}", self.address.port())
+    /// Names a relay in the next bundle, behind those that it lists.
+    fn list_relay(&self, key: &MemorySigner, address: SocketAddr) {
+        let line = RelayLine {
+            key: key.public_key().clone(),
+            urls: vec![format!("https://localhost:{}", address.port())],
+            tls_ca: Some(self.tls.ca.clone()),
+        };
+        let add = command(self.folder.path(), "controller relay add --dir c");
+        finish(add, &line.text().unwrap());
+    }
+
+    /// Starts another relay beside the first; the next bundle names it behind that.
+    pub fn add_second_relay(&mut self) {
+        let address = free_address();
+        self.second = Some(self.make_relay("second.redb", second_key(), address));
+        self.list_relay(&second_key(), address);
     }
 
     /// Starts the relay on a store, which may be a new one.
     pub fn start_relay(&mut self, store: &str) {
+        self.relay = Some(self.make_relay(store, relay_key(), self.address));
+    }
+
+    fn make_relay(&self, store: &str, key: MemorySigner, address: SocketAddr) -> Relay {
         let config = RelayConfig {
             store: self.folder.path().join(store),
             genesis: self.trust.root,
             recovery: self.trust.recovery,
             bundles: self.trust.bundles.clone(),
-            keys: MailboxKeys::one(Arc::new(relay_key())),
+            keys: MailboxKeys::one(Arc::new(key)),
             limits: ExchangeLimits::default(),
             server: ServerConfig {
-                listen: self.address,
+                listen: address,
                 prefix: String::new(),
                 certificate_pem: self.tls.chain.clone().into_bytes(),
                 key_pem: self.tls.key.clone().into_bytes(),
@@ -206,7 +225,11 @@ impl Site {
             },
         };
         let _inside = self.runtime.enter();
-        self.relay = Some(Relay::start(config).unwrap());
+        Relay::start(config).unwrap()
+    }
+
+    pub fn second(&self) -> &Relay {
+        self.second.as_ref().unwrap()
     }
 
     pub fn stop_relay(&mut self) {

@@ -9,6 +9,7 @@ use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
 use crate::id::Plane;
 use crate::kind::{MessageKind, Role};
+use crate::limits::MOVE_INTERVAL_MS;
 use crate::receipt::Lost;
 use crate::record::{Table, Write};
 use crate::reject::Reject;
@@ -160,8 +161,7 @@ impl Device {
         }
         self.report_notes(context);
         let pace_ms = if is_progress || is_quiet { 0 } else { PACE_MS };
-        //= spec/postern.md#answer
-        //# A device MUST NOT move to a URL that its bundle does not list.
+        self.handle_move_hint(now_ms, answer.hints.move_url.as_deref());
         let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
         if let Link::Open(open) = &mut self.link {
             open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
@@ -169,6 +169,25 @@ impl Device {
                 open.pace_empty(now_ms, is_quiet);
             }
         }
+    }
+
+    /// Asks the driver to go elsewhere, where the bundle knows the place and the last move is long ago.
+    fn handle_move_hint(&mut self, now_ms: u64, url: Option<&str>) {
+        //= spec/postern.md#answer
+        //# A device MUST NOT move to a URL that its bundle does not list.
+        let mut listed = self.trust.mailboxes().iter().flat_map(|one| &one.urls);
+        let Some(url) = url.and_then(|url| listed.find(|one| *one == url)) else {
+            return;
+        };
+        //= spec/postern.md#answer
+        //# A device MUST NOT move because of hint 3 within 60 s of the last such move.
+        let is_soon = |at: u64| now_ms.saturating_sub(at) < MOVE_INTERVAL_MS;
+        if self.moved_ms.is_some_and(is_soon) {
+            return;
+        }
+        let url = url.clone();
+        self.moved_ms = Some(now_ms);
+        self.event(Event::MoveAsked { url });
     }
 
     fn handle_report_answer(&mut self, now_ms: u64, rseq: Seq, answer: &Answer<'_>) {

@@ -215,6 +215,11 @@ pub enum Event {
         /// Its reason, if it is in the registry.
         reject: Option<Reject>,
     },
+    /// The mailbox asks this device to go to another one, which the bundle lists.
+    MoveAsked {
+        /// Its URL, as the bundle writes it.
+        url: String,
+    },
     /// A write of the actual plane is durable.
     ActualWritten {
         /// The ticket of [`Input::WriteActual`].

@@ -112,6 +112,8 @@ pub struct Device {
     link: Link,
     /// True once the controller acknowledged that this device leaves.
     has_left: bool,
+    /// When a mailbox last sent this device to another one.
+    moved_ms: Option<u64>,
     /// The hold that the driver granted for the next poll.
     hold_s: Option<u64>,
     /// What the route in use carries.
@@ -149,6 +151,7 @@ impl Device {
             pulse: Pulse::new(settings.max_age_ms),
             link: Link::Down,
             has_left: false,
+            moved_ms: None,
             hold_s: None,
             sizes: Sizes::default(),
             exchanges: 0,

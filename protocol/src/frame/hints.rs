@@ -30,7 +30,7 @@ pub struct Hints {
     pub retry_ms: Option<u64>,
     /// Longest hold that is welcome, in seconds, at most `HOLD_S_MAX`.
     pub hold_s_max: Option<u64>,
-    /// Another URL of the same mailbox.
+    /// A URL of a mailbox of the bundle to go to.
     pub move_url: Option<String>,
     /// Items of the post that were refused.
     pub refused: Vec<Refusal>,

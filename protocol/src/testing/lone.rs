@@ -445,6 +445,7 @@ impl Lone {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::MoveAsked { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }
             | Event::ActualRefused { .. }

@@ -411,6 +411,7 @@ impl World {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::MoveAsked { .. }
             | Event::Rejected { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }

@@ -36,6 +36,9 @@ pub const HANDOVER_HEAD_BYTES_MAX: u64 = 4_096;
 /// Milliseconds between two looks at an upgrade by the command that asked for it.
 pub const UPGRADE_LOOK: Duration = Duration::from_millis(200);
 
+/// Networks of load balancers, each an entry of `server.proxy_protocol_from`. Arbitrary, above any site.
+pub const FRONTS_MAX: usize = 64;
+
 /// Connections to the health address at once: a few scrapers and load balancers.
 pub const HEALTH_CONNECTIONS_MAX: usize = 64;
 /// Milliseconds for a request head on the health address, and between two requests.

@@ -117,6 +117,7 @@ pub struct Exchanges {
     stores: BTreeMap<TenantId, StoreEpoch>,
     repeats: Repeats,
     under_way: UnderWay,
+    elsewhere: Vec<String>,
     /// What is kept for readers.
     pub mailboxes: Mailboxes,
 }
@@ -144,6 +145,7 @@ impl Exchanges {
             stores: BTreeMap::new(),
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
+            elsewhere: Vec::new(),
             mailboxes: Mailboxes::new(limits.mailbox),
         }
     }

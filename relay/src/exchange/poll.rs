@@ -151,6 +151,40 @@ impl Exchanges {
         now_ms: u64,
         retry_ms: Option<u64>,
     ) -> Result<Vec<u8>, Reject> {
+        self.release_to(held, now_ms, retry_ms, None)
+    }
+
+    /// As [`Self::release`], and sends the device to another mailbox, where one was named: each
+    /// device to one of them, so that none gets all.
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub fn release_elsewhere(
+        &mut self,
+        held: &Held,
+        now_ms: u64,
+        retry_ms: Option<u64>,
+    ) -> Result<Vec<u8>, Reject> {
+        let place = held.channel.as_bytes().iter().fold(0_usize, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
+        });
+        let place = place.checked_rem(self.elsewhere.len());
+        let url = place.and_then(|place| self.elsewhere.get(place)).cloned();
+        self.release_to(held, now_ms, retry_ms, url)
+    }
+
+    /// Names the URLs of other mailboxes for [`Self::release_elsewhere`].
+    pub fn set_elsewhere(&mut self, urls: Vec<String>) {
+        self.elsewhere = urls;
+    }
+
+    fn release_to(
+        &mut self,
+        held: &Held,
+        now_ms: u64,
+        retry_ms: Option<u64>,
+        move_url: Option<String>,
+    ) -> Result<Vec<u8>, Reject> {
         let channel = held.channel;
         let mut entries: Vec<Entry> = self.mailboxes.collect(channel, &held.heads);
         let has_news = !entries.is_empty();
@@ -162,6 +196,7 @@ impl Exchanges {
         let is_due = self.is_snapshot_due(held, now_ms);
         let hints = Hints {
             retry_ms,
+            move_url,
             hold_s_max: held.is_clamped.then_some(self.limits.hold_s_max),
             need: is_due.then_some(Plane::Actual).into_iter().collect(),
             ..Hints::default()

@@ -15,6 +15,8 @@ pub enum ConnectionRefusal {
     SiteFull,
     /// Memory is nearly full.
     Pressure,
+    /// A load balancer stated no address that can be believed, or not in time.
+    ProxyHeader,
     /// The TLS handshake failed.
     TlsFailed,
     /// The TLS handshake took too long.
@@ -29,6 +31,7 @@ impl ConnectionRefusal {
         Self::SourceUnproven,
         Self::SiteFull,
         Self::Pressure,
+        Self::ProxyHeader,
         Self::TlsFailed,
         Self::TlsSlow,
     ];
@@ -42,6 +45,7 @@ impl ConnectionRefusal {
             Self::SourceUnproven => "source-unproven",
             Self::SiteFull => "site-full",
             Self::Pressure => "pressure",
+            Self::ProxyHeader => "proxy-header",
             Self::TlsFailed => "tls-failed",
             Self::TlsSlow => "tls-slow",
         }

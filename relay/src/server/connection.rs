@@ -1,15 +1,16 @@
 //! Accepts connections, counts them, and drives each until it ends.
 //!
 //! ```text
-//!   accept -> caps -> TLS (deadline) -> HTTP/1.1 or HTTP/2 by ALPN -> idle or drain -> close (deadline)
+//!   accept -> front? its PROXY header -> caps -> TLS (deadline) -> HTTP/1.1 or HTTP/2 by ALPN -> idle or drain -> close (deadline)
 //! ```
 //!
 //! Refuses connections beyond the caps before TLS, and clients that hold one without using it.
 
 use super::activity::{Activity, Heard, Over};
 use super::clock::after_ms;
-use super::counts::Counts;
+use super::counts::{Counted, Counts};
 use super::events::Event;
+use super::fronts::{self, Fronts};
 use super::http::Service;
 use super::link::Link;
 use super::settings::ServerLimits;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) counts: Arc<Counts>,
     /// Milliseconds that connections have to end, once the server drains.
     pub(super) draining: watch::Receiver<Option<u64>>,
+    /// Whose word about a client's address is believed.
+    pub(super) fronts: Fronts,
 }
 
 impl Shared {
@@ -81,21 +84,62 @@ fn begin(
     shared: &Arc<Shared>,
     alive: &tokio::sync::mpsc::Sender<()>,
 ) {
+    // Answers are small and must not wait for more: Nagle cost 44 ms in a measurement.
+    let _ = stream.set_nodelay(true);
     let source = Source::of(peer.ip());
+    if shared.fronts.has(peer) {
+        return begin_behind(stream, peer, shared, alive);
+    }
     let counted = match shared.counts.take(source) {
         Ok(counted) => counted,
         Err(refusal) => return shared.tell(source, refusal),
     };
-    // Answers are small and must not wait for more: Nagle cost 44 ms in a measurement.
-    let _ = stream.set_nodelay(true);
     let (alive, shared) = (alive.clone(), Arc::clone(shared));
     tokio::spawn(async move {
-        let link = Arc::new(Link::new(counted));
-        if let Some(stream) = handshake(stream, &shared, source).await {
-            serve(stream, &shared, &link).await;
+        drive(stream, &shared, source, counted).await;
+        drop(alive);
+    });
+}
+
+/// A connection of a load balancer counts for the client that it states, and for nobody before.
+fn begin_behind(
+    mut stream: TcpStream,
+    front: SocketAddr,
+    shared: &Arc<Shared>,
+    alive: &tokio::sync::mpsc::Sender<()>,
+) {
+    let Some(reading) = shared.fronts.begin() else {
+        return shared.tell(Source::of(front.ip()), ConnectionRefusal::Full);
+    };
+    let (alive, shared) = (alive.clone(), Arc::clone(shared));
+    tokio::spawn(async move {
+        let deadline = after_ms(shared.limits().tls_handshake_ms_max);
+        let stated = fronts::read(&mut stream, front);
+        let stated = tokio::time::timeout_at(deadline, stated).await;
+        drop(reading);
+        match stated {
+            Ok(Ok(client)) => {
+                let source = Source::of(client);
+                match shared.counts.take(source) {
+                    Ok(counted) => drive(stream, &shared, source, counted).await,
+                    Err(refusal) => shared.tell(source, refusal),
+                }
+            }
+            Ok(Err(reason)) => {
+                tracing::debug!(%reason, "dropped a connection of a front");
+                shared.tell(Source::of(front.ip()), ConnectionRefusal::ProxyHeader);
+            }
+            Err(_) => shared.tell(Source::of(front.ip()), ConnectionRefusal::ProxyHeader),
         }
         drop(alive);
     });
+}
+
+async fn drive(stream: TcpStream, shared: &Arc<Shared>, source: Source, counted: Counted) {
+    let link = Arc::new(Link::new(counted));
+    if let Some(stream) = handshake(stream, shared, source).await {
+        serve(stream, shared, &link).await;
+    }
 }
 
 async fn handshake(

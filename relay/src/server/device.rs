@@ -56,7 +56,11 @@ impl Answerer {
         } else {
             None
         };
-        state.exchanges.release(held, now_ms, retry_ms)
+        if state.is_draining {
+            state.exchanges.release_elsewhere(held, now_ms, retry_ms)
+        } else {
+            state.exchanges.release(held, now_ms, retry_ms)
+        }
     }
 
     pub(super) async fn answer_post(

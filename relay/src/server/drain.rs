@@ -8,9 +8,12 @@ use crate::exchange::Owner;
 
 impl Mailbox {
     /// From now on holds no poll and tells devices to come again after at least `retry_ms`
-    /// milliseconds, each at a time of its own; `None` ends that. Polls that are held stay held.
-    pub fn set_leaving(&self, retry_ms: Option<u64>) {
+    /// milliseconds, each at a time of its own, or to go to one of the mailboxes at the URLs
+    /// `elsewhere`; `None` ends that. Polls that are held stay held.
+    pub fn set_leaving(&self, retry_ms: Option<u64>, elsewhere: &[String]) {
         let mut state = self.lock();
+        let elsewhere = if retry_ms.is_some() { elsewhere } else { &[] };
+        state.exchanges.set_elsewhere(elsewhere.to_vec());
         state.is_draining = retry_ms.is_some();
         state.leaving_retry_ms = retry_ms;
     }

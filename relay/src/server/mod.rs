@@ -17,6 +17,7 @@ mod device;
 mod devices;
 mod drain;
 mod events;
+mod fronts;
 mod gates;
 mod holds;
 mod host;
@@ -36,6 +37,7 @@ mod tls;
 mod writer;
 
 pub use events::Event;
+pub use fronts::{Fronts, Network, NotNetwork};
 pub use host::{Host, HostAnswer, Taken};
 pub use mailbox::Mailbox;
 pub use quic::{ALPN, BadSecret, ListenerSecret, QuicListener};
@@ -167,6 +169,7 @@ impl Server {
             tls: Mutex::new(tls),
             counts: Arc::new(Counts::new(&config.limits, &answerer.budget, &mailbox)),
             draining,
+            fronts: sockets.fronts,
         });
         mailbox.lock().is_draining = false;
         let (alive, ended) = mpsc::channel(1);

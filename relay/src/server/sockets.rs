@@ -5,6 +5,7 @@
 //! configured one: what is written counts, not what was.
 
 use super::StartError;
+use super::fronts::Fronts;
 use super::quic::bind as bind_quic;
 use super::settings::ServerConfig;
 use crate::limits::BACKLOG;
@@ -19,6 +20,7 @@ pub struct Sockets {
     pub https: TcpListener,
     /// Of QUIC, if it listens for that.
     pub quic: Option<UdpSocket>,
+    pub(super) fronts: Fronts,
 }
 
 impl Sockets {
@@ -53,7 +55,18 @@ impl Sockets {
             }
             None => None,
         };
-        Ok(Self { https, quic })
+        Ok(Self {
+            https,
+            quic,
+            fronts: Fronts::default(),
+        })
+    }
+
+    /// Expects a PROXY header from these load balancers on the HTTPS socket, before anything else.
+    #[must_use]
+    pub fn behind(mut self, fronts: Fronts) -> Self {
+        self.fronts = fronts;
+        self
     }
 
     /// Doubles that share the kernel's queues.
@@ -62,6 +75,7 @@ impl Sockets {
         Ok(Self {
             https: self.https.try_clone()?,
             quic: quic.transpose()?,
+            fronts: Fronts::default(),
         })
     }
 }

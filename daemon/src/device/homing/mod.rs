@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   bundle --urls--> routes          failure --begin_elsewhere--> new session at the next mailbox
+//!   told to move, to a listed URL --> new session there
 //!   comeback due --probe--> ask, challenge --handle_probed--> new session at the better mailbox
 //! ```
 //!
@@ -24,6 +25,8 @@ pub(super) struct Homing {
     joined: Vec<String>,
     /// True while a bundle was accepted whose URLs nobody looked at.
     has_bundle: bool,
+    /// Where the mailbox in use wants this device to go.
+    moves_to: Option<String>,
     /// How long the next session waits, where a failure has decided that.
     pause: Option<Duration>,
 }
@@ -34,6 +37,7 @@ impl Homing {
         Self {
             joined,
             has_bundle: false,
+            moves_to: None,
             pause: None,
         }
     }
@@ -41,6 +45,11 @@ impl Homing {
     /// Remembers that the bundle may list other mailboxes.
     pub(super) const fn note_bundle(&mut self) {
         self.has_bundle = true;
+    }
+
+    /// Remembers that the mailbox in use wants this device to go to a URL of the bundle.
+    pub(super) fn note_move(&mut self, url: String) {
+        self.moves_to = Some(url);
     }
 
     /// Takes the pause before the next session, where one is decided.
@@ -78,6 +87,16 @@ impl Driver {
             if self.routes.replace_urls(&urls) {
                 self.begin_elsewhere(Duration::ZERO)?;
             }
+        }
+        //= spec/postern.md#answer
+        //# A device that is told to move SHOULD begin a session there at once, and go on to other
+        //# mailboxes when that fails.
+        if let Some(url) = self.homing.moves_to.take()
+            && self.routes.move_to(&url)
+        {
+            let transport = self.routes.current_name();
+            tracing::info!(transport, "the mailbox sends this device to another one");
+            self.begin_elsewhere(Duration::ZERO)?;
         }
         let probes = self.routes.poll_probes();
         if probes.is_empty() {

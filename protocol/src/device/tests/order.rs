@@ -8,6 +8,7 @@ use crate::id::Plane;
 use crate::record::{Table, Write};
 use crate::state::State;
 use crate::testing::{Lone, at, numbers};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -210,14 +211,12 @@ fn poll_that_never_came_back_is_followed_by_another() {
     assert_eq!(lone.node.head(), Some(at(EPOCH, 6)));
 }
 
-//= spec/postern.md#answer type=test
-//# A device MUST NOT move to a URL that its bundle does not list.
-#[test]
-fn move_hint_is_not_followed() {
-    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+/// Answers the next poll with a hint to move at this time; returns where the device then goes.
+fn told_to_move(lone: &mut Lone, at_ms: u64, url: &str) -> Vec<String> {
     let poll = lone.paced_poll();
+    lone.now_ms = lone.now_ms.max(at_ms);
     let hints = Hints {
-        move_url: Some("https://elsewhere.example/".into()),
+        move_url: Some(url.into()),
         ..Hints::default()
     };
     let answer = DownFrame::Answer(Answer {
@@ -227,12 +226,43 @@ fn move_hint_is_not_followed() {
     let frame = lone.seal(poll.counter, &answer);
     let exchange = poll.exchange;
     let outputs = outputs(
-        &mut lone,
+        lone,
         Input::Answer {
             exchange,
             frame: &frame,
         },
     );
-    let is_answered = |output: &Output| matches!(output, Output::Event(Event::Answered { .. }));
-    assert!(outputs.iter().all(is_answered), "{outputs:?}");
+    let moves = outputs.into_iter().filter_map(|output| {
+        let Output::Event(Event::MoveAsked { url }) = output else {
+            return None;
+        };
+        Some(url)
+    });
+    moves.collect()
+}
+
+//= spec/postern.md#answer type=test
+//# A device MUST NOT move to a URL that its bundle does not list.
+#[test]
+fn move_hint_to_a_place_that_the_bundle_does_not_list_is_not_followed() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    for url in [
+        "https://elsewhere.example/",
+        "https://mailbox.test/",
+        "https://mailbox.test.example",
+        "http://mailbox.test",
+    ] {
+        assert_eq!(told_to_move(&mut lone, 0, url), [""; 0], "{url}");
+    }
+}
+
+//= spec/postern.md#answer type=test
+//# A device MUST NOT move because of hint 3 within 60 s of the last such move.
+#[test]
+fn move_hint_to_a_listed_place_is_followed_once_a_minute() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let listed = "https://mailbox.test";
+    assert_eq!(told_to_move(&mut lone, 1_000_000, listed), [listed]);
+    assert_eq!(told_to_move(&mut lone, 1_059_000, listed), [""; 0]);
+    assert_eq!(told_to_move(&mut lone, 1_070_000, listed), [listed]);
 }

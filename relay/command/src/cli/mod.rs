@@ -99,8 +99,8 @@ enum Command {
     #[command(
         long_about = "Turns /readyz false first, waits drain.announce_s for load balancers to see it, then answers held\n\
         polls evenly over the window with a hint when to come again, and gives what is under way\n\
-        drain.grace_s to end. Devices with another relay in their bundle go there. The process goes on\n\
-        running; `undrain` takes devices again.\n\n\
+        drain.grace_s to end. Devices with another relay in their bundle are sent there, and ask now and\n\
+        then whether this one takes them again. The process goes on running; `undrain` takes devices again.\n\n\
         Example: postern-relay drain --within 120s --wait"
     )]
     Drain(act::DrainArgs),

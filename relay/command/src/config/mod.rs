@@ -8,6 +8,7 @@
 //! meant, and keys that this version knows of and would not obey.
 
 mod bounds;
+mod fronts;
 mod limit;
 mod template;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use postern_console::config::{ConfigError, LogConfig, egress, path_in, read_log,
 use postern_egress::{MailboxUrl, ProxySettings, Variables};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::{URL_BYTES_MAX, URLS_MAX};
+use postern_relay::server::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,6 +51,8 @@ pub struct RelayConfig {
     pub tls: ServerTls,
     /// The QUIC door; most relays have none.
     pub quic: QuicDoor,
+    /// Load balancers whose PROXY header is believed; most relays have none.
+    pub fronts: Vec<Network>,
     /// Thumbprint of the genesis root key: the trust domain that is served.
     pub root: Thumbprint,
     /// Thumbprint of the first recovery key.
@@ -174,7 +178,7 @@ impl RelayConfig {
             let quic = read_quic(dir, root, &mut limits);
             let trust = read_trust(dir, root);
             let mailbox_key = read_mailbox(dir, root, &mut limits);
-            read_numbers(root, "server", &mut limits);
+            let fronts = read_server(root, &mut limits);
             read_numbers(root, "drain", &mut limits);
             let admin_listen = read_admin(root);
             let upstream = read_upstream(dir, file, root);
@@ -186,6 +190,7 @@ impl RelayConfig {
                 urls: urls?,
                 tls: tls?,
                 quic: quic?,
+                fronts,
                 root,
                 recovery,
                 trust,
@@ -245,6 +250,11 @@ impl RelayConfig {
             ("tls.key_file", shown(&self.tls.key), Takes::Reload),
             ("tls.ca_file", ca, Takes::Reload),
             ("quic.listen", quic, Takes::Restart),
+            (
+                "server.proxy_protocol_from",
+                fronts::shown(&self.fronts),
+                Takes::Restart,
+            ),
             ("quic.key_file", shown(&self.quic.key), Takes::Restart),
             ("trust.root", self.root.to_string(), Takes::Restart),
             ("trust.recovery", self.recovery.to_string(), Takes::Restart),
@@ -288,6 +298,14 @@ fn read_numbers(root: &mut Section<'_, '_>, name: &str, limits: &mut Limits) {
     let mut section = root.section(name);
     read_numbers_of(&mut section, name, limits);
     section.finish();
+}
+
+fn read_server(root: &mut Section<'_, '_>, limits: &mut Limits) -> Vec<Network> {
+    let mut section = root.section("server");
+    let fronts = fronts::read(&mut section);
+    read_numbers_of(&mut section, "server", limits);
+    section.finish();
+    fronts
 }
 
 fn read_numbers_of(section: &mut Section<'_, '_>, name: &str, limits: &mut Limits) {

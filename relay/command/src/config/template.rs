@@ -59,7 +59,7 @@ pub fn template(new: &NewRelay<'_>) -> String {
         new.root, new.recovery
     );
     numbers(&mut text, "mailbox");
-    text.push_str("\n[server]\n");
+    text.push_str(SERVER);
     numbers(&mut text, "server");
     text.push_str("\n[drain]\n");
     numbers(&mut text, "drain");
@@ -159,6 +159,13 @@ const UPSTREAM: &str = "
 ";
 const UPSTREAM_CA: &str =
     "# PEM files that vouch for its TLS beside the system and its relay line. Takes a restart.\n";
+const SERVER: &str = "
+[server]
+# Networks of load balancers that pass TCP on and begin each connection with a PROXY header, version 2; they
+# must always send it, and limits then look at the address that it states. Only networks from which nobody
+# else can connect. UDP has no such header. Takes a restart.
+# proxy_protocol_from = []
+";
 const ADMIN: &str = "
 [admin]
 # Address and port of /metrics, /livez and /readyz in plain HTTP. Keep it on loopback or on a

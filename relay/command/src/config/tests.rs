@@ -374,3 +374,24 @@ fn upstream_that_cannot_be_reached_as_written_is_refused() {
         );
     }
 }
+
+#[test]
+fn load_balancers_are_named_strictly_and_nobody_is_one_by_itself() {
+    let key = "server.proxy_protocol_from";
+    let line = "proxy_protocol_from = []";
+    let written = |networks: &str| format!("proxy_protocol_from = [{networks}]");
+    assert_eq!(parse(&text()).unwrap().entries()[key].0, "none");
+    let named = uncommented(&text()).replacen(line, &written("\"10.0.0.0/24\", \"::1\""), 1);
+    let named = parse(&named).unwrap();
+    assert_eq!(named.entries()[key].0, "10.0.0.0/24 ::1/128");
+    let many = vec!["\"10.0.0.1\""; 65].join(", ");
+    for (networks, words) in [
+        ("\"0.0.0.0/0\"", "would believe everybody"),
+        ("\"10.0.0.5/24\"", "10.0.0.0/24 may be meant"),
+        ("\"balancer.example\"", "must be an address"),
+        ("7", "a list of texts"),
+        (many.as_str(), "at most 64 networks, not 65"),
+    ] {
+        check(line, &written(networks), key, words);
+    }
+}

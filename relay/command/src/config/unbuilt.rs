@@ -22,12 +22,12 @@ const KEYS: &[(&str, &str, &str)] = &[
     (
         "drain",
         "move_url",
-        "devices choose another relay by their bundle; remove the line",
+        "a drain names the other relays of the bundle by itself; remove the line",
     ),
     (
         "server",
         "proxy_protocol",
-        "the source is the address of the connection; remove the line",
+        "name the load balancers: proxy_protocol_from = [\"10.0.0.0/24\"]",
     ),
 ];
 

@@ -16,7 +16,10 @@ fn run(held: usize, window: Window, step_ms: u64) -> (Vec<usize>, InMemory) {
     let mut now_ms = 1_000_000;
     loop {
         let due = drain.poll_due(now_ms, relay.held());
-        relay.set_leaving(due.retry_ms.map(|retry_ms| Leaving { retry_ms }));
+        relay.set_leaving(due.retry_ms.map(|retry_ms| Leaving {
+            retry_ms,
+            moves: true,
+        }));
         assert_eq!(relay.release(due.release), due.release);
         told.push(due.release);
         if due.phase == Phase::Over {

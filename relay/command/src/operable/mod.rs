@@ -168,6 +168,8 @@ pub struct Page {
 pub struct Leaving {
     /// Least milliseconds before a device asks here again.
     pub retry_ms: u64,
+    /// True when devices shall go to the other mailboxes of their bundle.
+    pub moves: bool,
 }
 
 /// Why a question has no answer.

@@ -18,7 +18,7 @@ use postern_protocol::revision::Revision;
 use postern_relay::durable::{BreakerPhase, Durable, OpenError};
 use postern_relay::exchange::{MailboxKeys, MailboxSigner, Owner};
 use postern_relay::metrics::Sample;
-use postern_relay::server::{Mailbox, QuicListener, ServerConfig, Sockets};
+use postern_relay::server::{Fronts, Mailbox, QuicListener, ServerConfig, Sockets};
 use postern_relay::store::StoreError;
 use postern_relay::upstream::UpstreamConfig;
 use postern_relay::{Handover, MailboxStats, Relay, RelayError, TenantStats};
@@ -81,10 +81,8 @@ impl Served {
                 limits: config.server_limits(),
             },
         };
-        let started = match inherited {
-            Some(left) => go_on(config_of_relay, left),
-            None => Relay::start(config_of_relay).map(|relay| (relay, 0)),
-        };
+        let fronts = Fronts::new(config.fronts.clone());
+        let started = go_on(config_of_relay, fronts, inherited.unwrap_or_default());
         let (mut relay, sessions) = started.map_err(not_started)?;
         if let Some(upstream) = with.upstream {
             relay.dial(upstream);
@@ -207,14 +205,15 @@ impl Served {
     }
 }
 
-/// Serves where another process stood.
+/// Serves, where another process stood if there was one.
 fn go_on(
     config: postern_relay::RelayConfig,
+    fronts: Fronts,
     mut inherited: Inherited,
 ) -> Result<(Relay, usize), RelayError> {
     let (https, quic) = (inherited.https.take(), inherited.quic.take());
     let handover = Handover {
-        sockets: Sockets::take(&config.server, https, quic)?,
+        sockets: Sockets::take(&config.server, https, quic)?.behind(fronts),
         sessions: inherited.sessions.take(),
     };
     Relay::take_over(config, handover, &|| inherited.gone_ms())
@@ -371,8 +370,10 @@ impl Operable for Served {
     }
 
     fn set_leaving(&self, leaving: Option<Leaving>) {
-        self.mailbox
-            .set_leaving(leaving.map(|leaving| leaving.retry_ms));
+        if let Some(relay) = self.lock().as_ref() {
+            let moves = leaving.is_some_and(|leaving| leaving.moves);
+            relay.set_leaving(leaving.map(|leaving| leaving.retry_ms), moves);
+        }
     }
 
     fn release(&self, count: usize) -> usize {

@@ -259,7 +259,9 @@ impl Control {
             return Turn::On;
         };
         let due = drain.poll_due(now.mono_ms, self.relay.held());
-        let leaving = due.retry_ms.map(|retry_ms| Leaving { retry_ms });
+        // Who stops or hands over is back in a moment; who drains is not.
+        let moves = *why == Why::Operator;
+        let leaving = due.retry_ms.map(|retry_ms| Leaving { retry_ms, moves });
         self.relay.set_leaving(leaving);
         if due.release > 0 {
             self.relay.release(due.release);

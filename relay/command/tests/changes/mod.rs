@@ -5,6 +5,8 @@
 
 use super::support::Site;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 
 #[test]
@@ -96,4 +98,23 @@ fn quotas_that_make_no_sense_are_refused_by_name() {
     check(&["quota", "plant-9"], 5, "there is no tenant plant-9");
     let quota = site.ask(&["quota", "plant-1", "--json"]).json();
     assert_eq!(quota["quota"]["is_usual"], true);
+}
+
+#[test]
+fn load_balancer_that_states_no_address_is_cut_off_and_counted() {
+    let site = Site::make();
+    let from = "# proxy_protocol_from = []";
+    site.edit(from, "proxy_protocol_from = [\"127.0.0.1\"]");
+    let _running = site.start();
+    let limits = site.ask(&["limits", "--json"]).json();
+    let key = &limits["limits"]["server.proxy_protocol_from"];
+    assert_eq!(key, "127.0.0.1/32", "{limits}");
+    let mut stream = TcpStream::connect(site.listen).expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+    let mut rest = Vec::new();
+    let _cut = stream.read_to_end(&mut rest);
+    assert_eq!(rest, b"");
+    let (_, metrics) = site.get("/metrics");
+    let counted = "postern_connections_refused_total{reason=\"proxy-header\"} 1\n";
+    assert!(metrics.contains(counted), "{metrics}");
 }

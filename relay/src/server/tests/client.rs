@@ -12,6 +12,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
@@ -23,6 +24,8 @@ pub(super) const ROUTE: &str = "/gate/postern/1";
 pub(super) struct Site {
     address: SocketAddr,
     certificate: CertificateDer<'static>,
+    /// What a connection begins with, before TLS.
+    pub(super) preface: Vec<u8>,
 }
 
 /// A connection that carries requests.
@@ -37,6 +40,7 @@ impl Site {
         Self {
             address,
             certificate,
+            preface: Vec::new(),
         }
     }
 
@@ -55,7 +59,8 @@ impl Site {
             .with_no_client_auth();
         config.alpn_protocols = vec![alpn.to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = TcpStream::connect(self.address).await?;
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(&self.preface).await?;
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await

@@ -1,6 +1,7 @@
 //! The server over real TLS on loopback.
 
 mod armour;
+mod behind;
 mod carried;
 mod client;
 mod drain;
@@ -15,7 +16,9 @@ mod quic_floods;
 mod refused_meanwhile;
 mod wire;
 
-use super::{Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits, Taken};
+use super::{
+    Fronts, Host, HostAnswer, Mailbox, Server, ServerConfig, ServerLimits, Sockets, Taken,
+};
 use crate::exchange::{AdmittedDevice, ExchangeLimits};
 use crate::fixtures::{admitted, channel_id, digest, mailbox_signer};
 use crate::mailbox::{Chunk, MailboxLimits};
@@ -142,6 +145,15 @@ fn start_configured(
     certificate: &Certificate,
     refusal: Option<Reject>,
 ) -> Running {
+    start_behind(config, certificate, refusal, Fronts::default())
+}
+
+fn start_behind(
+    config: &ServerConfig,
+    certificate: &Certificate,
+    refusal: Option<Reject>,
+    fronts: Fronts,
+) -> Running {
     let mailbox = Mailbox::new(mailbox_signer(), ExchangeLimits::default()).unwrap();
     let durable = Arc::new(Semaphore::new(0));
     let (seen_sender, seen) = mpsc::unbounded_channel();
@@ -150,7 +162,9 @@ fn start_configured(
         seen: seen_sender,
         refusal,
     };
-    let server = Server::start(config, mailbox.clone(), Arc::new(host)).unwrap();
+    let sockets = Sockets::bind(config).unwrap().behind(fronts);
+    let host = Arc::new(host);
+    let server = Server::start_on(config, sockets, mailbox.clone(), host, Vec::new()).unwrap();
     let site = Site::new(server.local_address(), &certificate.certificate_pem);
     Running {
         server,
