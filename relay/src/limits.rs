@@ -73,6 +73,17 @@ pub const HOST_ANSWER_MS_MAX: u64 = 20_000;
 pub const HOST_CALLS_AT_ONCE: usize = 256;
 /// Calls that wait for the host; at 3,000 a second they wait a third of a second.
 pub const HOST_CALLS_WAITING_MAX: usize = 1_024;
+/// Places of one tenant at the host at least, however many tenants there are: one commit is made of several calls.
+pub const HOST_SHARE_LEAST: usize = 8;
+/// Tenants, writers and mailboxes that have a line at the host at once: as many as limits know tenants.
+pub const HOST_LINES_MAX: usize = 4_096;
+/// Milliseconds for which a line counts after its last call: two commits of a slow disk and a pause between.
+pub const HOST_LINE_SEEN_MS: u64 = 1_000;
+/// Least milliseconds for which somebody who asked for too much waits for his refusal, at most three times that: who
+/// comes again at once costs as much as who is served, and each connection asks one thing at a time.
+pub const SHED_PAUSE_MS_BASE: u64 = 100;
+/// Refusals that are held back at once. Beyond it they are given at once: memory comes first.
+pub const SHED_PAUSES_MAX: usize = 4_096;
 /// Least milliseconds of a randomised retry hint; the most is three times that, so that
 /// even clients without jitter of their own spread out.
 pub const RETRY_MS_BASE: u64 = 2_000;
@@ -135,7 +146,7 @@ pub const TENANT_KEYS_MAX: usize = 4_096;
 /// Exchanges of one tenant at once: every device that can be held polls twice.
 pub const TENANT_MESSAGES_BURST: u32 = 40_000;
 /// Exchanges of one tenant per second: a third of what two cores carry. Arbitrary.
-pub const TENANT_MESSAGES_PER_S: u32 = 10_000;
+pub const TENANT_MESSAGES_PER_S: u32 = 5_000;
 /// Bytes of one tenant at once. Arbitrary.
 pub const TENANT_BYTES_BURST: u32 = 128 << 20;
 /// Bytes of one tenant per second. Arbitrary: a quarter of a gigabit.

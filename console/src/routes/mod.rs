@@ -204,6 +204,12 @@ impl Routes {
         self.ways.len()
     }
 
+    /// True when there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ways.is_empty()
+    }
+
     /// The word for the way in use: direct or proxy.
     #[must_use]
     pub fn current_name(&self) -> &'static str {

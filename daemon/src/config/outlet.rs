@@ -1,4 +1,6 @@
 //! How either role gets out, as its configuration says.
+//!
+//! Refuses to know more of a route than what an operator wrote of it.
 
 use super::{ControllerConfig, DeviceConfig};
 use postern_console::routes::Outlet;

@@ -17,6 +17,7 @@ mod beat;
 mod bundles;
 pub(crate) mod chain;
 mod collect;
+mod heartbeats;
 pub(crate) mod lane;
 mod letter;
 mod limits;
@@ -38,7 +39,7 @@ use lane::Slot;
 use onward::{Onward, Part};
 use postern_protocol::Reject;
 use postern_protocol::envelope::ReceivedEnvelope;
-use postern_protocol::id::{ChannelId, Digest, Plane, SessionId, TenantId};
+use postern_protocol::id::{ChannelId, Digest, Plane, TenantId};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Generation, Revision, Seq};
 use room::Room;
@@ -355,41 +356,6 @@ impl Mailboxes {
             slots.collect_carried(Carry { since, report }, &mut room, &mut entries);
         }
         entries
-    }
-
-    /// Returns the heartbeat that this session was not given yet; `is_awaited_only` leaves out one
-    /// that no device waits for.
-    #[must_use]
-    pub fn heartbeat_for(
-        &self,
-        channel: ChannelId,
-        session: SessionId,
-        is_awaited_only: bool,
-    ) -> Option<Entry> {
-        let beat = &self.channels.get(&channel)?.beat;
-        if is_awaited_only && !beat.is_awaited_by(session) {
-            return None;
-        }
-        beat.peek(session).map(|envelope| Entry {
-            plane: Some(Plane::Desired),
-            envelope,
-        })
-    }
-
-    /// Notes that an answer took the heartbeat to this session.
-    pub fn note_heartbeat_given(&mut self, channel: ChannelId, session: SessionId) {
-        if let Some(slots) = self.channels.get_mut(&channel) {
-            slots.beat.note_given(session);
-        }
-    }
-
-    /// Tells whether the writer should sign a heartbeat for an idle answer. A yes is remembered,
-    /// so that the next one comes 5 s later at the earliest.
-    pub fn ask_heartbeat(&mut self, channel: ChannelId, now_ms: u64) -> bool {
-        // Without anything else of the channel there is nothing to be fresh about.
-        self.channels
-            .get_mut(&channel)
-            .is_some_and(|slots| slots.beat.ask(now_ms))
     }
 
     /// Returns the newest snapshot of the plane and the deltas after it, whatever the reader holds.

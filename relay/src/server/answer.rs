@@ -10,19 +10,24 @@ use super::devices::Devices;
 use super::events::Event;
 use super::gates::{Gates, TooMany};
 use super::host::{Host, HostAnswer};
-use super::host_queue::HostQueue;
+use super::host_queue::{Caller, HostQueue};
 use super::link::Link;
-use super::mailbox::{Mailbox, Place, State, Taking};
+use super::mailbox::{Mailbox, State, Taking};
+use super::place::Place;
 use super::random;
 use crate::budget::{Budget, Pool, Work};
 use crate::exchange::{Collector, Handled, Owner, Selected, Step, WriterStep};
 use crate::limiter::Source;
-use crate::limits::{HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE};
+use crate::limits::{
+    HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE, SHED_PAUSE_MS_BASE,
+    SHED_PAUSES_MAX,
+};
 use crate::metrics::Shed;
 use postern_protocol::Reject;
 use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
 use postern_protocol::id::{ChannelId, Tenant, TenantId};
 use postern_protocol::session::ReceivedHello;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
@@ -55,6 +60,8 @@ pub(super) struct Answerer {
     /// In front of enrolments, which strangers send and which may wait for an operator: they never
     /// take the places of those who are enrolled.
     pub(super) knock_queue: Arc<HostQueue>,
+    /// Refusals that are held back.
+    pub(super) pauses: Arc<AtomicUsize>,
 }
 
 /// Who is asking, as far as it is known.
@@ -63,6 +70,15 @@ pub(super) struct Asker {
     source: Source,
     kind: Option<FrameType>,
     channel: Option<ChannelId>,
+}
+
+/// Counts a refusal that is held back.
+struct Paused<'a>(&'a AtomicUsize);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Answerer {
@@ -129,6 +145,15 @@ impl Answerer {
         taken.inspect_err(|too_many| self.mailbox.metrics().limited(too_many.guard))
     }
 
+    /// Holds the refusal of a session's request back for a moment, at a time of its own for each.
+    async fn pause(&self) {
+        let held = self.pauses.fetch_add(1, Ordering::Relaxed);
+        let _counted = Paused(&self.pauses);
+        if held < SHED_PAUSES_MAX {
+            tokio::time::sleep_until(after_ms(random::retry_ms(SHED_PAUSE_MS_BASE))).await;
+        }
+    }
+
     /// # Errors: `overloaded` when memory is too full for work of this kind.
     fn has_memory_for(&self, work: Work, shed: Shed) -> Result<(), Reject> {
         if self.budget.pressure().refuses(work) {
@@ -138,30 +163,55 @@ impl Answerer {
         Ok(())
     }
 
-    /// A frame of a session verified: whose connection it came on, and whether it is too much.
-    fn take_session(&self, link: &Arc<Link>, owner: Owner, bytes: usize) -> Result<(), Refusal> {
+    /// A frame of a session verified: whose connection it came on, and whether it is too much. Returns in whose
+    /// line it stands.
+    async fn take_session(
+        &self,
+        link: &Arc<Link>,
+        owner: Owner,
+        bytes: usize,
+    ) -> Result<Caller, Refusal> {
+        let (caller, taken) = self.judge_session(link, owner, bytes);
+        if let Err(too_many) = self.counted(taken) {
+            self.pause().await;
+            return Err(Refusal {
+                reject: Reject::Overloaded,
+                retry_ms: too_many.retry_ms.max(RETRY_MS_BASE),
+            });
+        }
+        Ok(caller)
+    }
+
+    fn judge_session(
+        &self,
+        link: &Arc<Link>,
+        owner: Owner,
+        bytes: usize,
+    ) -> (Caller, Result<(), TooMany>) {
         let now_ms = self.mailbox.clock().now_ms();
-        let taken = match owner {
+        match owner {
             Owner::Device(channel) => {
                 let (tenant, ended) = self.devices().note(channel, link);
                 for _ in 0..ended {
                     tracing::debug!(%channel, "ended an older connection of the device");
                     self.mailbox.metrics().shed(Shed::OlderConnection);
                 }
-                self.gates
-                    .take_device(channel, tenant.as_ref(), bytes, now_ms)
+                let tenant = tenant.as_ref();
+                let taken = self.gates.take_device(channel, tenant, bytes, now_ms);
+                (
+                    tenant.cloned().map_or(Caller::Nobody, Caller::Tenant),
+                    taken,
+                )
             }
             Owner::Writer(_) | Owner::Mailbox(_) => {
                 link.claim_for_writer();
                 let id = owner.collector().map(Collector::id).unwrap_or_default();
-                self.gates
-                    .take_writer(TenantId::from_bytes(id), bytes, now_ms)
+                let tenant = TenantId::from_bytes(id);
+                let taken = self.gates.take_writer(tenant, bytes, now_ms);
+                let caller = owner.collector().map_or(Caller::Nobody, Caller::Collector);
+                (caller, taken)
             }
-        };
-        self.counted(taken).map_err(|too_many| Refusal {
-            reject: Reject::Overloaded,
-            retry_ms: too_many.retry_ms.max(RETRY_MS_BASE),
-        })
+        }
     }
 
     /// Names the tenants of devices whose sessions began in another process.
@@ -271,27 +321,36 @@ impl Answerer {
         self.has_memory_for(Work::Newcomer, Shed::Newcomer)?;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let queue = &self.knock_queue;
-        self.ask_through(queue, deadline, |host| host.enrol(frame))
+        self.ask_through(queue, Caller::Nobody, deadline, |host| host.enrol(frame))
             .await
     }
 
     /// Asks the host, in a task of its own: a client that hangs up never cuts a commit in half.
     pub(super) async fn ask_host<T: Send + 'static>(
         &self,
+        caller: Caller,
         deadline: Instant,
         call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
     ) -> Result<T, Reject> {
-        self.ask_through(&self.host_queue, deadline, call).await
+        self.ask_through(&self.host_queue, caller, deadline, call)
+            .await
     }
 
     async fn ask_through<T: Send + 'static>(
         &self,
         queue: &HostQueue,
+        caller: Caller,
         deadline: Instant,
         call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
     ) -> Result<T, Reject> {
         let (clock, metrics) = (self.mailbox.clock(), self.mailbox.metrics());
-        let place = queue.enter(clock, metrics, deadline).await?;
+        let place = match queue.enter(caller, clock, metrics, deadline).await {
+            Ok(place) => place,
+            Err(reject) => {
+                self.pause().await;
+                return Err(reject);
+            }
+        };
         let work = call(self.host.as_ref());
         let task = tokio::spawn(async move {
             let answer = work.await;
@@ -355,15 +414,15 @@ impl Answerer {
             Step::Put(put) => Some(Taking::new(&self.mailbox, put.channel())),
             Step::Answer(_) | Step::Limited(..) | Step::Hold(_) | Step::Writer(_) => None,
         };
-        self.take_session(link, owner, bytes)?;
+        let caller = self.take_session(link, owner, bytes).await?;
         let answer = match (step, taking) {
             (Step::Limited(answer, reject), _) => {
                 self.tell_reject(asker, reject);
                 Ok(answer)
             }
-            (Step::Hold(held), _) => self.answer_poll(&held, parked).await,
-            (Step::Post(post), Some(taking)) => self.answer_post(asker, post, taking).await,
-            (Step::Put(put), Some(taking)) => self.answer_put(put, taking).await,
+            (Step::Hold(held), _) => self.answer_poll(&held, caller, parked).await,
+            (Step::Post(post), Some(taking)) => self.answer_post(asker, caller, post, taking).await,
+            (Step::Put(put), Some(taking)) => self.answer_put(caller, put, taking).await,
             (Step::Writer(step), _) => self.answer_writer(asker, step, parked).await,
             (Step::Answer(answer), _) => Ok(answer),
             (Step::Post(_) | Step::Put(_), None) => unreachable!("both were given theirs above"),

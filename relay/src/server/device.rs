@@ -6,6 +6,7 @@
 use super::answer::{Answerer, Asker, Parking};
 use super::clock::after_ms;
 use super::host::{Host, HostAnswer, Taken};
+use super::host_queue::Caller;
 use super::mailbox::Taking;
 use super::random;
 use crate::budget::Work;
@@ -20,6 +21,7 @@ impl Answerer {
     pub(super) async fn answer_poll(
         &self,
         held: &Held,
+        caller: Caller,
         parked: Parking,
     ) -> Result<Vec<u8>, Reject> {
         let is_refused = match parked {
@@ -33,7 +35,7 @@ impl Answerer {
             let channel = held.channel;
             // Without a heartbeat the answer is idle as before.
             let _ = self
-                .ask_host(deadline, |host| host.heartbeat_wanted(channel))
+                .ask_host(caller, deadline, |host| host.heartbeat_wanted(channel))
                 .await;
         }
         self.release(held, is_refused)
@@ -66,6 +68,7 @@ impl Answerer {
     pub(super) async fn answer_post(
         &self,
         asker: Asker,
+        caller: Caller,
         mut post: Post,
         taking: Taking,
     ) -> Result<Vec<u8>, Reject> {
@@ -83,7 +86,9 @@ impl Answerer {
         //= spec/postern.md#post
         //# A mailbox MUST commit an item durably before it answers.
         let taken = self
-            .ask_host(deadline, |host| take_in_order(host, channel, posted))
+            .ask_host(caller, deadline, |host| {
+                take_in_order(host, channel, posted)
+            })
             .await;
         let taken = taken.unwrap_or_else(|reject| vec![Err(reject); items.len()]);
         for (item, taken) in items.iter().zip(taken) {
@@ -114,12 +119,17 @@ impl Answerer {
         answer
     }
 
-    pub(super) async fn answer_put(&self, mut put: Put, taking: Taking) -> Result<Vec<u8>, Reject> {
+    pub(super) async fn answer_put(
+        &self,
+        caller: Caller,
+        mut put: Put,
+        taking: Taking,
+    ) -> Result<Vec<u8>, Reject> {
         let (channel, plane) = (put.channel(), put.plane);
         let chunks = std::mem::take(&mut put.chunks);
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let taken = self
-            .ask_host(deadline, |host| host.put(channel, plane, chunks))
+            .ask_host(caller, deadline, |host| host.put(channel, plane, chunks))
             .await?;
         let answer = {
             let mut state = self.mailbox.lock();

@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::events::{Event, Telling};
-use super::holds::{Holds, Ticket};
+use super::holds::Holds;
 use super::random;
 use crate::durable::limits::LOW_WATER_QUARTERS;
 use crate::exchange::{
@@ -19,7 +19,7 @@ use postern_protocol::id::{ChannelId, MailboxId, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Generation, Revision, StoreEpoch};
 use postern_protocol::trust::{Bundle, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 
 /// All mailboxes of one trust domain, shared by host and server. Clones are the same mailboxes.
 #[derive(Debug, Clone)]
@@ -450,64 +450,5 @@ impl Drop for Taking {
         if ended.wakes && state.wake_for_news(self.channel) {
             self.mailbox.metrics().hold_released();
         }
-    }
-}
-
-/// Whose place among the holds.
-#[derive(Debug, Clone, Copy)]
-enum Seat {
-    Poll(ChannelId),
-    Collect(Collector),
-}
-
-/// A place among the holds; given back when the exchange ends, however it ends.
-#[derive(Debug)]
-pub(super) struct Place {
-    mailbox: Mailbox,
-    seat: Seat,
-    ticket: Ticket,
-}
-
-impl Place {
-    /// Takes a place for a poll in a state that the caller has locked.
-    pub(super) fn take(
-        mailbox: &Mailbox,
-        state: &mut State,
-        held: Held,
-    ) -> (Self, oneshot::Receiver<()>) {
-        let (ticket, woken) = state.holds.park(held.channel, held);
-        (Self::new(mailbox, Seat::Poll(held.channel), ticket), woken)
-    }
-
-    /// Takes a place for a collect in a state that the caller has locked.
-    pub(super) fn take_collect(
-        mailbox: &Mailbox,
-        state: &mut State,
-        held: HeldCollect,
-    ) -> (Self, oneshot::Receiver<()>) {
-        let collector = held.asked.collector;
-        let (ticket, woken) = state.collects.park(collector, held);
-        (Self::new(mailbox, Seat::Collect(collector), ticket), woken)
-    }
-
-    fn new(mailbox: &Mailbox, seat: Seat, ticket: Ticket) -> Self {
-        mailbox.metrics().hold_began();
-        Self {
-            mailbox: mailbox.clone(),
-            seat,
-            ticket,
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut state = self.mailbox.lock();
-        match self.seat {
-            Seat::Poll(channel) => state.holds.leave(&channel, self.ticket),
-            Seat::Collect(collector) => state.collects.leave(&collector, self.ticket),
-        }
-        drop(state);
-        self.mailbox.metrics().hold_ended();
     }
 }

@@ -26,6 +26,7 @@ mod http;
 mod link;
 mod mailbox;
 mod memory;
+mod place;
 mod quic;
 mod random;
 mod settings;
@@ -315,6 +316,7 @@ fn answerer(
         holds_max: limits.holds_max,
         host_queue: Arc::new(HostQueue::default()),
         knock_queue: Arc::new(HostQueue::new(KNOCKS_AT_ONCE, 0)),
+        pauses: Arc::default(),
     })
 }
 

@@ -5,6 +5,7 @@
 
 use super::answer::{Answerer, Asker, Parking};
 use super::clock::after_ms;
+use super::host_queue::Caller;
 use super::random;
 use crate::exchange::{
     Bodies, Collecting, Collector, Deliver, Delivered, Enrolled, WriterAsked, WriterStep,
@@ -57,10 +58,14 @@ impl Answerer {
         let Deliver { asked, items } = deliver;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let delivered = self
-            .ask_host(deadline, |host| match asked.collector {
-                Collector::Writer(tenant) => host.delivered(tenant, items),
-                Collector::Mailbox(_) => host.carried(items),
-            })
+            .ask_host(
+                Caller::Collector(asked.collector),
+                deadline,
+                |host| match asked.collector {
+                    Collector::Writer(tenant) => host.delivered(tenant, items),
+                    Collector::Mailbox(_) => host.carried(items),
+                },
+            )
             .await?;
         self.answer_delivered(asker, asked, &delivered)
     }
@@ -74,10 +79,16 @@ impl Answerer {
         } = bodies;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let delivered = self
-            .ask_host(deadline, |host| match asked.collector {
-                Collector::Writer(tenant) => host.delivered_bodies(tenant, channel, plane, chunks),
-                Collector::Mailbox(_) => host.carried_bodies(channel, plane, chunks),
-            })
+            .ask_host(
+                Caller::Collector(asked.collector),
+                deadline,
+                |host| match asked.collector {
+                    Collector::Writer(tenant) => {
+                        host.delivered_bodies(tenant, channel, plane, chunks)
+                    }
+                    Collector::Mailbox(_) => host.carried_bodies(channel, plane, chunks),
+                },
+            )
             .await?;
         self.answer_delivered(asker, asked, &delivered)
     }
@@ -91,7 +102,9 @@ impl Answerer {
         } = enrolled;
         let deadline = after_ms(HOST_ANSWER_MS_MAX);
         let taken = self
-            .ask_host(deadline, |host| host.enrolled(tenant, knock, frame))
+            .ask_host(Caller::Collector(asked.collector), deadline, |host| {
+                host.enrolled(tenant, knock, frame)
+            })
             .await;
         // In its session: outside of it nobody's word counts, and the writer would say it for ever.
         let refused = taken.err().map(|reject| (0, reject));

@@ -90,7 +90,8 @@ impl FileDisk {
 
     fn lock(file: File, path: &Path) -> Result<Self, StoreError> {
         Self::lock_patiently(file, path, || {
-            std::thread::sleep(Duration::from_millis(LOCK_PAUSE_MS));
+            // Nobody tells when the lock is free; to be woken early only means to look once more.
+            std::thread::park_timeout(Duration::from_millis(LOCK_PAUSE_MS));
         })
     }
 

@@ -1,4 +1,6 @@
 //! Every bound of the link to an upstream, with its unit and its reason.
+//!
+//! Nothing here is negotiated: whatever an upstream says is cut down to these.
 
 /// Milliseconds after which everything is collected, or brought, again because something of it was missing.
 /// Arbitrary: a full state of many devices is not sent every few seconds.
@@ -11,9 +13,9 @@ pub const PACE_MS: u64 = 1_000;
 pub const BROUGHT_MAX: usize = 64;
 /// Envelopes of one tenant that wait to be brought again. Beyond it the tenant is brought from its start.
 pub const WAITING_MAX: usize = 4_096;
-/// Enrolments that are carried on at a time. Arbitrary: the upstream takes a few a second.
+/// Enrolments, in exchanges, that are carried on at a time. Arbitrary: the upstream takes a few a second.
 pub const ENROLMENTS_MAX: usize = 64;
-/// Enrolments whose end is remembered. Arbitrary.
+/// Enrolments, in knocks, whose end is remembered. Arbitrary, as many as wait at once at most.
 pub const ENDED_MAX: usize = 10_000;
 /// Seconds that the upstream may hold an enrolment; above its own hold.
 pub const ENROL_HOLD_S: u64 = 15;

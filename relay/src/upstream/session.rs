@@ -70,11 +70,11 @@ fn check_refused(frame: &[u8]) -> Result<(), Trouble> {
     if frame_type(frame) != Ok(FrameType::Refused) {
         return Ok(());
     }
-    match PlainFrame::decode(frame, Direction::Down)? {
-        PlainFrame::Refused { code, retry_ms } => Err(Trouble::Refused {
-            reject: Reject::from_code(code.into()),
-            retry_ms,
-        }),
-        _ => Err(Reject::Shape.into()),
-    }
+    let PlainFrame::Refused { code, retry_ms } = PlainFrame::decode(frame, Direction::Down)? else {
+        return Err(Reject::Shape.into());
+    };
+    Err(Trouble::Refused {
+        reject: Reject::from_code(code.into()),
+        retry_ms,
+    })
 }

@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod answers;
 mod armour;
 mod blind;
 mod both_ways;

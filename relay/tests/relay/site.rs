@@ -4,6 +4,7 @@
 //! Envelopes are signed by whom they claim to be from; payloads that no relay reads hold a mark.
 //! Refuses to be part of anything but tests.
 
+pub use super::answers::{open_answer, open_bodies, open_collected, refusal, whole};
 use super::quic;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -13,10 +14,7 @@ use hyper_util::rt::TokioIo;
 use postern_protocol::admission::{Admission, AdmissionStatus};
 use postern_protocol::cbor::Writer;
 use postern_protocol::envelope::{Binding, Draft, Header};
-use postern_protocol::frame::{
-    Answer, BodyChunk, Collect, Collected, Delivery, Direction, DownFrame, Item, PlainFrame, Poll,
-    UpFrame,
-};
+use postern_protocol::frame::{Collect, Delivery, Item, Poll, UpFrame};
 use postern_protocol::id::{
     Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, Thumbprint,
 };
@@ -470,48 +468,5 @@ impl Running {
         let (counter, answer) = self.ask(session, &UpFrame::Poll(poll)).await.unwrap();
         let items = open_answer(session, counter, &answer).items;
         items.iter().map(|item| item.envelope.to_vec()).collect()
-    }
-}
-
-pub fn open_answer<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Answer<'a> {
-    match session.open_answer(counter, frame).unwrap() {
-        DownFrame::Answer(answer) => answer,
-        other @ (DownFrame::Bodies(_) | DownFrame::Collected(_)) => panic!("{other:?}"),
-    }
-}
-
-pub fn open_collected<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Collected<'a> {
-    match session.open_answer(counter, frame).unwrap() {
-        DownFrame::Collected(collected) => collected,
-        other @ (DownFrame::Bodies(_) | DownFrame::Answer(_)) => panic!("{other:?}"),
-    }
-}
-
-pub fn open_bodies<'a>(
-    session: &ClientSession,
-    counter: u16,
-    frame: &'a [u8],
-) -> Vec<BodyChunk<'a>> {
-    match session.open_answer(counter, frame).unwrap() {
-        DownFrame::Bodies(chunks) => chunks,
-        other @ (DownFrame::Collected(_) | DownFrame::Answer(_)) => panic!("{other:?}"),
-    }
-}
-
-/// A whole body as one chunk.
-pub fn whole(body: &[u8]) -> BodyChunk<'_> {
-    BodyChunk {
-        digest: Digest::of(body),
-        size: body.len() as u64,
-        offset: 0,
-        bytes: body,
-    }
-}
-
-/// The code of a refused frame.
-pub fn refusal(frame: &[u8]) -> Option<u16> {
-    match PlainFrame::decode(frame, Direction::Down) {
-        Ok(PlainFrame::Refused { code, .. }) => Some(code),
-        Ok(_) | Err(_) => None,
     }
 }

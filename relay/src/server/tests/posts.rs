@@ -2,7 +2,7 @@ use super::{start, start_with};
 use crate::fixtures::{answer, channel_id, post, report, report_ack};
 use crate::limits::HOST_ANSWER_MS_MAX;
 use crate::server::answer::Answerer;
-use crate::server::host_queue::HostQueue;
+use crate::server::host_queue::{Caller, HostQueue};
 use crate::server::tests::client::refusal;
 use crate::server::{Host, ServerLimits};
 use postern_protocol::Reject;
@@ -74,7 +74,7 @@ async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
     let host: Arc<dyn Host> = Arc::new(host);
     let answerer = Answerer { host, ..answerer };
     let taken = answerer
-        .ask_host(deadline, |host| {
+        .ask_host(Caller::Nobody, deadline, |host| {
             host.posted(channel_id(), None, report(1, 1))
         })
         .await;
@@ -83,7 +83,9 @@ async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
         host_queue: Arc::new(HostQueue::new(0, 0)),
         ..answerer
     };
-    let taken = full.ask_host(deadline, |host| host.enrol(Vec::new())).await;
+    let taken = full
+        .ask_host(Caller::Nobody, deadline, |host| host.enrol(Vec::new()))
+        .await;
     assert_eq!(taken, Err(Reject::Overloaded));
 }
 
