@@ -82,7 +82,7 @@ pub const HOST_LINE_SEEN_MS: u64 = 1_000;
 /// Least milliseconds for which somebody who asked for too much waits for his refusal, at most three times that: who
 /// comes again at once costs as much as who is served, and each connection asks one thing at a time.
 pub const SHED_PAUSE_MS_BASE: u64 = 100;
-/// Refusals that are held back at once. Beyond it they are given at once: memory comes first.
+/// Refusals, in answers, that are held back at once. Beyond it they are given at once: memory comes first.
 pub const SHED_PAUSES_MAX: usize = 4_096;
 /// Least milliseconds of a randomised retry hint; the most is three times that, so that
 /// even clients without jitter of their own spread out.
@@ -246,21 +246,21 @@ pub const QUEUE_TARGET_MS: u64 = 5;
 pub const QUEUE_INTERVAL_MS: u64 = 100;
 
 /// QUIC connection attempts from unproven addresses at once; beyond it each is answered with Retry.
-pub const QUIC_ATTEMPTS_BURST: u32 = 200;
-/// QUIC connection attempts from unproven addresses per second: 200 x 150 us are 3 % of a core.
-pub const QUIC_ATTEMPTS_PER_S: u32 = 200;
+pub const QUIC_ATTEMPTS_BURST: u32 = 50;
+/// QUIC connection attempts from unproven addresses per second: 100 x 150 us are 2 % of a core.
+pub const QUIC_ATTEMPTS_PER_S: u32 = 100;
 /// Connections whose QUIC handshake is under way, from which on an unproven address must be proven.
-pub const QUIC_HALF_OPEN_RETRY: usize = 200;
+pub const QUIC_HALF_OPEN_RETRY: usize = 50;
 /// Connections whose QUIC handshake is under way at once; at 27 KiB they take 27 MB.
 pub const QUIC_HALF_OPEN_MAX: usize = 1_000;
 /// Bytes that a QUIC handshake under way is counted for (measured: 18 to 27 KiB).
 pub const QUIC_HALF_OPEN_BYTES: usize = 27 << 10;
-/// Connection attempts that wait to be judged.
-pub const QUIC_INCOMING_MAX: usize = 1_024;
+/// Connection attempts that wait to be judged: those of a fifth of a second's flood.
+pub const QUIC_INCOMING_MAX: usize = 512;
 /// Bytes kept for one attempt that waits to be judged.
 pub const QUIC_INCOMING_BYTES_MAX: u64 = 64 << 10;
 /// Bytes kept for all attempts that wait to be judged.
-pub const QUIC_INCOMING_BYTES_TOTAL_MAX: u64 = 8 << 20;
+pub const QUIC_INCOMING_BYTES_TOTAL_MAX: u64 = 4 << 20;
 /// Bytes of a QUIC connection that came and were not read: five full frames.
 pub const QUIC_RECEIVE_BYTES_MAX: u32 = 256 << 10;
 /// Bytes of a QUIC stream that came and were not read: one full frame and a little.

@@ -12,7 +12,7 @@ pub mod flood;
 mod flow;
 pub mod overload;
 pub mod reconnect;
-mod spread;
+pub mod spread;
 mod throughput;
 
 pub use child::serve;

@@ -13,11 +13,14 @@ pub mod process;
 
 pub use child::{limits, serve};
 
+use crate::clock::{ms_since, now};
 use crate::error::BenchError;
+use crate::mailbox::spread::Spread;
 use crate::table::{Row, Unit};
 use device::Device;
 use door::{Door, Doors};
 use process::Child;
+use std::time::Duration;
 
 /// Bytes of memory of one device that waits: 50 KiB, so that 1 GB holds 20,000.
 const DEVICE_BYTES_MAX: f64 = 51_200.0;
@@ -25,8 +28,16 @@ const DEVICE_BYTES_MAX: f64 = 51_200.0;
 const EXCHANGES: usize = 20_000;
 /// Devices that exchange at once while time is taken.
 const BUSY: usize = 8;
-/// Connection attempts of a forger.
-const FORGED: usize = 20_000;
+/// First packets that a forger has, each of another client.
+const FORGED: usize = 5_000;
+/// Attempts that he makes in a second, and for how many seconds.
+const FORGED_PER_S: u64 = 15_000;
+const FORGED_S: u64 = 10;
+/// Milliseconds between two exchanges of the honest device, and how many it makes before.
+const PACE_MS: u64 = 5;
+const QUIET_TURNS: u64 = 400;
+/// Bytes that they may take.
+const FORGED_BYTES_MAX: f64 = 10_000_000.0;
 /// Devices that connect at once: below what has to prove its address first.
 const CONNECTING: usize = 32;
 
@@ -57,12 +68,7 @@ pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
             None,
         ));
     }
-    rows.push(Row::new(
-        format!("relay: memory that {FORGED} forged QUIC attempts take"),
-        Unit::Bytes,
-        Some(runtime.block_on(measure_forged())?),
-        None,
-    ));
+    rows.extend(runtime.block_on(measure_forged())?);
     Ok(rows)
 }
 
@@ -70,14 +76,70 @@ fn start(devices: usize) -> Result<Child, BenchError> {
     Child::start(&["relay-child", &devices.to_string()])
 }
 
-async fn measure_forged() -> Result<f64, BenchError> {
+/// Forges attempts while an honest device exchanges over HTTPS, and another comes by QUIC in the midst of it.
+async fn measure_forged() -> Result<Vec<Row>, BenchError> {
     let child = start(BUSY)?;
     let doors = Doors::new(&child.greeting)?;
     // One honest device first, so that what is made once is not counted for the forger.
     drop(open(&doors, Door::Quic, 0..1).await?);
-    let before = child.resident_bytes()?;
-    forged::send(&doors, FORGED).await?;
-    Ok(child.resident_bytes()? - before)
+    let mut honest = open(&doors, Door::Http1, 1..2).await?;
+    let packets = forged::catch(&doors, FORGED).await?;
+    let quiet = pace(&mut honest, QUIET_TURNS, || false).await?;
+    let (server, before) = (doors.quic()?, child.resident_bytes()?);
+    let flood = std::thread::spawn(move || forged::flood(&packets, server, FORGED_PER_S, FORGED_S));
+    let flooded = pace(&mut honest, u64::MAX, || flood.is_finished()).await?;
+    let sent = flood
+        .join()
+        .map_err(|_| BenchError::Unsteady("the forger ended early"))??;
+    let grown = child.resident_bytes()? - before;
+    let late = open(&doors, Door::Quic, 2..3).await?.len();
+    let row = |what: &str, unit, value: Option<f64>, target| {
+        Row::new(format!("relay: {what}"), unit, value, target)
+    };
+    let p99 = |spread: &Spread| spread.percentile(99);
+    Ok(vec![
+        row(
+            &format!("memory that {sent} forged QUIC attempts take, {FORGED_PER_S} a second"),
+            Unit::Bytes,
+            Some(grown),
+            Some(FORGED_BYTES_MAX),
+        ),
+        row(
+            "HTTPS answer in 99 of 100 meanwhile",
+            Unit::Milliseconds,
+            p99(&flooded),
+            None,
+        ),
+        row("the same, quiet", Unit::Milliseconds, p99(&quiet), None),
+        row(
+            "honest QUIC devices that cannot connect afterwards",
+            Unit::Count,
+            Some(1.0 - late as f64),
+            Some(0.0),
+        ),
+    ])
+}
+
+/// Lets the devices exchange now and then, so many times or until something is over.
+async fn pace(
+    devices: &mut [Device],
+    turns: u64,
+    is_over: impl Fn() -> bool,
+) -> Result<Spread, BenchError> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(PACE_MS));
+    let mut spread = Spread::default();
+    for _turn in 0..turns {
+        ticks.tick().await;
+        if is_over() {
+            break;
+        }
+        for device in devices.iter_mut() {
+            let asked = now();
+            device.poll().await?;
+            spread.push(ms_since(asked));
+        }
+    }
+    Ok(spread)
 }
 
 async fn measure_door(door: Door, sessions: usize) -> Result<(f64, f64), BenchError> {

@@ -15,7 +15,7 @@ pub const BROUGHT_MAX: usize = 64;
 pub const WAITING_MAX: usize = 4_096;
 /// Enrolments, in exchanges, that are carried on at a time. Arbitrary: the upstream takes a few a second.
 pub const ENROLMENTS_MAX: usize = 64;
-/// Enrolments, in knocks, whose end is remembered. Arbitrary, as many as wait at once at most.
+/// Enrolments (entries) whose end is remembered. Arbitrary, as many as wait at once at most.
 pub const ENDED_MAX: usize = 10_000;
 /// Seconds that the upstream may hold an enrolment; above its own hold.
 pub const ENROL_HOLD_S: u64 = 15;

@@ -7,9 +7,25 @@
 mod tests;
 
 use crate::health::Health;
-use crate::operable::Operable;
+use crate::operable::{Operable, UpstreamStanding};
 use crate::telemetry;
 use postern_relay::metrics::{Sample, to_text};
+
+/// What the link to another relay shows, where there is one.
+fn of_upstream(upstream: &UpstreamStanding) -> [Sample; 5] {
+    let values = [
+        ("postern_relay_upstream_open", u64::from(upstream.is_open)),
+        ("postern_relay_upstream_brought_total", upstream.brought),
+        ("postern_relay_upstream_collected_total", upstream.collected),
+        ("postern_relay_upstream_refused_total", upstream.refused),
+        ("postern_relay_upstream_waiting", upstream.waiting),
+    ];
+    values.map(|(name, value)| Sample {
+        name,
+        label: None,
+        value,
+    })
+}
 
 /// Returns every value; samples of one name stand together.
 pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
@@ -27,15 +43,7 @@ pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
         value,
     };
     let mut samples = relay.samples();
-    if let Some(upstream) = &standing.upstream {
-        samples.extend([
-            plain("postern_relay_upstream_open", u64::from(upstream.is_open)),
-            plain("postern_relay_upstream_brought_total", upstream.brought),
-            plain("postern_relay_upstream_collected_total", upstream.collected),
-            plain("postern_relay_upstream_refused_total", upstream.refused),
-            plain("postern_relay_upstream_waiting", upstream.waiting),
-        ]);
-    }
+    samples.extend(standing.upstream.iter().flat_map(of_upstream));
     samples.extend([
         plain("postern_relay_up_seconds", health.uptime_s()),
         plain("postern_relay_ready", u64::from(is_ready)),
