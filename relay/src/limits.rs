@@ -143,8 +143,8 @@ pub const DEVICE_BYTES_BURST: u32 = 8 << 20;
 pub const DEVICE_BYTES_PER_S: u32 = 1 << 20;
 /// Tenants with a rate cell: as many as 16 bundles can name.
 pub const TENANT_KEYS_MAX: usize = 4_096;
-/// Exchanges of one tenant at once: every device that can be held polls twice.
-pub const TENANT_MESSAGES_BURST: u32 = 40_000;
+/// Exchanges of one tenant at once: ten seconds of devices that come back, each with a first poll.
+pub const TENANT_MESSAGES_BURST: u32 = 10_000;
 /// Exchanges of one tenant per second: a third of what two cores carry. Arbitrary.
 pub const TENANT_MESSAGES_PER_S: u32 = 5_000;
 /// Bytes of one tenant at once. Arbitrary.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
-/// A lower priority.
-const NICE: i32 = 5;
+/// The lowest priority.
+const NICE: i32 = 19;
 /// Reports of each device that are signed before; after them they begin anew and are old news.
 const REPORTS: u64 = 60;
 

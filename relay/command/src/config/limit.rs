@@ -177,7 +177,7 @@ limits! {
     /// Burst of a tenant's exchanges.
     TenantMessagesBurst = "server"."tenant_messages_burst", "exchanges of all devices of one tenant at once, after a pause",
         relay::TENANT_MESSAGES_BURST as u64, 10 => 10_000_000, Restart,
-        "every device that can be held polls twice";
+        "ten seconds of devices that come back, each with a first poll";
     /// Rate of a tenant's exchanges.
     TenantMessagesRate = "server"."tenant_messages_per_s", "exchanges per second of all devices of one tenant",
         relay::TENANT_MESSAGES_PER_S as u64, 1 => 10_000_000, Restart,
