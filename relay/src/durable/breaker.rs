@@ -72,6 +72,19 @@ impl Breaker {
         Ok(())
     }
 
+    /// Milliseconds until a try makes sense, where none does now; changes nothing.
+    pub(super) const fn refuses_ms(&self, now_ms: u64) -> Option<u64> {
+        if self.has_failed {
+            return Some(BREAKER_TRY_MS);
+        }
+        match &self.opened {
+            Some(opened) if now_ms < opened.next_try_ms => {
+                Some(opened.next_try_ms.saturating_sub(now_ms))
+            }
+            Some(_) | None => None,
+        }
+    }
+
     fn open(&mut self, now_ms: u64) {
         self.opened.get_or_insert(Opened {
             next_try_ms: now_ms.saturating_add(BREAKER_TRY_MS),
@@ -112,5 +125,42 @@ impl Breaker {
     pub(super) const fn fail(&mut self) {
         self.has_failed = true;
         self.began_ms = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A breaker that slow commits have opened at `COMMITS_SLOW_MAX + 1` times the limit.
+    fn opened() -> (Breaker, u64) {
+        let (mut breaker, mut now_ms) = (Breaker::default(), 0);
+        for _ in 0..=COMMITS_SLOW_MAX {
+            breaker.begin(now_ms);
+            now_ms += COMMIT_SLOW_MS + 1;
+            breaker.end(now_ms);
+        }
+        assert_eq!(breaker.phase(), BreakerPhase::Open);
+        (breaker, now_ms)
+    }
+
+    #[test]
+    fn open_breaker_refuses_until_its_next_try_and_a_look_takes_no_try() {
+        let (mut breaker, now_ms) = opened();
+        assert_eq!(breaker.refuses_ms(now_ms), Some(BREAKER_TRY_MS));
+        let due_ms = now_ms + BREAKER_TRY_MS;
+        for _look in 0..3 {
+            assert_eq!(breaker.refuses_ms(due_ms), None);
+        }
+        assert_eq!(breaker.admit(due_ms), Ok(()));
+        assert!(breaker.refuses_ms(due_ms).is_some(), "one try at a time");
+    }
+
+    #[test]
+    fn failed_breaker_refuses_for_ever_and_a_closed_one_never() {
+        let mut breaker = Breaker::default();
+        assert_eq!(breaker.refuses_ms(0), None);
+        breaker.fail();
+        assert_eq!(breaker.refuses_ms(u64::MAX), Some(BREAKER_TRY_MS));
     }
 }

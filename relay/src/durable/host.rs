@@ -172,6 +172,10 @@ impl Host for RelayHost {
             .collect()
     }
 
+    fn unavailable_ms(&self) -> Option<u64> {
+        self.durable.unavailable_ms()
+    }
+
     fn mailboxes(&self, mailbox: MailboxId) -> Vec<AdmittedMailbox> {
         //= spec/relays.md#chains
         //# A mailbox MUST admit as a mailbox only a key that its bundle names and does not revoke, and not

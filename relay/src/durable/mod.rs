@@ -217,6 +217,12 @@ impl Durable {
         forgotten.unwrap_or(Err(Reject::Overloaded)).map(|_| ())
     }
 
+    /// Milliseconds until something can be made durable again, where nothing can now.
+    pub(crate) fn unavailable_ms(&self) -> Option<u64> {
+        let now_ms = self.shared.mailbox.clock().now_ms();
+        self.shared.breaker().refuses_ms(now_ms)
+    }
+
     /// The mailboxes that show what is durable.
     pub(crate) fn mailbox(&self) -> &Mailbox {
         &self.shared.mailbox

@@ -141,6 +141,17 @@ impl Answerer {
         }))
     }
 
+    /// Milliseconds until the host may take what this frame brings, where it takes nothing now.
+    pub(super) fn unavailable_ms(&self, frame: &[u8]) -> Option<u64> {
+        let brings = match frame_type(frame) {
+            Ok(
+                FrameType::Post | FrameType::Put | FrameType::Deliver | FrameType::DeliverBodies,
+            ) => true,
+            Ok(_) | Err(_) => false,
+        };
+        brings.then(|| self.host.unavailable_ms()).flatten()
+    }
+
     fn counted(&self, taken: Result<(), TooMany>) -> Result<(), TooMany> {
         taken.inspect_err(|too_many| self.mailbox.metrics().limited(too_many.guard))
     }

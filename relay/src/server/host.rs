@@ -68,6 +68,12 @@ pub trait Host: Send + Sync + 'static {
     /// Any reject; the device is answered without a heartbeat.
     fn heartbeat_wanted(&self, channel: ChannelId) -> HostAnswer<()>;
 
+    /// Returns milliseconds until the host may take something again, where it takes nothing now: its store fails,
+    /// or is slower than anybody waits for. It must be quick.
+    fn unavailable_ms(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns the writers with this tenant id that may open a session, none where the host serves
     /// none. A key that the bundle revokes is left out. It must be quick.
     fn writers(&self, _tenant: TenantId) -> Vec<AdmittedWriter> {

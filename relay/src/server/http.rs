@@ -109,6 +109,15 @@ impl Service {
         }
         let (frame, room) = self.read_body(request.into_body(), length).await?;
         drop(room);
+        //= spec/postern.md#http-binding
+        //# A server whose store takes nothing now SHOULD answer a post, put, deliver or deliver-bodies with
+        //# status 503.
+        if let Some(retry_ms) = self.answerer.unavailable_ms(&frame) {
+            return Err(Problem {
+                reason: HttpRefusal::Unavailable,
+                retry_ms: Some(random::retry_ms(retry_ms.max(RETRY_MS_BASE))),
+            });
+        }
         Ok(self.answerer.answer(link, frame).await?)
     }
 

@@ -27,6 +27,7 @@ use postern_protocol::Reject;
 use postern_protocol::frame::Wanted;
 use postern_protocol::id::{ChannelId, Plane};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc};
 
 /// A host that takes reports when told to.
@@ -37,9 +38,15 @@ struct TestHost {
     seen: mpsc::UnboundedSender<Vec<u8>>,
     /// What posts and enrolments are refused with.
     refusal: Option<Reject>,
+    /// Set while its store takes nothing: milliseconds.
+    unavailable_ms: Arc<AtomicU64>,
 }
 
 impl Host for TestHost {
+    fn unavailable_ms(&self) -> Option<u64> {
+        Some(self.unavailable_ms.load(Ordering::SeqCst)).filter(|ms| *ms > 0)
+    }
+
     fn admitted(&self, channel: ChannelId) -> Vec<AdmittedDevice> {
         if channel == channel_id() {
             vec![admitted()]
@@ -109,6 +116,8 @@ struct Running {
     site: Site,
     durable: Arc<Semaphore>,
     seen: mpsc::UnboundedReceiver<Vec<u8>>,
+    /// Milliseconds for which the host says that its store takes nothing; 0 while it does.
+    unavailable_ms: Arc<AtomicU64>,
 }
 
 struct Certificate {
@@ -161,7 +170,9 @@ fn start_behind(
         durable: Arc::clone(&durable),
         seen: seen_sender,
         refusal,
+        unavailable_ms: Arc::default(),
     };
+    let unavailable_ms = Arc::clone(&host.unavailable_ms);
     let sockets = Sockets::bind(config).unwrap().behind(fronts);
     let host = Arc::new(host);
     let server = Server::start_on(config, sockets, mailbox.clone(), host, Vec::new()).unwrap();
@@ -172,6 +183,7 @@ fn start_behind(
         site,
         durable,
         seen,
+        unavailable_ms,
     }
 }
 

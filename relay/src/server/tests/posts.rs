@@ -1,15 +1,18 @@
 use super::{start, start_with};
-use crate::fixtures::{answer, channel_id, post, report, report_ack};
+use crate::fixtures::{answer, channel_id, poll, post, report, report_ack};
 use crate::limits::HOST_ANSWER_MS_MAX;
 use crate::server::answer::Answerer;
 use crate::server::host_queue::{Caller, HostQueue};
-use crate::server::tests::client::refusal;
+use crate::server::tests::client::{ROUTE, refusal};
 use crate::server::{Host, ServerLimits};
+use hyper::StatusCode;
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
+use postern_protocol::revision::Revision;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 /// An enrol frame whose request is any envelope.
@@ -68,6 +71,7 @@ async fn report_that_the_host_never_takes_is_overloaded_in_the_end() {
         durable: running.durable.clone(),
         seen,
         refusal: None,
+        unavailable_ms: Arc::default(),
     };
     let answerer = running.server.shared.service.answerer.clone();
     let deadline = crate::server::clock::after_ms(HOST_ANSWER_MS_MAX);
@@ -127,4 +131,29 @@ async fn enrolment_that_the_host_refuses_is_refused_by_name() {
     let frame = client.exchange(enrol()).await;
     assert_eq!(refusal(&frame), Reject::TokenUsed.code());
     assert_eq!(running.mailbox.metrics().rejects(Reject::TokenUsed), 1);
+}
+
+//= spec/postern.md#http-binding type=test
+//# A server whose store takes nothing now SHOULD answer a post, put, deliver or deliver-bodies with
+//# status 503.
+#[tokio::test]
+async fn post_is_answered_with_503_while_the_store_takes_nothing_and_a_poll_is_not() {
+    let running = start();
+    running.durable.add_permits(9);
+    let mut client = running.site.h1().await;
+    let mut session = client.open(1).await;
+    running.unavailable_ms.store(9_000, Ordering::SeqCst);
+    let request = post(&mut session, &[report(1, 1)]);
+    let answered = client.try_post(ROUTE, request.bytes.clone()).await.unwrap();
+    assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
+    let retry_s = answered.retry_after.unwrap();
+    assert!((9..=27).contains(&retry_s), "{retry_s}");
+    let polled = poll(&mut session, 0, Revision::NONE);
+    let frame = client.exchange(polled.bytes).await;
+    assert!(answer(&session, polled.counter, &frame).items.is_empty());
+    running.unavailable_ms.store(0, Ordering::SeqCst);
+    // The session did not see it: the same request is no replay.
+    let frame = client.exchange(request.bytes).await;
+    let hints = answer(&session, request.counter, &frame).hints;
+    assert!(hints.refused.is_empty());
 }

@@ -215,6 +215,7 @@ async fn settings_that_cannot_be_obeyed_stop_the_start() {
             durable: Arc::new(tokio::sync::Semaphore::new(0)),
             seen,
             refusal: None,
+            unavailable_ms: Arc::default(),
         };
         Server::start(&config, mailbox, Arc::new(host))
     };
