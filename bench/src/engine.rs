@@ -32,12 +32,12 @@ pub fn measure() -> Result<Vec<Row>, BenchError> {
         let raw = count(Workload::raw(size))?;
         let full = count(Workload::full(size))?;
         let title = format!("{bytes} B, {} keys", size.keys_count());
-        rows.push(Row {
-            name: format!("receive, verify, decode / verify_strict: {title}"),
-            value: raw.zip(full).map(|(raw, full)| full / raw),
-            unit: Unit::Ratio,
-            target: Some(size.ratio_max()),
-        });
+        rows.push(Row::new(
+            format!("receive, verify, decode / verify_strict: {title}"),
+            Unit::Ratio,
+            raw.zip(full).map(|(raw, full)| full / raw),
+            Some(size.ratio_max()),
+        ));
         rows.push(instructions("  verify_strict alone", raw));
         rows.push(instructions("  receive, verify, decode", full));
     }
@@ -50,10 +50,5 @@ pub fn measure() -> Result<Vec<Row>, BenchError> {
 }
 
 fn instructions(name: &str, value: Option<f64>) -> Row {
-    Row {
-        name: name.to_owned(),
-        value,
-        unit: Unit::Instructions,
-        target: None,
-    }
+    Row::new(name, Unit::Instructions, value, None)
 }

@@ -1,7 +1,7 @@
 //! `postern-bench`: every published number, with the command that reproduces it.
 //!
 //! Reading order: [`engine`] (instructions), [`wire`] (bytes), [`push`], [`device`] and [`relay`] (real
-//! processes) make the rows that [`table`] judges; [`fixture`] is the fleet of one of the first two.
+//! processes), and [`peers`] (other people's) make the rows that [`table`] judges; [`fixture`] is the fleet of one of the first two.
 //! Refuses to judge a time by itself: it is divided by another of the same run.
 
 #![expect(
@@ -17,6 +17,7 @@ mod error;
 mod fixture;
 mod forward;
 mod mailbox;
+mod peers;
 mod push;
 mod relay;
 mod table;
@@ -64,6 +65,12 @@ enum Command {
         /// Devices that wait at once over each door.
         #[arg(long, default_value_t = 2_000)]
         sessions: usize,
+    },
+    /// Hold a relay against mosquitto, NATS and iroh-relay, where bench/provide-peers has put them (about 2 minutes).
+    Peers {
+        /// Clients that wait at once.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(100..=5_000))]
+        sessions: u16,
     },
     /// Let one of ten tenants flood a relay, and look at what the others get.
     Overload,
@@ -141,6 +148,7 @@ fn run(arguments: &Arguments) -> Result<bool, BenchError> {
         Command::Push => push::measure()?,
         Command::Device => device::measure()?,
         Command::Relay { only, sessions } => measure_relay(*only, *sessions)?,
+        Command::Peers { sessions } => peers::measure(usize::from(*sessions))?,
         Command::RelayChild { devices } => return relay::serve(*devices).map(|()| true),
         Command::Overload => mailbox::overload::measure()?,
         Command::Flood(flood) => return mailbox::flood::run(flood).map(|()| true),

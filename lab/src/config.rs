@@ -6,6 +6,9 @@
 //! | `POSTERN_RELAY_BIN` | the release binary of the relay | `<target>/release/postern-relay` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
+//! | `POSTERN_MOSQUITTO_ROOT` | folder into which `mosquitto` was unpacked | `<cache>/peers/mosquitto` |
+//! | `POSTERN_NATS_SERVER` | the program `nats-server` | `<cache>/peers/venv/bin/nats-server` |
+//! | `POSTERN_IROH_RELAY` | the program `iroh-relay` | `<cache>/peers/iroh/bin/iroh-relay` |
 //! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
 //! | `POSTERN_LAB_REQUIRED` | `1`: a missing part fails instead of being skipped | off |
 //! | `POSTERN_KILL_ROUNDS` | rounds of the kill loop, for a quick look | all of them |
@@ -35,6 +38,32 @@ pub fn squid_root() -> PathBuf {
 #[must_use]
 pub fn apache_root() -> PathBuf {
     path_of("POSTERN_APACHE_ROOT").unwrap_or_else(|| cache_folder().join("apache"))
+}
+
+/// Returns the folder into which the Debian packages of mosquitto were unpacked, whether or not it exists.
+#[must_use]
+pub fn mosquitto_root() -> PathBuf {
+    path_of("POSTERN_MOSQUITTO_ROOT").unwrap_or_else(|| cache_folder().join("peers/mosquitto"))
+}
+
+/// Returns the program `nats-server`, whether or not it exists.
+#[must_use]
+pub fn nats_server() -> PathBuf {
+    path_of("POSTERN_NATS_SERVER")
+        .unwrap_or_else(|| cache_folder().join("peers/venv/bin/nats-server"))
+}
+
+/// Returns the program `iroh-relay`, whether or not it exists.
+#[must_use]
+pub fn iroh_relay() -> PathBuf {
+    path_of("POSTERN_IROH_RELAY")
+        .unwrap_or_else(|| cache_folder().join("peers/iroh/bin/iroh-relay"))
+}
+
+/// Returns the folders in which programs are looked for, in their order.
+#[must_use]
+pub fn program_folders() -> Vec<PathBuf> {
+    variable("PATH").map_or_else(Vec::new, |path| std::env::split_paths(&path).collect())
 }
 
 /// Returns whether a missing part must fail the test instead of skipping it.

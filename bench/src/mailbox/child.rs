@@ -17,8 +17,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
+/// File of a certificate in its folder.
+pub const CERTIFICATE: &str = "tls.crt";
+/// File of the key of a certificate.
+pub const KEY: &str = "tls.key";
 
 /// Whose limits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -63,14 +65,7 @@ impl Place {
     /// Makes a folder. # Errors: of the machine.
     pub fn new(tenants: usize, limits: Limits) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::io("make a folder"))?;
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
-            .map_err(BenchError::network("cannot make a certificate"))?;
-        let write = |name: &str, text: String| {
-            let file = folder.path().join(name);
-            std::fs::write(file, text).map_err(BenchError::io("write a certificate"))
-        };
-        write(CERTIFICATE, made.cert.pem())?;
-        write(KEY, made.signing_key.serialize_pem())?;
+        write_certificate(folder.path())?;
         Ok(Self {
             folder,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -94,6 +89,19 @@ impl Place {
         self.listen = child.greeting.https;
         Ok(child)
     }
+}
+
+/// Makes a certificate for `localhost` and writes it with its key into a folder; returns it. # Errors: of the machine.
+pub fn write_certificate(folder: &Path) -> Result<String, BenchError> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
+        .map_err(BenchError::network("cannot make a certificate"))?;
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).map_err(BenchError::io("write a certificate"))
+    };
+    let certificate = made.cert.pem();
+    write(CERTIFICATE, &certificate)?;
+    write(KEY, &made.signing_key.serialize_pem())?;
+    Ok(certificate)
 }
 
 /// Serves until standard input ends.

@@ -7,13 +7,13 @@
 
 pub mod child;
 mod client;
-mod domain;
+pub mod domain;
 pub mod flood;
-mod flow;
+pub mod flow;
 pub mod overload;
 pub mod reconnect;
 pub mod spread;
-mod throughput;
+pub mod throughput;
 
 pub use child::serve;
 pub use throughput::measure;

@@ -20,13 +20,13 @@ use crate::table::{Row, Unit};
 use std::time::{Duration, Instant};
 
 /// Tenants at work.
-const TENANTS: usize = 8;
+pub const TENANTS: usize = 8;
 /// Devices of each tenant that hold sessions.
-const DEVICES: usize = 16;
+pub const DEVICES: usize = 16;
 /// Reports of each device in a run.
-const REPORTS: u64 = 150;
+pub const REPORTS: u64 = 150;
 /// Reports of each device before it.
-const WARM: u64 = 15;
+pub const WARM: u64 = 15;
 /// Frames of each writer in a run, and before it.
 const FRAMES: [u64; 2] = [5, 50];
 /// Messages per second that are kept durably.
@@ -116,6 +116,24 @@ pub fn measure() -> Result<Vec<Row>, BenchError> {
         .build()
         .map_err(BenchError::io("start a runtime"))?;
     runtime.block_on(measure_all())
+}
+
+/// Processor time of a report that is posted, kept and collected before the next one leaves, in microseconds; and how
+/// many were lost.
+///
+/// # Errors
+/// As [`measure`].
+pub async fn forward_us() -> Result<(f64, usize), BenchError> {
+    let mut place = Place::new(TENANTS, Limits::Open)?;
+    let child = place.start()?;
+    flow::admit(&Doors::new(&child.greeting)?, TENANTS, DEVICES).await?;
+    // A fresh admission is verified in full for a while: sessions are those of the second process.
+    child.stop()?;
+    let child = place.start()?;
+    let doors = Doors::new(&child.greeting)?;
+    let mut workers = open(&doors).await?;
+    let (run, lost) = forwards(&child, &doors, &mut workers, 1, None).await?;
+    Ok((run.processor_us / run.messages, lost))
 }
 
 async fn measure_all() -> Result<Vec<Row>, BenchError> {

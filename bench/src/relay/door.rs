@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,18 +81,7 @@ pub struct Reply {
 impl Doors {
     /// Trusts the server's certificate. # Errors: when it is none.
     pub fn new(greeting: &Greeting) -> Result<Self, BenchError> {
-        let certificate = CertificateDer::from_pem_slice(greeting.certificate_pem.as_bytes())
-            .map_err(BenchError::network("cannot read the certificate"))?;
-        let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(certificate)
-            .map_err(BenchError::network("cannot trust the certificate"))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(BenchError::network("cannot use TLS 1.3"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls_client(&greeting.certificate_pem)?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let endpoint = quinn::Endpoint::client(any).map_err(BenchError::io("open a UDP socket"))?;
         Ok(Self {
@@ -162,21 +152,12 @@ impl Doors {
         socket.connect(self.https).await
     }
 
-    async fn open_tls(
-        &self,
-        alpn: &[u8],
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, BenchError> {
+    async fn open_tls(&self, alpn: &[u8]) -> Result<TlsStream<TcpStream>, BenchError> {
         let stream = self
             .connect()
             .await
             .map_err(BenchError::io("connect to the server"))?;
-        let _ = stream.set_nodelay(true);
-        let name = ServerName::try_from("localhost")
-            .map_err(BenchError::network("the server has no name"))?;
-        TlsConnector::from(Arc::new(self.tls(alpn)))
-            .connect(name, stream)
-            .await
-            .map_err(BenchError::io("open TLS to the server"))
+        handshake(self.tls(alpn), stream).await
     }
 
     async fn open_quic(&self) -> Result<quinn::Connection, BenchError> {
@@ -235,6 +216,35 @@ impl Carrier {
             retry_s,
         })
     }
+}
+
+/// A client of TLS 1.3 that trusts one certificate. # Errors: when it is none.
+pub fn tls_client(certificate_pem: &str) -> Result<rustls::ClientConfig, BenchError> {
+    let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+        .map_err(BenchError::network("cannot read the certificate"))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(certificate)
+        .map_err(BenchError::network("cannot trust the certificate"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(BenchError::network("cannot use TLS 1.3"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Opens TLS to `localhost` over a connection that does not wait for more to send. # Errors: those of the network.
+pub async fn handshake(
+    tls: impl Into<Arc<rustls::ClientConfig>>,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, BenchError> {
+    let _ = stream.set_nodelay(true);
+    let name =
+        ServerName::try_from("localhost").map_err(BenchError::network("the server has no name"))?;
+    TlsConnector::from(tls.into())
+        .connect(name, stream)
+        .await
+        .map_err(BenchError::io("open TLS to the server"))
 }
 
 fn request(frame: Vec<u8>) -> Result<Request<Full<Bytes>>, BenchError> {

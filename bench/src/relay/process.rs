@@ -200,20 +200,7 @@ impl Child {
 
     /// Processor time of all its threads so far, in microseconds. # Errors: when the kernel tells none.
     pub fn processor_us(&self) -> Result<f64, BenchError> {
-        let folder = format!("/proc/{}/task", self.process.id());
-        let look = || BenchError::io("look at the threads of the server");
-        let mut total_ns = 0_u64;
-        for thread in std::fs::read_dir(folder).map_err(look())? {
-            let file = thread.map_err(look())?.path().join("schedstat");
-            let text = std::fs::read_to_string(file).map_err(look())?;
-            let first = text.split(' ').next().and_then(|field| field.parse().ok());
-            let spent_ns: u64 = first.ok_or(BenchError::Answer {
-                what: "the kernel tells no time of the thread",
-                answer: text,
-            })?;
-            total_ns = total_ns.saturating_add(spent_ns);
-        }
-        Ok(total_ns as f64 / 1_000.0)
+        processor_us(self.process.id())
     }
 }
 
@@ -224,6 +211,24 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Processor time of all threads of a process so far, in microseconds. # Errors: when the kernel tells none.
+pub fn processor_us(pid: u32) -> Result<f64, BenchError> {
+    let folder = format!("/proc/{pid}/task");
+    let look = || BenchError::io("look at the threads of the server");
+    let mut total_ns = 0_u64;
+    for thread in std::fs::read_dir(folder).map_err(look())? {
+        let file = thread.map_err(look())?.path().join("schedstat");
+        let text = std::fs::read_to_string(file).map_err(look())?;
+        let first = text.split(' ').next().and_then(|field| field.parse().ok());
+        let spent_ns: u64 = first.ok_or(BenchError::Answer {
+            what: "the kernel tells no time of the thread",
+            answer: text,
+        })?;
+        total_ns = total_ns.saturating_add(spent_ns);
+    }
+    Ok(total_ns as f64 / 1_000.0)
 }
 
 /// Says where a server listens, then answers each line on standard input with its numbers until it ends.

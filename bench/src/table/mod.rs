@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 pub enum Unit {
     /// Bytes on the wire.
     Bytes,
+    /// 1024 bytes of memory.
+    Kibibytes,
     /// Instructions, as callgrind counts them.
     Instructions,
     /// One count over another of the same run.
@@ -33,6 +35,7 @@ impl Unit {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Bytes => "B",
+            Self::Kibibytes => "KiB",
             Self::Instructions => "Ir",
             Self::Ratio | Self::TimeRatio => "x",
             Self::Milliseconds => "ms",
@@ -46,9 +49,12 @@ impl Unit {
     const fn is_time(self) -> bool {
         match self {
             Self::TimeRatio | Self::Milliseconds | Self::PerSecond => true,
-            Self::Bytes | Self::Instructions | Self::Ratio | Self::Microseconds | Self::Count => {
-                false
-            }
+            Self::Bytes
+            | Self::Kibibytes
+            | Self::Instructions
+            | Self::Ratio
+            | Self::Microseconds
+            | Self::Count => false,
         }
     }
 
@@ -57,6 +63,7 @@ impl Unit {
             Self::Bytes | Self::Instructions | Self::Count | Self::PerSecond => {
                 format!("{number:.0}")
             }
+            Self::Kibibytes => format!("{number:.1}"),
             Self::Ratio | Self::TimeRatio | Self::Milliseconds | Self::Microseconds => {
                 format!("{number:.3}")
             }
@@ -75,6 +82,8 @@ pub struct Row {
     pub unit: Unit,
     /// The highest number that is good enough, if one is promised; the lowest of [`Unit::PerSecond`].
     pub target: Option<f64>,
+    /// What must be known to compare the number with another.
+    pub note: Option<String>,
 }
 
 impl Row {
@@ -90,7 +99,14 @@ impl Row {
             value,
             unit,
             target,
+            note: None,
         }
+    }
+
+    /// Says what must be known to compare the number; text has it once for all rows that share it.
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
     }
 
     /// Makes a row whose number could not be had here.
@@ -106,6 +122,7 @@ impl Row {
             value: u32::try_from(count).ok().map(f64::from),
             unit: Unit::Bytes,
             target: target.map(f64::from),
+            note: None,
         }
     }
 
@@ -133,6 +150,7 @@ impl Row {
             Unit::PerSecond if self.target.is_some() => format!("least {}", format(self.target)),
             Unit::PerSecond
             | Unit::Bytes
+            | Unit::Kibibytes
             | Unit::Instructions
             | Unit::Ratio
             | Unit::TimeRatio
@@ -157,8 +175,15 @@ pub fn is_passed(rows: &[Row], judges_times: bool) -> bool {
         .all(|row| row.ok() != Some(false))
 }
 
-/// Aligns rows for people.
+/// Aligns rows for people; their notes stand below, each once.
 pub fn to_text(rows: &[Row]) -> String {
+    let mut notes: Vec<&str> = rows.iter().filter_map(|row| row.note.as_deref()).collect();
+    notes.dedup();
+    let notes = notes.iter().map(|note| format!("{note}\n"));
+    aligned(rows).chain(notes).collect()
+}
+
+fn aligned(rows: &[Row]) -> impl Iterator<Item = String> {
     let head = ["what", "value", "unit", "at most", "verdict"].map(str::to_owned);
     let cells: Vec<_> = std::iter::once(head)
         .chain(rows.iter().map(Row::cells))
@@ -170,27 +195,27 @@ pub fn to_text(rows: &[Row]) -> String {
         }
     }
     let [name_width, value_width, unit_width, target_width, _] = widths;
-    cells
-        .iter()
-        .map(|[name, value, unit, target, verdict]| {
-            format!(
-                "{name:name_width$}  {value:>value_width$} {unit:unit_width$}  {target:>target_width$}  {verdict}\n"
-            )
-        })
-        .collect()
+    cells.into_iter().map(move |[name, value, unit, target, verdict]| {
+        format!(
+            "{name:name_width$}  {value:>value_width$} {unit:unit_width$}  {target:>target_width$}  {verdict}\n"
+        )
+    })
 }
 
-/// Lists rows for programs: an array of name, value, unit, target, ok.
+/// Lists rows for programs: an array of name, value, unit, target, ok, and note where there is one.
 pub fn to_json(rows: &[Row]) -> Value {
-    rows.iter()
-        .map(|row| {
-            json!({
-                "name": row.name,
-                "value": row.value,
-                "unit": row.unit.as_str(),
-                "target": row.target,
-                "ok": row.ok(),
-            })
-        })
-        .collect()
+    let to_value = |row: &Row| {
+        let mut value = json!({
+            "name": row.name,
+            "value": row.value,
+            "unit": row.unit.as_str(),
+            "target": row.target,
+            "ok": row.ok(),
+        });
+        if let (Some(note), Some(fields)) = (&row.note, value.as_object_mut()) {
+            fields.insert("note".to_owned(), json!(note));
+        }
+        value
+    };
+    rows.iter().map(to_value).collect()
 }

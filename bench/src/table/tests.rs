@@ -8,6 +8,7 @@ fn row(value: Option<f64>, target: Option<f64>) -> Row {
         value,
         unit: Unit::Ratio,
         target,
+        note: None,
     }
 }
 
