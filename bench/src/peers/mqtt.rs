@@ -153,10 +153,12 @@ impl Client {
                 }
                 Ok(payload)
             }
-            packet => Err(BenchError::Answer {
-                what: "MQTT: another packet than a message",
-                answer: format!("{packet:?}"),
-            }),
+            packet @ (Packet::Connack(_) | Packet::Suback(_) | Packet::Puback) => {
+                Err(BenchError::Answer {
+                    what: "MQTT: another packet than a message",
+                    answer: format!("{packet:?}"),
+                })
+            }
         }
     }
 }
