@@ -126,7 +126,7 @@ impl Peer {
         Ok(match self {
             // Without a user of its own it would take that of its package, which is not installed.
             Self::Mosquitto => format!(
-                "user root\nlog_type error\nallow_anonymous true\npersistence true\npersistence_location {folder_text}/\n\
+                "user root\nlog_type error\nmax_inflight_messages 0\nmax_queued_messages 0\nallow_anonymous true\npersistence true\npersistence_location {folder_text}/\n\
                  set_tcp_nodelay true\nlistener {port} {}\ncertfile {certificate}\nkeyfile {key}\n",
                 address.ip()
             ),
