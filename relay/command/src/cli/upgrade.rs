@@ -18,6 +18,8 @@ enum Look {
     UnderWay,
     /// Another one serves, and nothing is under way.
     GivenUp,
+    /// Nobody serves: the admin socket is closed, which an upgrade never does.
+    Stopped(CommandError),
 }
 
 /// `upgrade`.
@@ -46,6 +48,7 @@ async fn wait(relay: &RelayArgs, pid: u32, wait_ms: u64) -> Result<Box<Status>, 
         match look(relay, pid) {
             Look::Done(status) => return Ok(status),
             Look::UnderWay => tokio::time::sleep(UPGRADE_LOOK).await,
+            Look::Stopped(error) => return Err(error),
             Look::GivenUp => {
                 return Err(failed(
                     "the upgrade was given up, and the program before serves",
@@ -58,8 +61,11 @@ async fn wait(relay: &RelayArgs, pid: u32, wait_ms: u64) -> Result<Box<Status>, 
 
 /// Whoever holds the socket answers; between the two processes nobody does, and the question waits.
 fn look(relay: &RelayArgs, pid: u32) -> Look {
-    let asked =
-        Client::connect(&relay.dir()).and_then(|mut client| client.ask(&Request::Status {}));
+    let mut client = match Client::connect(&relay.dir()) {
+        Ok(client) => client,
+        Err(error) => return Look::Stopped(error),
+    };
+    let asked = client.ask(&Request::Status {});
     let Ok(Response::Status { status }) = asked else {
         return Look::UnderWay;
     };

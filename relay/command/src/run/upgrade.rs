@@ -82,10 +82,20 @@ impl Control {
         self.upgrade = Upgrade::Ready(successor);
         self.begin_drain(self.short_window(), Why::Upgrade, now);
         let turn = self.drain_on(now);
-        if let Some((drain, _)) = &self.drain {
-            let drain = standing(drain, now.mono_ms);
-            let _ = reply.send(Response::Upgrading { pid, drain });
-        }
+        let response = match &self.drain {
+            Some((drain, _)) => Response::Upgrading {
+                pid,
+                drain: standing(drain, now.mono_ms),
+            },
+            // It was ready, and is gone already.
+            None => CommandError::failure(
+                "upgrade-refused",
+                "the next process died, and the upgrade was given up",
+                "look at the relay's log for its reason; the old program serves",
+            )
+            .into(),
+        };
+        let _ = reply.send(response);
         turn
     }
 

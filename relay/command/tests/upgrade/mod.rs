@@ -5,6 +5,7 @@
 
 mod fleet;
 mod refused;
+mod under_way;
 
 use super::support::{Running, Site, command, trust_line};
 use fleet::{Controller, Device, Site as Fleet};
@@ -41,7 +42,10 @@ impl Replaceable {
     /// Puts another program in the place of the one that runs.
     fn put(&self, from: &Path) {
         let next = self.program.with_extension("next");
-        std::fs::copy(from, &next).expect("a copy");
+        // In another process: a file that is open for writing here, and so in whatever another test
+        // starts meanwhile, cannot be run.
+        let copied = Command::new("cp").arg(from).arg(&next).status();
+        assert!(copied.expect("cp").success());
         std::fs::rename(&next, &self.program).expect("in its place");
     }
 
