@@ -6,6 +6,7 @@ mod keeping;
 mod knocking;
 mod quotas;
 mod restart;
+mod showing;
 mod storage;
 
 use super::ledger::{insert_admission, insert_bundle};
