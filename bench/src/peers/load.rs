@@ -65,7 +65,7 @@ impl Client {
         Ok(match peer {
             Peer::Mosquitto => {
                 let topics = [&*format!("up/{tenant}/#"), "none"];
-                Self::Mqtt(mqtt::Client::open(target, &name, topics, false).await?)
+                Self::Mqtt(mqtt::Client::open(target, &name, topics, true).await?)
             }
             Peer::Nats => {
                 let topics = [&*format!("up.{tenant}.>"), "none"];
