@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod fixture;
 mod forward;
+mod machine;
 mod mailbox;
 mod peers;
 mod push;
@@ -145,12 +146,12 @@ fn run(arguments: &Arguments) -> Result<bool, BenchError> {
     let rows = match &arguments.command {
         Command::Engine => engine::measure()?,
         Command::Wire => wire::measure()?,
-        Command::Push => push::measure()?,
-        Command::Device => device::measure()?,
-        Command::Relay { only, sessions } => measure_relay(*only, *sessions)?,
-        Command::Peers { sessions } => peers::measure(usize::from(*sessions))?,
+        Command::Push => on_this_machine(push::measure()?),
+        Command::Device => on_this_machine(device::measure()?),
+        Command::Relay { only, sessions } => on_this_machine(measure_relay(*only, *sessions)?),
+        Command::Peers { sessions } => on_this_machine(peers::measure(usize::from(*sessions))?),
         Command::RelayChild { devices } => return relay::serve(*devices).map(|()| true),
-        Command::Overload => mailbox::overload::measure()?,
+        Command::Overload => on_this_machine(mailbox::overload::measure()?),
         Command::Flood(flood) => return mailbox::flood::run(flood).map(|()| true),
         Command::MailboxChild(child) => return mailbox::serve(child).map(|()| true),
         Command::EngineChild {
@@ -160,6 +161,12 @@ fn run(arguments: &Arguments) -> Result<bool, BenchError> {
     };
     print(&rows, arguments.json).map_err(BenchError::Output)?;
     Ok(is_passed(&rows, !arguments.report_times))
+}
+
+/// Says first what the rows were measured on.
+fn on_this_machine(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.insert(0, machine::row());
+    rows
 }
 
 fn print(rows: &[Row], is_json: bool) -> std::io::Result<()> {

@@ -79,6 +79,12 @@ pub const HOST_SHARE_LEAST: usize = 8;
 pub const HOST_LINES_MAX: usize = 4_096;
 /// Milliseconds for which a line counts after its last call: two commits of a slow disk and a pause between.
 pub const HOST_LINE_SEEN_MS: u64 = 1_000;
+/// Bytes of an answer that leaves without a place: acknowledgements, idle answers, small changes.
+pub const OUT_FREE_BYTES: usize = 2_048;
+/// Larger answers on their way out at once: frames, 12 MB of them.
+pub const OUT_AT_ONCE: usize = 256;
+/// Larger answers, in frames, that wait for their turn on the way out; their bytes count in the budget.
+pub const OUT_WAITING_MAX: usize = 4_096;
 /// Least milliseconds for which somebody who asked for too much waits for his refusal, at most three times that: who
 /// comes again at once costs as much as who is served, and each connection asks one thing at a time.
 pub const SHED_PAUSE_MS_BASE: u64 = 100;

@@ -53,7 +53,7 @@ pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
         .enable_all()
         .build()
         .map_err(BenchError::io("start a runtime"))?;
-    let mut rows = vec![machine()];
+    let mut rows = Vec::new();
     let postern = runtime.block_on(measure_postern(sessions))?;
     let name = format!("Postern {}", env!("CARGO_PKG_VERSION"));
     rows.extend(rows_of(&name, NOTE, sessions, &postern));
@@ -118,25 +118,6 @@ fn rows_of(name: &str, note: &str, sessions: usize, counts: &Counts) -> Vec<Row>
             counts.forward_us,
         ),
     ]
-}
-
-/// The machine, as its kernel describes it.
-fn machine() -> Row {
-    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let models = processors
-        .lines()
-        .filter_map(|line| line.strip_prefix("model name"));
-    let model = models
-        .clone()
-        .next()
-        .map_or("unknown", |rest| rest.trim_start_matches([':', '\t', ' ']));
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let name = format!(
-        "peers: processors of this machine ({model}, Linux {})",
-        kernel.trim()
-    );
-    Row::new(name, Unit::Count, Some(models.count() as f64), None)
 }
 
 async fn measure_postern(sessions: usize) -> Result<Counts, BenchError> {

@@ -128,7 +128,7 @@ fn version_is_the_first_number_with_a_dot() {
 
 #[test]
 fn program_that_tells_no_version_is_refused() {
-    for program in ["/nonexistent", "/bin/false"] {
+    for program in ["/nonexistent", "/dev/null"] {
         for peer in Peer::ALL {
             assert!(peer.version(std::path::Path::new(program)).is_err());
         }

@@ -9,27 +9,24 @@ use super::clock::after_ms;
 use super::devices::Devices;
 use super::events::Event;
 use super::gates::{Gates, TooMany};
-use super::host::{Host, HostAnswer};
+use super::host::Host;
 use super::host_queue::{Caller, HostQueue};
 use super::link::Link;
 use super::mailbox::{Mailbox, State, Taking};
 use super::place::Place;
 use super::random;
+use super::turns::Outgoing;
 use crate::budget::{Budget, Pool, Work};
 use crate::exchange::{Collector, Handled, Owner, Selected, Step, WriterStep};
 use crate::limiter::Source;
-use crate::limits::{
-    HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE, SHED_PAUSE_MS_BASE,
-    SHED_PAUSES_MAX,
-};
+use crate::limits::{HOLD_BYTES, HOST_ANSWER_MS_MAX, KNOCK_BYTES_MAX, RETRY_MS_BASE};
 use crate::metrics::Shed;
 use postern_protocol::Reject;
 use postern_protocol::frame::{FrameType, PlainFrame, frame_type};
 use postern_protocol::id::{ChannelId, Tenant, TenantId};
 use postern_protocol::session::ReceivedHello;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::time::Instant;
 
 /// Why a frame is refused, and when to try again at the earliest where that makes sense.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +57,8 @@ pub(super) struct Answerer {
     /// In front of enrolments, which strangers send and which may wait for an operator: they never
     /// take the places of those who are enrolled.
     pub(super) knock_queue: Arc<HostQueue>,
+    /// In front of the way out: tenants that fetch much wait for themselves.
+    pub(super) out_queue: Arc<HostQueue>,
     /// Refusals that are held back.
     pub(super) pauses: Arc<AtomicUsize>,
 }
@@ -70,15 +69,6 @@ pub(super) struct Asker {
     source: Source,
     kind: Option<FrameType>,
     channel: Option<ChannelId>,
-}
-
-/// Counts a refusal that is held back.
-struct Paused<'a>(&'a AtomicUsize);
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Answerer {
@@ -93,7 +83,7 @@ impl Answerer {
         &self,
         link: &Arc<Link>,
         frame: Vec<u8>,
-    ) -> Result<Vec<u8>, TooMany> {
+    ) -> Result<Outgoing, TooMany> {
         let mut asker = Asker {
             source: link.source(),
             kind: None,
@@ -101,16 +91,16 @@ impl Answerer {
         };
         let kind = match frame_type(&frame) {
             Ok(kind) => kind,
-            Err(reject) => return Ok(self.refuse(asker, reject, None)),
+            Err(reject) => return Ok(self.refuse(asker, reject, None).into()),
         };
         asker.kind = Some(kind);
         let now_ms = self.mailbox.clock().now_ms();
         self.counted(self.gates.take_kind(asker.source, kind, now_ms))?;
         self.mailbox.metrics().exchange(kind);
         let result = match kind {
-            FrameType::Ask => self.answer_ask(&frame).map_err(Refusal::from),
-            FrameType::Hello => self.answer_hello(&frame).map_err(Refusal::from),
-            FrameType::Enrol => self.answer_enrol(frame).await.map_err(Refusal::from),
+            FrameType::Ask => leave(self.answer_ask(&frame)),
+            FrameType::Hello => leave(self.answer_hello(&frame)),
+            FrameType::Enrol => leave(self.answer_enrol(frame).await),
             FrameType::Poll
             | FrameType::Post
             | FrameType::Need
@@ -137,7 +127,7 @@ impl Answerer {
                 Reject::Overloaded | Reject::Quota | Reject::EnrolPending
             );
             let retry_ms = is_passing.then(|| random::retry_ms(refusal.retry_ms));
-            self.refuse(asker, refusal.reject, retry_ms)
+            self.refuse(asker, refusal.reject, retry_ms).into()
         }))
     }
 
@@ -154,15 +144,6 @@ impl Answerer {
 
     fn counted(&self, taken: Result<(), TooMany>) -> Result<(), TooMany> {
         taken.inspect_err(|too_many| self.mailbox.metrics().limited(too_many.guard))
-    }
-
-    /// Holds the refusal of a session's request back for a moment, at a time of its own for each.
-    async fn pause(&self) {
-        let held = self.pauses.fetch_add(1, Ordering::Relaxed);
-        let _counted = Paused(&self.pauses);
-        if held < SHED_PAUSES_MAX {
-            tokio::time::sleep_until(after_ms(random::retry_ms(SHED_PAUSE_MS_BASE))).await;
-        }
     }
 
     /// # Errors: `overloaded` when memory is too full for work of this kind.
@@ -336,54 +317,12 @@ impl Answerer {
             .await
     }
 
-    /// Asks the host, in a task of its own: a client that hangs up never cuts a commit in half.
-    pub(super) async fn ask_host<T: Send + 'static>(
-        &self,
-        caller: Caller,
-        deadline: Instant,
-        call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
-    ) -> Result<T, Reject> {
-        self.ask_through(&self.host_queue, caller, deadline, call)
-            .await
-    }
-
-    async fn ask_through<T: Send + 'static>(
-        &self,
-        queue: &HostQueue,
-        caller: Caller,
-        deadline: Instant,
-        call: impl FnOnce(&dyn Host) -> HostAnswer<T>,
-    ) -> Result<T, Reject> {
-        let (clock, metrics) = (self.mailbox.clock(), self.mailbox.metrics());
-        let place = match queue.enter(caller, clock, metrics, deadline).await {
-            Ok(place) => place,
-            Err(reject) => {
-                self.pause().await;
-                return Err(reject);
-            }
-        };
-        let work = call(self.host.as_ref());
-        let task = tokio::spawn(async move {
-            let answer = work.await;
-            drop(place);
-            answer
-        });
-        match tokio::time::timeout_at(deadline, task).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the host did not answer");
-                Err(Reject::Overloaded)
-            }
-            Err(_) => Err(Reject::Overloaded),
-        }
-    }
-
     async fn answer_in_session(
         &self,
         mut asker: Asker,
         link: &Arc<Link>,
         frame: Vec<u8>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Outgoing, Refusal> {
         if asker.kind == Some(FrameType::Put) {
             self.has_memory_for(Work::Bulk, Shed::Bulk)?;
         }
@@ -426,6 +365,7 @@ impl Answerer {
             Step::Answer(_) | Step::Limited(..) | Step::Hold(_) | Step::Writer(_) => None,
         };
         let caller = self.take_session(link, owner, bytes).await?;
+        let leaver = caller.clone();
         let answer = match (step, taking) {
             (Step::Limited(answer, reject), _) => {
                 self.tell_reject(asker, reject);
@@ -438,7 +378,7 @@ impl Answerer {
             (Step::Answer(answer), _) => Ok(answer),
             (Step::Post(_) | Step::Put(_), None) => unreachable!("both were given theirs above"),
         };
-        answer.map_err(Refusal::from)
+        Ok(self.let_out(leaver, answer?).await?)
     }
 
     /// Finds a place for a request that is to wait, in a state that the caller has locked.
@@ -498,4 +438,8 @@ pub(super) enum Parking {
     NotAsked,
     /// There is no place for it.
     Full,
+}
+
+fn leave(answered: Result<Vec<u8>, Reject>) -> Result<Outgoing, Refusal> {
+    answered.map(Outgoing::from).map_err(Refusal::from)
 }

@@ -63,6 +63,8 @@ struct Lines {
 struct Inner {
     at_once_max: usize,
     waiting_max: usize,
+    /// Whether those who waited long in a queue that stands are sent away.
+    sheds: bool,
     lines: Mutex<Lines>,
 }
 
@@ -94,10 +96,20 @@ impl Default for HostQueue {
 
 impl HostQueue {
     pub(super) fn new(at_once_max: usize, waiting_max: usize) -> Self {
+        Self::make(at_once_max, waiting_max, true)
+    }
+
+    /// A queue of what is worth waiting for: nobody is sent away but at its bounds and at the deadline.
+    pub(super) fn patient(at_once_max: usize, waiting_max: usize) -> Self {
+        Self::make(at_once_max, waiting_max, false)
+    }
+
+    fn make(at_once_max: usize, waiting_max: usize, sheds: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
                 at_once_max,
                 waiting_max,
+                sheds,
                 lines: Mutex::default(),
             }),
         }
@@ -247,6 +259,9 @@ impl Inner {
     }
 
     fn sheds(&self, caller: &Caller, now_ms: u64, waited_ms: u64) -> bool {
+        if !self.sheds {
+            return false;
+        }
         let mut lines = self.lock();
         let line = lines.by_caller.get_mut(caller);
         line.is_some_and(|line| line.delay.sheds(now_ms, waited_ms))

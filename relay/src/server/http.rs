@@ -10,6 +10,7 @@ use super::gates::TooMany;
 use super::link::Link;
 use super::random;
 use super::settings::ServerLimits;
+use super::turns::Outgoing;
 use crate::budget::{Pool, Reserved};
 use crate::limits::RETRY_MS_BASE;
 use crate::metrics::HttpRefusal;
@@ -82,11 +83,11 @@ impl Service {
     }
 
     /// The bytes of an answer, counted until they are sent.
-    pub(super) fn queued(&self, frame: Vec<u8>) -> Bytes {
+    pub(super) fn queued(&self, outgoing: Outgoing) -> Bytes {
         let budget = &self.answerer.budget;
-        let memory = budget.take_owed(Pool::Answers, frame.len());
+        let memory = budget.take_owed(Pool::Answers, outgoing.frame.len());
         Bytes::from_owner(Queued {
-            frame,
+            outgoing,
             _memory: memory,
         })
     }
@@ -95,7 +96,7 @@ impl Service {
         &self,
         link: &Arc<Link>,
         request: Request<Incoming>,
-    ) -> Result<Vec<u8>, Problem> {
+    ) -> Result<Outgoing, Problem> {
         self.answerer.admit(link.source())?;
         if request.uri().path() != &*self.path {
             return Err(HttpRefusal::NotFound.into());
@@ -173,13 +174,13 @@ impl Service {
 
 /// An answer and the memory that it is counted for.
 struct Queued {
-    frame: Vec<u8>,
+    outgoing: Outgoing,
     _memory: Reserved,
 }
 
 impl AsRef<[u8]> for Queued {
     fn as_ref(&self) -> &[u8] {
-        &self.frame
+        &self.outgoing.frame
     }
 }
 

@@ -35,6 +35,7 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod turns;
 mod writer;
 
 pub use events::Event;
@@ -49,7 +50,7 @@ pub use sockets::Sockets;
 pub use tls::TlsError;
 
 use crate::budget::{Budget, Pool};
-use crate::limits::{KNOCKS_AT_ONCE, SWEEP_MS};
+use crate::limits::{KNOCKS_AT_ONCE, OUT_AT_ONCE, OUT_WAITING_MAX, SWEEP_MS};
 use answer::Answerer;
 pub(crate) use clock::after_ms;
 use connection::Shared;
@@ -316,6 +317,7 @@ fn answerer(
         holds_max: limits.holds_max,
         host_queue: Arc::new(HostQueue::default()),
         knock_queue: Arc::new(HostQueue::new(KNOCKS_AT_ONCE, 0)),
+        out_queue: Arc::new(HostQueue::patient(OUT_AT_ONCE, OUT_WAITING_MAX)),
         pauses: Arc::default(),
     })
 }

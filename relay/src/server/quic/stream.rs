@@ -35,7 +35,7 @@ pub(super) async fn serve(
 ) {
     let answerer = &service.answerer;
     let answer = match answerer.admit(link.source()) {
-        Err(too_many) => too_many_answer(service, link, too_many),
+        Err(too_many) => too_many_answer(service, link, too_many).into(),
         Ok(()) => match read(service, &mut recv).await {
             Ok(frame) => {
                 let answering = answerer.answer(link, frame);
@@ -44,12 +44,14 @@ pub(super) async fn serve(
                     // Nobody listens any more: a held poll gives its place back.
                     _ = send.stopped() => return,
                 };
-                answered.unwrap_or_else(|too_many| too_many_answer(service, link, too_many))
+                answered.unwrap_or_else(|too_many| too_many_answer(service, link, too_many).into())
             }
             Err(Unread::Refused(reject)) => {
                 let is_passing = reject == Reject::Overloaded;
                 let retry_ms = is_passing.then(|| random::retry_ms(RETRY_MS_BASE));
-                answerer.refuse_unread(link.source(), reject, retry_ms)
+                answerer
+                    .refuse_unread(link.source(), reject, retry_ms)
+                    .into()
             }
             Err(Unread::Broken) => {
                 let (reason, source) = (HttpRefusal::BodyBroken, link.source());

@@ -1,12 +1,16 @@
 use super::client::refusal;
 use super::posts::enrol;
 use super::start;
-use crate::fixtures::{answer, post, report};
-use crate::limits::{HOST_CALLS_AT_ONCE, KNOCKS_AT_ONCE};
+use crate::fixtures::{answer, channel_id, post, report, snapshot_of};
+use crate::limits::{HOST_CALLS_AT_ONCE, KNOCKS_AT_ONCE, OUT_AT_ONCE};
 use crate::metrics::{Metrics, Shed};
 use crate::server::clock::{Clock, after_ms};
 use crate::server::host_queue::{Caller, HostQueue, Place};
 use postern_protocol::Reject;
+use postern_protocol::frame::{UpFrame, Wanted};
+use postern_protocol::id::{Digest, Plane};
+use postern_protocol::revision::Generation;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,4 +231,57 @@ async fn place_for_somebody_who_left_goes_to_the_next_in_turn() {
     tokio::task::yield_now().await;
     drop(places);
     assert!(waiting.remove(0).await.unwrap().is_ok());
+}
+
+/// A device that fetches a body of this many bytes over a connection of its own; ends when it has it.
+async fn fetch(client: &mut super::client::Client, bytes: usize) -> usize {
+    let body = vec![0xa7; bytes];
+    let mut session = client.open(1).await;
+    let wanted = Wanted {
+        digest: Digest::of(&body),
+        offset: 0,
+    };
+    let frame = UpFrame::Fetch {
+        plane: Plane::Desired,
+        wanted: vec![wanted],
+    };
+    let request = session.seal_request(&frame).unwrap();
+    client.exchange(request.bytes).await.len()
+}
+
+#[tokio::test]
+async fn large_answer_waits_for_its_turn_on_the_way_out_and_a_small_one_does_not() {
+    for (bytes, waits) in [(100, false), (9_000, true)] {
+        let running = start();
+        let body = vec![0xa7; bytes];
+        let state = snapshot_of(1, 1, 1, std::slice::from_ref(&body));
+        let posted =
+            running
+                .mailbox
+                .post_snapshot(channel_id(), Generation::new(1), &state, [body]);
+        posted.unwrap();
+        let queue = &running.server.shared.service.answerer.out_queue;
+        let mut places = fill(queue, OUT_AT_ONCE).await;
+        let mut client = running.site.h1().await;
+        let mut fetching = pin!(fetch(&mut client, bytes));
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut fetching).await;
+        assert_eq!(early.is_err(), waits, "{bytes} bytes");
+        places.pop();
+        if waits {
+            assert!(fetching.await > bytes);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn patient_queue_sends_nobody_away_for_his_wait() {
+    let queue = Arc::new(HostQueue::patient(1, 9));
+    let clock = Clock::new();
+    let (places, waiting) = flood(&queue, clock, 3).await;
+    pass(5_000).await;
+    drop(places);
+    for task in waiting {
+        assert!(task.await.unwrap().is_ok());
+        pass(5_000).await;
+    }
 }
