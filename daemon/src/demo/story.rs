@@ -29,6 +29,8 @@ const MISSED: usize = 3;
 const FALSIFIED: usize = 1;
 /// The device that is killed.
 const KILLED: usize = 2;
+/// Looks for a refusal that a device is about to show. Generous: a look costs nothing.
+const REJECTED_LOOKS_MAX: usize = 200;
 /// The value that the proxy falsifies; no other value of the demo has these characters.
 const FALSIFIED_VALUE: &str = "199.5";
 /// Pause between two looks at everything. Arbitrary: fluent for eyes, idle for a processor.
@@ -146,9 +148,7 @@ impl<'s> Story<'s> {
                 "the value did not pass the proxy in the open",
             ));
         }
-        if self.rejected(FALSIFIED, name) <= before {
-            return Err(told_otherwise("hall-b did not refuse the falsified answer"));
-        }
+        self.await_rejected(FALSIFIED, name, before).await?;
         self.screen.say(&format!(
             "     hall-b refused it ({name}), asked again and applied the true 199.5"
         ));
@@ -257,6 +257,23 @@ impl<'s> Story<'s> {
         let unit = self.fleet.units.get(index);
         unit.map(|unit| unit.name.clone())
             .ok_or_else(|| told_otherwise("a device is missing"))
+    }
+
+    /// Waits until a device shows that it refused something: it shows that after the report of what it applied.
+    async fn await_rejected(
+        &self,
+        index: usize,
+        name: &str,
+        before: u64,
+    ) -> Result<(), CommandError> {
+        let mut looks = tokio::time::interval(LOOK_PAUSE);
+        for _look in 0..REJECTED_LOOKS_MAX {
+            looks.tick().await;
+            if self.rejected(index, name) > before {
+                return Ok(());
+            }
+        }
+        Err(told_otherwise("hall-b did not refuse the falsified answer"))
     }
 
     fn rejected(&self, index: usize, name: &str) -> u64 {
