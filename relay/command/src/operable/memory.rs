@@ -121,7 +121,7 @@ impl Operable for InMemory {
             memory_bytes: devices * 2_000,
             memory_bytes_max: 3 << 30,
             pressure: "calm".into(),
-            upstream: None,
+            upstream: Some(super::UpstreamStanding::default()),
             quic: Some("0.0.0.0:8443".into()),
         }
     }
