@@ -252,9 +252,9 @@ pub const QUEUE_TARGET_MS: u64 = 5;
 pub const QUEUE_INTERVAL_MS: u64 = 100;
 
 /// QUIC connection attempts from unproven addresses at once; beyond it each is answered with Retry.
-pub const QUIC_ATTEMPTS_BURST: u32 = 50;
-/// QUIC connection attempts from unproven addresses per second: 100 x 150 us are 2 % of a core.
-pub const QUIC_ATTEMPTS_PER_S: u32 = 100;
+pub const QUIC_ATTEMPTS_BURST: u32 = 200;
+/// QUIC connection attempts from unproven addresses per second: 200 x 150 us are 3 % of a core.
+pub const QUIC_ATTEMPTS_PER_S: u32 = 200;
 /// Connections whose QUIC handshake is under way, from which on an unproven address must be proven.
 pub const QUIC_HALF_OPEN_RETRY: usize = 50;
 /// Connections whose QUIC handshake is under way at once; at 27 KiB they take 27 MB.
