@@ -17,6 +17,7 @@ mod error;
 mod fleet;
 mod folder;
 mod inspector;
+pub mod kills;
 mod origin;
 mod pki;
 mod port;

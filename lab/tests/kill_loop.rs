@@ -10,10 +10,10 @@
 //! "At random instants" means after a random amount of progress, drawn from a printed seed: how far the logs of both
 //! ends grew. Nothing here waits for time to pass.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use postern_lab::kills::{Dice, acceptances, repeated};
 use postern_lab::{Daemon, Device, DeviceSettings, Fleet, LabError, Revision, config, wait};
 use serde_json::Value;
 
@@ -23,19 +23,6 @@ const SEED: u64 = 0x706f_7374_6572_6e21;
 const PROGRESS_BYTES_MAX: u64 = 4_000;
 /// Looks for progress before a kill comes anyway. Arbitrary; some instants are to lie in silence.
 const PROGRESS_TRIES_MAX: u32 = 100;
-
-/// Knuth's linear congruential generator: good enough to choose instants, and a seed repeats the choice.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// A decision that the controller acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +50,7 @@ fn kill_all_rounds(
     device: &mut Device,
     rounds: u32,
 ) -> Result<(), LabError> {
-    let mut dice = Dice(SEED);
+    let mut dice = Dice::new(SEED);
     for _round in 0..rounds {
         let grown = |controller: &Daemon, device: &Device| {
             controller.log().len() + device.daemon.log().len()
@@ -109,24 +96,6 @@ fn restart(daemon: &mut Daemon, dice: &mut Dice) -> Result<(), LabError> {
     daemon.start()
 }
 
-/// Reads every `accepted` line of the device's log.
-fn acceptances(log: &str) -> Vec<Revision> {
-    let field = |line: &str, name: &str| -> Option<u64> {
-        line.split_ascii_whitespace()
-            .find_map(|word| word.strip_prefix(name))
-            .and_then(|number| number.parse().ok())
-    };
-    let accepted = log.lines().filter(|line| line.contains(" accepted "));
-    accepted
-        .filter_map(|line| {
-            Some(Revision {
-                epoch: field(line, "epoch=")?,
-                seq: field(line, "seq=")?,
-            })
-        })
-        .collect()
-}
-
 #[test]
 fn killed_ends_lose_nothing_acknowledged_and_accept_nothing_twice() {
     let Some(mut fleet) = Fleet::start_or_skip("kill loop", "localhost").unwrap() else {
@@ -168,11 +137,7 @@ fn killed_ends_lose_nothing_acknowledged_and_accept_nothing_twice() {
     let accepted = acceptances(&device.daemon.log());
     assert!(!accepted.is_empty(), "the log names what was accepted");
     assert!(accepted.is_sorted(), "{accepted:?}");
-    let mut times = BTreeMap::new();
-    for revision in &accepted {
-        *times.entry(*revision).or_insert(0) += 1;
-    }
-    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    let twice = repeated(&accepted);
     assert!(twice.is_empty(), "accepted twice: {twice:?}");
     println!(
         "kill loop: seed {SEED:#x}, {rounds} rounds, {} acknowledged decisions, {} accepted revisions, 0 lost, 0 twice",

@@ -11,10 +11,10 @@
 //! The controller only dials out: whatever arrives went through the relay. Instants come from a printed seed, as in
 //! `kill_loop`.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use postern_lab::kills::{Dice, acceptances, repeated};
 use postern_lab::{
     Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LabError, Relay, Revision, config, wait,
 };
@@ -28,19 +28,6 @@ const SERVING_TRIES_MAX: u32 = 100;
 const PROGRESS_BYTES_MAX: u64 = 8_000;
 /// Looks for progress before a kill comes anyway: five seconds of pauses. Devices come back meanwhile.
 const PROGRESS_TRIES_MAX: u32 = 250;
-
-/// Knuth's linear congruential generator: good enough to choose instants, and a seed repeats the choice.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// What was acknowledged: which device, and which number of its own path.
 type Acknowledged = Mutex<Vec<(usize, u64)>>;
@@ -88,7 +75,7 @@ fn sense(folders: &[DeviceFolder], stop: &AtomicBool, acknowledged: &Acknowledge
 }
 
 fn kill_all_rounds(relay: &mut Relay, devices: &[Device], rounds: u32) -> Result<(), LabError> {
-    let mut dice = Dice(SEED);
+    let mut dice = Dice::new(SEED);
     let grown = || {
         let lengths = devices.iter().map(|device| device.daemon.log().len());
         lengths.sum::<usize>()
@@ -105,34 +92,12 @@ fn kill_all_rounds(relay: &mut Relay, devices: &[Device], rounds: u32) -> Result
     Ok(())
 }
 
-/// Reads every `accepted` line of a device's log.
-fn acceptances(log: &str) -> Vec<Revision> {
-    let field = |line: &str, name: &str| -> Option<u64> {
-        line.split_ascii_whitespace()
-            .find_map(|word| word.strip_prefix(name))
-            .and_then(|number| number.parse().ok())
-    };
-    let accepted = log.lines().filter(|line| line.contains(" accepted "));
-    accepted
-        .filter_map(|line| {
-            Some(Revision {
-                epoch: field(line, "epoch=")?,
-                seq: field(line, "seq=")?,
-            })
-        })
-        .collect()
-}
-
 /// Checks that a device went forward only and accepted each revision once; returns how many.
 fn check_once(daemon: &Daemon) -> usize {
     let accepted = acceptances(&daemon.log());
     assert!(!accepted.is_empty(), "the log names what was accepted");
     assert!(accepted.is_sorted(), "{accepted:?}");
-    let mut times = BTreeMap::new();
-    for revision in &accepted {
-        *times.entry(*revision).or_insert(0) += 1;
-    }
-    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    let twice = repeated(&accepted);
     assert!(twice.is_empty(), "accepted twice: {twice:?}");
     accepted.len()
 }

@@ -62,11 +62,7 @@ struct Flood {
 /// # Errors
 /// When the relay or a connection of the nine fails.
 pub fn measure() -> Result<Vec<Row>, BenchError> {
-    process::allow_many_files()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BenchError::io("start a runtime"))?;
+    let runtime = process::runtime()?;
     runtime.block_on(measure_all())
 }
 

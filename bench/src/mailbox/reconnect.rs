@@ -48,11 +48,7 @@ struct Refusals {
 /// # Errors
 /// When the relay does not start, or not again.
 pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
-    process::allow_many_files()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BenchError::io("start a runtime"))?;
+    let runtime = process::runtime()?;
     runtime.block_on(measure_all(sessions))
 }
 

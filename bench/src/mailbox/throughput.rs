@@ -114,11 +114,7 @@ impl Run {
 /// # Errors
 /// When the relay or a connection fails, or the relay refuses.
 pub fn measure() -> Result<Vec<Row>, BenchError> {
-    process::allow_many_files()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BenchError::io("start a runtime"))?;
+    let runtime = process::runtime()?;
     runtime.block_on(measure_all())
 }
 

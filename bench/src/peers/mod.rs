@@ -48,11 +48,7 @@ struct Counts {
 /// # Errors
 /// When Postern's own relay fails.
 pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
-    process::allow_many_files()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BenchError::io("start a runtime"))?;
+    let runtime = process::runtime()?;
     let mut rows = Vec::new();
     let postern = runtime.block_on(measure_postern(sessions))?;
     let name = format!("Postern {}", env!("CARGO_PKG_VERSION"));

@@ -46,11 +46,7 @@ const CONNECTING: usize = 32;
 /// # Errors
 /// When the server or a connection fails.
 pub fn measure(sessions: usize) -> Result<Vec<Row>, BenchError> {
-    process::allow_many_files()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BenchError::io("start a runtime"))?;
+    let runtime = process::runtime()?;
     let mut rows = Vec::new();
     for door in Door::ALL {
         let (bytes, micros) = runtime.block_on(measure_door(door, sessions))?;

@@ -30,6 +30,18 @@ pub fn allow_many_files() -> Result<(), BenchError> {
         .map_err(BenchError::io("open many files"))
 }
 
+/// The runtime of a benchmark, which may open as many files as the system allows.
+///
+/// # Errors
+/// As [`allow_many_files`]; when there is no runtime.
+pub fn runtime() -> Result<tokio::runtime::Runtime, BenchError> {
+    allow_many_files()?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BenchError::io("start a runtime"))
+}
+
 /// Where the server listens, and whom to trust.
 #[derive(Debug)]
 pub struct Greeting {

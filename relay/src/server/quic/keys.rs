@@ -78,8 +78,8 @@ impl ListenerSecret {
         Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*key))
     }
 
-    pub(super) fn connection_id_key(&self) -> u64 {
-        u64::from_be_bytes(*self.derived::<8>("connection id"))
+    pub(super) fn connection_id_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derived::<32>("connection id")
     }
 
     pub(super) fn tickets(&self) -> Option<Arc<dyn ProducesTickets>> {

@@ -10,6 +10,7 @@
 
 mod connection;
 mod door;
+mod ids;
 mod keys;
 mod settings;
 mod stream;

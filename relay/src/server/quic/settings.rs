@@ -3,21 +3,21 @@
 //! Refuses 0-RTT (it could be replayed), datagrams, unidirectional streams and client certificates.
 
 use super::ALPN;
+use super::ids::ConnectionIds;
 use super::keys::ListenerSecret;
 use crate::limits as fixed;
 use crate::server::settings::ServerLimits;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
-use quinn_proto::HashedConnectionIdGenerator;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of the socket, which also hold what recognises connections of a former life.
 pub(super) fn endpoint(secret: &ListenerSecret) -> EndpointConfig {
     let mut endpoint = EndpointConfig::new(secret.reset_key());
-    let connection_id_key = secret.connection_id_key();
+    let key = secret.connection_id_key();
     endpoint
-        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_id_key)))
+        .cid_generator(move || Box::new(ConnectionIds::new(&key)))
         // The ids cannot be guessed without the key, so a reset answers a former connection only.
         .min_reset_interval(Duration::from_micros(fixed::QUIC_RESET_INTERVAL_US));
     endpoint

@@ -5,6 +5,7 @@ use super::quic_client::{Manners, POLITE, QuicSite};
 use super::{Certificate, certificate, start_configured};
 use crate::budget::Pool;
 use crate::fixtures::ask;
+use crate::limiter::Rate;
 use crate::limits::{QUIC_ATTEMPTS_BURST, QUIC_ATTEMPTS_PER_S, QUIC_HALF_OPEN_BYTES};
 use crate::metrics::QuicAttempt;
 use crate::server::{ListenerSecret, ServerLimits};
@@ -159,4 +160,30 @@ async fn server_that_comes_back_resets_connections_of_its_former_life() {
 async fn server_with_another_secret_leaves_them_to_their_timeout() {
     let error = asked_after_restart(false).await;
     assert_eq!(error, ConnectionError::TimedOut);
+}
+
+/// A storm of honest clients: nearly each of them is asked for proof of its address first.
+#[tokio::test]
+async fn clients_that_are_asked_for_proof_of_their_address_all_get_in() {
+    let certificate = certificate();
+    let limits = ServerLimits {
+        quic_attempts: Rate { burst: 1, per_s: 1 },
+        source_connections_max: usize::MAX,
+        source_unproven_max: usize::MAX,
+        ..ServerLimits::default()
+    };
+    let (secret, any) = (
+        ListenerSecret::fresh().unwrap(),
+        "127.0.0.1:0".parse().unwrap(),
+    );
+    let config = configured(&certificate, limits, secret, any);
+    let running = start_configured(&config, &certificate, None);
+    let site = QuicSite::of(&running, &certificate);
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        held.push(site.connect().await);
+    }
+    let metrics = running.mailbox.metrics();
+    assert!(metrics.quic_attempts(QuicAttempt::Retried) > 200);
+    assert_eq!(metrics.connections(), 300);
 }
