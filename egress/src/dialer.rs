@@ -141,8 +141,8 @@ impl Dialer {
         }
         match self.settings.policy() {
             ProxyPolicy::Off => vec![Route::Direct],
-            ProxyPolicy::Prefer => vec![Route::Proxy, Route::Direct],
-            ProxyPolicy::Require => vec![Route::Proxy],
+            ProxyPolicy::Prefer => vec![Route::Proxy(0), Route::Direct],
+            ProxyPolicy::Require => vec![Route::Proxy(0)],
         }
     }
 
@@ -156,7 +156,8 @@ impl Dialer {
         }
         let proxy = match route {
             Route::Direct => None,
-            Route::Proxy => Some(self.proxy.clone().ok_or(DialerError::Forbidden { route })?),
+            Route::Quic => return Err(DialerError::Forbidden { route }),
+            Route::Proxy(_) => Some(self.proxy.clone().ok_or(DialerError::Forbidden { route })?),
         };
         Ok(Client::new(Path {
             target: target.clone(),

@@ -100,7 +100,7 @@ struct Carrier {
 impl Path {
     pub(crate) const fn route(&self) -> Route {
         if self.proxy.is_some() {
-            Route::Proxy
+            Route::Proxy(0)
         } else {
             Route::Direct
         }

@@ -6,10 +6,12 @@
 /// One way to a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
+    /// QUIC straight to the target.
+    Quic,
     /// TCP straight to the target.
     Direct,
-    /// Through the configured proxy with CONNECT.
-    Proxy,
+    /// Through a proxy: which one, counted from 0 as the settings order them.
+    Proxy(u8),
 }
 
 impl Route {
@@ -17,8 +19,9 @@ impl Route {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Quic => "quic",
             Self::Direct => "direct",
-            Self::Proxy => "proxy",
+            Self::Proxy(_) => "proxy",
         }
     }
 }

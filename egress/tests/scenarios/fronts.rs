@@ -170,8 +170,8 @@ async fn check_next(act: proxy::Act, code: &'static str) {
     assert_eq!(settings.policy(), ProxyPolicy::Prefer);
     let dialer = site.dialer(settings);
     let target = url(origin.address.port());
-    assert_eq!(dialer.routes(&target), [Route::Proxy, Route::Direct]);
-    let first = dialer.client(&target, Route::Proxy).unwrap();
+    assert_eq!(dialer.routes(&target), [Route::Proxy(0), Route::Direct]);
+    let first = dialer.client(&target, Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&first).await, Err(code));
     let second = dialer.client(&target, Route::Direct).unwrap();
     assert_eq!(outcome(&second).await, Ok("pong".to_owned()));
@@ -206,7 +206,7 @@ async fn check_tunnel(head: &str) {
     let (inside, opening) = (origin.address, head.as_bytes().to_vec());
     let proxy = Proxy::start(move |_, _| proxy::Act::Tunnel(opening.clone(), inside)).await;
     let dialer = site.dialer(require(&format!("http://{}", proxy.address), None));
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&client).await, Ok("pong".to_owned()), "{head:?}");
 }
 

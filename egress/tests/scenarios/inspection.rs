@@ -19,7 +19,7 @@ async fn a13_unknown_inspector_is_named_and_works_after_its_ca_is_added() {
     let inside = origin.address;
     let bump = Proxy::start(move |_, _| proxy::Act::Tunnel(OK.to_vec(), inside)).await;
     let dialer = site.proxied(&format!("http://{}", bump.address), None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
 
     let error = exchange(&client).await.unwrap_err();
     assert_eq!((error.code(), error.sent_for), ("PST-S01", None));
@@ -76,7 +76,7 @@ async fn tls_to_the_proxy_and_through_the_tunnel_work_together() {
     let proxy = Proxy::start_tls(front, move |_, _| proxy::Act::Tunnel(OK.to_vec(), inside)).await;
     let url_of_proxy = format!("https://proxy.test:{}", proxy.address.port());
     let dialer = site.proxied(&url_of_proxy, None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&client).await, Ok("pong".to_owned()));
     assert!(!exchange(&client).await.unwrap().link.intercepted);
 }

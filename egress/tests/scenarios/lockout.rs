@@ -86,7 +86,7 @@ impl Scene {
             .proxied(&format!("http://{}", self.proxy.address), Some(secret))
             .with_lockout_memory(memory)
             .unwrap();
-        outcome(&dialer.client(&url(443), Route::Proxy).unwrap()).await
+        outcome(&dialer.client(&url(443), Route::Proxy(0)).unwrap()).await
     }
 
     fn pass(&self, minutes: u64) {
@@ -144,7 +144,7 @@ async fn a06_process_killed_during_a_try_starts_locked() {
     let dialer = scene.site.proxied(&proxy, Some(secret));
     let memory = Arc::clone(&scene.memory);
     let dialer = dialer.with_lockout_memory(memory).unwrap();
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     let task = tokio::spawn(async move { outcome(&client).await });
     while scene.proxy.authorized() == 0 {
         tokio::task::yield_now().await;
@@ -167,7 +167,7 @@ async fn record_that_cannot_be_written_keeps_the_password_at_home() {
     let memory = || Arc::clone(&scene.memory) as Arc<dyn LockoutMemory>;
     let ready = dialer().with_lockout_memory(memory()).unwrap();
     *scene.memory.is_full.lock().unwrap() = true;
-    let client = ready.client(&url(443), Route::Proxy).unwrap();
+    let client = ready.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&client).await, Err("PST-C05"));
     assert_eq!(scene.proxy.authorized(), 0);
     let refused = dialer().with_lockout_memory(memory()).unwrap_err();

@@ -38,15 +38,15 @@ async fn a04_http10_challenge_with_close_reconnects_then_sends_without_being_ask
     let secret = site.file("secret", "alice:s3cret\n");
     let dialer = site.proxied(&format!("http://{}", proxy.address), Some(secret));
 
-    let first = dialer.client(&url(443), Route::Proxy).unwrap();
+    let first = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     let received = exchange(&first).await.unwrap();
     assert_eq!(
         (&received.body[..], received.link.route),
-        (&b"pong"[..], Route::Proxy)
+        (&b"pong"[..], Route::Proxy(0))
     );
     assert_eq!((proxy.heads().len(), proxy.authorized()), (2, 1));
 
-    let second = dialer.client(&url(443), Route::Proxy).unwrap();
+    let second = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&second).await, Ok("pong".to_owned()));
     assert_eq!((proxy.heads().len(), proxy.authorized()), (3, 2));
     assert!(proxy.heads()[0].starts_with("CONNECT controller.test:443 HTTP/1.1\r\n"));
@@ -60,7 +60,7 @@ async fn challenge_on_a_kept_connection_is_drained_and_answered() {
     let inside = origin.address;
     let proxy = Proxy::start(move |_, head| guard(head, inside, Act::Answer(challenge()))).await;
     let dialer = site.proxied(&format!("http://alice:s3cret@{}", proxy.address), None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&client).await, Ok("pong".to_owned()));
     assert_eq!((proxy.heads().len(), proxy.authorized()), (2, 1));
 }
@@ -73,7 +73,7 @@ async fn a06_rejected_password_is_tried_once_until_the_file_changes() {
     let proxy = Proxy::start(move |_, head| guard(head, inside, Act::Answer(challenge()))).await;
     let secret = site.file("secret", "alice:wrong\n");
     let dialer = site.proxied(&format!("http://{}", proxy.address), Some(secret));
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
 
     for _ in 0..4 {
         let error = exchange(&client).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn a06_parallel_connects_show_a_wrong_password_once() {
     let secret = site.file("secret", "alice:wrong");
     let dialer = site.proxied(&format!("http://{}", proxy.address), Some(secret));
     let clients: Vec<_> = (0..6)
-        .map(|_| dialer.client(&url(443), Route::Proxy).unwrap())
+        .map(|_| dialer.client(&url(443), Route::Proxy(0)).unwrap())
         .collect();
     let mut tasks = tokio::task::JoinSet::new();
     for client in clients {
@@ -120,10 +120,10 @@ async fn unusable_secret_file_is_named_only_when_asked_for() {
     for content in ["", "no colon", ":x", "a:b\nc:d", "a\u{7}:b"] {
         let secret = site.file("secret", content);
         let dialer = site.proxied(&format!("http://{}", open.address), Some(secret.clone()));
-        let client = dialer.client(&url(443), Route::Proxy).unwrap();
+        let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
         assert_eq!(outcome(&client).await, Ok("pong".to_owned()), "{content:?}");
         let dialer = site.proxied(&format!("http://{}", asking.address), Some(secret));
-        let client = dialer.client(&url(443), Route::Proxy).unwrap();
+        let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
         assert_eq!(outcome(&client).await, Err("PST-C03"), "{content:?}");
     }
     assert_eq!(asking.authorized(), 0);
@@ -134,7 +134,7 @@ async fn check(site: &Site, act: Act, code: &str) {
     let shown = act.clone();
     let proxy = Proxy::start(move |_, _| act.clone()).await;
     let dialer = site.proxied(&format!("http://{}", proxy.address), None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     let error = exchange(&client).await.unwrap_err();
     let text = error.to_string();
     let what = match shown {
@@ -193,7 +193,7 @@ async fn a10_status_201_opens_and_early_bytes_reach_the_tunnel() {
     let created = b"HTTP/1.1 201 Created\r\nX: y\r\n\r\n".to_vec();
     let proxy = Proxy::start(move |_, _| Act::Tunnel(created.clone(), inside)).await;
     let dialer = site.proxied(&format!("http://{}", proxy.address), None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     assert_eq!(outcome(&client).await, Ok("pong".to_owned()));
 
     // A TLS alert in the same segment as the head: only a client that keeps it can name it.
@@ -201,7 +201,7 @@ async fn a10_status_201_opens_and_early_bytes_reach_the_tunnel() {
     early.extend_from_slice(&[0x15, 3, 3, 0, 2, 2, 40]);
     let proxy = Proxy::start(move |_, _| Act::Stall(early.clone())).await;
     let dialer = site.proxied(&format!("http://{}", proxy.address), None);
-    let client = dialer.client(&url(443), Route::Proxy).unwrap();
+    let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
     let error = exchange(&client).await.unwrap_err();
     assert_eq!(error.code(), "PST-S04");
     assert!(error.to_string().contains("HandshakeFailure"), "{error}");
@@ -218,12 +218,12 @@ async fn a28_required_proxy_that_is_down_causes_no_direct_packet() {
     drop(down);
     let dialer = site.proxied(&format!("http://proxy.test:{port}"), None);
 
-    assert_eq!(dialer.routes(&target), [Route::Proxy]);
+    assert_eq!(dialer.routes(&target), [Route::Proxy(0)]);
     let forbidden = dialer.client(&target, Route::Direct).unwrap_err();
     let route = Route::Direct;
     assert_eq!(forbidden, DialerError::Forbidden { route });
     for _ in 0..3 {
-        let client = dialer.client(&target, Route::Proxy).unwrap();
+        let client = dialer.client(&target, Route::Proxy(0)).unwrap();
         assert_eq!(outcome(&client).await, Err("PST-T01"));
     }
 
@@ -253,7 +253,7 @@ fn a28_policy_decides_the_routes() {
     };
     let none = FileSettings::default();
     let resolve = |file: &FileSettings, env: Variables| ProxySettings::resolve(file, &env).unwrap();
-    let (direct, proxied) = (Route::Direct, Route::Proxy);
+    let (direct, proxied) = (Route::Direct, Route::Proxy(0));
     check_routes(&site, ProxySettings::Off, ProxyPolicy::Off, &[direct]);
     check_routes(
         &site,
