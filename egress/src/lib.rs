@@ -17,7 +17,7 @@
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
 //!
 //! Pure modules (no IO, no clock): [`connect`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
-//! [`proxy_url`], [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
+//! [`proxy_url`], [`no_proxy`], [`ladder`] (which way is in use). [`network`] tells networks apart. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
 pub mod backoff;
@@ -32,9 +32,11 @@ mod fault;
 mod foreign;
 pub mod hold;
 mod host;
+pub mod ladder;
 pub mod limits;
 pub mod lockout;
 mod mailbox_url;
+pub mod network;
 pub mod no_proxy;
 mod path;
 mod pool;
