@@ -375,4 +375,6 @@ fn cap_age(random: u64) -> Duration {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
