@@ -203,6 +203,16 @@ pub const ROUND_BASE: Duration = Duration::from_secs(2);
 /// Cap of that step.
 pub const ROUND_CAP: Duration = Duration::from_secs(5 * 60);
 
+/// Cap of that step in the first minutes in which something answers that is no mailbox: somebody is
+/// about to click through a captive portal.
+pub const PORTAL_CAP_FIRST: Duration = Duration::from_secs(5);
+
+/// Those minutes. Arbitrary: as long as people would keep trying.
+pub const PORTAL_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// Cap of the step after them.
+pub const PORTAL_CAP: Duration = Duration::from_secs(60);
+
 /// Failures of a way that count together.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 

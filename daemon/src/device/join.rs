@@ -9,7 +9,7 @@ use super::identity::{Stage, StoredIdentity};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Outlet, Routes};
+use crate::routes::{Address, Brought, Outlet, Routes};
 use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
@@ -71,7 +71,8 @@ pub async fn join(
     let sealed = request
         .seal(line.root, &line.tenant, &line.secret, &signer)
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
-    let mut routes = Outlet::from(config).routes(&stored.urls, stored.tls_ca.as_deref())?;
+    let addresses = Address::of_one(&stored.urls);
+    let mut routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
     let frame = ask(&mut routes, &sealed).await?;
     let report = confirm(
         &store,
@@ -201,7 +202,7 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
             break;
         };
         match carrier.carry(sealed.frame.clone()).await {
-            Ok((frame, _)) => match frame_type(&frame) {
+            Ok(Brought { body: frame, .. }) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
                 Ok(FrameType::Refused) => {
                     let Some(pause) = pause_of(&frame).filter(|_| patience.is_left()) else {

@@ -21,6 +21,7 @@ impl Driver {
             Event::Connected => {
                 let transport = self.routes.current_name();
                 tracing::info!(device = self.name(), transport, "session open");
+                self.note_connected();
             }
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
@@ -105,6 +106,7 @@ impl Driver {
         let reason = reject.map_or("unknown", Reject::as_str);
         tracing::warn!(device = self.name(), reason, "refused by the mailbox");
         self.counts.count_refusal(reason);
+        self.homing.note_refusal(reject);
     }
 
     fn note_accepted(&mut self, revision: Revision, kind: MessageKind, bytes: usize) {

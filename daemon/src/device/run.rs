@@ -5,7 +5,7 @@
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
 use super::gate::Gate;
-use super::homing::Homing;
+use super::homing::{Homing, Proving};
 use super::leave;
 use super::local::{Reply, Written};
 use super::start::start;
@@ -16,7 +16,7 @@ use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Routes, Sent, Sizes, WayId};
+use crate::routes::{Brought, Raced, Routes, Sent, Sizes, WayId};
 use crate::{clock, records};
 use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
@@ -43,8 +43,10 @@ pub(super) enum Happening {
     Carried {
         id: ExchangeId,
         sent: Sent,
-        result: Result<(Vec<u8>, Duration), TransportError>,
+        result: Result<Brought, TransportError>,
     },
+    /// A race ended: for this exchange, or for another way than the one in use.
+    Raced(Option<ExchangeId>, Raced),
     Applied(Applied),
     Acted {
         path: StatePath,
@@ -54,8 +56,10 @@ pub(super) enum Happening {
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
-    /// Which of the better ways leads to a mailbox again, if one does.
-    Probed(Option<WayId>),
+    /// What a better way answered to an ask, or the code of its failure.
+    Probed(WayId, Result<Vec<u8>, &'static str>),
+    /// What a better way answered to a hello.
+    Proven(Box<Proving>),
 }
 
 /// A poll that was granted to the engine: how long, and which ladder asked for it.
@@ -149,7 +153,7 @@ impl Driver {
         let due = [
             self.engine.poll_timeout(),
             self.status_file.due_ms(),
-            self.routes.probe_due_ms(),
+            Some(self.routes.due_ms()),
         ];
         let due = due.into_iter().flatten().min();
         let due = due.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
@@ -214,13 +218,10 @@ impl Driver {
                 outcome,
             }),
             Happening::ConnectDue => self.feed(Input::Connect),
-            Happening::FailureDue(id) => {
-                self.has_paused = true;
-                let fed = self.feed(Input::Failed { exchange: id });
-                self.has_paused = false;
-                fed
-            }
-            Happening::Probed(found) => self.handle_probed(found),
+            Happening::FailureDue(id) => self.feed_failure(id),
+            Happening::Raced(exchange, raced) => self.handle_raced(exchange, raced),
+            Happening::Probed(way, answer) => self.handle_probed(way, &answer),
+            Happening::Proven(proving) => self.handle_proven(*proving),
             Happening::PollDue => self.feed(Input::Hold { seconds: 0 }),
         }
     }

@@ -40,8 +40,8 @@ pub(super) fn start(
         .map_err(|error| CommandError::from_record(&config.store, &error))?
         .ok_or_else(|| not_joined(config))?;
     let trust = trust_of(config, &stored, &records)?;
-    let urls = homing::urls(&trust, &stored.urls);
-    let routes = Outlet::from(config).routes(&urls, stored.tls_ca.as_deref())?;
+    let addresses = homing::addresses(&trust, &stored.urls);
+    let routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
     let engine = Device::restore(
         stored.identity,
         trust,
@@ -61,6 +61,7 @@ pub(super) fn start(
         route: routes.current_name(),
         is_connected: false,
         bytes: (0, 0),
+        routes: routes.facts(),
     };
     let (view, _) = watch::channel(view_of(&engine, config, &around));
     let head = engine.head().map(|head| head.revision);

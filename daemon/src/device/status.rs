@@ -5,6 +5,7 @@
 
 use super::gate::Gate;
 use crate::clock;
+use crate::routes::RouteFacts;
 use postern_protocol::device::Device;
 use postern_protocol::id::Digest;
 use postern_protocol::reject::Reject;
@@ -114,6 +115,8 @@ pub struct Status {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// How the routes are.
+    pub routes: RouteFacts,
     /// The number of the bundle that counts.
     pub bundle: u64,
     /// True when the controller has shown a higher one, which does not arrive here.
@@ -158,6 +161,7 @@ impl Status {
             "connected": self.is_connected,
             "bytes_up": self.bytes.0,
             "bytes_down": self.bytes.1,
+            "routes": self.routes.to_json(),
             "bundle": self.bundle,
             "bundle_behind": self.is_bundle_behind,
             "stale": self.is_stale,
@@ -205,6 +209,8 @@ pub struct Surroundings<'a> {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// How the routes are.
+    pub routes: RouteFacts,
 }
 
 impl Status {
@@ -224,6 +230,7 @@ impl Status {
             route: around.route,
             is_connected: around.is_connected,
             bytes: around.bytes,
+            routes: around.routes.clone(),
             bundle: bundle.number(),
             is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),
             actual: engine.actual_head().map(Shown::from),

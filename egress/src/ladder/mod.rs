@@ -22,50 +22,20 @@ mod way;
 
 pub use blame::Blame;
 pub use race::Race;
-pub use reason::{SwitchReason, WayFacts};
+pub use reason::{Hints, Switch, SwitchReason, Verdict, WayFacts};
 pub use way::{Way, WayId, WayKey};
 
 use crate::backoff::scale;
 use crate::clock::Moment;
 use crate::limits::{
-    FAILURE_WINDOW, FAILURES_MAX, LADDER_WAYS_MAX, PROBES_NEEDED, RACE_LAST_DELAY, RACE_NEXT_DELAY,
-    RACE_RELAY_DELAY, ROUND_BASE, ROUND_CAP, WARM_TIME,
+    FAILURE_WINDOW, FAILURES_MAX, LADDER_WAYS_MAX, PORTAL_CAP, PORTAL_CAP_FIRST, PORTAL_TIME,
+    PROBES_NEEDED, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_RELAY_DELAY, ROUND_BASE, ROUND_CAP,
+    WARM_TIME,
 };
 use crate::route::Route;
 use damping::Penalty;
 use probing::Probing;
 use std::time::Duration;
-
-/// What is known of the present network when a race begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hints {
-    /// The way that worked here last.
-    pub last_good: Option<WayKey>,
-    /// QUIC met silence here a short while ago.
-    pub is_udp_hostile: bool,
-}
-
-/// Another way is in use now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switch {
-    /// The way before, where it still exists.
-    pub from: Option<Way>,
-    /// The way now.
-    pub to: Way,
-    /// Why.
-    pub reason: SwitchReason,
-}
-
-/// What a failure asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Try again on the same way.
-    Stay,
-    /// Find another way; until one answers, the present one stays in use.
-    Leave,
-    /// The way that was left a moment ago is in use again.
-    Back(Switch),
-}
 
 /// One way and what became of it.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +72,10 @@ pub struct Ladder {
     /// No race for a replacement before this.
     rest_until: Option<Moment>,
     is_replacing: bool,
+    /// The network is another one than the way in use was chosen for.
+    is_elsewhere: bool,
+    /// Since when something answers that is no mailbox.
+    portal_since: Option<Moment>,
     last_switch: Option<(Moment, Switch)>,
 }
 
@@ -239,11 +213,14 @@ impl Ladder {
         self.is_replacing = false;
         self.rest_until = None;
         self.lead = Some(winner);
+        let is_elsewhere = std::mem::take(&mut self.is_elsewhere);
         let reason = match self.current {
+            Some(_) if is_elsewhere => SwitchReason::Network,
             Some(_) => SwitchReason::Failed,
             None => SwitchReason::Raced,
         };
-        if let Some(left) = self.current.filter(|left| *left != winner)
+        if reason == SwitchReason::Failed
+            && let Some(left) = self.current.filter(|left| *left != winner)
             && let Some(rung) = self.rung_mut(left)
         {
             rung.penalty.add(now);
@@ -277,6 +254,7 @@ impl Ladder {
         }
         if self.current == Some(way) {
             self.rounds_lost = 0;
+            self.portal_since = None;
             self.rungs
                 .iter_mut()
                 .for_each(|rung| rung.is_barred = false);
@@ -297,11 +275,21 @@ impl Ladder {
         self.handle_lost(now, random)
     }
 
+    /// Something answers that is no mailbox, a captive portal perhaps: it opens when somebody clicks.
+    pub fn note_portal(&mut self, now: Moment) {
+        self.portal_since.get_or_insert(now);
+    }
+
     /// Nobody won. Returns the pause before the next race.
     pub fn handle_lost(&mut self, now: Moment, random: u64) -> Duration {
+        let cap = match self.portal_since {
+            Some(since) if now.since(since) < PORTAL_TIME => PORTAL_CAP_FIRST,
+            Some(_) => PORTAL_CAP,
+            None => ROUND_CAP,
+        };
         let step = ROUND_BASE
             .saturating_mul(1_u32.checked_shl(self.rounds_lost).unwrap_or(u32::MAX))
-            .min(ROUND_CAP);
+            .min(cap);
         let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);
         let pause = Duration::from_millis(scale(random, step_ms.saturating_add(1)));
         self.rounds_lost = self.rounds_lost.saturating_add(1);
@@ -455,9 +443,11 @@ impl Ladder {
         for rung in &mut self.rungs {
             *rung = Rung::new(rung.way);
         }
+        self.is_elsewhere = self.current.is_some();
         self.lead = None;
         self.trial = None;
         self.rounds_lost = 0;
+        self.portal_since = None;
         self.rest_until = None;
         self.is_replacing = false;
     }

@@ -1,7 +1,38 @@
-//! What people and metrics are told of the ladder; labels come from closed sets.
+//! What the ladder is told and tells; labels for people and metrics come from closed sets.
 
-use super::way::Way;
+use super::way::{Way, WayKey};
 use crate::clock::Moment;
+
+/// What is known of the present network when a race begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// The way that worked here last.
+    pub last_good: Option<WayKey>,
+    /// QUIC met silence here a short while ago.
+    pub is_udp_hostile: bool,
+}
+
+/// Another way is in use now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// The way before, where it still exists.
+    pub from: Option<Way>,
+    /// The way now.
+    pub to: Way,
+    /// Why.
+    pub reason: SwitchReason,
+}
+
+/// What a failure asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again on the same way.
+    Stay,
+    /// Find another way; until one answers, the present one stays in use.
+    Leave,
+    /// The way that was left a moment ago is in use again.
+    Back(Switch),
+}
 
 /// Why another way is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

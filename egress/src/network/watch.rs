@@ -11,6 +11,7 @@ use crate::limits::{NETWORK_LOOK, NETWORK_SETTLE};
 #[derive(Clone, Debug)]
 pub struct Watch {
     signs: Signs,
+    id: NetworkId,
     /// Other signs, and since when they are seen.
     pending: Option<(Moment, Signs)>,
     looked: Moment,
@@ -19,8 +20,9 @@ pub struct Watch {
 impl Watch {
     /// Begins in this network.
     #[must_use]
-    pub const fn new(now: Moment, signs: Signs) -> Self {
+    pub fn new(now: Moment, signs: Signs) -> Self {
         Self {
+            id: signs.id(),
             signs,
             pending: None,
             looked: now,
@@ -29,8 +31,8 @@ impl Watch {
 
     /// Returns the name of the network.
     #[must_use]
-    pub fn id(&self) -> NetworkId {
-        self.signs.id()
+    pub const fn id(&self) -> NetworkId {
+        self.id
     }
 
     /// The moment of the next look: every 30 seconds, a second later where something changed.
@@ -56,6 +58,7 @@ impl Watch {
         if is_same && (!is_known || seen.gateway_mac == self.signs.gateway_mac) {
             self.pending = None;
             if !seen.gateway_mac.is_empty() {
+                self.id = seen.id();
                 self.signs = seen;
             }
             return false;
@@ -66,6 +69,7 @@ impl Watch {
                     self.pending = Some((since, pending));
                     return false;
                 }
+                self.id = seen.id();
                 self.signs = seen;
                 true
             }

@@ -240,16 +240,36 @@ fn c04_quic_that_dies_is_left_within_twelve_seconds_and_taken_again_ten_minutes_
 }
 
 #[test]
-fn a27_portal_that_answers_everything_pauses_for_a_minute_at_most_in_its_first_five_rounds() {
-    let is_up = |_, _| false;
-    for seed in 0..50 {
-        let mut world = World::new(all(), seed, &is_up);
-        for _ in 0..5 {
-            world.connect();
-        }
-        let longest: u64 = [2, 4, 8, 16, 32].iter().sum::<u64>() + 5 * RACE_BUDGET.as_secs();
-        assert!(world.now <= s(longest), "seed {seed}: {:?}", world.now);
+fn a27_portal_is_tried_every_five_seconds_for_ten_minutes_then_every_minute() {
+    let mut ladder = Ladder::new();
+    ladder.set_ways(all());
+    for second in 0..3_600 {
+        ladder.note_portal(s(second));
+        let pause = ladder.handle_lost(s(second), u64::MAX);
+        let most_s = if second < 600 { 5 } else { 60 };
+        assert!(pause <= Duration::from_secs(most_s), "{second}: {pause:?}");
     }
+    // A verified answer ends it; what is lost then is lost to nobody's click.
+    ladder.handle_won(s(3_600), DIRECT);
+    ladder.handle_verified(DIRECT);
+    for _ in 0..20 {
+        ladder.handle_lost(s(3_601), u64::MAX);
+    }
+    assert_eq!(ladder.handle_lost(s(3_601), u64::MAX), ROUND_CAP);
+}
+
+#[test]
+fn other_network_blames_no_way() {
+    let mut ladder = on(DIRECT, all());
+    for round in 0..10 {
+        ladder.handle_network_change();
+        let winner = if round % 2 == 0 { PROXY } else { DIRECT };
+        let switch = ladder.handle_won(s(round), winner).unwrap();
+        assert_eq!(switch.reason, SwitchReason::Network);
+        assert!(ladder.facts(s(round)).all(|fact| !fact.is_suppressed));
+    }
+    let switch = ladder.handle_won(s(20), RELAY).unwrap();
+    assert_eq!(switch.reason, SwitchReason::Failed);
 }
 
 /// Up or down for 1 to 600 s, each way by its own dice; everything heals at `heals`.
