@@ -124,7 +124,7 @@ fn place(
 pub const PROXY: &str = "
 [proxy]
 # URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
-# Without it, https_proxy or all_proxy of the environment is tried first, then a direct connection.
+# Without it, https_proxy or all_proxy of the environment is tried beside a direct connection.
 # url = \"http://proxy.example:3128\"
 # off, prefer or require. Unset: require where url is set, prefer for one of the environment.
 # mode = \"require\"

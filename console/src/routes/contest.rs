@@ -59,7 +59,7 @@ pub struct Won {
 #[derive(Debug)]
 pub enum Loss {
     /// The way failed.
-    Failed(TransportError),
+    Failed(Box<TransportError>),
     /// A mailbox refused, by this frame.
     Refused(Vec<u8>),
     /// What answers is no mailbox of the bundle.
@@ -176,7 +176,8 @@ impl Contest {
     }
 
     fn judge(&self, result: Result<Answer, TransportError>) -> Result<Vec<u8>, Loss> {
-        let body = result.map_err(Loss::Failed)?.body.to_vec();
+        let body = result.map_err(|error| Loss::Failed(Box::new(error)))?;
+        let body = body.body.to_vec();
         if is_challenge(&body, &self.listed) {
             return Ok(body);
         }

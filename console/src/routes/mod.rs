@@ -454,3 +454,6 @@ fn moment() -> Moment {
 pub fn random() -> u64 {
     u64::from_be_bytes(draw(&mut crate::random::OsRandom))
 }
+
+#[cfg(test)]
+mod tests;

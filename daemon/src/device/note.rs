@@ -18,11 +18,7 @@ use postern_protocol::revision::Revision;
 impl Driver {
     pub(super) fn note(&mut self, event: Event) -> Result<(), CommandError> {
         match event {
-            Event::Connected => {
-                let transport = self.routes.current_name();
-                tracing::info!(device = self.name(), transport, "session open");
-                self.note_connected();
-            }
+            Event::Connected => self.note_connected(),
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
                 self.is_connected = true;
@@ -80,7 +76,7 @@ impl Driver {
         Ok(())
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.engine.identity().channel.device.as_str()
     }
 

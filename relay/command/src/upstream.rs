@@ -116,7 +116,11 @@ impl Road {
                 state.unproven = Some(won.way);
                 Ok(won.frame)
             }
-            Some(Err(failures)) => lost(failures),
+            Some(Err(failures)) => {
+                // How long to wait is the link's own part.
+                let _pause = state.routes.handle_lost();
+                lost(failures)
+            }
             None => Err(failed("another race took its place".into(), None)),
         }
     }

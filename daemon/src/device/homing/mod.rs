@@ -261,6 +261,8 @@ impl Driver {
 
     /// The welcome verified: who answers is proven.
     pub(super) fn note_connected(&mut self) {
+        let transport = self.routes.current_name();
+        tracing::info!(device = self.name(), transport, "session open");
         if let Some(way) = self.homing.take_unproven() {
             self.routes.handle_verified(way);
         }

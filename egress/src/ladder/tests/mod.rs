@@ -1,5 +1,6 @@
 //! Each rule of the ladder in virtual time.
 
+mod blame;
 mod damping;
 mod probing;
 mod race;
