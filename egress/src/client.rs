@@ -17,6 +17,7 @@ use crate::path::{HttpVersion, Link, LinkReport, Path};
 use crate::pool::{Connection, Pool, Sender};
 use crate::route::Route;
 use crate::tcp::Traffic;
+use crate::trail::{Stage, Trail};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -85,6 +86,13 @@ impl Client {
         }
     }
 
+    /// Lets this client write every hop down in a trail.
+    #[must_use]
+    pub fn with_trail(mut self, trail: Arc<Trail>) -> Self {
+        self.path.trail = Some(trail);
+        self
+    }
+
     /// Returns the route.
     #[must_use]
     pub const fn route(&self) -> Route {
@@ -127,6 +135,10 @@ impl Client {
         };
         let outcome = self.settle(lease, outcome);
         let age = started.elapsed();
+        let seen = outcome.as_ref().map(|complete| complete.status.to_string());
+        let place = self.path.target.authority();
+        self.path
+            .note(Stage::Exchange, place, started, seen.map_err(Fault::clone));
         tracing::trace!(
             transport = self.route().as_str(),
             elapsed_ms = age.as_millis(),

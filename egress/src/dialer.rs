@@ -167,6 +167,7 @@ impl Dialer {
             budgets: self.budgets,
             user_agent: self.user_agent.clone(),
             traffic: Arc::new(Traffic::default()),
+            trail: None,
         }))
     }
 }

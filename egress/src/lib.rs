@@ -44,6 +44,7 @@ mod route;
 mod secret;
 mod tcp;
 mod tls;
+mod trail;
 
 pub use client::{Answer, Client, ExchangeLimits};
 pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings};
@@ -59,3 +60,4 @@ pub use route::Route;
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
 pub use tls::{LeafReport, TlsFault, Trust, TrustError};
+pub use trail::{Hop, Stage, Trail};

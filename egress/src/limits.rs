@@ -170,3 +170,7 @@ pub const BODY_BYTES_FLOOR: usize = 4 * 1024;
 /// Cut connections in a row, each with a large body, after which the size is the cause although nothing smaller
 /// passed in between. Arbitrary.
 pub const BODY_CUTS_MAX: u32 = 3;
+
+/// Most hops of one client that are written down for a diagnosis. Arbitrary; a proxy that asks for
+/// three legs and reopens makes about ten.
+pub const TRAIL_HOPS_MAX: usize = 64;

@@ -11,13 +11,15 @@
 use crate::connect::{Connect, ConnectFault, Step};
 use crate::dialer::Budgets;
 use crate::fault::{Fault, TransportError};
-use crate::host::Authority;
+use crate::host::{Authority, Host};
+use crate::limits::ADDRESSES_MAX;
 use crate::mailbox_url::MailboxUrl;
 use crate::proxy_auth::{ProxyAuth, Ticket};
 use crate::proxy_url::{ProxyScheme, ProxyUrl};
 use crate::route::Route;
 use crate::tcp::{self, Liveness, Resolve, Traffic};
 use crate::tls::{LeafReport, TlsFault, Trust};
+use crate::trail::{Hop, Stage, Trail};
 use bytes::{Buf, Bytes};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -81,6 +83,8 @@ pub(crate) struct Path {
     pub(crate) budgets: Budgets,
     pub(crate) user_agent: String,
     pub(crate) traffic: Arc<Traffic>,
+    /// Where every hop is written down, when somebody wants to know.
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 /// An open connection, ready for HTTP.
@@ -115,6 +119,29 @@ impl Path {
         }
     }
 
+    /// Writes a hop down: what was seen, or what went wrong.
+    pub(crate) fn note(
+        &self,
+        stage: Stage,
+        place: impl ToString,
+        started: Instant,
+        seen: Result<String, Fault>,
+    ) {
+        if let Some(trail) = &self.trail {
+            let (evidence, fault) = match seen {
+                Ok(evidence) => (evidence, None),
+                Err(fault) => (String::new(), Some(fault)),
+            };
+            trail.note(Hop {
+                stage,
+                place: place.to_string(),
+                took: started.elapsed(),
+                evidence,
+                fault,
+            });
+        }
+    }
+
     /// Opens a connection.
     pub(crate) async fn open(&self) -> Result<Link, TransportError> {
         let place = self.target.authority();
@@ -129,13 +156,15 @@ impl Path {
                 opened.map_err(|fault| self.error(hop(), fault))?
             }
         };
+        let started = Instant::now();
         let shaken = self.handshake(&trust.config, place, carrier.stream).await;
         let stream = shaken.map_err(|fault| {
-            if fault == TlsFault::NotTls && self.proxy.is_some() {
-                self.error(hop(), ConnectFault::BlockPage.into())
-            } else {
-                self.error(hop(), fault.into())
-            }
+            let fault = match fault == TlsFault::NotTls && self.proxy.is_some() {
+                true => ConnectFault::BlockPage.into(),
+                false => Fault::from(fault),
+            };
+            self.note(Stage::Tls, place, started, Err(fault.clone()));
+            self.error(hop(), fault)
         })?;
         let session = stream.get_ref().1;
         let chain = session.peer_certificates().unwrap_or_default();
@@ -151,6 +180,7 @@ impl Path {
             leaf: chain.first().map(LeafReport::of).unwrap_or_default(),
             intercepted: trust.is_intercepted(chain, &name),
         };
+        self.note(Stage::Tls, place, started, Ok(seen_in_tls(&report)));
         Ok(Link {
             stream,
             liveness: carrier.liveness,
@@ -160,12 +190,31 @@ impl Path {
 
     async fn tcp(&self, place: &Authority) -> Result<Carrier, Fault> {
         let resolver = self.resolver.as_ref();
-        let opened = tcp::open(resolver, place, &self.budgets, &self.traffic).await?;
+        let addresses = self.lookup(resolver, place).await?;
+        let started = Instant::now();
+        let opened = tcp::open(addresses, &self.budgets, &self.traffic).await;
+        let seen = opened.as_ref().map(|opened| opened.peer.to_string());
+        self.note(Stage::Tcp, place, started, seen.map_err(Fault::clone));
+        let opened = opened?;
         Ok(Carrier {
             stream: Box::new(opened.stream),
             liveness: opened.liveness,
             peer: opened.peer,
         })
+    }
+
+    async fn lookup(
+        &self,
+        resolver: &dyn Resolve,
+        place: &Authority,
+    ) -> Result<Vec<SocketAddr>, Fault> {
+        let started = Instant::now();
+        let found = tcp::lookup(resolver, place, &self.budgets).await;
+        if matches!(place.host, Host::Name(_)) {
+            let seen = found.as_ref().map(|addresses| listed(addresses));
+            self.note(Stage::Lookup, place, started, seen.map_err(Fault::clone));
+        }
+        found
     }
 
     async fn handshake(
@@ -184,7 +233,10 @@ impl Path {
     }
 
     async fn tunnel(&self, proxy: &Proxy) -> Result<Carrier, TransportError> {
+        let started = Instant::now();
         let tunnel = self.connect(proxy).await;
+        let seen = tunnel.as_ref().map(|_open| "open".to_owned());
+        self.note(Stage::Tunnel, &proxy.url, started, seen.map_err(Fault::clone));
         tunnel.map_err(|fault| self.error(format!("proxy {}", proxy.url), fault))
     }
 
@@ -197,7 +249,12 @@ impl Path {
                 let trust = self.trust.state().await?;
                 let config = &trust.proxy_config;
                 let place = &proxy.url.authority;
-                let stream = self.handshake(config, place, carrier.stream).await?;
+                let started = Instant::now();
+                let shaken = self.handshake(config, place, carrier.stream).await;
+                let seen = shaken.as_ref().map(|_stream| String::new());
+                let seen = seen.map_err(|fault| fault.clone().into());
+                self.note(Stage::ProxyTls, place, started, seen);
+                let stream = shaken?;
                 Ok(Carrier {
                     stream: Box::new(stream),
                     ..carrier
@@ -279,6 +336,23 @@ fn settle(
         auth.handle_rejected(ticket);
     }
     outcome.map_err(Fault::Connect)
+}
+
+/// Names addresses, as many as are tried.
+fn listed(addresses: &[SocketAddr]) -> String {
+    let names = addresses.iter().take(ADDRESSES_MAX);
+    let names: Vec<_> = names.map(|address| address.ip().to_string()).collect();
+    names.join(" ")
+}
+
+/// Says what a handshake has shown, for people.
+fn seen_in_tls(report: &LinkReport) -> String {
+    let alpn = match (report.alpn_answered, report.http) {
+        (false, _) => "none",
+        (true, HttpVersion::Http1) => "http/1.1",
+        (true, HttpVersion::Http2) => "h2",
+    };
+    format!("issuer \"{}\", alpn {alpn}", report.leaf.issuer)
 }
 
 fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsFault> {

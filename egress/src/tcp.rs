@@ -105,20 +105,27 @@ pub(crate) struct Opened {
     pub(crate) peer: SocketAddr,
 }
 
-/// Looks up and connects, within the budgets.
-pub(crate) async fn open(
+/// Looks a name up, within its budget; an address is itself.
+pub(crate) async fn lookup(
     resolver: &dyn Resolve,
     authority: &Authority,
     budgets: &Budgets,
-    traffic: &Arc<Traffic>,
-) -> Result<Opened, Fault> {
-    let addresses = match &authority.host {
-        Host::Address(address) => vec![SocketAddr::new(*address, authority.port)],
+) -> Result<Vec<SocketAddr>, Fault> {
+    match &authority.host {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, authority.port)]),
         Host::Name(name) => timeout(budgets.dns, resolver.resolve(name, authority.port))
             .await
             .map_err(|_elapsed| Fault::LookupSlow)?
-            .map_err(|error| Fault::Lookup(error.kind()))?,
-    };
+            .map_err(|error| Fault::Lookup(error.kind())),
+    }
+}
+
+/// Connects to the first address that answers, within the budgets.
+pub(crate) async fn open(
+    addresses: Vec<SocketAddr>,
+    budgets: &Budgets,
+    traffic: &Arc<Traffic>,
+) -> Result<Opened, Fault> {
     let tcp = timeout(budgets.tcp, connect(interleave(addresses)))
         .await
         .map_err(|_elapsed| Fault::TcpSlow)??;
