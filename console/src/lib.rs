@@ -2,12 +2,13 @@
 //!
 //! Reading order: [`exit`] (how a command ends), [`output`], [`config`] (strict TOML), [`keys`]
 //! (private key files), [`certificate`] (TLS of the hop), [`telemetry`] (logs),
-//! [`routes`] (the ways to mailboxes). Time is read in [`clock`] only, random bytes in [`random`] only.
+//! [`routes`] (the ways to mailboxes), [`doctor`] (why they do not work). Time is read in [`clock`] only, random bytes in [`random`] only.
 //! Refuses to know what any command is about.
 
 pub mod certificate;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod exit;
 pub mod folder;
 pub mod keys;

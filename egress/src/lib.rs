@@ -47,7 +47,7 @@ mod tls;
 mod trail;
 
 pub use client::{Answer, Client, ExchangeLimits};
-pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings};
+pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Source};
 pub use dialer::{Budgets, Dialer, DialerError};
 pub use environment::Variables;
 pub use fault::{Fault, TransportError};

@@ -133,8 +133,7 @@ impl Routes {
     }
 
     fn make(&mut self, url: &str) -> Result<Vec<Way>, MailboxUrlError> {
-        let full = format!("{}{BINDING_PATH}", url.trim_end_matches('/'));
-        let target = MailboxUrl::parse(&full)?;
+        let target = target_of(url)?;
         let mut ways = Vec::new();
         for route in self.dialer.routes(&target) {
             if let Ok(client) = self.dialer.client(&target, route) {
@@ -196,6 +195,12 @@ impl Routes {
 
     fn way_mut(&mut self, id: WayId) -> Option<&mut Way> {
         self.ways.iter_mut().find(|way| way.id == id)
+    }
+
+    /// What makes the ways.
+    #[must_use]
+    pub const fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     /// Number of ways.
@@ -387,6 +392,11 @@ impl Carrier {
         let answer = self.client.exchange(frame.into(), self.limits).await?;
         Ok((answer.body.to_vec(), answer.age))
     }
+}
+
+/// Returns where frames for a mailbox go, by its base URL.
+pub(crate) fn target_of(url: &str) -> Result<MailboxUrl, MailboxUrlError> {
+    MailboxUrl::parse(&format!("{}{BINDING_PATH}", url.trim_end_matches('/')))
 }
 
 fn bytes_of(ways: &[Way]) -> (u64, u64) {

@@ -51,6 +51,26 @@ impl Outlet<'_> {
         &self,
         anchors: impl IntoIterator<Item = &'b [u8]>,
     ) -> Result<Dialer, CommandError> {
+        let dialer = self.passing_dialer(anchors)?;
+        let memory = LockoutFile::new(self.dir);
+        let place = memory.path().display().to_string();
+        dialer
+            .with_lockout_memory(Arc::new(memory))
+            .map_err(|error| {
+                let message = format!("{place}: {error}");
+                let next = "make room and correct the mode of the file, or remove it";
+                CommandError::configuration("proxy-lockout", message, next)
+            })
+    }
+
+    /// Makes a dialer for a command that has no folder: it remembers rejected passwords until it ends.
+    ///
+    /// # Errors
+    /// A CA file or proxy setting that cannot be used.
+    pub fn passing_dialer<'b>(
+        &self,
+        anchors: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<Dialer, CommandError> {
         let pem: String = anchors.into_iter().map(crate::pem::certificate).collect();
         let pem = Some(pem).filter(|pem| !pem.is_empty());
         //= spec/lives.md#join-line
@@ -61,17 +81,8 @@ impl Outlet<'_> {
                 CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
             })?;
         let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
-        let dialer = dialer.map_err(|error| {
+        dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
-        })?;
-        let memory = LockoutFile::new(self.dir);
-        let place = memory.path().display().to_string();
-        dialer
-            .with_lockout_memory(Arc::new(memory))
-            .map_err(|error| {
-                let message = format!("{place}: {error}");
-                let next = "make room and correct the mode of the file, or remove it";
-                CommandError::configuration("proxy-lockout", message, next)
-            })
+        })
     }
 }

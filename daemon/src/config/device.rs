@@ -92,6 +92,18 @@ impl DeviceConfig {
         Self::load(dir)
     }
 
+    /// Reads the configuration of a folder, or what holds without one; makes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_or_default(dir: &Path) -> Result<Self, ConfigError> {
+        let file = Self::file(dir);
+        match file.exists() {
+            true => Self::load(dir),
+            false => Self::parse(dir, &file, "", &environment()?),
+        }
+    }
+
     /// Reads the text of `device.toml`; `variables` are the environment's.
     ///
     /// # Errors

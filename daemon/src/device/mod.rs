@@ -11,6 +11,7 @@
 mod act;
 mod agreement;
 mod carry;
+mod diagnose;
 mod filed;
 mod gate;
 mod homing;
@@ -30,10 +31,14 @@ mod status_file;
 mod tests;
 mod view;
 
+pub use diagnose::{
+    of_join_line as diagnosis_of_join_line, of_stopped as diagnosis_of_stopped,
+    of_urls as diagnosis_of_urls,
+};
 pub use filed::{export, import, request};
 pub use gate::{pause, resume};
 pub use join::join;
-pub use local::{Control, control, status as local_status};
+pub use local::{Control, control, diagnose, status as local_status};
 pub use rotation::next_file;
 pub use run::run;
 

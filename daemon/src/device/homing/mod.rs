@@ -42,6 +42,11 @@ impl Homing {
         }
     }
 
+    /// The URLs of the join line.
+    pub(super) fn joined(&self) -> &[String] {
+        &self.joined
+    }
+
     /// Remembers that the bundle may list other mailboxes.
     pub(super) const fn note_bundle(&mut self) {
         self.has_bundle = true;
