@@ -236,7 +236,19 @@ impl Path {
         let started = Instant::now();
         let tunnel = self.connect(proxy).await;
         let seen = tunnel.as_ref().map(|_open| "open".to_owned());
-        self.note(Stage::Tunnel, &proxy.url, started, seen.map_err(Fault::clone));
+        // A proxy that is not reached has its hop already.
+        if seen
+            .as_ref()
+            .err()
+            .is_none_or(|fault| !is_before_tunnel(fault))
+        {
+            self.note(
+                Stage::Tunnel,
+                &proxy.url,
+                started,
+                seen.map_err(Fault::clone),
+            );
+        }
         tunnel.map_err(|fault| self.error(format!("proxy {}", proxy.url), fault))
     }
 
@@ -336,6 +348,14 @@ fn settle(
         auth.handle_rejected(ticket);
     }
     outcome.map_err(Fault::Connect)
+}
+
+/// Tells whether a fault is one of the way to the proxy.
+const fn is_before_tunnel(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Lookup(_) | Fault::LookupSlow | Fault::Tcp(_) | Fault::TcpSlow | Fault::Tls(_)
+    )
 }
 
 /// Names addresses, as many as are tried.
