@@ -52,8 +52,10 @@ pub struct LinkReport {
     pub route: Route,
     /// The machine at the other end of the socket: the target, or the proxy.
     pub peer: SocketAddr,
-    /// The HTTP version in use.
-    pub http: HttpVersion,
+    /// The HTTP version in use; `None` over QUIC, where there is no HTTP.
+    pub http: Option<HttpVersion>,
+    /// Over QUIC the largest UDP payload in bytes that the path is known to carry, 1200 to 1452.
+    pub udp_bytes_max: Option<u16>,
     /// Whether ALPN was answered; inspecting proxies often leave it out.
     pub alpn_answered: bool,
     /// The certificate that was shown.
@@ -74,8 +76,10 @@ pub(crate) struct Proxy {
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) target: MailboxUrl,
-    /// `None` means direct.
+    /// `None` means straight to the target.
     pub(crate) proxy: Option<Proxy>,
+    /// Over UDP; never through a proxy.
+    pub(crate) is_quic: bool,
     pub(crate) trust: Arc<Trust>,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) budgets: Budgets,
@@ -87,6 +91,7 @@ pub(crate) struct Path {
 pub(crate) struct Link {
     pub(crate) stream: TlsStream<BoxStream>,
     pub(crate) liveness: Liveness,
+    pub(crate) http: HttpVersion,
     pub(crate) report: LinkReport,
 }
 
@@ -99,10 +104,10 @@ struct Carrier {
 
 impl Path {
     pub(crate) const fn route(&self) -> Route {
-        if self.proxy.is_some() {
-            Route::Proxy(0)
-        } else {
-            Route::Direct
+        match (self.is_quic, &self.proxy) {
+            (true, _) => Route::Quic,
+            (false, Some(_)) => Route::Proxy(0),
+            (false, None) => Route::Direct,
         }
     }
 
@@ -140,13 +145,15 @@ impl Path {
         let session = stream.get_ref().1;
         let chain = session.peer_certificates().unwrap_or_default();
         let name = server_name(place).map_err(|fault| self.error(hop(), fault.into()))?;
+        let http = match session.alpn_protocol() {
+            Some(b"h2") => HttpVersion::Http2,
+            Some(_) | None => HttpVersion::Http1,
+        };
         let report = LinkReport {
             route: self.route(),
             peer: carrier.peer,
-            http: match session.alpn_protocol() {
-                Some(b"h2") => HttpVersion::Http2,
-                Some(_) | None => HttpVersion::Http1,
-            },
+            http: Some(http),
+            udp_bytes_max: None,
             alpn_answered: session.alpn_protocol().is_some(),
             leaf: chain.first().map(LeafReport::of).unwrap_or_default(),
             intercepted: trust.is_intercepted(chain, &name),
@@ -154,6 +161,7 @@ impl Path {
         Ok(Link {
             stream,
             liveness: carrier.liveness,
+            http,
             report,
         })
     }
@@ -281,7 +289,7 @@ fn settle(
     outcome.map_err(Fault::Connect)
 }
 
-fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsFault> {
+pub(crate) fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsFault> {
     ServerName::try_from(place.host.bare()).map_err(|_bad| TlsFault::Broken {
         reason: crate::foreign::Foreign::new(b"the host is no valid TLS server name"),
     })
