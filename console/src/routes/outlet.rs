@@ -23,6 +23,8 @@ pub struct Outlet<'a> {
     pub hold_ceiling: Duration,
     /// How this program calls itself in HTTP.
     pub user_agent: &'static str,
+    /// Whether QUIC may be tried, where the proxy policy allows a direct way.
+    pub has_quic: bool,
 }
 
 impl Outlet<'_> {
@@ -64,6 +66,7 @@ impl Outlet<'_> {
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
         })?;
+        let dialer = dialer.with_quic(self.has_quic);
         let memory = LockoutFile::new(self.dir);
         let place = memory.path().display().to_string();
         dialer

@@ -144,12 +144,12 @@ impl QuicFault {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::Silent => {
-                "nothing, HTTPS serves: a firewall drops UDP, the server has no QUIC door, or the way carries less than 1228 bytes"
+                "not needed where HTTPS works: a firewall drops UDP, the server has no QUIC door, or packets of 1228 bytes do not pass"
             }
-            Self::Prohibited(_) => "nothing, HTTPS serves: a firewall rejects UDP",
-            Self::Refused => "nothing, HTTPS serves: the server has no QUIC door",
+            Self::Prohibited(_) => "not needed where HTTPS works: a firewall rejects UDP",
+            Self::Refused => "not needed where HTTPS works: the server has no QUIC door",
             Self::Socket(_) => "check this machine's addresses and routes",
-            Self::SmallPath => "nothing, HTTPS serves: the MTU of the way is below 1228 bytes",
+            Self::SmallPath => "not needed where HTTPS works: packets of 1228 bytes do not pass",
             Self::Version | Self::NoProtocol => {
                 "check that the same server holds the TCP and the UDP port of this URL"
             }

@@ -5,8 +5,8 @@
 
 use crate::limits::{
     QUIC_IDLE, QUIC_INITIAL_RTT, QUIC_RECEIVE_BYTES_MAX, QUIC_SEND_BYTES_MAX,
-    QUIC_STREAM_BYTES_MAX, QUIC_TICKETS_MAX, QUIC_UDP_BYTES, QUIC_UDP_BYTES_MAX,
-    QUIC_UDP_BYTES_STEP,
+    QUIC_STREAM_BYTES_MAX, QUIC_TICKETS_MAX, QUIC_UDP_BYTES, QUIC_UDP_BYTES_AGAIN,
+    QUIC_UDP_BYTES_MAX, QUIC_UDP_BYTES_STEP,
 };
 use crate::tls::{TlsFault, TrustState};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -79,7 +79,8 @@ pub(super) fn endpoint() -> EndpointConfig {
 fn transport() -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(QUIC_UDP_BYTES_MAX)
-        .minimum_change(QUIC_UDP_BYTES_STEP);
+        .minimum_change(QUIC_UDP_BYTES_STEP)
+        .interval(QUIC_UDP_BYTES_AGAIN);
     let idle_ms = u32::try_from(QUIC_IDLE.as_millis()).unwrap_or(u32::MAX);
     let mut transport = TransportConfig::default();
     transport

@@ -196,8 +196,9 @@ async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
         }
         hours.push(client.traffic().bytes_up() + client.traffic().bytes_down() - before);
     }
+    // Without heartbeats, 198 bytes each, of which an hour has twelve.
     println!("bytes of idle hours: {hours:?}");
     assert_eq!(server.connections(), 1);
-    assert!(hours[1] <= 16_000 && hours[2] <= 16_000, "{hours:?}");
-    assert!(hours[0] <= 32_000, "{hours:?}");
+    assert!(hours[1] <= 15_500 && hours[2] <= 15_500, "{hours:?}");
+    assert!(hours[0] <= 28_000, "{hours:?}");
 }
