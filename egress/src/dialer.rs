@@ -6,7 +6,7 @@
 
 use crate::client::Client;
 use crate::config::{ProxyPolicy, ProxySettings};
-use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, TCP_BUDGET, TLS_BUDGET};
+use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, QUIC_BUDGET, TCP_BUDGET, TLS_BUDGET};
 use crate::lockout::{LockoutKeeper, LockoutMemory};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{Path, Proxy};
@@ -29,6 +29,8 @@ pub struct Budgets {
     pub connect: Duration,
     /// One TLS handshake.
     pub tls: Duration,
+    /// QUIC connect, all addresses, TLS included.
+    pub quic: Duration,
 }
 
 impl Default for Budgets {
@@ -38,6 +40,7 @@ impl Default for Budgets {
             tcp: TCP_BUDGET,
             connect: CONNECT_BUDGET,
             tls: TLS_BUDGET,
+            quic: QUIC_BUDGET,
         }
     }
 }
@@ -68,6 +71,7 @@ pub struct Dialer {
     user_agent: String,
     resolver: Arc<dyn Resolve>,
     budgets: Budgets,
+    has_quic: bool,
 }
 
 impl Dialer {
@@ -93,6 +97,7 @@ impl Dialer {
             user_agent: user_agent.to_owned(),
             resolver: Arc::new(SystemResolver),
             budgets: Budgets::default(),
+            has_quic: false,
         })
     }
 
@@ -127,6 +132,13 @@ impl Dialer {
         self
     }
 
+    /// Offers QUIC too wherever the direct route may be taken. Off at first.
+    #[must_use]
+    pub const fn with_quic(mut self, has_quic: bool) -> Self {
+        self.has_quic = has_quic;
+        self
+    }
+
     /// Returns the settings, for status output.
     #[must_use]
     pub const fn settings(&self) -> &ProxySettings {
@@ -136,12 +148,18 @@ impl Dialer {
     /// Returns the routes to try for this target, in order; never empty.
     #[must_use]
     pub fn routes(&self, target: &MailboxUrl) -> Vec<Route> {
+        // Without a race QUIC comes last: many networks drop UDP, and each find out costs a budget.
+        let direct = [Route::Direct, Route::Quic];
+        let direct = direct
+            .into_iter()
+            .filter(|route| *route != Route::Quic || self.has_quic);
         if self.settings.is_exempt(target.authority()) {
-            return vec![Route::Direct];
+            return direct.collect();
         }
         match self.settings.policy() {
-            ProxyPolicy::Off => vec![Route::Direct],
-            ProxyPolicy::Prefer => vec![Route::Proxy(0), Route::Direct],
+            ProxyPolicy::Off => direct.collect(),
+            ProxyPolicy::Prefer => [Route::Proxy(0)].into_iter().chain(direct).collect(),
+            // Not one UDP packet either.
             ProxyPolicy::Require => vec![Route::Proxy(0)],
         }
     }
@@ -155,20 +173,24 @@ impl Dialer {
             return Err(DialerError::Forbidden { route });
         }
         let proxy = match route {
-            Route::Direct => None,
-            Route::Quic => return Err(DialerError::Forbidden { route }),
+            Route::Direct | Route::Quic => None,
             Route::Proxy(_) => Some(self.proxy.clone().ok_or(DialerError::Forbidden { route })?),
         };
-        Ok(Client::new(Path {
+        let path = Path {
             target: target.clone(),
             proxy,
+            is_quic: route == Route::Quic,
             trust: Arc::clone(&self.trust),
             resolver: Arc::clone(&self.resolver),
             budgets: self.budgets,
             user_agent: self.user_agent.clone(),
             traffic: Arc::new(Traffic::default()),
             trail: None,
-        }))
+        };
+        Ok(match route {
+            Route::Quic => Client::quic(path),
+            Route::Direct | Route::Proxy(_) => Client::http(path),
+        })
     }
 }
 

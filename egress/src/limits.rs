@@ -174,3 +174,66 @@ pub const BODY_CUTS_MAX: u32 = 3;
 /// Most hops of one client that are written down for a diagnosis. Arbitrary; a proxy that asks for
 /// three legs and reopens makes about ten.
 pub const TRAIL_HOPS_MAX: usize = 64;
+
+/// Longest time for a QUIC handshake, over all addresses, TLS included. On a network that drops UDP quinn's own
+/// defaults wait for 30 s (measured); with the first round trip guessed as below three packets fit.
+pub const QUIC_BUDGET: Duration = Duration::from_secs(3);
+
+/// First guess of a round trip: packets go out after 0, 0.75 and 2.25 s, so that two may be lost.
+pub const QUIC_INITIAL_RTT: Duration = Duration::from_millis(250);
+
+/// Silence after which a QUIC connection on which nothing is under way is over. Nobody is told; the next exchange
+/// connects again. Below it stands every ping, above it no NAT that matters.
+pub const QUIC_IDLE: Duration = Duration::from_secs(45);
+
+/// Time between two signs of life while an exchange waits, on a path that is not proven yet: a network that lets
+/// QUIC begin and then drops it is noticed within 8 + 3 s and a round trip.
+pub const QUIC_PING_UNPROVEN: Duration = Duration::from_secs(8);
+
+/// Age at which a path counts as proven. Arbitrary; what looks into QUIC and ends it does so in the first packets.
+pub const QUIC_UNPROVEN: Duration = Duration::from_secs(10 * 60);
+
+/// Time between two signs of life while an exchange waits, on a proven path: just below the shortest UDP timers
+/// of firewalls (30 s), and above half a hold of 55 s, so that a held poll costs one. Measured at that hold: 223 bytes
+/// a poll with its sign of life, of which that is 73; every 15 s would make it 296.
+pub const QUIC_PING: Duration = Duration::from_secs(28);
+
+/// Silence after a packet that must be acknowledged, a round trip not counted, after which the path is dead. quinn
+/// has sent it five times by then on a path of 50 ms: at 5 % loss that happens once in ten million times.
+pub const QUIC_SILENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of a UDP payload that a path must carry, as RFC 9000 (section 14) says.
+pub const QUIC_UDP_BYTES: u16 = 1200;
+
+/// Largest UDP payload that is tried: what fits into 1500 bytes with IPv6.
+pub const QUIC_UDP_BYTES_MAX: u16 = 1452;
+
+/// Bytes of UDP payload for which another probe is not worth its packet: three probes find 1452 (measured).
+pub const QUIC_UDP_BYTES_STEP: u16 = 60;
+
+/// Time after which a larger payload is tried again. Arbitrary; each try costs packets of 1.4 KB that are lost.
+pub const QUIC_UDP_BYTES_AGAIN: Duration = Duration::from_secs(6 * 3600);
+
+/// Bytes of a QUIC stream that came and were not read: a full answer and a little.
+pub const QUIC_STREAM_BYTES_MAX: u32 = 64 << 10;
+
+/// Bytes of a QUIC connection that came and were not read: four full answers.
+pub const QUIC_RECEIVE_BYTES_MAX: u32 = 256 << 10;
+
+/// Bytes of a QUIC connection that are sent and not acknowledged: two full frames and a little.
+pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
+
+/// TLS tickets kept for the next handshake, which is then a third as long. Servers give two.
+pub const QUIC_TICKETS_MAX: usize = 4;
+
+/// Networks of which is remembered how they treat UDP. Arbitrary; a device has one, a moving one some.
+pub const UDP_NETWORKS_MAX: usize = 32;
+
+/// Pause before QUIC is tried again on a network that never carried it.
+pub const UDP_PAUSE: Duration = Duration::from_secs(6 * 3600);
+
+/// First pause on a network that carried it before; each failure in a row doubles it up to [`UDP_PAUSE`].
+pub const UDP_PAUSE_AFTER_GOOD: Duration = Duration::from_secs(10 * 60);
+
+/// Largest deviation from a pause to either side, in per cent of it, so that a fleet does not try at once.
+pub const UDP_PAUSE_JITTER_PERCENT: u64 = 20;

@@ -54,8 +54,10 @@ pub struct LinkReport {
     pub route: Route,
     /// The machine at the other end of the socket: the target, or the proxy.
     pub peer: SocketAddr,
-    /// The HTTP version in use.
-    pub http: HttpVersion,
+    /// The HTTP version in use; `None` over QUIC, where there is no HTTP.
+    pub http: Option<HttpVersion>,
+    /// Over QUIC the largest UDP payload in bytes that the path is known to carry, 1200 to 1452.
+    pub udp_bytes_max: Option<u16>,
     /// Whether ALPN was answered; inspecting proxies often leave it out.
     pub alpn_answered: bool,
     /// The certificate that was shown.
@@ -76,8 +78,10 @@ pub(crate) struct Proxy {
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) target: MailboxUrl,
-    /// `None` means direct.
+    /// `None` means straight to the target.
     pub(crate) proxy: Option<Proxy>,
+    /// Over UDP; never through a proxy.
+    pub(crate) is_quic: bool,
     pub(crate) trust: Arc<Trust>,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) budgets: Budgets,
@@ -91,6 +95,7 @@ pub(crate) struct Path {
 pub(crate) struct Link {
     pub(crate) stream: TlsStream<BoxStream>,
     pub(crate) liveness: Liveness,
+    pub(crate) http: HttpVersion,
     pub(crate) report: LinkReport,
 }
 
@@ -103,10 +108,10 @@ struct Carrier {
 
 impl Path {
     pub(crate) const fn route(&self) -> Route {
-        if self.proxy.is_some() {
-            Route::Proxy(0)
-        } else {
-            Route::Direct
+        match (self.is_quic, &self.proxy) {
+            (true, _) => Route::Quic,
+            (false, Some(_)) => Route::Proxy(0),
+            (false, None) => Route::Direct,
         }
     }
 
@@ -169,13 +174,15 @@ impl Path {
         let session = stream.get_ref().1;
         let chain = session.peer_certificates().unwrap_or_default();
         let name = server_name(place).map_err(|fault| self.error(hop(), fault.into()))?;
+        let http = match session.alpn_protocol() {
+            Some(b"h2") => HttpVersion::Http2,
+            Some(_) | None => HttpVersion::Http1,
+        };
         let report = LinkReport {
             route: self.route(),
             peer: carrier.peer,
-            http: match session.alpn_protocol() {
-                Some(b"h2") => HttpVersion::Http2,
-                Some(_) | None => HttpVersion::Http1,
-            },
+            http: Some(http),
+            udp_bytes_max: None,
             alpn_answered: session.alpn_protocol().is_some(),
             leaf: chain.first().map(LeafReport::of).unwrap_or_default(),
             intercepted: trust.is_intercepted(chain, &name),
@@ -184,13 +191,13 @@ impl Path {
         Ok(Link {
             stream,
             liveness: carrier.liveness,
+            http,
             report,
         })
     }
 
     async fn tcp(&self, place: &Authority) -> Result<Carrier, Fault> {
-        let resolver = self.resolver.as_ref();
-        let addresses = self.lookup(resolver, place).await?;
+        let addresses = self.lookup(place).await?;
         let started = Instant::now();
         let opened = tcp::open(addresses, &self.budgets, &self.traffic).await;
         let seen = opened.as_ref().map(|opened| opened.peer.to_string());
@@ -203,13 +210,10 @@ impl Path {
         })
     }
 
-    async fn lookup(
-        &self,
-        resolver: &dyn Resolve,
-        place: &Authority,
-    ) -> Result<Vec<SocketAddr>, Fault> {
+    /// Looks up what to connect to.
+    pub(crate) async fn lookup(&self, place: &Authority) -> Result<Vec<SocketAddr>, Fault> {
         let started = Instant::now();
-        let found = tcp::lookup(resolver, place, &self.budgets).await;
+        let found = tcp::addresses(self.resolver.as_ref(), place, &self.budgets).await;
         if matches!(place.host, Host::Name(_)) {
             let seen = found.as_ref().map(|addresses| listed(addresses));
             self.note(Stage::Lookup, place, started, seen.map_err(Fault::clone));
@@ -366,16 +370,17 @@ fn listed(addresses: &[SocketAddr]) -> String {
 }
 
 /// Says what a handshake has shown, for people.
-fn seen_in_tls(report: &LinkReport) -> String {
+pub(crate) fn seen_in_tls(report: &LinkReport) -> String {
     let alpn = match (report.alpn_answered, report.http) {
         (false, _) => "none",
-        (true, HttpVersion::Http1) => "http/1.1",
-        (true, HttpVersion::Http2) => "h2",
+        (true, Some(HttpVersion::Http1)) => "http/1.1",
+        (true, Some(HttpVersion::Http2)) => "h2",
+        (true, None) => "postern/1",
     };
     format!("issuer \"{}\", alpn {alpn}", report.leaf.issuer)
 }
 
-fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsFault> {
+pub(crate) fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsFault> {
     ServerName::try_from(place.host.bare()).map_err(|_bad| TlsFault::Broken {
         reason: crate::foreign::Foreign::new(b"the host is no valid TLS server name"),
     })

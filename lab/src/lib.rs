@@ -23,6 +23,7 @@ mod pki;
 mod port;
 mod process;
 mod squid;
+mod udp_front;
 pub mod wait;
 
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
@@ -37,3 +38,4 @@ pub use pki::Pki;
 pub use port::free_address;
 pub use process::{Binary, Finished, Process};
 pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree};
+pub use udp_front::UdpFront;

@@ -1,4 +1,4 @@
-//! How a device or a controller gets out of its site: `[proxy]` and `extra_ca_files`, the same in both files.
+//! How a device or a controller gets out of its site: `[proxy]`, `[transport]` and `extra_ca_files`, the same in both files.
 //!
 //! Refuses a malformed proxy: it would otherwise mean a direct connection.
 
@@ -37,6 +37,14 @@ pub fn read_ca_files(dir: &Path, root: &mut Section<'_, '_>) -> Vec<PathBuf> {
         paths.push(path);
     }
     paths
+}
+
+/// Reads `[transport]`: whether QUIC may be tried.
+pub fn read_quic(root: &mut Section<'_, '_>) -> bool {
+    let mut section = root.section("transport");
+    let has_quic = section.flag("quic", true);
+    section.finish();
+    has_quic
 }
 
 /// Reads `[proxy]`; the environment stands in where the file names no proxy.
@@ -132,5 +140,13 @@ pub const PROXY: &str = "
 # secret_file = \"proxy.secret\"
 # Hosts reached without the proxy: names, .domains, addresses, networks, with commas.
 # no_proxy = \"localhost,.internal.example,10.0.0.0/8\"
+
+";
+
+/// Explains the `[transport]` table.
+pub const TRANSPORT: &str = "\
+[transport]
+# Whether QUIC (UDP, the port of the URL) is tried beside HTTPS. Never where a proxy is required.
+# quic = true
 
 ";

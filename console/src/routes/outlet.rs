@@ -23,6 +23,8 @@ pub struct Outlet<'a> {
     pub hold_ceiling: Duration,
     /// How this program calls itself in HTTP.
     pub user_agent: &'static str,
+    /// Whether QUIC may be tried, where the proxy policy allows a direct way.
+    pub has_quic: bool,
 }
 
 impl Outlet<'_> {
@@ -81,8 +83,9 @@ impl Outlet<'_> {
                 CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
             })?;
         let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
-        dialer.map_err(|error| {
+        let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
-        })
+        })?;
+        Ok(dialer.with_quic(self.has_quic))
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct TrustState {
     pub(crate) config: Arc<ClientConfig>,
     /// The same for a proxy spoken to over TLS, which takes CONNECT over http/1.1 only.
     pub(crate) proxy_config: Arc<ClientConfig>,
+    /// What both ask about certificates.
+    pub(crate) verifier: Arc<dyn ServerCertVerifier>,
     /// System roots and inline CAs only: tells a site's inspector from the real server.
     plain: Option<Arc<dyn ServerCertVerifier>>,
 }
@@ -143,11 +145,12 @@ impl Trust {
                 self.verifier(all, &provider).ok_or(TrustError::NoRoots)?
             }
         };
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(NamingVerifier::new(full));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|_impossible| TrustError::NoRoots)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(NamingVerifier::new(full)))
+            .with_custom_certificate_verifier(Arc::clone(&verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let proxy_config = Arc::new(config.clone());
@@ -156,6 +159,7 @@ impl Trust {
             digest,
             config: Arc::new(config),
             proxy_config,
+            verifier,
             plain,
         }))
     }

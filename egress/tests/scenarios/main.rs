@@ -16,4 +16,5 @@ mod origin;
 mod pki;
 mod proxied;
 mod proxy;
+mod quic;
 mod site;

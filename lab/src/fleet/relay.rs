@@ -7,7 +7,7 @@
 //! It refuses to look into the relay's store: whether it serves is seen at its port.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Daemon, Fleet, succeeded};
 use crate::{Binary, LabError, Process, free_address, wait};
@@ -36,7 +36,18 @@ impl Relay {
         let Some(binary) = Binary::relay_or_skip(scenario)? else {
             return Ok(None);
         };
-        Self::make(binary, fleet, "relay", None).map(Some)
+        Self::make(binary, fleet, "relay", None, None).map(Some)
+    }
+
+    /// As [`Self::start_or_skip`], for a relay whose URL leads to its QUIC door alone: there is no HTTPS at that port.
+    ///
+    /// # Errors
+    /// As [`Self::start_or_skip`].
+    pub fn start_quic_or_skip(scenario: &str, fleet: &Fleet) -> Result<Option<Self>, LabError> {
+        let Some(binary) = Binary::relay_or_skip(scenario)? else {
+            return Ok(None);
+        };
+        Self::make(binary, fleet, "relay", None, Some(free_address()?)).map(Some)
     }
 
     /// Makes and starts a relay that dials this one, and names it before the others in the fleet's bundle.
@@ -44,7 +55,7 @@ impl Relay {
     /// # Errors
     /// As [`Self::start_or_skip`].
     pub fn start_behind(&self, fleet: &Fleet, name: &str) -> Result<Self, LabError> {
-        Self::make(self.binary.clone(), fleet, name, Some(self))
+        Self::make(self.binary.clone(), fleet, name, Some(self), None)
     }
 
     fn make(
@@ -52,11 +63,12 @@ impl Relay {
         fleet: &Fleet,
         name: &str,
         upstream: Option<&Self>,
+        quic: Option<SocketAddr>,
     ) -> Result<Self, LabError> {
         let (address, admin) = (free_address()?, free_address()?.to_string());
         let dir = fleet.path().join(name);
         let text = dir.display().to_string();
-        let url = format!("https://localhost:{}", address.port());
+        let url = format!("https://localhost:{}", quic.unwrap_or(address).port());
         let listen = address.to_string();
         let trust = fleet.must(&["controller", "trust"])?;
         let init = ["init", "--dir", &text, "--url", &url, "--listen", &listen];
@@ -78,6 +90,9 @@ impl Relay {
             trust.as_bytes(),
         );
         let line = succeeded(&init, made?)?;
+        if let Some(quic) = quic {
+            open_quic(&dir.join("relay.toml"), quic)?;
+        }
         let run = ["run", "--dir", &text];
         let mut relay = Self {
             daemon: Daemon::new(&binary, name, &run, READY, fleet.path()),
@@ -129,4 +144,12 @@ impl Relay {
             Ok(TcpStream::connect(self.address).ok().map(drop))
         })
     }
+}
+
+/// Writes a QUIC door into a new relay's configuration.
+fn open_quic(file: &Path, listen: SocketAddr) -> Result<(), LabError> {
+    let failed = || LabError::io(format!("change {}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(failed())?;
+    let text = text.replace("# listen = \"none\"", &format!("listen = \"{listen}\""));
+    std::fs::write(file, text).map_err(failed())
 }

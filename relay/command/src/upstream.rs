@@ -62,6 +62,8 @@ pub fn read(config: &RelayConfig, own: &PublicKey) -> Result<Option<UpstreamConf
         extra_ca_files: &upstream.extra_ca_files,
         hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
         user_agent: USER_AGENT,
+        // One connection to one server, and its operator chose how.
+        has_quic: false,
     };
     let routes = outlet.routes(&line.urls, line.tls_ca.as_deref())?;
     Ok(Some(UpstreamConfig {

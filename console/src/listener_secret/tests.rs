@@ -1,5 +1,5 @@
 use super::{read, read_or_make};
-use postern_console::random::OsRandom;
+use crate::random::OsRandom;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -2,10 +2,13 @@
 //!
 //! Holds no secret: keys stand in files of their own, and the trust anchors are thumbprints.
 
-use super::egress::{PROXY, environment, read_ca_files, read_proxy};
+mod template;
+
+pub use template::{NewController, NewListener};
+
+use super::egress::{environment, read_ca_files, read_proxy, read_quic};
 use super::reader::{Placed, Section, read_file};
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
-use postern_console::config::LOG_TEMPLATE;
 use postern_egress::{MailboxUrl, ProxySettings, Variables};
 use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::limits::{HOLD_S_MAX, URL_BYTES_MAX, URLS_MAX};
@@ -13,10 +16,11 @@ use postern_relay::limits::{
     CONNECTIONS_MAX, MAILBOX_BYTES_MAX, MAILBOXES_BYTES_MAX, SOURCE_CONNECTIONS_MAX,
 };
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// What `listen` says where nobody is let in.
+const NONE: &str = "none";
 /// Name of the file in the controller's folder.
 const FILE: &str = "controller.toml";
 
@@ -33,6 +37,8 @@ pub struct ControllerConfig {
     pub tls: Option<ServerTls>,
     /// The proxy on the way to relays, file first, environment second.
     pub proxy: ProxySettings,
+    /// Whether QUIC may be tried on the way to relays.
+    pub has_quic: bool,
     /// CA files or folders that vouch for relays beside the system's.
     pub extra_ca_files: Vec<PathBuf>,
     /// Thumbprint of the genesis root key: the name of the trust domain.
@@ -51,6 +57,8 @@ pub struct ControllerConfig {
     pub socket: PathBuf,
     /// Bounds of mailboxes and server.
     pub limits: ControllerLimits,
+    /// Secret file of the QUIC door, where devices may come that way too.
+    pub quic_key: Option<PathBuf>,
     /// Logs.
     pub log: LogConfig,
 }
@@ -91,34 +99,6 @@ impl Default for ControllerLimits {
             source_connections_max: SOURCE_CONNECTIONS_MAX,
         }
     }
-}
-
-/// Where a new controller listens.
-#[derive(Debug, Clone, Copy)]
-pub struct NewListener<'a> {
-    /// The address.
-    pub listen: SocketAddr,
-    /// Certificate file, as written into the file.
-    pub cert: &'a str,
-    /// Key file, as written into the file.
-    pub key: &'a str,
-    /// CA file, as written into the file.
-    pub ca: Option<&'a str>,
-}
-
-/// What a new `controller.toml` says.
-#[derive(Debug, Clone)]
-pub struct NewController<'a> {
-    /// Where devices connect; `None` for a controller that only dials out.
-    pub listener: Option<NewListener<'a>>,
-    /// URLs for join lines.
-    pub urls: &'a [String],
-    /// Thumbprint of the genesis root key.
-    pub root: Thumbprint,
-    /// Thumbprint of the first recovery key.
-    pub recovery: Thumbprint,
-    /// Tenants and their key files, as written into the file.
-    pub writers: &'a [(Tenant, String)],
 }
 
 impl ControllerConfig {
@@ -168,10 +148,11 @@ impl ControllerConfig {
                 Some(None)
             };
             let proxy = read_proxy(dir, file, root, variables);
+            let has_quic = read_quic(root);
             let extra_ca_files = read_ca_files(dir, root);
             let trust = read_trust(root);
             let writers = read_tenants(dir, root);
-            let (mailbox_key, limits) = read_bounds(dir, root);
+            let (mailbox_key, limits, offers_quic) = read_bounds(dir, root);
             let log = read_log(root, |_| ());
             let (root, recovery) = trust?;
             Some(Self {
@@ -180,6 +161,7 @@ impl ControllerConfig {
                 urls: urls?,
                 tls: tls?,
                 proxy: proxy?,
+                has_quic,
                 extra_ca_files,
                 root,
                 recovery,
@@ -189,65 +171,12 @@ impl ControllerConfig {
                 store: dir.join("controller.redb"),
                 socket: Self::socket_in(dir),
                 limits,
+                // Without HTTPS there is no port to share, and nobody to greet.
+                quic_key: (offers_quic && listens).then(|| dir.join("quic.key")),
                 log,
             })
         })
     }
-
-    /// Returns the text of a new `controller.toml`, with every key and its meaning.
-    #[must_use]
-    pub fn template(new: &NewController<'_>) -> String {
-        let limits = ControllerLimits::default();
-        let mut text = String::from(HEAD);
-        let urls: Vec<_> = new.urls.iter().map(|url| quoted(url)).collect();
-        let listen = new
-            .listener
-            .map_or_else(|| NONE.to_owned(), |new| new.listen.to_string());
-        let _ = write!(
-            text,
-            "{LISTEN}listen = \"{listen}\"\n{URLS}urls = [{}]\n{ANCHORS}",
-            urls.join(", "),
-        );
-        if let Some(new) = new.listener {
-            let ca = match new.ca {
-                Some(ca) => format!("ca_file = {}", quoted(ca)),
-                None => "# ca_file = \"tls/ca.crt\"".into(),
-            };
-            let (cert, key) = (quoted(new.cert), quoted(new.key));
-            let _ = writeln!(text, "{TLS}cert_file = {cert}\nkey_file = {key}\n{CA}{ca}");
-        }
-        text.push_str(PROXY.trim_end_matches('\n'));
-        text.push('\n');
-        let _ = write!(
-            text,
-            "{TRUST}root = \"{}\"\nrecovery = \"{}\"\n{TENANTS}",
-            new.root, new.recovery
-        );
-        for (tenant, key_file) in new.writers {
-            let _ = write!(
-                text,
-                "[tenants.{}]\nwriter_key_file = {}\n",
-                quoted(tenant.as_str()),
-                quoted(key_file)
-            );
-        }
-        let _ = write!(
-            text,
-            "{MAILBOX}# bytes_max = {}\n{TOTAL}# total_bytes_max = {}\n{SERVER}# connections_max = {}\n\
-             {SOURCE}# source_connections_max = {}\n{HOLD}# hold_s_max = {}\n{LOG_TEMPLATE}",
-            limits.mailbox_bytes_max,
-            limits.mailboxes_bytes_max,
-            limits.connections_max,
-            limits.source_connections_max,
-            limits.hold_s_max,
-        );
-        text
-    }
-}
-
-/// Writes a text as a TOML basic string.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.into()).to_string()
 }
 
 /// Reads where to listen; the inner `None` means nowhere.
@@ -403,7 +332,10 @@ fn read_tenants(dir: &Path, root: &mut Section<'_, '_>) -> Option<BTreeMap<Tenan
     Some(writers)
 }
 
-fn read_bounds(dir: &Path, root: &mut Section<'_, '_>) -> (Option<PathBuf>, ControllerLimits) {
+fn read_bounds(
+    dir: &Path,
+    root: &mut Section<'_, '_>,
+) -> (Option<PathBuf>, ControllerLimits, bool) {
     let default = ControllerLimits::default();
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -439,6 +371,7 @@ fn read_bounds(dir: &Path, root: &mut Section<'_, '_>) -> (Option<PathBuf>, Cont
         wide(default.source_connections_max),
     );
     let hold_s_max = server.uint("hold_s_max", 5..=HOLD_S_MAX, default.hold_s_max);
+    let offers_quic = server.flag("quic", true);
     server.finish();
     let limits = ControllerLimits {
         mailbox_bytes_max: size(bytes),
@@ -447,51 +380,8 @@ fn read_bounds(dir: &Path, root: &mut Section<'_, '_>) -> (Option<PathBuf>, Cont
         connections_max: size(connections),
         source_connections_max: size(source),
     };
-    (key, limits)
+    (key, limits, offers_quic)
 }
 
-const HEAD: &str = "\
-# Postern controller. Read once at start; an unknown or misspelt key is refused.
-# A line that begins with `# key =` shows a default. Paths are relative to this folder.
-
-";
-/// What `listen` says where nobody is let in.
-const NONE: &str = "none";
-const LISTEN: &str = "\
-# Address and port on which devices reach this machine; \"none\" for a controller that only dials out,
-# to the relays that `postern controller relay add` names.
-";
-const URLS: &str = "
-# URLs under which devices reach this controller, up to 8. They go into join lines, before those of relays.
-";
-const ANCHORS: &str = "
-# CA certificates (PEM files or folders of them) that vouch for relays, beside the system's.
-# extra_ca_files = []
-";
-const TLS: &str = "
-[tls]
-# Certificate chain (leaf first) and private key of the HTTPS server, PEM.
-";
-const CA: &str =
-    "# CA certificate that join lines carry. Leave it out when devices trust the issuer anyway.\n";
-const TRUST: &str = "
-[trust]
-# Thumbprints of the first root key and of the first recovery key: the identity of this trust
-# domain. Every device pinned them when it joined; never change them.
-";
-const TENANTS: &str = "
-# One table a tenant. `writer_key_file` signs the desired state of the tenant's devices.
-";
-const MAILBOX: &str = "
-[mailbox]
-# Private key with which the mailbox proves itself to devices.
-key_file = \"mailbox.key\"
-# Bytes of one device's mailbox.
-";
-const TOTAL: &str = "# Bytes of all mailboxes together.\n";
-const SERVER: &str = "
-[server]
-# Connections at once.
-";
-const SOURCE: &str = "# Connections at once from one address (devices behind one NAT share one).\n";
-const HOLD: &str = "# Seconds that a device's request is held open at most, 5 to 300.\n";
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! The secret of the QUIC door: one line `postern-quic-1 <64 hexadecimal digits>`, mode 0600.
 //!
-//! It names no one and signs nothing; who has it can end QUIC connections of this relay and open its
+//! It names no one and signs nothing; who has it can end QUIC connections of this server and open its
 //! TLS tickets, no more. Refuses a file that others may read, and to overwrite one.
 
-use postern_console::exit::CommandError;
-use postern_console::keys;
+use crate::exit::CommandError;
+use crate::keys;
 use postern_protocol::context::Random;
 use postern_relay::server::ListenerSecret;
 use std::fmt::Write as _;
@@ -104,6 +104,6 @@ fn failed(path: &Path, error: &io::Error) -> CommandError {
     CommandError::configuration(
         "quic-key",
         format!("{}: {error}", path.display()),
-        "check that the folder exists and belongs to the user who runs this, or correct quic.key_file",
+        "check that the folder exists and belongs to the user who runs this, or correct the name of the file",
     )
 }
