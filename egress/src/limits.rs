@@ -223,10 +223,11 @@ pub const QUIC_RECEIVE_BYTES_MAX: u32 = 256 << 10;
 /// Bytes of a QUIC connection that are sent and not acknowledged: two full frames and a little.
 pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
 
-/// TLS tickets kept for the next handshake, which is then a third as long. Servers give two.
+/// TLS sessions kept for the next handshake, which is then without certificates. Servers give two.
 pub const QUIC_TICKETS_MAX: usize = 4;
 
-/// Networks of which is remembered how they treat UDP. Arbitrary; a device has one, a moving one some.
+/// Networks of which is remembered how they treat UDP, each a line of the record. Arbitrary; a device has one, a
+/// moving one some.
 pub const UDP_NETWORKS_MAX: usize = 32;
 
 /// Pause before QUIC is tried again on a network that never carried it.

@@ -176,7 +176,7 @@ async fn serve(connection: Connection, script: &Arc<[Act]>, seen: &Arc<Seen>) {
             match act {
                 Act::Answer(bytes) => answer(&mut send, &bytes).await,
                 Act::Hold(pause, bytes) => {
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep_until(tokio::time::Instant::now() + pause).await;
                     answer(&mut send, &bytes).await;
                 }
                 Act::Begin(bytes) => {
