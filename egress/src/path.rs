@@ -66,6 +66,8 @@ pub struct LinkReport {
 /// A proxy with its credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
+    /// Its number among the proxies of the dialer.
+    pub(crate) place: u8,
     pub(crate) url: ProxyUrl,
     pub(crate) auth: Arc<ProxyAuth>,
 }
@@ -99,10 +101,9 @@ struct Carrier {
 
 impl Path {
     pub(crate) const fn route(&self) -> Route {
-        if self.proxy.is_some() {
-            Route::Proxy(0)
-        } else {
-            Route::Direct
+        match &self.proxy {
+            Some(proxy) => Route::Proxy(proxy.place),
+            None => Route::Direct,
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Refuses a malformed proxy: it would otherwise mean a direct connection.
 
-use super::reader::Section;
+use super::reader::{Placed, Section};
 use super::{ConfigError, path_in};
+use postern_egress::config::PacLookups;
 use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
 use std::path::{Path, PathBuf};
 
@@ -51,24 +52,38 @@ pub fn read_proxy(
         ("prefer", ProxyPolicy::Prefer),
         ("require", ProxyPolicy::Require),
     ];
+    let lookups = [("allow", PacLookups::Allow), ("deny", PacLookups::Deny)];
     let mut section = root.section("proxy");
     let url = section.text("url");
     let mode = section.choice("mode", &modes);
     let secret_file = path_in(dir, &mut section, "secret_file");
     let no_proxy = section.text("no_proxy");
-    let url_line = url.as_ref().map_or(section.line(), |url| url.line);
-    let list_line = no_proxy.as_ref().map_or(section.line(), |list| list.line);
+    let pac = read_pac(dir, &mut section);
+    let wpad = section.flag("wpad", false);
+    let pac_dns = section.choice("pac_dns", &lookups);
+    let list = section.texts("credentials_for");
+    let lines = Lines {
+        section: section.line(),
+        url: line_of(&section, url.as_ref()),
+        no_proxy: line_of(&section, no_proxy.as_ref()),
+        pac: line_of(&section, pac.as_ref()),
+        credentials_for: line_of(&section, list.as_ref()),
+    };
     let settings = FileSettings {
         file: file.into(),
         url: url.map(|url| url.value),
         no_proxy: no_proxy.map(|list| list.value),
         secret_file,
         mode,
+        pac: pac.map(|pac| pac.value),
+        wpad,
+        pac_dns,
+        credentials_for: list.map(|list| list.value.into_iter().map(|one| one.value).collect()),
     };
     let resolved = match ProxySettings::resolve(&settings, variables) {
         Ok(resolved) => Some(resolved),
         Err(error) => {
-            let (line, key, what) = place(&error, url_line, list_line, section.line());
+            let (line, key, what) = place(&error, &lines);
             section.refuse(line, key, what);
             None
         }
@@ -77,14 +92,49 @@ pub fn read_proxy(
     resolved
 }
 
+/// Reads `pac`; a file is looked for now, so that a misspelt name is no surprise on the day of need.
+fn read_pac(dir: &Path, section: &mut Section<'_, '_>) -> Option<Placed<String>> {
+    let pac = section.text("pac")?;
+    if !pac.value.contains("://") && !dir.join(&pac.value).is_file() {
+        let what = format!(
+            "names {}, which is no file; write a file, or a URL that begins with http:// or https://",
+            dir.join(&pac.value).display()
+        );
+        section.refuse(pac.line, "pac", what);
+    }
+    Some(pac)
+}
+
+/// Where the keys stand; the table's line for a key that does not.
+struct Lines {
+    section: usize,
+    url: usize,
+    no_proxy: usize,
+    pac: usize,
+    credentials_for: usize,
+}
+
+fn line_of<T>(section: &Section<'_, '_>, key: Option<&Placed<T>>) -> usize {
+    key.map_or(section.line(), |placed| placed.line)
+}
+
 /// Returns line, key and sentence of a refused proxy setting.
-fn place(
-    error: &ProxyConfigError,
-    url_line: usize,
-    list_line: usize,
-    section_line: usize,
-) -> (usize, &'static str, String) {
+fn place(error: &ProxyConfigError, lines: &Lines) -> (usize, &'static str, String) {
+    let (url_line, list_line, section_line) = (lines.url, lines.no_proxy, lines.section);
     match error {
+        ProxyConfigError::Pac { reason, .. } => {
+            (lines.pac, "pac", format!("is refused (PST-C01): {reason}"))
+        }
+        ProxyConfigError::CredentialsFor { place, reason, .. } => (
+            lines.credentials_for,
+            "credentials_for",
+            format!("is refused (PST-C01): entry {}: {reason}", place + 1),
+        ),
+        ProxyConfigError::TwoProxies { .. } => (
+            lines.pac,
+            "pac",
+            "url, pac and wpad exclude each other; keep one (PST-C01)".into(),
+        ),
         ProxyConfigError::Url { setting, reason } if setting.ends_with("proxy.url") => {
             (url_line, "url", format!("is refused (PST-C01): {reason}"))
         }
@@ -107,12 +157,12 @@ fn place(
         ProxyConfigError::ModeWithoutUrl { .. } => (
             section_line,
             "mode",
-            "asks for a proxy, but there is no url; set it or remove the mode (PST-C01)".into(),
+            "asks for a proxy, but there is neither url nor pac; set one or remove the mode (PST-C01)".into(),
         ),
         ProxyConfigError::SecretWithoutUrl { .. } => (
             section_line,
             "secret_file",
-            "is set, but no proxy is; set url or remove it (PST-C01)".into(),
+            "is set, but no proxy is; set url or pac, or remove it (PST-C01)".into(),
         ),
         ProxyConfigError::NoProxy { .. } | ProxyConfigError::NotUtf8 { .. } => {
             (section_line, "url", error.to_string())
@@ -123,14 +173,27 @@ fn place(
 /// Explains the `[proxy]` table.
 pub const PROXY: &str = "
 [proxy]
+# Which proxy: url here, else https_proxy or all_proxy of the environment, else pac or wpad here, else none.
 # URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
-# Without it, https_proxy or all_proxy of the environment is tried first, then a direct connection.
 # url = \"http://proxy.example:3128\"
-# off, prefer or require. Unset: require where url is set, prefer for one of the environment.
+# off, prefer or require. Unset: require where url is set, prefer for the environment's and for a script's.
+# prefer: the proxies first, then a direct connection. require: a script's DIRECT is ignored, and without
+# an answer of the script nothing leaves.
 # mode = \"require\"
 # File with one line, user:password, readable by the owner only. Read at each connect.
 # secret_file = \"proxy.secret\"
 # Hosts reached without the proxy: names, .domains, addresses, networks, with commas.
 # no_proxy = \"localhost,.internal.example,10.0.0.0/8\"
+# A PAC script that names the proxies, a file or an http:// or https:// URL that is fetched directly; in place of url:
+#     pac = \"http://pac.example/proxy.pac\"
+# Look for a script at http://wpad.DOMAIN/wpad.dat of this machine's domain. Whoever answers for that name, or
+# hands out the domain (DHCP), then chooses the proxy: messages stay signed, but may be held back.
+# wpad = false
+# Whether a script may look names up: allow or deny. Unset: deny where the proxy is required, else allow.
+# The name of a controller or relay is never looked up where the proxy is required.
+# pac_dns = \"deny\"
+# Proxies that may see the credentials: HOST, HOST:PORT or *.DOMAIN. Unset: the one of url or of the environment,
+# and none that a script names.
+# credentials_for = [\"proxy.example:3128\", \"*.corp.example\"]
 
 ";

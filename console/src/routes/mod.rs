@@ -12,8 +12,10 @@
 mod comeback;
 mod lockout;
 mod outlet;
+mod script;
 
 pub use outlet::Outlet;
+pub use script::{NO_WAY_PAUSE, Preparation};
 
 use crate::clock;
 use crate::exit::CommandError;
@@ -56,6 +58,8 @@ struct Way {
 pub struct Routes {
     dialer: Dialer,
     hold_ceiling: Duration,
+    /// The base URLs of the mailboxes, in order.
+    urls: Vec<String>,
     ways: Vec<Way>,
     current: usize,
     /// Ways made so far.
@@ -113,6 +117,7 @@ impl Routes {
         let mut routes = Self {
             dialer,
             hold_ceiling,
+            urls: urls.to_vec(),
             ways: Vec::new(),
             current: 0,
             made: 0,
@@ -133,8 +138,7 @@ impl Routes {
     }
 
     fn make(&mut self, url: &str) -> Result<Vec<Way>, MailboxUrlError> {
-        let full = format!("{}{BINDING_PATH}", url.trim_end_matches('/'));
-        let target = MailboxUrl::parse(&full)?;
+        let target = target(url)?;
         let mut ways = Vec::new();
         for route in self.dialer.routes(&target) {
             if let Ok(client) = self.dialer.client(&target, route) {
@@ -174,6 +178,8 @@ impl Routes {
         if self.ways.is_empty() {
             // A bundle without a usable URL must not strand the device.
             self.ways = std::mem::take(&mut before);
+        } else {
+            self.urls = urls.to_vec();
         }
         let (up, down) = bytes_of(&before);
         self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
@@ -387,6 +393,11 @@ impl Carrier {
         let answer = self.client.exchange(frame.into(), self.limits).await?;
         Ok((answer.body.to_vec(), answer.age))
     }
+}
+
+/// Where the binding of a mailbox is.
+fn target(url: &str) -> Result<MailboxUrl, MailboxUrlError> {
+    MailboxUrl::parse(&format!("{}{BINDING_PATH}", url.trim_end_matches('/')))
 }
 
 fn bytes_of(ways: &[Way]) -> (u64, u64) {

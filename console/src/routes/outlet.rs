@@ -5,6 +5,7 @@
 use super::Routes;
 use super::lockout::LockoutFile;
 use crate::exit::CommandError;
+use postern_egress::pac::ProcessEvaluator;
 use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +65,8 @@ impl Outlet<'_> {
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
         })?;
+        let evaluator = ProcessEvaluator::of_this_program(crate::script_child::SUBCOMMAND);
+        let dialer = dialer.with_evaluator(Arc::new(evaluator));
         let memory = LockoutFile::new(self.dir);
         let place = memory.path().display().to_string();
         dialer

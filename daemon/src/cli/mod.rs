@@ -141,6 +141,9 @@ enum Command {
             Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"input\":\"00\"}' | postern conformance-child"
     )]
     ConformanceChild,
+    /// Evaluates a PAC script for the process that started it
+    #[command(name = postern_console::script_child::SUBCOMMAND, hide = true)]
+    PacChild,
     /// Runs the relay of the demo
     #[command(name = "demo-relay", hide = true)]
     DemoRelay(DemoRelayArgs),
@@ -288,7 +291,9 @@ impl Command {
             Self::Bundle(command) => command.is_json(),
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
-            Self::ConformanceChild | Self::DemoChild(_) | Self::DemoRelay(_) => false,
+            Self::ConformanceChild | Self::PacChild | Self::DemoChild(_) | Self::DemoRelay(_) => {
+                false
+            }
         }
     }
 }
@@ -316,6 +321,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         })),
         Command::DemoRelay(args) => block_on(demo::run_relay(&args.dir, args.listen)),
         Command::ConformanceChild => conformance::run(),
+        Command::PacChild => postern_console::script_child::run(),
         Command::DemoChild(args) => Err(demo::leash(args.parent, &args.arguments)),
     }
 }
