@@ -31,6 +31,8 @@ pub mod environment;
 mod explanation;
 mod fault;
 mod foreign;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 pub mod hold;
 mod host;
 pub mod limits;
