@@ -197,3 +197,100 @@ pub const PROXY: &str = "
 # credentials_for = [\"proxy.example:3128\", \"*.corp.example\"]
 
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::{Document, Problem};
+    use super::*;
+
+    /// Reads a `[proxy]` table in a folder that holds `proxy.pac`.
+    fn read(table: &str, variables: &Variables) -> (Option<ProxySettings>, Vec<Problem>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("proxy.pac"), "").unwrap();
+        let text = format!("[proxy]\n{table}");
+        let document = Document::parse(&text).unwrap();
+        let mut root = document.root();
+        let file = folder.path().join("device.toml");
+        let settings = read_proxy(folder.path(), &file, &mut root, variables);
+        root.finish();
+        (settings, document.into_problems())
+    }
+
+    #[test]
+    fn script_is_taken_from_a_file_a_url_or_the_domain() {
+        let check = |table: &str, policy, place: &str| {
+            let (settings, problems) = read(table, &Variables::default());
+            assert_eq!(problems, [], "{table}");
+            let settings = settings.unwrap();
+            assert_eq!(settings.policy(), policy, "{table}");
+            let found = settings.pac().unwrap().place.to_string();
+            assert!(found.ends_with(place), "{table}: {found}");
+        };
+        check("pac = \"proxy.pac\"", ProxyPolicy::Prefer, "/proxy.pac");
+        let required = "pac = \"https://pac.test/p\"\nmode = \"require\"\npac_dns = \"allow\"";
+        check(required, ProxyPolicy::Require, "https://pac.test/p");
+        check("wpad = true", ProxyPolicy::Prefer, "WPAD");
+        let listed =
+            "pac = \"proxy.pac\"\nsecret_file = \"s\"\ncredentials_for = [\"*.corp.test\"]";
+        check(listed, ProxyPolicy::Prefer, "/proxy.pac");
+    }
+
+    #[test]
+    fn nothing_looks_for_a_script_unasked() {
+        for table in ["", "wpad = false", "mode = \"off\"\nwpad = true"] {
+            let (settings, problems) = read(table, &Variables::default());
+            assert_eq!(problems, [], "{table}");
+            assert_eq!(settings.unwrap().policy(), ProxyPolicy::Off, "{table}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_its_place() {
+        let rows = [
+            ("pac = \"none.pac\"", 2, "pac", "which is no file"),
+            ("pac = \"ftp://p/x\"", 2, "pac", "PST-C01"),
+            ("pac = \"http://u:p@p/x\"", 2, "pac", "PST-C01"),
+            ("pacs = \"proxy.pac\"", 2, "pacs", "did you mean `pac`"),
+            (
+                "url = \"http://p:1\"\npac = \"proxy.pac\"",
+                3,
+                "pac",
+                "keep one",
+            ),
+            ("wpad = true\npac = \"proxy.pac\"", 3, "pac", "keep one"),
+            ("wpad = true\nurl = \"http://p:1\"", 1, "pac", "keep one"),
+            ("wpad = \"yes\"", 2, "wpad", "true or false"),
+            ("pac_dns = \"no\"", 2, "pac_dns", "\"allow\", \"deny\""),
+            (
+                "url = \"http://p:1\"\ncredentials_for = [\"*\"]",
+                3,
+                "credentials_for",
+                "entry 1",
+            ),
+            (
+                "credentials_for = \"a.test\"",
+                2,
+                "credentials_for",
+                "a list",
+            ),
+            (
+                "credential_for = []",
+                2,
+                "credential_for",
+                "did you mean `credentials_for`",
+            ),
+            ("mode = \"require\"", 1, "mode", "neither url nor pac"),
+        ];
+        for (table, line, key, words) in rows {
+            let (_settings, problems) = read(table, &Variables::default());
+            let first = problems.first().unwrap();
+            let place = (first.line, first.key.as_str());
+            assert_eq!(
+                place,
+                (line, format!("proxy.{key}").as_str()),
+                "{problems:?}"
+            );
+            assert!(first.what.contains(words), "{problems:?}");
+        }
+    }
+}
