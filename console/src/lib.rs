@@ -18,5 +18,6 @@ pub mod output;
 pub mod pem;
 pub mod random;
 pub mod routes;
+pub mod script_child;
 mod store;
 pub mod telemetry;

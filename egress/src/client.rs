@@ -85,6 +85,13 @@ impl Client {
         self
     }
 
+    /// Returns the proxy on the way, without credentials.
+    #[must_use]
+    pub fn proxy(&self) -> Option<String> {
+        let proxy = self.path().proxy.as_ref();
+        proxy.map(|proxy| proxy.url.to_string())
+    }
+
     /// Returns the route.
     #[must_use]
     pub const fn route(&self) -> Route {

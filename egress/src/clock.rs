@@ -67,3 +67,23 @@ impl Default for Clock {
         Self::start()
     }
 }
+
+/// Real time spent, also on threads without a runtime and whatever a test does to the runtime's clock.
+#[cfg(feature = "pac")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[cfg(feature = "pac")]
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the module that reads clocks"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -3,14 +3,19 @@
 //! The only place where the proxy policy becomes an action. Under [`ProxyPolicy::Require`] the
 //! direct route does not exist: there is no client to be had for it, so no code can leak a packet.
 //! A host on the `no_proxy` list is direct only. No racing here: the caller tries in order.
+//!
+//! Where a PAC script names the proxies, [`Dialer::prepare`] asks it and waits; [`Dialer::routes`] reads what is
+//! known and never waits. A proxy keeps its number while an answer that names it is remembered.
 
 use crate::client::Client;
 use crate::config::{ProxyPolicy, ProxySettings};
+use crate::explanation::Explanation;
 use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, QUIC_BUDGET, TCP_BUDGET, TLS_BUDGET};
 use crate::lockout::{LockoutKeeper, LockoutMemory};
 use crate::mailbox_url::MailboxUrl;
-use crate::path::{Path, Proxy};
-use crate::proxy_auth::ProxyAuth;
+use crate::pac::{Decision, Evaluate, Fetcher, Keeper, Means, PacEntry, PacFault};
+use crate::path::Path;
+use crate::proxies::Proxies;
 use crate::route::Route;
 use crate::tcp::{Resolve, SystemResolver, Traffic};
 use crate::tls::Trust;
@@ -66,7 +71,9 @@ pub enum DialerError {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     settings: ProxySettings,
-    proxy: Option<Proxy>,
+    proxies: Arc<Proxies>,
+    keeper: Option<Arc<Keeper>>,
+    evaluator: Option<Arc<dyn Evaluate>>,
     trust: Arc<Trust>,
     user_agent: String,
     resolver: Arc<dyn Resolve>,
@@ -89,10 +96,13 @@ impl Dialer {
         if !legal || HeaderValue::from_str(user_agent).is_err() {
             return Err(DialerError::UserAgent);
         }
-        let proxy = proxy(&settings, LockoutKeeper::in_process());
+        let proxies = Proxies::new(&settings, LockoutKeeper::in_process());
+        let keeper = settings.pac().cloned().map(Keeper::new);
         Ok(Self {
             settings,
-            proxy,
+            proxies: Arc::new(proxies),
+            keeper: keeper.map(Arc::new),
+            evaluator: None,
             trust,
             user_agent: user_agent.to_owned(),
             resolver: Arc::new(SystemResolver),
@@ -110,12 +120,19 @@ impl Dialer {
         mut self,
         memory: Arc<dyn LockoutMemory>,
     ) -> Result<Self, DialerError> {
-        if self.proxy.is_some() {
+        if self.settings.policy() != ProxyPolicy::Off {
             let keeper = LockoutKeeper::open(memory);
             let keeper = keeper.map_err(|error| DialerError::LockoutRecord(error.kind()))?;
-            self.proxy = proxy(&self.settings, keeper);
+            self.proxies = Arc::new(Proxies::new(&self.settings, keeper));
         }
         Ok(self)
+    }
+
+    /// Says who evaluates PAC scripts; without it a script's proxies cannot be found out.
+    #[must_use]
+    pub fn with_evaluator(mut self, evaluator: Arc<dyn Evaluate>) -> Self {
+        self.evaluator = Some(evaluator);
+        self
     }
 
     /// Replaces the resolver.
@@ -145,7 +162,45 @@ impl Dialer {
         &self.settings
     }
 
-    /// Returns the routes to try for this target, in order; never empty.
+    /// Finds out what [`Dialer::routes`] needs to know of this target; at once where no script is asked.
+    /// Waits [`PAC_PREPARE_BUDGET`](crate::limits::PAC_PREPARE_BUDGET) at most. To be called before each
+    /// round of attempts: it asks again only what is due.
+    ///
+    /// # Errors
+    /// [`PacFault`]: the last good answer stays in use. Without one there is the direct route
+    /// where a proxy is preferred, and none at all where it is required.
+    pub async fn prepare(&self, target: &MailboxUrl) -> Result<(), PacFault> {
+        let target = target.authority();
+        let Some(keeper) = &self.keeper else {
+            return Ok(());
+        };
+        if self.settings.is_exempt(target) {
+            return Ok(());
+        }
+        let means = Means {
+            fetcher: Fetcher {
+                resolver: self.resolver.as_ref(),
+                trust: &self.trust,
+                budgets: &self.budgets,
+                user_agent: &self.user_agent,
+            },
+            resolver: &self.resolver,
+            evaluator: self.evaluator.as_ref(),
+        };
+        let prepared = keeper.prepare(target, &means).await;
+        self.proxies.keep(&keeper.entries());
+        prepared
+    }
+
+    /// Asks every script again at the next [`Dialer::prepare`]: the network is another one.
+    pub fn handle_network_change(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.handle_network_change();
+        }
+    }
+
+    /// Returns the routes to try for this target, in order. Empty only where a PAC script is required and has
+    /// not named a proxy (yet).
     #[must_use]
     pub fn routes(&self, target: &MailboxUrl) -> Vec<Route> {
         // Without a race QUIC comes last: many networks drop UDP, and each find out costs a budget.
@@ -156,12 +211,54 @@ impl Dialer {
         if self.settings.is_exempt(target.authority()) {
             return direct.collect();
         }
-        match self.settings.policy() {
-            ProxyPolicy::Off => direct.collect(),
-            ProxyPolicy::Prefer => [Route::Proxy(0)].into_iter().chain(direct).collect(),
+        match &self.settings {
+            ProxySettings::Off => direct.collect(),
+            ProxySettings::Prefer(_) => [Route::Proxy(0)].into_iter().chain(direct).collect(),
             // Not one UDP packet either.
-            ProxyPolicy::Require => vec![Route::Proxy(0)],
+            ProxySettings::Require(_) => vec![Route::Proxy(0)],
+            ProxySettings::Pac(choice) => {
+                let decision = self.decision(target);
+                let entries = decision.entries.iter().flatten();
+                let mut routes: Vec<Route> = entries
+                    .filter_map(|entry| match entry {
+                        PacEntry::Direct => Some(Route::Direct),
+                        PacEntry::Proxy(url) => self.proxies.place(url).map(Route::Proxy),
+                    })
+                    .collect();
+                if choice.is_required {
+                    // The keeper leaves it out already; this is where it would become a packet.
+                    routes.retain(|route| matches!(route, Route::Proxy(_)));
+                } else {
+                    routes.extend(
+                        direct
+                            .filter(|route| !routes.contains(route))
+                            .collect::<Vec<_>>(),
+                    );
+                }
+                routes
+            }
         }
+    }
+
+    fn decision(&self, target: &MailboxUrl) -> Decision {
+        let keeper = self.keeper.as_ref();
+        keeper.map_or_else(Decision::default, |keeper| {
+            keeper.decision(target.authority())
+        })
+    }
+
+    /// Says which routes there are for a target and why, from what is known; asks and looks up nothing.
+    #[must_use]
+    pub fn explain(&self, target: &MailboxUrl) -> Explanation {
+        let script_from = self.keeper.as_ref().and_then(|keeper| keeper.script_from());
+        Explanation::new(
+            &self.settings,
+            target.authority(),
+            &self.routes(target),
+            &self.proxies,
+            script_from,
+            self.decision(target),
+        )
     }
 
     /// Makes a client for one target and route. It connects at its first exchange.
@@ -174,7 +271,10 @@ impl Dialer {
         }
         let proxy = match route {
             Route::Direct | Route::Quic => None,
-            Route::Proxy(_) => Some(self.proxy.clone().ok_or(DialerError::Forbidden { route })?),
+            Route::Proxy(place) => {
+                let proxy = self.proxies.at(place);
+                Some(proxy.ok_or(DialerError::Forbidden { route })?)
+            }
         };
         let path = Path {
             target: target.clone(),
@@ -192,18 +292,4 @@ impl Dialer {
             Route::Direct | Route::Proxy(_) => Client::http(path),
         })
     }
-}
-
-fn proxy(settings: &ProxySettings, lockout: LockoutKeeper) -> Option<Proxy> {
-    let choice = settings.choice()?;
-    let auth = ProxyAuth::new(
-        choice.url.authority.to_string(),
-        choice.url.secret.clone(),
-        choice.secret_file.clone(),
-        Arc::new(lockout),
-    );
-    Some(Proxy {
-        url: choice.url.clone(),
-        auth: Arc::new(auth),
-    })
 }

@@ -46,3 +46,8 @@ impl Variables {
         Self::read(|name| std::env::var_os(name))
     }
 }
+
+/// The time zone as a child process needs it to know the hour; the only variable that one gets.
+pub(crate) fn time_zone() -> Option<(&'static str, OsString)> {
+    Some(("TZ", std::env::var_os("TZ")?))
+}

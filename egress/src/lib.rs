@@ -1,8 +1,8 @@
 //! Getting out of the site: how a device reaches a mailbox from behind a strict network.
 //!
 //! ```text
-//!   config + environment -> ProxySettings --+
-//!                              Trust (CAs) -+-> Dialer -- routes(target) -> direct | proxy
+//!   config + environment -> ProxySettings --+             prepare(target): asks the PAC script, if any
+//!                              Trust (CAs) -+-> Dialer -- routes(target) -> direct | proxy 0..
 //!                                                  |
 //!                                                  +-- client(target, route) -> Client
 //!                                                                                 |
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Start with [`ProxySettings::resolve`], [`Trust::new`] and [`Dialer::new`]; ask
-//! [`Dialer::routes`] what may be tried and [`Client::exchange`] to do it. Bodies are opaque bytes.
+//! [`Dialer::routes`] what may be tried, [`Dialer::explain`] why, and [`Client::exchange`] to do it. Bodies are opaque bytes.
 //! An answer is only a candidate until its signature is verified, which is the caller's part: a
 //! block page with status 200 is an [`Answer`] too. What this crate refuses: retries, redirects,
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
@@ -28,8 +28,11 @@ pub mod config;
 pub mod connect;
 mod dialer;
 pub mod environment;
+mod explanation;
 mod fault;
 mod foreign;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 pub mod hold;
 mod host;
 mod http;
@@ -37,8 +40,10 @@ pub mod limits;
 pub mod lockout;
 mod mailbox_url;
 pub mod no_proxy;
+pub mod pac;
 mod path;
 mod pool;
+mod proxies;
 mod proxy_auth;
 pub mod proxy_url;
 mod quic;
@@ -52,6 +57,7 @@ pub use client::{Answer, Client, ExchangeLimits};
 pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Source};
 pub use dialer::{Budgets, Dialer, DialerError};
 pub use environment::Variables;
+pub use explanation::{ExplainedRoute, Explanation};
 pub use fault::{Fault, TransportError};
 pub use foreign::Foreign;
 pub use host::{Authority, Host, HostError};

@@ -70,6 +70,8 @@ pub struct LinkReport {
 /// A proxy with its credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
+    /// Its number among the proxies of the dialer.
+    pub(crate) place: u8,
     pub(crate) url: ProxyUrl,
     pub(crate) auth: Arc<ProxyAuth>,
 }
@@ -110,7 +112,7 @@ impl Path {
     pub(crate) const fn route(&self) -> Route {
         match (self.is_quic, &self.proxy) {
             (true, _) => Route::Quic,
-            (false, Some(_)) => Route::Proxy(0),
+            (false, Some(proxy)) => Route::Proxy(proxy.place),
             (false, None) => Route::Direct,
         }
     }

@@ -12,8 +12,10 @@
 mod comeback;
 mod lockout;
 mod outlet;
+mod script;
 
 pub use outlet::Outlet;
+pub use script::{NO_WAY_PAUSE, Preparation};
 
 use crate::clock;
 use crate::exit::CommandError;
@@ -56,6 +58,8 @@ struct Way {
 pub struct Routes {
     dialer: Dialer,
     hold_ceiling: Duration,
+    /// The base URLs of the mailboxes, in order.
+    urls: Vec<String>,
     ways: Vec<Way>,
     current: usize,
     /// Ways made so far.
@@ -113,6 +117,7 @@ impl Routes {
         let mut routes = Self {
             dialer,
             hold_ceiling,
+            urls: urls.to_vec(),
             ways: Vec::new(),
             current: 0,
             made: 0,
@@ -173,6 +178,8 @@ impl Routes {
         if self.ways.is_empty() {
             // A bundle without a usable URL must not strand the device.
             self.ways = std::mem::take(&mut before);
+        } else {
+            self.urls = urls.to_vec();
         }
         let (up, down) = bytes_of(&before);
         self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);

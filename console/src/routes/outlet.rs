@@ -5,6 +5,7 @@
 use super::Routes;
 use super::lockout::LockoutFile;
 use crate::exit::CommandError;
+use postern_egress::pac::ProcessEvaluator;
 use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,6 +87,8 @@ impl Outlet<'_> {
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")
         })?;
+        let evaluator = ProcessEvaluator::of_this_program(crate::script_child::SUBCOMMAND);
+        let dialer = dialer.with_evaluator(Arc::new(evaluator));
         Ok(dialer.with_quic(self.has_quic))
     }
 }

@@ -153,6 +153,9 @@ enum Command {
             Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"input\":\"00\"}' | postern conformance-child"
     )]
     ConformanceChild,
+    /// Evaluates a PAC script for the process that started it
+    #[command(name = postern_console::script_child::SUBCOMMAND, hide = true)]
+    PacChild,
     /// Runs the relay of the demo
     #[command(name = "demo-relay", hide = true)]
     DemoRelay(DemoRelayArgs),
@@ -301,7 +304,9 @@ impl Command {
             Self::Doctor(args) => args.json,
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
-            Self::ConformanceChild | Self::DemoChild(_) | Self::DemoRelay(_) => false,
+            Self::ConformanceChild | Self::PacChild | Self::DemoChild(_) | Self::DemoRelay(_) => {
+                false
+            }
         }
     }
 }
@@ -330,6 +335,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         })),
         Command::DemoRelay(args) => block_on(demo::run_relay(&args.dir, args.listen)),
         Command::ConformanceChild => conformance::run(),
+        Command::PacChild => postern_console::script_child::run(),
         Command::DemoChild(args) => Err(demo::leash(args.parent, &args.arguments)),
     }
 }

@@ -441,7 +441,7 @@ const DEVICE_REFUSED: &[(&str, usize, &str, &str)] = &[
         "[proxy]\nmode = \"require\"",
         1,
         "proxy.mode",
-        "there is no url",
+        "there is neither url nor pac",
     ),
     (
         "[proxy]\nmode = \"maybe\"",

@@ -5,7 +5,7 @@
 
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
-use crate::routes::{Sent, WayId, random};
+use crate::routes::{NO_WAY_PAUSE, Sent, WayId, random};
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
 use postern_protocol::device::{Exchange, ExchangeId, Input};
@@ -134,7 +134,8 @@ impl Driver {
     pub(super) fn carry(&mut self, exchange: Exchange) {
         let hold = exchange.hold_s.map(Duration::from_secs);
         let Some(carrier) = self.routes.carrier(&exchange.frame, hold) else {
-            return;
+            // A script has named no proxy yet, and directly is forbidden.
+            return self.later(NO_WAY_PAUSE, Happening::FailureDue(exchange.id));
         };
         if exchange.hold_s.is_some()
             && let Some(grant) = &mut self.grant

@@ -72,6 +72,10 @@ pub async fn join(
         .seal(line.root, &line.tenant, &line.secret, &signer)
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
     let mut routes = Outlet::from(config).routes(&stored.urls, stored.tls_ca.as_deref())?;
+    if let Some(preparation) = routes.preparation() {
+        let _later = preparation.run().await;
+        let _first = routes.handle_prepared();
+    }
     let frame = ask(&mut routes, &sealed).await?;
     let report = confirm(
         &store,
@@ -196,6 +200,9 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
     let mut failures = Vec::new();
     let mut patience = Patience::new();
     let mut left = routes.len();
+    if left == 0 {
+        failures = routes.explain();
+    }
     while left > 0 {
         let Some(carrier) = routes.carrier(&sealed.frame, None) else {
             break;

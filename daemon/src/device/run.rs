@@ -56,6 +56,10 @@ pub(super) enum Happening {
     PollDue,
     /// Which of the better ways leads to a mailbox again, if one does.
     Probed(Option<WayId>),
+    /// It is time to ask the PAC script again.
+    PreparationDue,
+    /// The PAC script was asked; when to ask again, if that is not arranged already.
+    Prepared(Option<Duration>),
 }
 
 /// A poll that was granted to the engine: how long, and which ladder asked for it.
@@ -113,6 +117,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         routes = driver.routes.len(),
         "device started"
     );
+    driver.prepare_first().await;
     driver.look_at_gate()?;
     driver.feed(Input::Start)?;
     driver.feed(Input::Connect)?;
@@ -221,6 +226,11 @@ impl Driver {
                 fed
             }
             Happening::Probed(found) => self.handle_probed(found),
+            Happening::PreparationDue => {
+                self.prepare(true);
+                Ok(())
+            }
+            Happening::Prepared(pause) => self.handle_prepared(pause),
             Happening::PollDue => self.feed(Input::Hold { seconds: 0 }),
         }
     }

@@ -97,6 +97,12 @@ impl Road {
 
     async fn exchange(&self, frame: Vec<u8>, hold_s: u64) -> Result<Vec<u8>, CarryError> {
         let hold = (hold_s > 0).then(|| Duration::from_secs(hold_s));
+        // Asks a PAC script only when that is due.
+        let preparation = self.lock().routes.preparation();
+        if let Some(preparation) = preparation {
+            let _later = preparation.run().await;
+            let _first = self.lock().routes.handle_prepared();
+        }
         let carrier: Option<Carrier> = self.lock().routes.carrier(&frame, hold);
         let Some(carrier) = carrier else {
             return Err(failed("no way leads to the upstream".into(), None));

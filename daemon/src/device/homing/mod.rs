@@ -92,6 +92,7 @@ impl Driver {
             if self.routes.replace_urls(&urls) {
                 self.begin_elsewhere(Duration::ZERO)?;
             }
+            self.prepare(false);
         }
         //= spec/postern.md#answer
         //# A device that is told to move SHOULD begin a session there at once, and go on to other
@@ -125,6 +126,43 @@ impl Driver {
             }
             let _closed = sender.send(Happening::Probed(found)).await;
         });
+        Ok(())
+    }
+
+    /// Finds out which proxies a PAC script names before anything leaves, and says which ways there are.
+    pub(super) async fn prepare_first(&mut self) {
+        if let Some(preparation) = self.routes.preparation() {
+            let pause = preparation.run().await;
+            let _first = self.routes.handle_prepared();
+            self.later(pause, Happening::PreparationDue);
+        }
+        for explanation in self.routes.explain() {
+            tracing::info!(reason = explanation, "way to a mailbox");
+        }
+    }
+
+    /// Asks the PAC script again, beside the loop; as a matter of `routine`, and again later, or once.
+    pub(super) fn prepare(&self, routine: bool) {
+        let Some(preparation) = self.routes.preparation() else {
+            return;
+        };
+        let sender = self.sender.clone();
+        let _task = crate::tasks::spawn(async move {
+            let pause = preparation.run().await;
+            let _closed = sender
+                .send(Happening::Prepared(routine.then_some(pause)))
+                .await;
+        });
+    }
+
+    /// Takes up the proxies that the script names now.
+    pub(super) fn handle_prepared(&mut self, again: Option<Duration>) -> Result<(), CommandError> {
+        if let Some(pause) = again {
+            self.later(pause, Happening::PreparationDue);
+        }
+        if self.routes.handle_prepared() {
+            return self.begin_elsewhere(Duration::ZERO);
+        }
         Ok(())
     }
 
