@@ -2,7 +2,7 @@
 //!
 //! Refuses to hold anything that would have to be cut out before it is shown to strangers.
 
-use postern_egress::{ProxyPolicy, ProxySettings, Source};
+use postern_egress::{ProxyPolicy, ProxySettings};
 use serde::{Deserialize, Serialize};
 
 /// How something is, from best to worst.
@@ -54,6 +54,8 @@ pub struct Settings {
 pub struct TargetReport {
     /// The mailbox URL.
     pub url: String,
+    /// Which ways there are and why: the setting, its source, exceptions, what was left out.
+    pub why: String,
     /// Why there is nothing to try, where the URL cannot be used.
     pub unusable: Option<String>,
     /// The ways, in the order of preference, then those that the policy forbids.
@@ -65,6 +67,8 @@ pub struct TargetReport {
 pub struct WayReport {
     /// `quic`, `direct` or `proxy`.
     pub route: String,
+    /// The proxy on the way, without credentials.
+    pub proxy: Option<String>,
     /// Whether it works.
     pub state: State,
     /// Why it was not tried.
@@ -159,23 +163,30 @@ impl Settings {
     /// Describes proxy settings without their secrets.
     #[must_use]
     pub fn of(settings: &ProxySettings, extra_ca_files: &[std::path::PathBuf]) -> Self {
-        let choice = settings.choice();
         let mode = match settings.policy() {
             ProxyPolicy::Off => "off",
             ProxyPolicy::Prefer => "prefer",
             ProxyPolicy::Require => "require",
         };
-        let source = choice.map(|choice| match &choice.source {
-            Source::File(file) => file.display().to_string(),
-            Source::Environment(name) => format!("environment variable {name}"),
-        });
+        let (proxy, source, has_credentials) = match settings {
+            ProxySettings::Off => (None, None, false),
+            ProxySettings::Prefer(choice) | ProxySettings::Require(choice) => (
+                Some(choice.url.to_string()),
+                Some(choice.source.to_string()),
+                choice.url.secret.is_some() || choice.secret_file.is_some(),
+            ),
+            ProxySettings::Pac(choice) => (
+                Some(format!("as the script {} says", choice.place)),
+                Some(choice.source.to_string()),
+                choice.secret_file.is_some(),
+            ),
+        };
         let files = extra_ca_files.iter();
         Self {
-            proxy: choice.map(|choice| choice.url.to_string()),
+            proxy,
             source,
             mode: mode.to_owned(),
-            has_credentials: choice
-                .is_some_and(|choice| choice.url.secret.is_some() || choice.secret_file.is_some()),
+            has_credentials,
             extra_ca_files: files.map(|file| file.display().to_string()).collect(),
         }
     }

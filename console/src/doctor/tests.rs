@@ -16,6 +16,7 @@ fn hop(stage: &str, code: Option<&str>) -> HopReport {
 fn way(route: &str, state: State, hops: Vec<HopReport>) -> WayReport {
     WayReport {
         route: route.into(),
+        proxy: None,
         state,
         reason: None,
         answerer: None,
@@ -29,6 +30,7 @@ fn way(route: &str, state: State, hops: Vec<HopReport>) -> WayReport {
 fn target(url: &str, ways: Vec<WayReport>) -> TargetReport {
     TargetReport {
         url: url.into(),
+        why: "m.test:443: direct (no proxy is configured)".into(),
         unusable: None,
         ways,
     }
@@ -96,6 +98,7 @@ fn tree_shows_each_step_with_what_to_do_next() {
 no proxy
 
 https://m.test
+ways: direct (no proxy is configured)
 ├─ direct  FAILS  PST-T02
 │  ├─ ok   lookup    controller.test:443            1.2 ms  seen
 │  └─ FAIL tcp       controller.test:443            1.2 ms  PST-T02 it broke

@@ -67,6 +67,9 @@ fn settings(settings: &Settings) -> String {
 
 fn target_lines(text: &mut String, target: &TargetReport, paint: &Paint) {
     let _infallible = writeln!(text, "\n{}", target.url);
+    if let Some((_, why)) = target.why.split_once(": ") {
+        let _infallible = writeln!(text, "ways: {why}");
+    }
     if let Some(unusable) = &target.unusable {
         let _infallible = writeln!(text, "└─ {}  {unusable}", paint.word(RED, "cannot be used"));
     }

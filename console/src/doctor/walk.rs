@@ -56,11 +56,14 @@ pub struct Target {
 pub async fn examine(case: &Case) -> Report {
     let mut walks = Vec::new();
     for target in &case.targets {
-        walks.push(begin(case, target));
+        walks.push(begin(case, target).await);
     }
     let mut targets = Vec::new();
     for (target, begun) in case.targets.iter().zip(walks) {
-        targets.push(end(target, begun).await);
+        let mut report = end(target, begun).await;
+        let explained = target_of(&target.url).map(|mailbox| case.dialer.explain(&mailbox));
+        report.why = explained.map(|why| why.to_string()).unwrap_or_default();
+        targets.push(report);
     }
     Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,8 +78,11 @@ pub async fn examine(case: &Case) -> Report {
 type Walk = tokio::task::JoinHandle<WayReport>;
 
 /// Sets out on every way to one target.
-fn begin(case: &Case, target: &Target) -> Result<Vec<Result<Walk, WayReport>>, String> {
+async fn begin(case: &Case, target: &Target) -> Result<Vec<Result<Walk, WayReport>>, String> {
     let mailbox = target_of(&target.url).map_err(|error| error.to_string())?;
+    if let Err(fault) = case.dialer.prepare(&mailbox).await {
+        tracing::debug!(%fault, "the script for proxies gave no answer");
+    }
     let offered = case.dialer.routes(&mailbox);
     let mut walks = Vec::new();
     for route in &offered {
@@ -106,6 +112,7 @@ async fn end(target: &Target, begun: Result<Vec<Result<Walk, WayReport>>, String
         Err(unusable) => {
             return TargetReport {
                 url,
+                why: String::new(),
                 unusable: Some(unusable),
                 ways: Vec::new(),
             };
@@ -120,6 +127,7 @@ async fn end(target: &Target, begun: Result<Vec<Result<Walk, WayReport>>, String
     }
     TargetReport {
         url,
+        why: String::new(),
         unusable: None,
         ways,
     }
@@ -135,6 +143,7 @@ fn why_not(settings: &Settings) -> String {
 fn skipped(route: Route, reason: String) -> WayReport {
     WayReport {
         route: route.as_str().to_owned(),
+        proxy: None,
         state: State::Skipped,
         reason: Some(reason),
         answerer: None,
@@ -158,6 +167,7 @@ async fn walk(
     let client = client.with_trail(Arc::clone(&trail));
     let place = mailbox.authority().to_string();
     let mut way = WayReport {
+        proxy: client.proxy(),
         state: State::Fails,
         reason: None,
         ..skipped(client.route(), String::new())

@@ -42,7 +42,10 @@ impl Routes {
     #[must_use]
     pub fn preparation(&self) -> Option<Preparation> {
         self.dialer.settings().pac()?;
-        let targets = self.urls.iter().filter_map(|url| super::target_of(url).ok());
+        let targets = self
+            .urls
+            .iter()
+            .filter_map(|url| super::target_of(url).ok());
         Some(Preparation {
             dialer: self.dialer.clone(),
             targets: targets.collect(),
@@ -75,7 +78,10 @@ impl Routes {
     /// Says for each mailbox which ways lead there and why, one line each.
     #[must_use]
     pub fn explain(&self) -> Vec<String> {
-        let targets = self.urls.iter().filter_map(|url| super::target_of(url).ok());
+        let targets = self
+            .urls
+            .iter()
+            .filter_map(|url| super::target_of(url).ok());
         targets
             .map(|target| self.dialer.explain(&target).to_string())
             .collect()
