@@ -13,7 +13,7 @@ use crate::limits::{
     H1_CONNECTIONS_MAX, PROBLEM_BYTES_MAX, RETRY_AFTER_S_MAX,
 };
 use crate::mailbox_url::MailboxUrl;
-use crate::path::{HttpVersion, Link, LinkReport, Path};
+use crate::path::{BoxStream, HttpVersion, Link, LinkReport, Path};
 use crate::pool::{Connection, Pool, Sender};
 use crate::route::Route;
 use crate::tcp::Traffic;
@@ -259,7 +259,8 @@ impl Client {
 
 /// Starts HTTP on a connection; its task ends when the connection does.
 async fn start_http(link: Link, budget: Duration) -> Result<Connection, Fault> {
-    let io = TokioIo::new(link.stream);
+    let stream: BoxStream = Box::new(link.stream);
+    let io = TokioIo::new(stream);
     let sender = match link.report.http {
         HttpVersion::Http1 => {
             let mut builder = hyper::client::conn::http1::Builder::new();
