@@ -13,7 +13,7 @@ use crate::limits::{
     ANSWER_HEAD_BYTES_MAX, ANSWER_HEADERS_MAX, BODY_BYTES_PER_S_MIN, BODY_PROGRESS,
     H1_CONNECTIONS_MAX, PROBLEM_BYTES_MAX, RETRY_AFTER_S_MAX,
 };
-use crate::path::{HttpVersion, Link, Path};
+use crate::path::{BoxStream, HttpVersion, Link, Path};
 use crate::pool::{Connection, Pool, Sender};
 use crate::trail::Stage;
 use bytes::{Bytes, BytesMut};
@@ -214,7 +214,8 @@ impl HttpClient {
 
 /// Starts HTTP on a connection; its task ends when the connection does.
 async fn start_http(link: Link, budget: Duration) -> Result<Connection, Fault> {
-    let io = TokioIo::new(link.stream);
+    let stream: BoxStream = Box::new(link.stream);
+    let io = TokioIo::new(stream);
     let sender = match link.http {
         HttpVersion::Http1 => {
             let mut builder = hyper::client::conn::http1::Builder::new();

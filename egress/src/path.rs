@@ -36,7 +36,8 @@ use tokio_rustls::client::TlsStream;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-type BoxStream = Box<dyn Stream>;
+/// Every connection looks the same to HTTP: one copy of its code, not one for each kind of stream.
+pub(crate) type BoxStream = Box<dyn Stream>;
 
 /// The HTTP version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,6 +56,8 @@ impl Routes {
     pub fn handle_prepared(&mut self) -> bool {
         let used = self.ways.get(self.current).map(|way| way.id);
         let url = self.current_url().map(str::to_owned);
+        let ids = |ways: &[Way]| ways.iter().map(|way| way.id).collect::<Vec<_>>();
+        let ids_before = ids(&self.ways);
         let mut before = std::mem::take(&mut self.ways);
         for url in self.urls.clone() {
             for made in self.make(&url).unwrap_or_default() {
@@ -66,6 +68,9 @@ impl Routes {
         }
         let (up, down) = super::bytes_of(&before);
         self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
+        if ids(&self.ways) == ids_before {
+            return false;
+        }
         self.current = used.and_then(|id| self.place(id)).unwrap_or(0);
         if self.current > 0 {
             self.comeback.leave(clock::mono_ms(), super::random());
@@ -92,4 +97,115 @@ fn is_same(way: &Way, made: &Way) -> bool {
     way.url == made.url
         && way.client.route() == made.client.route()
         && way.client.proxy() == made.client.proxy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_egress::pac::ThreadEvaluator;
+    use postern_egress::{FileSettings, ProxyPolicy, ProxySettings, Trust, Variables};
+    use std::sync::Arc;
+
+    const URLS: [&str; 2] = ["https://controller.test:8443", "https://relay.test"];
+
+    struct Site {
+        folder: tempfile::TempDir,
+        routes: Routes,
+    }
+
+    impl Site {
+        fn new(script: &str, mode: Option<ProxyPolicy>) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let file = FileSettings {
+                file: folder.path().join("device.toml"),
+                pac: Some("proxy.pac".to_owned()),
+                mode,
+                ..FileSettings::default()
+            };
+            let settings = ProxySettings::resolve(&file, &Variables::default()).unwrap();
+            let trust = Arc::new(Trust::new(Vec::new(), None).unwrap());
+            let dialer = Dialer::new(settings, trust, "postern-test").unwrap();
+            let dialer = dialer.with_evaluator(Arc::new(ThreadEvaluator));
+            let urls = URLS.map(str::to_owned);
+            let routes = Routes::new(dialer, &urls, Duration::from_secs(55)).unwrap();
+            let site = Self { folder, routes };
+            site.write(script);
+            site
+        }
+
+        fn write(&self, script: &str) {
+            std::fs::write(self.folder.path().join("proxy.pac"), script).unwrap();
+            self.routes.dialer.handle_network_change();
+        }
+
+        async fn prepare(&mut self) -> (Duration, bool) {
+            let pause = self.routes.preparation().unwrap().run().await;
+            (pause, self.routes.handle_prepared())
+        }
+
+        fn ways(&self) -> Vec<String> {
+            let ways = self.routes.ways.iter().map(|way| {
+                let proxy = way.client.proxy();
+                format!("{} {}", way.url, proxy.as_deref().unwrap_or("direct"))
+            });
+            ways.collect()
+        }
+    }
+
+    const A: &str = "function FindProxyForURL() { return 'PROXY a.test:1' }";
+
+    #[tokio::test]
+    async fn required_script_gives_the_first_ways_when_it_was_asked() {
+        let mut site = Site::new(A, Some(ProxyPolicy::Require));
+        assert!(site.routes.is_empty());
+        assert_eq!(site.prepare().await, (LOOK, true));
+        let expected = URLS.map(|url| format!("{url} http://a.test:1"));
+        assert_eq!(site.ways(), expected);
+        assert_eq!(site.prepare().await, (LOOK, false), "nothing is new");
+    }
+
+    #[tokio::test]
+    async fn changed_answer_makes_its_ways_and_keeps_the_others() {
+        let mut site = Site::new(A, None);
+        let direct = URLS.map(|url| format!("{url} direct"));
+        assert_eq!(site.ways(), direct);
+        site.prepare().await;
+        let kept = site.routes.ways[1].id;
+        site.routes.current = 1;
+        site.write(
+            "function FindProxyForURL(u, h) { return h === 'relay.test' ? 'PROXY b.test:1' : 'DIRECT' }",
+        );
+        assert_eq!(site.prepare().await, (LOOK, false));
+        let [controller, relay] = URLS;
+        let expected = [
+            format!("{controller} direct"),
+            format!("{relay} http://b.test:1"),
+            format!("{relay} direct"),
+        ];
+        assert_eq!(site.ways(), expected);
+        assert_eq!(site.routes.ways[site.routes.current].id, kept);
+    }
+
+    #[tokio::test]
+    async fn script_that_fails_takes_no_way_and_is_asked_again_soon() {
+        let mut site = Site::new(A, Some(ProxyPolicy::Require));
+        site.prepare().await;
+        let before = site.ways();
+        site.write("throw 1");
+        assert_eq!(site.prepare().await, (NO_WAY_PAUSE, false));
+        assert_eq!(site.ways(), before);
+        let said = site.routes.explain().join("\n");
+        assert!(
+            said.contains("PST-P23") && said.contains("http://a.test:1"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn required_script_that_never_answered_leaves_no_way() {
+        let mut site = Site::new("throw 1", Some(ProxyPolicy::Require));
+        assert_eq!(site.prepare().await, (NO_WAY_PAUSE, false));
+        assert!(site.routes.is_empty());
+        assert_eq!(site.routes.current_name(), "none");
+    }
 }

@@ -13,10 +13,11 @@ use crate::limits::{
     ANSWER_HEAD_BYTES_MAX, ANSWER_HEADERS_MAX, BODY_PROGRESS, PAC_FETCH_BUDGET, PAC_REDIRECTS_MAX,
     PAC_SCRIPT_BYTES_MAX,
 };
+use crate::path::BoxStream;
 use crate::tcp::{self, Resolve, Traffic};
 use crate::tls::{TlsFault, Trust};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::header::{ACCEPT, HOST, LOCATION, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -25,7 +26,6 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -177,8 +177,9 @@ impl Fetcher<'_> {
         let traffic = Arc::new(Traffic::default());
         let addresses = tcp::addresses(self.resolver, &url.authority, self.budgets).await?;
         let opened = tcp::open(addresses, self.budgets, &traffic).await?;
+        let plain: BoxStream = Box::new(opened.stream);
         if !url.is_tls {
-            return self.ask(url, opened.stream).await;
+            return self.ask(url, plain).await;
         }
         let trust = self.trust.state().await?;
         let name = ServerName::try_from(url.authority.host.bare()).map_err(|_bad| {
@@ -187,21 +188,18 @@ impl Fetcher<'_> {
             })
         })?;
         let connector = TlsConnector::from(Arc::clone(&trust.proxy_config));
-        let shaken = timeout(self.budgets.tls, connector.connect(name, opened.stream)).await;
+        let shaken = timeout(self.budgets.tls, connector.connect(name, plain)).await;
         let stream = shaken
             .map_err(|_elapsed| TlsFault::Slow)?
             .map_err(|error| TlsFault::from_io(&error))?;
-        self.ask(url, stream).await
+        self.ask(url, Box::new(stream)).await
     }
 
-    async fn ask<S>(
+    async fn ask(
         &self,
         url: &PacUrl,
-        stream: S,
-    ) -> Result<Response<hyper::body::Incoming>, Fault>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+        stream: BoxStream,
+    ) -> Result<Response<hyper::body::Incoming>, Fault> {
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder
             .max_headers(ANSWER_HEADERS_MAX)
@@ -218,7 +216,7 @@ impl Fetcher<'_> {
             .header(HOST, host)
             .header(USER_AGENT, self.user_agent)
             .header(ACCEPT, "application/x-ns-proxy-autoconfig, */*;q=0.8")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(Bytes::new()))
             .map_err(|_bad| Fault::BadRequest)?;
         let answer = sender.send_request(request).await;
         answer.map_err(|error| {
