@@ -17,6 +17,7 @@ use crate::path::{HttpVersion, Link, LinkReport, Path};
 use crate::pool::{Connection, Pool, Sender};
 use crate::route::Route;
 use crate::tcp::Traffic;
+use crate::tls::{Period, TimeCheck};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -25,7 +26,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -66,6 +67,8 @@ pub struct Client {
     slots: Semaphore,
     /// Connecting: one at a time, so that HTTP/2 gets one connection.
     dialing: Semaphore,
+    /// That of the newest connection's certificate.
+    period: Mutex<Option<Period>>,
 }
 
 /// A connection taken from the pool for one exchange.
@@ -82,6 +85,7 @@ impl Client {
             pool: Pool::default(),
             slots: Semaphore::new(H1_CONNECTIONS_MAX),
             dialing: Semaphore::new(1),
+            period: Mutex::default(),
         }
     }
 
@@ -151,6 +155,58 @@ impl Client {
         }
     }
 
+    //= spec/freshness.md#signed-time
+    //# A device MUST take nothing but the time from what comes over such a connection, and close it.
+    /// Sends one body over a connection of its own, whose certificate has to be right in all but its period: it may
+    /// be valid at any time from the floor on. Nothing but the time may be taken from the answer; the
+    /// connection is closed.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn exchange_for_time(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> Result<Answer, TransportError> {
+        let here = |fault| {
+            let place = self.path.target.authority().to_string();
+            self.path.error(place, fault)
+        };
+        let link = self.path.open(TimeCheck::Relaxed).await?;
+        let started = start_http(link, self.path.budgets.tls).await;
+        let mut connection = started.map_err(here)?;
+        let begun = Instant::now();
+        let link = Arc::clone(&connection.report);
+        let request = self.request(body, link.http).map_err(here)?;
+        let complete = send(&mut connection.sender, request, &limits).await;
+        let complete = complete.map_err(|Broken(fault)| here(fault))?;
+        if complete.status != StatusCode::OK {
+            return Err(here(refusal(complete)));
+        }
+        Ok(Answer {
+            status: complete.status.as_u16(),
+            retry_after_s: retry_after(&complete.headers),
+            content_type: hint(&complete.headers, &CONTENT_TYPE).map(Foreign::new),
+            body: complete.body,
+            age: begun.elapsed(),
+            link,
+        })
+    }
+
+    /// Makes one handshake in which everything has to be right at `unix_s`, seconds since 1970, and closes it.
+    ///
+    /// # Errors
+    /// [`TransportError`] of the hop that failed.
+    pub async fn prove_time(&self, unix_s: u64) -> Result<(), TransportError> {
+        self.path.open(TimeCheck::At(unix_s)).await.map(|_link| ())
+    }
+
+    /// When the certificate of the newest connection is valid; `None` before there was one.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        *self.period.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps or drops the connection and judges the status.
     fn settle(
         &self,
@@ -168,12 +224,7 @@ impl Client {
                 if complete.status == StatusCode::OK {
                     return Ok(complete);
                 }
-                Err(Fault::Status {
-                    status: complete.status.as_u16(),
-                    retry_after_s: retry_after(&complete.headers),
-                    excerpt: Foreign::new(&complete.body),
-                    body: complete.body,
-                })
+                Err(refusal(complete))
             }
             Err(Broken(fault)) => {
                 self.pool.forget(&connection);
@@ -233,12 +284,13 @@ impl Client {
         if let Some(connection) = self.pool.take_idle().await {
             return Ok(Lease { connection, slot });
         }
-        let link = self.path.open().await?;
+        let link = self.path.open(TimeCheck::Strict).await?;
         let started = start_http(link, self.path.budgets.tls).await;
         let connection = started.map_err(|fault| {
             self.path
                 .error(self.path.target.authority().to_string(), fault)
         })?;
+        *self.period.lock().unwrap_or_else(PoisonError::into_inner) = connection.report.leaf.period;
         let slot = match connection.report.http {
             HttpVersion::Http1 => slot,
             HttpVersion::Http2 => {
@@ -285,6 +337,15 @@ struct Complete {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+}
+
+fn refusal(complete: Complete) -> Fault {
+    Fault::Status {
+        status: complete.status.as_u16(),
+        retry_after_s: retry_after(&complete.headers),
+        excerpt: Foreign::new(&complete.body),
+        body: complete.body,
+    }
 }
 
 /// An exchange after which the connection is not to be used again.

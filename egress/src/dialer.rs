@@ -13,7 +13,7 @@ use crate::path::{Path, Proxy};
 use crate::proxy_auth::ProxyAuth;
 use crate::route::Route;
 use crate::tcp::{Resolve, SystemResolver, Traffic};
-use crate::tls::Trust;
+use crate::tls::{TimeKeeper, Trust};
 use hyper::header::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +131,12 @@ impl Dialer {
     #[must_use]
     pub const fn settings(&self) -> &ProxySettings {
         &self.settings
+    }
+
+    /// Returns the time at which certificates are checked.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        self.trust.time()
     }
 
     /// Returns the routes to try for this target, in order; never empty.

@@ -58,4 +58,7 @@ pub use path::{HttpVersion, LinkReport};
 pub use route::Route;
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
-pub use tls::{LeafReport, TlsFault, Trust, TrustError};
+pub use tls::{
+    Date, LeafReport, Period, Reading, SystemTimeSource, TimeKeeper, TimeRefused, TimeReport,
+    TimeSource, TlsClock, TlsFault, Trust, TrustError,
+};

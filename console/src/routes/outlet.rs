@@ -4,8 +4,9 @@
 
 use super::Routes;
 use super::lockout::LockoutFile;
+use crate::clock::MachineClocks;
 use crate::exit::CommandError;
-use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
+use postern_egress::{Dialer, ProxySettings, TimeKeeper, TlsClock, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Outlet<'a> {
     pub hold_ceiling: Duration,
     /// How this program calls itself in HTTP.
     pub user_agent: &'static str,
+    /// The time that this role took last in an earlier life, in seconds since 1970.
+    pub last_time_s: Option<u64>,
 }
 
 impl Outlet<'_> {
@@ -60,6 +63,9 @@ impl Outlet<'_> {
             TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
                 CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
             })?;
+        let clock = TlsClock::new(self.last_time_s);
+        let keeper = TimeKeeper::new(clock, Arc::new(MachineClocks));
+        let trust = trust.with_time(Arc::new(keeper));
         let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")

@@ -18,6 +18,7 @@ impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
             extra_ca_files: &config.extra_ca_files,
             hold_ceiling: Duration::from_secs(config.hold_s_max),
             user_agent: USER_AGENT,
+            last_time_s: None,
         }
     }
 }
@@ -31,6 +32,7 @@ impl<'a> From<&'a ControllerConfig> for Outlet<'a> {
             extra_ca_files: &config.extra_ca_files,
             hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
             user_agent: USER_AGENT,
+            last_time_s: None,
         }
     }
 }

@@ -28,6 +28,7 @@ mod status;
 mod status_file;
 #[cfg(test)]
 mod tests;
+mod time;
 mod view;
 
 pub use filed::{export, import, request};

@@ -17,3 +17,4 @@ mod pki;
 mod proxied;
 mod proxy;
 mod site;
+mod time;

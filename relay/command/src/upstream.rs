@@ -62,6 +62,7 @@ pub fn read(config: &RelayConfig, own: &PublicKey) -> Result<Option<UpstreamConf
         extra_ca_files: &upstream.extra_ca_files,
         hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
         user_agent: USER_AGENT,
+        last_time_s: None,
     };
     let routes = outlet.routes(&line.urls, line.tls_ca.as_deref())?;
     Ok(Some(UpstreamConfig {
