@@ -11,6 +11,7 @@ use crate::path::{LinkReport, Path};
 use crate::quic::QuicClient;
 use crate::route::Route;
 use crate::tcp::Traffic;
+use crate::tls::{Period, TimeCheck};
 use crate::trail::Trail;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -141,6 +142,49 @@ impl Client {
         match &self.by {
             By::Http(client) => client.exchange(body, limits).await,
             By::Quic(client) => client.exchange(body, limits).await,
+        }
+    }
+
+    //= spec/freshness.md#signed-time
+    //# A device MUST take nothing but the time from what comes over such a connection, and close it.
+    /// Sends one body over a connection of its own, whose certificate has to be right in all but its period: it may
+    /// be valid at any time from the floor on. Nothing but the time may be taken from the answer; the
+    /// connection is closed. A client over QUIC asks over TCP.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn exchange_for_time(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> Result<Answer, TransportError> {
+        match &self.by {
+            By::Http(client) => client.exchange_for_time(body, limits).await,
+            By::Quic(client) => {
+                let client = HttpClient::new(client.path().over_tcp());
+                client.exchange_for_time(body, limits).await
+            }
+        }
+    }
+
+    /// Makes one handshake in which everything has to be right at `unix_s`, seconds since 1970, and closes it.
+    ///
+    /// # Errors
+    /// [`TransportError`] of the hop that failed.
+    pub async fn prove_time(&self, unix_s: u64) -> Result<(), TransportError> {
+        let check = TimeCheck::At(unix_s);
+        match &self.by {
+            By::Http(client) => client.path().open(check).await.map(|_link| ()),
+            By::Quic(client) => client.path().over_tcp().open(check).await.map(|_link| ()),
+        }
+    }
+
+    /// When the certificate of the newest connection is valid; `None` before there was one.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        match &self.by {
+            By::Http(client) => client.period(),
+            By::Quic(client) => client.period(),
         }
     }
 }

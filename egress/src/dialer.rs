@@ -18,7 +18,7 @@ use crate::path::Path;
 use crate::proxies::Proxies;
 use crate::route::Route;
 use crate::tcp::{Resolve, SystemResolver, Traffic};
-use crate::tls::Trust;
+use crate::tls::{TimeKeeper, Trust};
 use hyper::header::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +160,12 @@ impl Dialer {
     #[must_use]
     pub const fn settings(&self) -> &ProxySettings {
         &self.settings
+    }
+
+    /// Returns the time at which certificates are checked.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        self.trust.time()
     }
 
     /// Finds out what [`Dialer::routes`] needs to know of this target; at once where no script is asked.

@@ -230,6 +230,13 @@ impl TransportError {
         )
     }
 
+    /// Tells whether nothing but the period of the mailbox's certificate was wrong, by the time that is believed here.
+    /// False for a proxy's certificate, whose period is never relaxed.
+    #[must_use]
+    pub fn is_period(&self) -> bool {
+        matches!(self.fault, Fault::Tls(TlsFault::Time { .. })) && !self.hop.starts_with("proxy ")
+    }
+
     /// Tells the hold ladder how a held exchange ended.
     #[must_use]
     pub fn hold_end(&self) -> HoldEnd {

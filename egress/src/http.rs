@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::path::{BoxStream, HttpVersion, Link, Path};
 use crate::pool::{Connection, Pool, Sender};
+use crate::tls::{Period, TimeCheck};
 use crate::trail::Stage;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -24,7 +25,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -38,6 +39,8 @@ pub(crate) struct HttpClient {
     slots: Semaphore,
     /// Connecting: one at a time, so that HTTP/2 gets one connection.
     dialing: Semaphore,
+    /// That of the newest connection's certificate.
+    period: Mutex<Option<Period>>,
 }
 
 /// A connection taken from the pool for one exchange.
@@ -54,6 +57,7 @@ impl HttpClient {
             pool: Pool::default(),
             slots: Semaphore::new(H1_CONNECTIONS_MAX),
             dialing: Semaphore::new(1),
+            period: Mutex::default(),
         }
     }
 
@@ -113,6 +117,43 @@ impl HttpClient {
         }
     }
 
+    /// As [`Client::exchange_for_time`](crate::Client::exchange_for_time).
+    pub(crate) async fn exchange_for_time(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> Result<Answer, TransportError> {
+        let here = |fault| {
+            let place = self.path.target.authority().to_string();
+            self.path.error(place, fault)
+        };
+        let link = self.path.open(TimeCheck::Relaxed).await?;
+        let http = link.http;
+        let started = start_http(link, self.path.budgets.tls).await;
+        let mut connection = started.map_err(here)?;
+        let begun = Instant::now();
+        let link = Arc::clone(&connection.report);
+        let request = self.request(body, http).map_err(here)?;
+        let complete = send(&mut connection.sender, request, &limits).await;
+        let complete = complete.map_err(|Broken(fault)| here(fault))?;
+        if complete.status != StatusCode::OK {
+            return Err(here(refusal(complete)));
+        }
+        Ok(Answer {
+            status: complete.status.as_u16(),
+            retry_after_s: retry_after(&complete.headers),
+            content_type: hint(&complete.headers, &CONTENT_TYPE).map(Foreign::new),
+            body: complete.body,
+            age: begun.elapsed(),
+            link,
+        })
+    }
+
+    /// When the certificate of the newest connection is valid; `None` before there was one.
+    pub(crate) fn period(&self) -> Option<Period> {
+        *self.period.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps or drops the connection and judges the status.
     fn settle(
         &self,
@@ -130,12 +171,7 @@ impl HttpClient {
                 if complete.status == StatusCode::OK {
                     return Ok(complete);
                 }
-                Err(Fault::Status {
-                    status: complete.status.as_u16(),
-                    retry_after_s: retry_after(&complete.headers),
-                    excerpt: Foreign::new(&complete.body),
-                    body: complete.body,
-                })
+                Err(refusal(complete))
             }
             Err(Broken(fault)) => {
                 self.pool.forget(&connection);
@@ -195,12 +231,13 @@ impl HttpClient {
         if let Some(connection) = self.pool.take_idle().await {
             return Ok(Lease { connection, slot });
         }
-        let link = self.path.open().await?;
+        let link = self.path.open(TimeCheck::Strict).await?;
         let started = start_http(link, self.path.budgets.tls).await;
         let connection = started.map_err(|fault| {
             self.path
                 .error(self.path.target.authority().to_string(), fault)
         })?;
+        *self.period.lock().unwrap_or_else(PoisonError::into_inner) = connection.report.leaf.period;
         let slot = match connection.http {
             HttpVersion::Http1 => slot,
             HttpVersion::Http2 => {
@@ -253,6 +290,15 @@ struct Complete {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+}
+
+fn refusal(complete: Complete) -> Fault {
+    Fault::Status {
+        status: complete.status.as_u16(),
+        retry_after_s: retry_after(&complete.headers),
+        excerpt: Foreign::new(&complete.body),
+        body: complete.body,
+    }
 }
 
 /// An exchange after which the connection is not to be used again.

@@ -69,5 +69,8 @@ pub use quic::memory::{DamagedUdpMemory, NetworkMark, UdpMemory};
 pub use route::Route;
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
-pub use tls::{LeafReport, TlsFault, Trust, TrustError};
+pub use tls::{
+    Date, LeafReport, Period, Reading, SystemTimeSource, TimeKeeper, TimeRefused, TimeReport,
+    TimeSource, TlsClock, TlsFault, Trust, TrustError,
+};
 pub use trail::{Hop, Stage, Trail};

@@ -321,3 +321,16 @@ pub const PAC_TARGETS_MAX: usize = 64;
 
 /// Longest time of [`Dialer::prepare`](crate::Dialer::prepare): a fetch, a process and its lookups.
 pub const PAC_PREPARE_BUDGET: Duration = Duration::from_secs(20);
+
+/// The first second of the year of this release, 2026, in seconds since 1970: no clock that is earlier is believed,
+/// and no time that is earlier is taken. A constant and not the time of the build, so that the same source makes
+/// the same program. A test compares it with the newest release that the changelog dates.
+pub const RELEASE_UNIX_S: u64 = 1_767_225_600;
+
+/// Seconds by which a time that is taken may differ from the one that was believed without anything being
+/// opened anew. Arbitrary, above the delay of an answer and below what any certificate's period turns on.
+pub const TIME_JUMP_S: u64 = 60;
+
+/// Time after one was taken for which no other is asked for with a relaxed period. Arbitrary: long enough that
+/// an expired certificate is refused once and not looked at again by each attempt.
+pub const TIME_ASK_INTERVAL: Duration = Duration::from_secs(3600);

@@ -18,11 +18,11 @@ use crate::proxy_auth::{ProxyAuth, Ticket};
 use crate::proxy_url::{ProxyScheme, ProxyUrl};
 use crate::route::Route;
 use crate::tcp::{self, Liveness, Resolve, Traffic};
-use crate::tls::{LeafReport, TlsFault, Trust};
+use crate::tls::{LeafReport, TimeCheck, TlsFault, Trust};
 use crate::trail::{Hop, Stage, Trail};
 use bytes::{Buf, Bytes};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -127,6 +127,14 @@ impl Path {
         }
     }
 
+    /// The same way over TCP, for a way over QUIC.
+    pub(crate) fn over_tcp(&self) -> Self {
+        Self {
+            is_quic: false,
+            ..self.clone()
+        }
+    }
+
     /// Writes a hop down: what was seen, or what went wrong.
     pub(crate) fn note(
         &self,
@@ -150,8 +158,8 @@ impl Path {
         }
     }
 
-    /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<Link, TransportError> {
+    /// Opens a connection; `check` says at which time the target's certificate has to be valid.
+    pub(crate) async fn open(&self, check: TimeCheck) -> Result<Link, TransportError> {
         let place = self.target.authority();
         let hop = || place.to_string();
         // Before anything is sent: without usable anchors there is nothing to connect for.
@@ -165,7 +173,8 @@ impl Path {
             }
         };
         let started = Instant::now();
-        let shaken = self.handshake(&trust.config, place, carrier.stream).await;
+        let config = trust.config_for(check);
+        let shaken = self.handshake(&config, place, carrier.stream).await;
         let stream = shaken.map_err(|fault| {
             let fault = match fault == TlsFault::NotTls && self.proxy.is_some() {
                 true => ConnectFault::BlockPage.into(),
@@ -176,6 +185,13 @@ impl Path {
         })?;
         let session = stream.get_ref().1;
         let chain = session.peer_certificates().unwrap_or_default();
+        let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+        if let Some(fault) = resumed.then(|| trust.fault_of_resumed(chain)).flatten() {
+            self.trust.forget_tickets();
+            let fault = Fault::from(fault);
+            self.note(Stage::Tls, place, started, Err(fault.clone()));
+            return Err(self.error(hop(), fault));
+        }
         let name = server_name(place).map_err(|fault| self.error(hop(), fault.into()))?;
         let http = match session.alpn_protocol() {
             Some(b"h2") => HttpVersion::Http2,
@@ -266,6 +282,8 @@ impl Path {
             ProxyScheme::Http => Ok(carrier),
             ProxyScheme::Https => {
                 let trust = self.trust.state().await?;
+                //= spec/freshness.md#signed-time
+                //# A device MUST NOT relax the period of a proxy's certificate.
                 let config = &trust.proxy_config;
                 let place = &proxy.url.authority;
                 let started = Instant::now();

@@ -40,6 +40,12 @@ pub fn apache_root() -> PathBuf {
     path_of("POSTERN_APACHE_ROOT").unwrap_or_else(|| cache_folder().join("apache"))
 }
 
+/// Returns the folder into which Debian's faketime was unpacked, whether or not it exists.
+#[must_use]
+pub fn faketime_root() -> PathBuf {
+    path_of("POSTERN_FAKETIME_ROOT").unwrap_or_else(|| cache_folder().join("faketime"))
+}
+
 /// Returns the folder into which the Debian packages of mosquitto were unpacked, whether or not it exists.
 #[must_use]
 pub fn mosquitto_root() -> PathBuf {

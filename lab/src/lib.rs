@@ -13,6 +13,7 @@
 
 mod apache;
 pub mod config;
+pub mod dated;
 mod error;
 mod fleet;
 mod folder;
@@ -27,6 +28,7 @@ mod udp_front;
 pub mod wait;
 
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
+pub use dated::DatedPki;
 pub use error::LabError;
 pub use fleet::{
     Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Relay, Revision, local,

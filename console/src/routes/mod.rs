@@ -24,7 +24,10 @@ use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
 use postern_egress::limits::BODY_BYTES_FLOOR;
-use postern_egress::{Client, Dialer, ExchangeLimits, MailboxUrl, MailboxUrlError, TransportError};
+use postern_egress::{
+    Client, Dialer, ExchangeLimits, MailboxUrl, MailboxUrlError, Period, TimeKeeper, TimeRefused,
+    TransportError,
+};
 use postern_protocol::context::draw;
 use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::limits::FRAME_BYTES_MAX;
@@ -73,6 +76,11 @@ pub struct Routes {
 pub struct Probe {
     /// The way.
     pub way: WayId,
+    client: Arc<Client>,
+}
+
+/// A way whose certificate is not valid by the time that is believed here.
+pub struct TimeAsk {
     client: Arc<Client>,
 }
 
@@ -229,6 +237,40 @@ impl Routes {
         way.map_or("none", |way| way.client.route().as_str())
     }
 
+    /// The time at which certificates are checked on every way.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        self.dialer.time()
+    }
+
+    /// When the certificate of the way in use is valid; `None` before a connection was made on it.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        self.ways.get(self.current)?.client.period()
+    }
+
+    /// Takes a time that was verified, in seconds since 1970. Where certificates are judged at another time from
+    /// now on, the kept connections go: each way has to show its certificate again.
+    ///
+    /// # Errors
+    /// [`TimeRefused`] for a time before the release.
+    pub fn take_time(&self, unix_s: u64) -> Result<(), TimeRefused> {
+        if self.dialer.time().take(unix_s)? {
+            self.ways.iter().for_each(|way| way.client.close_kept());
+        }
+        Ok(())
+    }
+
+    /// Prepares to ask on a way what time it is, after its certificate failed by its period alone. `None` while a
+    /// time was taken lately.
+    #[must_use]
+    pub fn time_ask(&self, way: WayId) -> Option<TimeAsk> {
+        let way = self.way(way).filter(|_| self.time().is_ask_due())?;
+        Some(TimeAsk {
+            client: Arc::clone(&way.client),
+        })
+    }
+
     /// The base URL of the mailbox in use.
     #[must_use]
     pub fn current_url(&self) -> Option<&str> {
@@ -375,6 +417,30 @@ impl Routes {
                 asked_bytes: if is_fetch { asked } else { 0 },
             },
         })
+    }
+}
+
+impl TimeAsk {
+    /// Sends a frame over a connection of its own whose certificate's period is relaxed. Nothing but the time may be
+    /// taken from the body that comes back.
+    ///
+    /// # Errors
+    /// [`TransportError`] with code, hop and next step.
+    pub async fn carry(&self, frame: Vec<u8>) -> Result<Vec<u8>, TransportError> {
+        let limits = ExchangeLimits {
+            deadline: EXCHANGE_DEADLINE,
+            answer_bytes_max: FRAME_BYTES_MAX,
+        };
+        let answer = self.client.exchange_for_time(frame.into(), limits).await?;
+        Ok(answer.body.to_vec())
+    }
+
+    /// Finds out whether everything is right on this way at a time that was stated, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`TransportError`]: the time must not be taken.
+    pub async fn prove(&self, unix_s: u64) -> Result<(), TransportError> {
+        self.client.prove_time(unix_s).await
     }
 }
 

@@ -4,9 +4,10 @@
 
 use super::Routes;
 use super::lockout::LockoutFile;
+use crate::clock::MachineClocks;
 use crate::exit::CommandError;
 use postern_egress::pac::ProcessEvaluator;
-use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
+use postern_egress::{Dialer, ProxySettings, TimeKeeper, TlsClock, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Outlet<'a> {
     pub user_agent: &'static str,
     /// Whether QUIC may be tried, where the proxy policy allows a direct way.
     pub has_quic: bool,
+    /// The time that this role took last in an earlier life, in seconds since 1970.
+    pub last_time_s: Option<u64>,
 }
 
 impl Outlet<'_> {
@@ -83,6 +86,9 @@ impl Outlet<'_> {
             TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
                 CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
             })?;
+        let clock = TlsClock::new(self.last_time_s);
+        let keeper = TimeKeeper::new(clock, Arc::new(MachineClocks));
+        let trust = trust.with_time(Arc::new(keeper));
         let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
         let dialer = dialer.map_err(|error| {
             CommandError::configuration("user-agent", error.to_string(), "report this")

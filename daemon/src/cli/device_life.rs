@@ -125,6 +125,7 @@ pub(super) fn page(status: &Json) -> String {
         bytes(&status["bytes_up"]),
         bytes(&status["bytes_down"])
     ));
+    lines.extend(clock(&status["clock_ahead_s"]));
     lines.push(format!("bundle    {}", status["bundle"]));
     for (title, key) in [
         ("rejected", "rejected"),
@@ -137,6 +138,16 @@ pub(super) fn page(status: &Json) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// How the machine's clock stands to the time that a mailbox signed; nothing before it signed one.
+fn clock(ahead_s: &Json) -> Option<String> {
+    let ahead_s = ahead_s.as_i64()?;
+    let side = if ahead_s < 0 { "behind" } else { "ahead of" };
+    Some(format!(
+        "clock     {} s {side} the signed time",
+        ahead_s.unsigned_abs()
+    ))
 }
 
 fn revision(json: &Json) -> String {

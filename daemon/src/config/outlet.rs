@@ -19,6 +19,7 @@ impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
             hold_ceiling: Duration::from_secs(config.hold_s_max),
             user_agent: USER_AGENT,
             has_quic: config.has_quic,
+            last_time_s: None,
         }
     }
 }
@@ -33,6 +34,7 @@ impl<'a> From<&'a ControllerConfig> for Outlet<'a> {
             hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
             user_agent: USER_AGENT,
             has_quic: config.has_quic,
+            last_time_s: None,
         }
     }
 }

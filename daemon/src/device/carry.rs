@@ -69,6 +69,9 @@ impl Driver {
                     self.note_lesson(way, lesson);
                 }
                 self.counts.count_failure(error.code());
+                if self.ask_time(id, sent, &error) {
+                    return Ok(());
+                }
                 return self.fail(id, way, error.hold_end(), error.retry_after_s());
             }
         };
@@ -119,6 +122,16 @@ impl Driver {
         }
         self.later(pause, Happening::FailureDue(id));
         Ok(())
+    }
+
+    /// Ends an exchange whose certificate failed, as after any failure.
+    pub(super) fn fail_way(&mut self, id: ExchangeId, way: WayId) -> Result<(), CommandError> {
+        self.fail(id, way, HoldEnd::Other, None)
+    }
+
+    /// Ends the grant of an exchange that is done again on the same way.
+    pub(super) fn end_way(&mut self, id: ExchangeId, way: WayId) {
+        self.end_grant(id, way, HoldEnd::Other);
     }
 
     fn end_grant(&mut self, id: ExchangeId, way: WayId, end: HoldEnd) {

@@ -29,6 +29,7 @@ mod status;
 mod status_file;
 #[cfg(test)]
 mod tests;
+mod time;
 mod view;
 
 pub use diagnose::{

@@ -13,7 +13,7 @@ use postern_protocol::kind::MessageKind;
 use postern_protocol::message::IntentNote;
 use postern_protocol::receipt::Lost;
 use postern_protocol::reject::Reject;
-use postern_protocol::revision::Revision;
+use postern_protocol::revision::{KeyGeneration, Revision};
 
 impl Driver {
     pub(super) fn note(&mut self, event: Event) -> Result<(), CommandError> {
@@ -22,6 +22,7 @@ impl Driver {
                 let transport = self.routes.current_name();
                 tracing::info!(device = self.name(), transport, "session open");
             }
+            Event::TimeStated { time } => self.hear_time(time)?,
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
                 self.is_connected = true;
@@ -52,10 +53,7 @@ impl Driver {
             Event::ActualRefused { ticket, reject } => self.refuse_write(ticket, reject),
             Event::ActualAcknowledged { revision } => self.note_acknowledged(revision),
             Event::IntentNoted { note } => self.note_intent(&note),
-            Event::PlaneKeysTaken { generation } => {
-                let generation = generation.number();
-                tracing::info!(device = self.name(), generation, "planes are encrypted");
-            }
+            Event::PlaneKeysTaken { generation } => self.note_encrypted(generation),
             Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
             Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
             Event::KeyConfirmed { thumbprint } => self.take_key(&thumbprint)?,
@@ -91,6 +89,11 @@ impl Driver {
             seq,
             "actual state acknowledged"
         );
+    }
+
+    fn note_encrypted(&self, generation: KeyGeneration) {
+        let generation = generation.number();
+        tracing::info!(device = self.name(), generation, "planes are encrypted");
     }
 
     fn note_freshness(&self, is_stale: bool) {

@@ -11,6 +11,7 @@ use super::local::{Reply, Written};
 use super::start::start;
 use super::status::{Counts, Failure};
 use super::status_file::StatusFile;
+use super::time::{TimeFault, TimeNotes};
 use super::view::View;
 use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
@@ -24,6 +25,7 @@ use postern_egress::hold::Hold;
 use postern_protocol::device::{ActOutcome, Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
 use postern_protocol::revision::Revision;
+use postern_protocol::signed_time::SignedTime;
 use postern_protocol::state::Path as StatePath;
 use postern_relay::store::{DiskStore, Store};
 use std::collections::BTreeMap;
@@ -51,6 +53,12 @@ pub(super) enum Happening {
         value: u64,
         outcome: ActOutcome,
     },
+    /// What asking for the time after an exchange's failure came to.
+    TimeAsked {
+        id: ExchangeId,
+        sent: Sent,
+        result: Result<SignedTime, TimeFault>,
+    },
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
@@ -72,7 +80,8 @@ pub(super) struct Grant {
 /// The engine and everything that one device's loop owns.
 pub(super) struct Driver {
     pub(super) engine: Device,
-    pub(super) signer: MemorySigner,
+    pub(super) signer: Arc<MemorySigner>,
+    pub(super) time: TimeNotes,
     pub(super) store: Arc<DiskStore>,
     pub(super) routes: Routes,
     pub(super) homing: Homing,
@@ -137,6 +146,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         driver.look_at_routes()?;
         driver.tell_sizes()?;
         driver.look_at_gate()?;
+        driver.look_at_clock();
         driver.grant_poll()?;
     }
     driver.show_last();
@@ -172,7 +182,8 @@ impl Driver {
     pub(super) fn drain(&mut self) -> Result<(), CommandError> {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Persist(writes) => {
+                Output::Persist(mut writes) => {
+                    writes.extend(self.time.ride_along());
                     let _durable = records::commit(self.store.as_ref(), writes)?;
                     self.counts.commits += 1;
                 }
@@ -200,14 +211,17 @@ impl Driver {
         let mut context = Context {
             now: clock::now(),
             random: &mut random,
-            signer: &self.signer,
+            signer: self.signer.as_ref(),
         };
         self.engine.handle_input(&mut context, input);
     }
 
-    fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
+    pub(super) fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
             Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
+            Happening::TimeAsked { id, sent, result } => {
+                self.handle_time_asked(id, sent.way, result)
+            }
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
             Happening::Acted {
                 path,

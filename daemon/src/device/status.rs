@@ -114,6 +114,8 @@ pub struct Status {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// Seconds that the machine's clock is ahead of the signed time; `None` before one was taken.
+    pub clock_ahead_s: Option<i64>,
     /// The number of the bundle that counts.
     pub bundle: u64,
     /// True when the controller has shown a higher one, which does not arrive here.
@@ -158,6 +160,7 @@ impl Status {
             "connected": self.is_connected,
             "bytes_up": self.bytes.0,
             "bytes_down": self.bytes.1,
+            "clock_ahead_s": self.clock_ahead_s,
             "bundle": self.bundle,
             "bundle_behind": self.is_bundle_behind,
             "stale": self.is_stale,
@@ -205,6 +208,8 @@ pub struct Surroundings<'a> {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// Seconds that the machine's clock is ahead of the signed time.
+    pub clock_ahead_s: Option<i64>,
 }
 
 impl Status {
@@ -224,6 +229,7 @@ impl Status {
             route: around.route,
             is_connected: around.is_connected,
             bytes: around.bytes,
+            clock_ahead_s: around.clock_ahead_s,
             bundle: bundle.number(),
             is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),
             actual: engine.actual_head().map(Shown::from),

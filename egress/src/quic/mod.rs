@@ -24,7 +24,7 @@ pub use fault::QuicFault;
 use crate::client::{Answer, ExchangeLimits};
 use crate::fault::{Fault, TransportError};
 use crate::path::{LinkReport, Path, seen_in_tls, server_name};
-use crate::tls::{LeafReport, TrustState};
+use crate::tls::{LeafReport, Period, TrustState};
 use crate::trail::Stage;
 use bytes::Bytes;
 use dial::{Dial, dial};
@@ -70,6 +70,12 @@ impl QuicClient {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the certificate of the kept connection is valid.
+    pub(crate) fn period(&self) -> Option<Period> {
+        let kept = self.kept();
+        kept.link.as_ref()?.report().leaf.period
     }
 
     pub(crate) fn close_kept(&self) {
@@ -166,6 +172,11 @@ impl QuicClient {
         let chain =
             identity.and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
         let chain = chain.unwrap_or_default();
+        // Whether a ticket stood for the certificate does not show here: it is looked at in either case.
+        if let Some(fault) = trust.fault_of_resumed(&chain) {
+            self.kept().settings = None;
+            return Err(fault.into());
+        }
         let report = LinkReport {
             route: path.route(),
             peer: opened.connection.remote_address(),

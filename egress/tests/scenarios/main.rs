@@ -21,3 +21,4 @@ mod proxied;
 mod proxy;
 mod quic;
 mod site;
+mod time;

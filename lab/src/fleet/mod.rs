@@ -27,7 +27,8 @@ pub use local::LocalAnswer;
 pub use relay::Relay;
 pub use settings::DeviceSettings;
 
-use crate::{Binary, Finished, Folder, LabError, Process, free_address, wait};
+use crate::dated::Month;
+use crate::{Binary, DatedPki, Finished, Folder, LabError, Process, free_address, wait};
 
 /// What the controller prints once devices and operators can reach it.
 const READY: &str = "controller ready:";
@@ -227,6 +228,55 @@ impl Fleet {
         Ok(device)
     }
 
+    /// Invites a device whose every process has a clock that starts at `moment` (UTC), and joins it; or says loudly that
+    /// `scenario` is skipped without Debian's faketime.
+    ///
+    /// # Errors
+    /// As [`Fleet::device`] and [`Binary::at_or_skip`].
+    pub fn device_at_or_skip(
+        &self,
+        scenario: &str,
+        name: &str,
+        moment: &str,
+    ) -> Result<Option<Device>, LabError> {
+        let Some(postern) = self.postern.at_or_skip(scenario, moment)? else {
+            return Ok(None);
+        };
+        let line = self.invite(name)?;
+        let settings = DeviceSettings::direct();
+        let device = Device::prepare(&postern, name, self.path(), &settings)?;
+        let arguments = ["device", "join"];
+        let dir = device.folder.path();
+        let joined = self.run_by(&postern, &arguments, dir, line.as_bytes())?;
+        succeeded(&arguments, joined)?;
+        Ok(Some(device))
+    }
+
+    /// Lets the controller show a certificate of another authority for `localhost`, valid from one month to another, and
+    /// starts it anew. Join lines from now on carry that authority.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when a file cannot be written; [`LabError::Ended`] when the controller does not start.
+    pub fn show_certificate(
+        &mut self,
+        pki: &DatedPki,
+        from: Month,
+        until: Month,
+    ) -> Result<(), LabError> {
+        let shown = pki.server("localhost", from, until)?;
+        let folder = self.controller_dir().join("tls");
+        for (name, content) in [
+            ("ca.crt", pki.ca_pem()),
+            ("server.crt", &shown.certificate_pem),
+            ("server.key", &shown.key_pem),
+        ] {
+            let file = folder.join(name);
+            let written = std::fs::write(&file, content);
+            written.map_err(LabError::io(format!("write {}", file.display())))?;
+        }
+        self.controller.start()
+    }
+
     /// Invites a device, lets `prepare` write files into its folder, and tries to join it.
     ///
     /// # Errors
@@ -261,11 +311,19 @@ impl Fleet {
     }
 
     fn run(&self, arguments: &[&str], dir: &Path, input: &[u8]) -> Result<Finished, LabError> {
+        self.run_by(&self.postern, arguments, dir, input)
+    }
+
+    fn run_by(
+        &self,
+        postern: &Binary,
+        arguments: &[&str],
+        dir: &Path,
+        input: &[u8],
+    ) -> Result<Finished, LabError> {
         let dir = dir.to_string_lossy();
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
-        let command = self
-            .postern
-            .command(&[arguments, &["--dir", &*dir]].concat());
+        let command = postern.command(&[arguments, &["--dir", &*dir]].concat());
         Process::run(&format!("command-{number}"), command, self.path(), input)
     }
 }

@@ -14,6 +14,8 @@ const RELAY_REMEDY: &str =
 #[derive(Clone, Debug)]
 pub struct Binary {
     path: PathBuf,
+    /// Set for every command beside what the scenario inherits.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Binary {
@@ -43,13 +45,34 @@ impl Binary {
 
     fn at(path: PathBuf, remedy: &'static str) -> Result<Self, LabError> {
         if path.is_file() {
-            return Ok(Self { path });
+            return Ok(Self {
+                path,
+                environment: Vec::new(),
+            });
         }
         Err(LabError::Missing {
             what: "the release binary",
             path,
             remedy,
         })
+    }
+
+    /// Returns the same program with a wall clock that starts at `moment`, such as `1970-01-02 00:00:00` (UTC), and goes
+    /// on from there; or says loudly that `scenario` is skipped without Debian's faketime.
+    ///
+    /// # Errors
+    /// [`LabError::Missing`] instead of `None` when `POSTERN_LAB_REQUIRED` is `1`.
+    pub fn at_or_skip(&self, scenario: &str, moment: &str) -> Result<Option<Self>, LabError> {
+        let library = or_skip(scenario, faketime())?;
+        Ok(library.map(|library| Self {
+            path: self.path.clone(),
+            environment: vec![
+                ("LD_PRELOAD", library.display().to_string()),
+                ("FAKETIME", format!("@{moment}")),
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+                ("TZ", "UTC".to_owned()),
+            ],
+        }))
     }
 
     /// Returns where it stands.
@@ -64,6 +87,7 @@ impl Binary {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command
                 .env_remove(name)
@@ -75,6 +99,7 @@ impl Binary {
             "POSTERN_RELAY_BIN",
             "POSTERN_SQUID_ROOT",
             "POSTERN_APACHE_ROOT",
+            "POSTERN_FAKETIME_ROOT",
             "POSTERN_CACHE",
             "POSTERN_LAB_REQUIRED",
         ] {
@@ -82,6 +107,23 @@ impl Binary {
         }
         command
     }
+}
+
+/// Finds the library that fakes the clock of one process.
+fn faketime() -> Result<PathBuf, LabError> {
+    let root = config::faketime_root();
+    let libraries = std::fs::read_dir(root.join("usr/lib"))
+        .into_iter()
+        .flatten();
+    let found = libraries
+        .filter_map(Result::ok)
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file());
+    found.ok_or(LabError::Missing {
+        what: "Debian's faketime",
+        path: root,
+        remedy: "run `./test`, which unpacks it, or set POSTERN_FAKETIME_ROOT",
+    })
 }
 
 /// Turns a missing part into a loud skip, unless the lab is required.
@@ -123,6 +165,7 @@ mod tests {
     fn command_of_the_binary_sees_no_proxy() {
         let binary = Binary {
             path: PathBuf::from("/bin/true"),
+            environment: Vec::new(),
         };
         let command = binary.command(&["status"]);
         let removed = |name: &str| {

@@ -9,6 +9,7 @@ use crate::receipt::Lost;
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, KeyGeneration, Revision};
+use crate::signed_time::SignedTime;
 use crate::state::{Change, Path};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -162,6 +163,11 @@ pub enum Output {
 pub enum Event {
     /// A session with a mailbox is open and the mailbox proved its key.
     Connected,
+    /// The mailbox stated the time in the welcome of this session.
+    TimeStated {
+        /// The time.
+        time: SignedTime,
+    },
     /// An answer verified: the route works. `is_empty` tells that a hold ran out with no news.
     Answered {
         /// The exchange.

@@ -150,6 +150,7 @@ impl Device {
         let mailbox = greeting.mailbox();
         match greeting.handle_welcome(frame, context.now.mono_ms) {
             Ok(session) => {
+                let time = session.time();
                 self.link = Link::Open(Box::new(Open {
                     session,
                     mailbox,
@@ -161,6 +162,9 @@ impl Device {
                     poll_after_ms: 0,
                 }));
                 self.event(Event::Connected);
+                if let Some(time) = time {
+                    self.event(Event::TimeStated { time });
+                }
                 self.begin_session(context);
             }
             Err(reject) => self.give_up(reject),

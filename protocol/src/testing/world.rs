@@ -405,7 +405,8 @@ impl World {
                 node.poll = None;
                 Some(if *is_empty { 1_000 } else { 0 })
             }
-            Event::Answered { .. }
+            Event::TimeStated { .. }
+            | Event::Answered { .. }
             | Event::Accepted { .. }
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }

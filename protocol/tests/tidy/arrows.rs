@@ -6,7 +6,7 @@ use super::files::{Line, is_test, lines, report, text_of};
 use std::collections::BTreeSet;
 
 /// Modules of the protocol that a relay may name: what it needs to carry, never what it carries.
-const RELAY_MAY_USE: [&str; 14] = [
+const RELAY_MAY_USE: [&str; 15] = [
     "Reject",
     "admission",
     "context",
@@ -20,6 +20,7 @@ const RELAY_MAY_USE: [&str; 14] = [
     "reject",
     "revision",
     "session",
+    "signed_time",
     "trust",
 ];
 

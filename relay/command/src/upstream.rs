@@ -64,6 +64,7 @@ pub fn read(config: &RelayConfig, own: &PublicKey) -> Result<Option<UpstreamConf
         user_agent: USER_AGENT,
         // One connection to one server, and its operator chose how.
         has_quic: false,
+        last_time_s: None,
     };
     let routes = outlet.routes(&line.urls, line.tls_ca.as_deref())?;
     Ok(Some(UpstreamConfig {

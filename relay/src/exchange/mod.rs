@@ -45,6 +45,7 @@ use postern_protocol::revision::StoreEpoch;
 use postern_protocol::session::{
     EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
+use postern_protocol::signed_time::SignedTime;
 use repeats::Repeats;
 use std::collections::BTreeMap;
 use under_way::UnderWay;
@@ -118,6 +119,8 @@ pub struct Exchanges {
     repeats: Repeats,
     under_way: UnderWay,
     elsewhere: Vec<String>,
+    /// What the machine believes the time to be.
+    time: Option<SignedTime>,
     /// What is kept for readers.
     pub mailboxes: Mailboxes,
 }
@@ -146,6 +149,7 @@ impl Exchanges {
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
             elsewhere: Vec::new(),
+            time: None,
             mailboxes: Mailboxes::new(limits.mailbox),
         }
     }
@@ -212,6 +216,11 @@ impl Exchanges {
         self.stores.insert(tenant, store);
     }
 
+    /// Says what the machine believes the time to be, for the welcomes from now on; `None` where its clock is not set.
+    pub const fn set_time(&mut self, time: Option<SignedTime>) {
+        self.time = time;
+    }
+
     /// Answers a device's hello: [`Self::answer_greeting`] without writers.
     ///
     /// # Errors
@@ -261,6 +270,7 @@ impl Exchanges {
             keys: self.keys.lend(),
             bundle: self.mailboxes.bundle_number(),
             age_max_s: self.limits.session_age_s_max,
+            time: self.time,
         }
     }
 

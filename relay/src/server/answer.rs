@@ -5,7 +5,7 @@
 //! session tag or admission, device and tenant limiter, queue of the host, and only then what the
 //! host verifies. Refuses to touch a key before the limiters, and to answer a post before the host.
 
-use super::clock::after_ms;
+use super::clock::{self, after_ms};
 use super::devices::Devices;
 use super::events::Event;
 use super::gates::{Gates, TooMany};
@@ -271,6 +271,7 @@ impl Answerer {
         let now_ms = self.mailbox.clock().now_ms();
         let answer = {
             let mut state = self.mailbox.lock();
+            state.exchanges.set_time(clock::stated());
             state
                 .exchanges
                 .answer_greeting(&hello, &selected, session, now_ms)

@@ -5,7 +5,7 @@
 use crate::device::status::Status;
 use crate::device::view::View;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Writes all families.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn render(view: &View) -> String {
     page.gauge(
         "postern_stale",
         "1 while the controller may have been silent for longer than allowed",
-        status.is_stale.into(),
+        u64::from(status.is_stale),
     );
     if let Some(age_ms) = view.age_ms() {
         page.gauge(
@@ -37,13 +37,20 @@ pub fn render(view: &View) -> String {
     page.gauge(
         "postern_applying_allowed",
         "1 while neither a pause nor a window keeps changes back",
-        status.gate.is_open().into(),
+        u64::from(status.gate.is_open()),
     );
     page.gauge(
         "postern_route_connected",
         "1 after a verified answer of a mailbox, until the way fails",
-        status.is_connected.into(),
+        u64::from(status.is_connected),
     );
+    if let Some(ahead_s) = status.clock_ahead_s {
+        page.gauge(
+            "postern_clock_offset_seconds",
+            "Seconds that the machine's clock is ahead of the signed time",
+            ahead_s,
+        );
+    }
     page.gauge(
         "postern_bundle_number",
         "Number of the key bundle that counts",
@@ -110,7 +117,7 @@ impl Page {
         let _infallible = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} {kind}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, number: u64) {
+    fn gauge(&mut self, name: &str, help: &str, number: impl Display) {
         self.family(name, help, "gauge");
         let _infallible = writeln!(self.0, "{name} {number}");
     }

@@ -176,6 +176,7 @@ fn view(seq: u64) -> View {
             is_stale: true,
             frozen: None,
             is_rotating: false,
+            clock_ahead_s: None,
             is_bundle_behind: false,
             gate: Gate::Open,
             route: "direct",

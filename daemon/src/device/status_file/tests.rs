@@ -21,6 +21,7 @@ fn status(bundle: u64) -> Status {
         is_connected: false,
         bytes: (0, 0),
         bundle,
+        clock_ahead_s: None,
         is_bundle_behind: false,
         counts: Counts::default(),
     }

@@ -3,6 +3,7 @@
 mod forged;
 mod greeters;
 mod handover;
+mod time;
 
 use super::*;
 use crate::cbor::Writer;
@@ -14,6 +15,7 @@ use crate::key::{MemorySigner, PublicKey, Signer as _};
 use crate::kind::MessageKind;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Revision};
+use crate::signed_time::SignedTime;
 use alloc::vec::Vec;
 
 const INCARNATION: Incarnation = Incarnation::from_bytes([5; 16]);
@@ -44,6 +46,7 @@ impl World {
             keys: Vec::from([MailboxKey::only(&self.mailbox)]),
             bundle: BundleNumber::new(4),
             age_max_s: 3_600,
+            time: SignedTime::new(1_795_000_000),
         }
     }
 
