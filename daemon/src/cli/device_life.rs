@@ -130,6 +130,7 @@ pub(super) fn page(status: &Json) -> String {
     for (title, key) in [
         ("rejected", "rejected"),
         ("refused", "refused_by_mailbox"),
+        ("put aside", "put_aside_by_mailbox"),
         ("failed", "failures"),
     ] {
         if let Some(counts) = counts(&status[key]) {

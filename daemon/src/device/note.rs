@@ -11,7 +11,7 @@ use postern_egress::body_size::Lesson;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::message::IntentNote;
-use postern_protocol::receipt::Lost;
+use postern_protocol::receipt::{Lost, Receipt};
 use postern_protocol::reject::Reject;
 use postern_protocol::revision::{KeyGeneration, Revision};
 
@@ -44,6 +44,7 @@ impl Driver {
             }
             Event::MoveAsked { url } => self.homing.note_move(url),
             Event::Lost { lost, .. } => note_lost(self.name(), &lost),
+            Event::Receipt { receipt, .. } => self.note_receipt(&receipt),
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::ActualWritten {
                 ticket,
@@ -57,10 +58,7 @@ impl Driver {
             Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
             Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
             Event::KeyConfirmed { thumbprint } => self.take_key(&thumbprint)?,
-            Event::Left => {
-                tracing::info!(device = self.name(), "left: the controller knows");
-                self.has_left = true;
-            }
+            Event::Left => self.note_left(),
             Event::EvidencePosted { code } => {
                 tracing::warn!(
                     device = self.name(),
@@ -108,6 +106,22 @@ impl Driver {
         let reason = reject.map_or("unknown", Reject::as_str);
         tracing::warn!(device = self.name(), reason, "refused by the mailbox");
         self.counts.count_refusal(reason);
+    }
+
+    fn note_left(&mut self) {
+        tracing::info!(device = self.name(), "left: the controller knows");
+        self.has_left = true;
+    }
+
+    fn note_receipt(&mut self, receipt: &Receipt) {
+        let (device, message) = (self.name(), receipt.message);
+        if receipt.code == 0 {
+            tracing::debug!(device, %message, "the mailbox stored a message");
+            return;
+        }
+        let reason = Reject::from_code(receipt.code.into()).map_or("unknown", Reject::as_str);
+        tracing::warn!(device, %message, reason, "the mailbox put a message aside");
+        self.counts.count_put_aside(reason);
     }
 
     fn note_accepted(&mut self, revision: Revision, kind: MessageKind, bytes: usize) {

@@ -19,6 +19,8 @@ pub struct Counts {
     pub rejects: BTreeMap<&'static str, u64>,
     /// Refusals that the mailbox told of, by reject.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// Messages of this device that a mailbox put aside before the controller came for them, by reject.
+    pub put_aside: BTreeMap<&'static str, u64>,
     /// Failures on the way, by code.
     pub failures: BTreeMap<&'static str, u64>,
     /// Commits of the store.
@@ -36,6 +38,11 @@ impl Counts {
     /// Counts a refusal that the mailbox told of.
     pub fn count_refusal(&mut self, reason: &'static str) {
         *self.refusals.entry(reason).or_default() += 1;
+    }
+
+    /// Counts a message that a mailbox put aside.
+    pub fn count_put_aside(&mut self, reason: &'static str) {
+        *self.put_aside.entry(reason).or_default() += 1;
     }
 
     /// Counts a failure on the way, by its code.
@@ -171,6 +178,7 @@ impl Status {
             "commits": self.counts.commits,
             "rejected": self.counts.rejects,
             "refused_by_mailbox": self.counts.refusals,
+            "put_aside_by_mailbox": self.counts.put_aside,
             "failures": self.counts.failures,
         })
     }

@@ -5,7 +5,7 @@
 use crate::id::Thumbprint;
 use crate::kind::MessageKind;
 use crate::message::{EvidenceCode, IntentNote};
-use crate::receipt::Lost;
+use crate::receipt::{Lost, Receipt};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, KeyGeneration, Revision};
@@ -197,6 +197,13 @@ pub enum Event {
         mailbox: Thumbprint,
         /// What is lost.
         lost: Lost,
+    },
+    /// A mailbox put aside something that this device posted; told once. Nothing changed.
+    Receipt {
+        /// The key of the mailbox.
+        mailbox: Thumbprint,
+        /// What it did, and with which message.
+        receipt: Receipt,
     },
     /// A newer bundle counts.
     BundleAccepted {

@@ -435,6 +435,7 @@ impl Lone {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::Receipt { .. }
             | Event::MoveAsked { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }
@@ -474,12 +475,10 @@ fn greeted<'a>(windows: &'a EphemeralWindows, mailbox: &'a dyn Signer) -> Mailbo
 #[must_use]
 pub fn posted(frame: &[u8]) -> Vec<Vec<u8>> {
     let body = SessionFrame::split(frame, Direction::Up).and_then(|it| it.danger_unverified_body());
-    match body.and_then(|body| body.decode_up()) {
-        Ok(crate::frame::UpFrame::Post(items)) => {
-            items.iter().map(|item| item.envelope.to_vec()).collect()
-        }
-        Ok(_) | Err(_) => Vec::new(),
-    }
+    let Ok(crate::frame::UpFrame::Post(items)) = body.and_then(|body| body.decode_up()) else {
+        return Vec::new();
+    };
+    items.iter().map(|item| item.envelope.to_vec()).collect()
 }
 
 /// Builds a state of whole numbers. # Panics: for what is no path.

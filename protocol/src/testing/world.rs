@@ -412,6 +412,7 @@ impl World {
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::Receipt { .. }
             | Event::MoveAsked { .. }
             | Event::Rejected { .. }
             | Event::HeldBack { .. }

@@ -33,7 +33,7 @@ pub use writer::{
     WriterStep,
 };
 
-use crate::limits::{HOLD_S_MAX, SESSIONS_MAX};
+use crate::limits::{ANSWER_ITEMS_BYTES_MAX, HOLD_S_MAX, ITEM_OVERHEAD_BYTES, SESSIONS_MAX};
 use crate::mailbox::{Entry, MailboxLimits, Mailboxes};
 use postern_protocol::Reject;
 use postern_protocol::frame::{
@@ -41,7 +41,7 @@ use postern_protocol::frame::{
 };
 use postern_protocol::id::{ChannelId, Digest, MailboxId, Plane, SessionId, TenantId};
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
-use postern_protocol::revision::StoreEpoch;
+use postern_protocol::revision::{ReceiptNumber, StoreEpoch};
 use postern_protocol::session::{
     EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
@@ -76,6 +76,8 @@ pub struct Handled {
     pub kind: FrameType,
     /// True when this frame displaced an older session: its held poll ends.
     pub displaced: bool,
+    /// The receipt that the device has by now, where it is still kept for it.
+    pub receipt: Option<ReceiptNumber>,
     /// What to do.
     pub step: Step,
 }
@@ -290,6 +292,7 @@ impl Exchanges {
         } = self.sessions.open(bytes, now_ms)?;
         frame.check_greeter(owner.role())?;
         let kind = frame.frame_type();
+        let receipt = self.take_receipt_named(owner, &frame);
         let step = match owner {
             Owner::Device(channel) => {
                 self.handle_device(channel, session, counter, frame, now_ms)?
@@ -308,8 +311,41 @@ impl Exchanges {
             owner,
             kind,
             displaced: displaced.is_some(),
+            receipt,
             step,
         })
+    }
+
+    /// Takes the word of a device's poll that it has a receipt. Returns it when it may go.
+    fn take_receipt_named(&mut self, owner: Owner, frame: &UpFrame<'_>) -> Option<ReceiptNumber> {
+        let (Owner::Device(channel), UpFrame::Poll(poll)) = (owner, frame) else {
+            return None;
+        };
+        let named = poll.receipt?;
+        let may_go = self.mailboxes.note_receipt_held(channel, named);
+        may_go.then_some(named)
+    }
+
+    //= spec/relays.md#receipt
+    //# A mailbox MUST give a device the receipt that it holds for it with each answer to a poll or a post
+    //# that has room for it, until a poll names it.
+    /// Adds the receipt that waits for a device, where it fits. Returns true when it does.
+    fn add_receipt(
+        &self,
+        channel: ChannelId,
+        session: SessionId,
+        entries: &mut Vec<Entry>,
+    ) -> bool {
+        let Some(receipt) = self.mailboxes.receipt_for(channel, session, false) else {
+            return false;
+        };
+        let bytes = |entry: &Entry| entry.envelope.len().saturating_add(ITEM_OVERHEAD_BYTES);
+        let taken: usize = entries.iter().map(bytes).sum();
+        let fits = taken.saturating_add(bytes(&receipt)) <= ANSWER_ITEMS_BYTES_MAX;
+        if fits {
+            entries.push(receipt);
+        }
+        fits
     }
 
     fn handle_device(

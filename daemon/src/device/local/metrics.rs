@@ -96,6 +96,12 @@ fn counters(page: &mut Page, status: &Status) {
         &counts.refusals,
     );
     page.labelled(
+        "postern_mailbox_put_aside_total",
+        "Messages that mailboxes put aside before the controller came for them",
+        "reason",
+        &counts.put_aside,
+    );
+    page.labelled(
         "postern_exchange_failures_total",
         "Exchanges that failed on the way",
         "reason",

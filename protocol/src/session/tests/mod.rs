@@ -123,6 +123,7 @@ fn poll() -> UpFrame<'static> {
         acked: None,
         desired: Revision::NONE,
         actual: None,
+        receipt: None,
     })
 }
 
