@@ -164,6 +164,9 @@ fn view(seq: u64) -> View {
     };
     let mut counts = Counts::default();
     counts.count_reject(Reject::WriterBehind);
+    counts.count_put_aside("retention-expired");
+    counts.count_put_aside("unknown");
+    counts.count_put_aside("unknown");
     View {
         status: Status {
             device: "hall-1".into(),
@@ -292,6 +295,8 @@ fn metrics_have_closed_labels_and_the_lag() {
         "postern_replica_lag_revisions 2",
         "postern_envelopes_rejected_total{reason=\"writer-behind\"} 1",
         "postern_stale 1",
+        "postern_mailbox_put_aside_total{reason=\"retention-expired\"} 1",
+        "postern_mailbox_put_aside_total{reason=\"unknown\"} 2",
         "postern_intents_pending 1",
         "postern_socket_bytes_total{direction=\"up\"} 3",
     ] {
