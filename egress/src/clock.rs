@@ -40,6 +40,17 @@ impl Moment {
     }
 }
 
+/// Returns the system's time since 1970; zero before that. It may be wrong: only for proxies whose
+/// challenge has no time of its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one place that reads a clock"
+)]
+pub(crate) fn unix_time() -> Duration {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
 /// Reads the monotonic clock as [`Moment`]s.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

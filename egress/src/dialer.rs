@@ -10,7 +10,8 @@ use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, TCP_BUDGET, TLS_BUDGET};
 use crate::lockout::{LockoutKeeper, LockoutMemory};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{Path, Proxy};
-use crate::proxy_auth::ProxyAuth;
+use crate::proxy_auth::{Place, ProxyAuth};
+use crate::proxy_url::ProxyScheme;
 use crate::route::Route;
 use crate::tcp::{Resolve, SystemResolver, Traffic};
 use crate::tls::Trust;
@@ -174,9 +175,14 @@ impl Dialer {
 fn proxy(settings: &ProxySettings, lockout: LockoutKeeper) -> Option<Proxy> {
     let choice = settings.choice()?;
     let auth = ProxyAuth::new(
-        choice.url.authority.to_string(),
+        Place {
+            host: choice.url.authority.host.clone(),
+            port: choice.url.authority.port,
+            is_hidden: choice.url.scheme == ProxyScheme::Https,
+        },
         choice.url.secret.clone(),
         choice.secret_file.clone(),
+        choice.schemes.clone(),
         Arc::new(lockout),
     );
     Some(Proxy {

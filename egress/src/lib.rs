@@ -16,7 +16,7 @@
 //! block page with status 200 is an [`Answer`] too. What this crate refuses: retries, redirects,
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
 //!
-//! Pure modules (no IO, no clock): [`connect`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
+//! Pure modules (no IO, no clock): [`connect`], [`socks`], [`scheme`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
 //! [`proxy_url`], [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
@@ -41,9 +41,12 @@ mod pool;
 mod proxy_auth;
 pub mod proxy_url;
 mod route;
+pub mod scheme;
 mod secret;
+pub mod socks;
 mod tcp;
 mod tls;
+mod tunnel;
 
 pub use client::{Answer, Client, ExchangeLimits};
 pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings};
@@ -56,6 +59,7 @@ pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};
 pub use route::Route;
+pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
 pub use tls::{LeafReport, TlsFault, Trust, TrustError};

@@ -9,7 +9,8 @@
 use crate::environment::Variables;
 use crate::host::Authority;
 use crate::no_proxy::{NoProxy, NoProxyError};
-use crate::proxy_url::{ProxyUrl, ProxyUrlError};
+use crate::proxy_url::{ProxyScheme, ProxyUrl, ProxyUrlError};
+use crate::scheme::{Schemes, SchemesError};
 use std::path::PathBuf;
 
 /// How binding a proxy is.
@@ -52,6 +53,9 @@ pub struct FileSettings {
     pub no_proxy: Option<String>,
     /// `proxy.secret_file`: a file with one line `user:password`.
     pub secret_file: Option<PathBuf>,
+    /// `proxy.schemes`: how to authenticate, in the order of preference; unset means every scheme,
+    /// the strongest first.
+    pub schemes: Option<Vec<String>>,
     /// `proxy.mode`; unset means [`ProxyPolicy::Require`] when there is a URL in the file,
     /// and "see the environment" when there is none. `Off` ignores the environment too.
     pub mode: Option<ProxyPolicy>,
@@ -68,6 +72,8 @@ pub struct ProxyChoice {
     pub no_proxy: NoProxy,
     /// File with the credentials, read at each connect so that a new password needs no restart.
     pub secret_file: Option<PathBuf>,
+    /// How to authenticate.
+    pub schemes: Schemes,
 }
 
 /// The decision for the whole process.
@@ -103,6 +109,22 @@ pub enum ProxyConfigError {
     /// Credentials in two places.
     #[error("PST-C01 {file}: credentials stand in proxy.url and in proxy.secret_file; keep one")]
     TwoSecrets {
+        /// The configuration file.
+        file: String,
+    },
+    /// The list of schemes is not understood.
+    #[error("PST-C01 {file}: proxy.schemes {reason}")]
+    Schemes {
+        /// The configuration file.
+        file: String,
+        /// What is wrong.
+        reason: SchemesError,
+    },
+    /// Schemes of HTTP for a proxy without HTTP.
+    #[error(
+        "PST-C01 {file}: proxy.schemes is about HTTP proxies and the proxy is a SOCKS one; remove it"
+    )]
+    SchemesWithSocks {
         /// The configuration file.
         file: String,
     },
@@ -156,11 +178,13 @@ impl ProxySettings {
                 file: file.file.display().to_string(),
             });
         }
+        let schemes = parse_schemes(file, &url)?;
         let choice = ProxyChoice {
             url,
             source: Source::File(file.file.clone()),
             no_proxy: parse_list(file.no_proxy.as_deref(), || setting("proxy.no_proxy"))?,
             secret_file: file.secret_file.clone(),
+            schemes,
         };
         Ok(match file.mode {
             Some(ProxyPolicy::Off) => Self::Off,
@@ -201,11 +225,13 @@ impl ProxySettings {
             }
             (None, None) => NoProxy::default(),
         };
+        let schemes = parse_schemes(file, &url)?;
         Ok(Self::Prefer(ProxyChoice {
             url,
             source: Source::Environment(variable),
             no_proxy,
             secret_file: file.secret_file.clone(),
+            schemes,
         }))
     }
 
@@ -234,6 +260,21 @@ impl ProxySettings {
         self.choice()
             .is_some_and(|choice| choice.no_proxy.matches(target))
     }
+}
+
+fn parse_schemes(file: &FileSettings, url: &ProxyUrl) -> Result<Schemes, ProxyConfigError> {
+    let Some(words) = &file.schemes else {
+        return Ok(Schemes::default());
+    };
+    let name = || file.file.display().to_string();
+    if url.scheme == ProxyScheme::Socks5h {
+        return Err(ProxyConfigError::SchemesWithSocks { file: name() });
+    }
+    let parsed = Schemes::parse(words.iter().map(String::as_str));
+    parsed.map_err(|reason| ProxyConfigError::Schemes {
+        file: name(),
+        reason,
+    })
 }
 
 fn parse_list(

@@ -8,6 +8,8 @@
 )]
 
 mod answers;
+mod authentication;
+mod authentication_hostile;
 mod direct;
 mod fronts;
 mod inspection;
@@ -17,3 +19,4 @@ mod pki;
 mod proxied;
 mod proxy;
 mod site;
+mod socks;
