@@ -5,9 +5,10 @@
 //! decided by its signature, by the caller.
 
 use crate::body_size::SizeClue;
-use crate::connect::ConnectFault;
+use crate::connect::{ConnectFault, NegotiateTrouble};
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
+use crate::limits::TICKET_PAUSE;
 use crate::route::Route;
 use crate::secret::SecretError;
 use crate::tls::{TlsFault, TrustError};
@@ -206,6 +207,20 @@ impl TransportError {
         } else {
             None
         }
+    }
+
+    /// Returns the longest pause before the next attempt, where a short one costs nobody anything.
+    #[must_use]
+    pub const fn pause_max(&self) -> Option<Duration> {
+        if let Fault::Connect(ConnectFault::Negotiate { trouble, .. }) = &self.fault
+            && matches!(
+                trouble,
+                NegotiateTrouble::NoTicket | NegotiateTrouble::Expired
+            )
+        {
+            return Some(TICKET_PAUSE);
+        }
+        None
     }
 
     /// Tells the hold ladder how a held exchange ended.

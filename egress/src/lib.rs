@@ -30,6 +30,7 @@ mod dialer;
 pub mod environment;
 mod fault;
 mod foreign;
+pub mod fuzz;
 pub mod hold;
 mod host;
 pub mod limits;

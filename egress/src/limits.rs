@@ -83,6 +83,10 @@ pub const NEGOTIATE_TOKEN_BYTES_MAX: usize = 48 * 1024;
 /// centres; what takes longer leaves no time for the rest of CONNECT.
 pub const NEGOTIATE_BUDGET: Duration = Duration::from_secs(8);
 
+/// Longest pause after a connect for which there was no ticket. A renewed one is to be used within
+/// ten seconds; nothing but a CONNECT without credentials is spent on finding out.
+pub const TICKET_PAUSE: Duration = Duration::from_secs(8);
+
 /// Most interim (1xx) answers before the final one. Arbitrary.
 pub const INTERIM_ANSWERS_MAX: u32 = 4;
 

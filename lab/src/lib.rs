@@ -17,6 +17,7 @@ mod error;
 mod fleet;
 mod folder;
 mod inspector;
+mod kerberos;
 pub mod kills;
 mod origin;
 mod pki;
@@ -24,6 +25,7 @@ mod port;
 mod process;
 mod squid;
 pub mod wait;
+mod winbind;
 
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
 pub use error::LabError;
@@ -32,8 +34,12 @@ pub use fleet::{
 };
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};
+pub use kerberos::{DEVICE_PRINCIPAL, Kerberos, KerberosTree, PROXY_NAME, REALM, TICKET_USER};
 pub use origin::Origin;
 pub use pki::Pki;
 pub use port::free_address;
 pub use process::{Binary, Finished, Process};
-pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree};
+pub use squid::{
+    AccessLine, Asking, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree,
+};
+pub use winbind::{NTLM_DOMAIN, NTLM_PASSWORD, NTLM_USER, SambaTree, Winbind};

@@ -432,6 +432,30 @@ const DEVICE_REFUSED: &[(&str, usize, &str, &str)] = &[
         "PST-C01",
     ),
     (
+        "[proxy]\nurl = \"http://p:1\"\nschemes = [\"bassic\"]",
+        3,
+        "proxy.schemes",
+        "did you mean \"basic\"?",
+    ),
+    (
+        "[proxy]\nurl = \"http://p:1\"\nschemes = []",
+        3,
+        "proxy.schemes",
+        "names no scheme",
+    ),
+    (
+        "[proxy]\nurl = \"http://p:1\"\nschemes = \"ntlm\"",
+        3,
+        "proxy.schemes",
+        "a list of texts",
+    ),
+    (
+        "[proxy]\nurl = \"socks5h://p\"\nschemes = [\"basic\"]",
+        3,
+        "proxy.schemes",
+        "SOCKS",
+    ),
+    (
         "[proxy]\nurl = \"http://u:p@p:1\"\nsecret_file = \"s\"",
         2,
         "proxy.url",

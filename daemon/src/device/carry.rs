@@ -69,6 +69,7 @@ impl Driver {
                     self.note_lesson(way, lesson);
                 }
                 self.counts.count_failure(error.code());
+                self.backoff.limit_next(error.pause_max());
                 return self.fail(id, way, error.hold_end(), error.retry_after_s());
             }
         };

@@ -14,6 +14,7 @@ const RELAY_REMEDY: &str =
 #[derive(Clone, Debug)]
 pub struct Binary {
     path: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl Binary {
@@ -43,7 +44,10 @@ impl Binary {
 
     fn at(path: PathBuf, remedy: &'static str) -> Result<Self, LabError> {
         if path.is_file() {
-            return Ok(Self { path });
+            return Ok(Self {
+                path,
+                environment: Vec::new(),
+            });
         }
         Err(LabError::Missing {
             what: "the release binary",
@@ -56,6 +60,13 @@ impl Binary {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the same program with more in its environment.
+    #[must_use]
+    pub fn with_environment(mut self, more: Vec<(String, String)>) -> Self {
+        self.environment = more;
+        self
     }
 
     /// Prepares a command line with `arguments`, and an environment without proxies, log settings or the lab's own
@@ -75,11 +86,17 @@ impl Binary {
             "POSTERN_RELAY_BIN",
             "POSTERN_SQUID_ROOT",
             "POSTERN_APACHE_ROOT",
+            "POSTERN_KRB5_ROOT",
+            "POSTERN_SAMBA_ROOT",
             "POSTERN_CACHE",
+            "KRB5CCNAME",
+            "KRB5_CLIENT_KTNAME",
+            "KRB5_CONFIG",
             "POSTERN_LAB_REQUIRED",
         ] {
             command.env_remove(name);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }
@@ -123,6 +140,7 @@ mod tests {
     fn command_of_the_binary_sees_no_proxy() {
         let binary = Binary {
             path: PathBuf::from("/bin/true"),
+            environment: Vec::new(),
         };
         let command = binary.command(&["status"]);
         let removed = |name: &str| {
