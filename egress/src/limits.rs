@@ -50,13 +50,13 @@ pub const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// Most header lines in a proxy's answer. Arbitrary; Squid sends about ten.
 pub const CONNECT_HEADERS_MAX: usize = 128;
 
-/// Most challenges read from one 407. Arbitrary; proxies offer four at most.
+/// Most challenges read from one 407, over all header lines. Arbitrary; proxies offer four at most.
 pub const CHALLENGES_MAX: usize = 16;
 
 /// Most parameters read of one challenge. Arbitrary; Digest has eight.
 pub const CHALLENGE_PARAMETERS_MAX: usize = 32;
 
-/// Most requests with credentials in one CONNECT. NTLM needs two, Negotiate one or two, a stale
+/// Most requests with credentials in one CONNECT, over all its connections. NTLM needs two, Negotiate one or two, a stale
 /// nonce one more; a proxy that falls from one scheme to the next needs no more than this.
 pub const AUTHENTICATION_LEGS_MAX: u32 = 8;
 
@@ -69,7 +69,7 @@ pub const KEYTAB_BYTES_MAX: u64 = 256 * 1024;
 /// Largest NTLM challenge, in bytes, decoded. Those of Active Directory have about 300.
 pub const NTLM_CHALLENGE_BYTES_MAX: usize = 16 * 1024;
 
-/// Most attributes of an NTLM challenge's target. Ten are defined.
+/// Most attributes (entries with a name and a value) of an NTLM challenge's target. Ten are defined.
 pub const NTLM_ATTRIBUTES_MAX: usize = 32;
 
 /// Seconds from 1601, where file times begin, to 1970.

@@ -1,3 +1,5 @@
+mod proxy;
+
 use super::controller::{ControllerConfig, ControllerLimits, NewController, NewListener};
 use super::device::DeviceConfig;
 use super::reader::{ConfigError, Problem};
@@ -430,30 +432,6 @@ const DEVICE_REFUSED: &[(&str, usize, &str, &str)] = &[
         3,
         "proxy.url",
         "PST-C01",
-    ),
-    (
-        "[proxy]\nurl = \"http://p:1\"\nschemes = [\"bassic\"]",
-        3,
-        "proxy.schemes",
-        "did you mean \"basic\"?",
-    ),
-    (
-        "[proxy]\nurl = \"http://p:1\"\nschemes = []",
-        3,
-        "proxy.schemes",
-        "names no scheme",
-    ),
-    (
-        "[proxy]\nurl = \"http://p:1\"\nschemes = \"ntlm\"",
-        3,
-        "proxy.schemes",
-        "a list of texts",
-    ),
-    (
-        "[proxy]\nurl = \"socks5h://p\"\nschemes = [\"basic\"]",
-        3,
-        "proxy.schemes",
-        "SOCKS",
     ),
     (
         "[proxy]\nurl = \"http://u:p@p:1\"\nsecret_file = \"s\"",
