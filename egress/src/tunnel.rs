@@ -66,7 +66,10 @@ impl Path {
                 Step::Receive => match receive(&mut carrier.stream, deadline).await {
                     Received::Bytes(bytes) => machine.handle_bytes(&bytes)?,
                     Received::End => close(&mut machine, &mut conversation)?,
-                    Received::Late => return Err(machine.handle_timeout().into()),
+                    Received::Late => {
+                        conversation.handle_silence();
+                        return Err(machine.handle_timeout().into());
+                    }
                 },
                 Step::Challenged(offered) => {
                     let asked = Instant::now();
@@ -149,7 +152,7 @@ async fn receive(stream: &mut BoxStream, deadline: Instant) -> Received {
 fn close(machine: &mut Connect, conversation: &mut Conversation<'_>) -> Result<(), ConnectFault> {
     let closed = machine.handle_close();
     if closed.is_err() {
-        conversation.handle_close();
+        conversation.handle_silence();
     }
     closed
 }

@@ -143,9 +143,10 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The connection ended instead of an answer.
-    pub(crate) fn handle_close(&mut self) {
-        // Some proxies answer a bad logon so. Asking again would cost another one.
+    /// The connection or the budget ended instead of an answer.
+    pub(crate) fn handle_silence(&mut self) {
+        // The logon may have happened all the same, and some proxies answer a bad one so: asking again would cost
+        // another one.
         if let Stage::NtlmProved(shown) = &self.stage
             && !shown.ticket.is_proven
         {
