@@ -5,9 +5,10 @@
 //! decided by its signature, by the caller.
 
 use crate::body_size::SizeClue;
-use crate::connect::ConnectFault;
+use crate::connect::{ConnectFault, NegotiateTrouble};
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
+use crate::limits::TICKET_PAUSE;
 use crate::quic::{CloseReason, QuicFault};
 use crate::route::Route;
 use crate::secret::SecretError;
@@ -235,6 +236,20 @@ impl TransportError {
     #[must_use]
     pub fn is_period(&self) -> bool {
         matches!(self.fault, Fault::Tls(TlsFault::Time { .. })) && !self.hop.starts_with("proxy ")
+    }
+
+    /// Returns the longest pause before the next attempt, where a short one costs nobody anything.
+    #[must_use]
+    pub const fn pause_max(&self) -> Option<Duration> {
+        if let Fault::Connect(ConnectFault::Negotiate { trouble, .. }) = &self.fault
+            && matches!(
+                trouble,
+                NegotiateTrouble::NoTicket | NegotiateTrouble::Expired
+            )
+        {
+            return Some(TICKET_PAUSE);
+        }
+        None
     }
 
     /// Tells the hold ladder how a held exchange ended.

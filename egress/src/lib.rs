@@ -16,7 +16,7 @@
 //! block page with status 200 is an [`Answer`] too. What this crate refuses: retries, redirects,
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
 //!
-//! Pure modules (no IO, no clock): [`connect`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
+//! Pure modules (no IO, no clock): [`connect`], [`socks`], [`scheme`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
 //! [`proxy_url`], [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
@@ -48,10 +48,13 @@ mod proxy_auth;
 pub mod proxy_url;
 mod quic;
 mod route;
+pub mod scheme;
 mod secret;
+pub mod socks;
 mod tcp;
 mod tls;
 mod trail;
+mod tunnel;
 
 pub use client::{Answer, Client, ExchangeLimits};
 pub use config::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Source};
@@ -67,6 +70,7 @@ pub use path::{HttpVersion, LinkReport};
 pub use quic::QuicFault;
 pub use quic::memory::{DamagedUdpMemory, NetworkMark, UdpMemory};
 pub use route::Route;
+pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
 pub use tls::{

@@ -50,6 +50,43 @@ pub const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// Most header lines in a proxy's answer. Arbitrary; Squid sends about ten.
 pub const CONNECT_HEADERS_MAX: usize = 128;
 
+/// Most challenges read from one 407, over all header lines. Arbitrary; proxies offer four at most.
+pub const CHALLENGES_MAX: usize = 16;
+
+/// Most parameters read of one challenge. Arbitrary; Digest has eight.
+pub const CHALLENGE_PARAMETERS_MAX: usize = 32;
+
+/// Most requests with credentials in one CONNECT, over all its connections. NTLM needs two, Negotiate one or two, a stale
+/// nonce one more; a proxy that falls from one scheme to the next needs no more than this.
+pub const AUTHENTICATION_LEGS_MAX: u32 = 8;
+
+/// Most nonces in one CONNECT that a proxy may call stale. The second one is fresh already.
+pub const STALE_NONCES_MAX: u32 = 2;
+
+/// Largest client keytab that is told apart by its content, in bytes. Arbitrary; real ones have 1 KiB.
+pub const KEYTAB_BYTES_MAX: u64 = 256 * 1024;
+
+/// Largest NTLM challenge, in bytes, decoded. Those of Active Directory have about 300.
+pub const NTLM_CHALLENGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Most attributes (entries with a name and a value) of an NTLM challenge's target. Ten are defined.
+pub const NTLM_ATTRIBUTES_MAX: usize = 32;
+
+/// Seconds from 1601, where file times begin, to 1970.
+pub const NTLM_TIME_OFFSET_S: u64 = 11_644_473_600;
+
+/// Largest Negotiate token sent or taken, in bytes. A ticket with the groups of a large directory
+/// has 48 KiB; Squid refuses heads over 64 KiB, and base64 takes a third more.
+pub const NEGOTIATE_TOKEN_BYTES_MAX: usize = 48 * 1024;
+
+/// Longest time for the GSS-API library to make one token. It may ask several key distribution
+/// centres; what takes longer leaves no time for the rest of CONNECT.
+pub const NEGOTIATE_BUDGET: Duration = Duration::from_secs(8);
+
+/// Longest pause after a connect for which there was no ticket. A renewed one is to be used within
+/// ten seconds; nothing but a CONNECT without credentials is spent on finding out.
+pub const TICKET_PAUSE: Duration = Duration::from_secs(8);
+
 /// Most interim (1xx) answers before the final one. Arbitrary.
 pub const INTERIM_ANSWERS_MAX: u32 = 4;
 

@@ -2,34 +2,30 @@
 //!
 //! ```text
 //!   direct:  TCP --------------------------------> TLS to the target
-//!   proxy:   TCP -> (TLS to the proxy) -> CONNECT -> TLS to the target
+//!   proxy:   TCP -> (TLS to the proxy) -> CONNECT or SOCKS5 -> TLS to the target
 //! ```
 //!
 //! Each hop has its own budget and its own fault. On the proxy route the target's name is never
-//! looked up here: it goes into CONNECT as it is.
+//! looked up here: it goes to the proxy as it is. The proxy's part stands in [`crate::tunnel`].
 
-use crate::connect::{Connect, ConnectFault, Step};
+use crate::connect::ConnectFault;
 use crate::dialer::Budgets;
 use crate::fault::{Fault, TransportError};
 use crate::host::{Authority, Host};
 use crate::limits::ADDRESSES_MAX;
 use crate::mailbox_url::MailboxUrl;
-use crate::proxy_auth::{ProxyAuth, Ticket};
-use crate::proxy_url::{ProxyScheme, ProxyUrl};
+use crate::proxy_auth::ProxyAuth;
+use crate::proxy_url::ProxyUrl;
 use crate::route::Route;
 use crate::tcp::{self, Liveness, Resolve, Traffic};
 use crate::tls::{LeafReport, TimeCheck, TlsFault, Trust};
 use crate::trail::{Hop, Stage, Trail};
-use bytes::{Buf, Bytes};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -103,10 +99,10 @@ pub(crate) struct Link {
 }
 
 /// The connection below the target's TLS.
-struct Carrier {
-    stream: BoxStream,
-    liveness: Liveness,
-    peer: SocketAddr,
+pub(crate) struct Carrier {
+    pub(crate) stream: BoxStream,
+    pub(crate) liveness: Liveness,
+    pub(crate) peer: SocketAddr,
 }
 
 impl Path {
@@ -215,7 +211,7 @@ impl Path {
         })
     }
 
-    async fn tcp(&self, place: &Authority) -> Result<Carrier, Fault> {
+    pub(crate) async fn tcp(&self, place: &Authority) -> Result<Carrier, Fault> {
         let addresses = self.lookup(place).await?;
         let started = Instant::now();
         let opened = tcp::open(addresses, &self.budgets, &self.traffic).await;
@@ -240,7 +236,7 @@ impl Path {
         found
     }
 
-    async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         config: &Arc<ClientConfig>,
         place: &Authority,
@@ -254,133 +250,6 @@ impl Path {
             Err(_elapsed) => Err(TlsFault::Slow),
         }
     }
-
-    async fn tunnel(&self, proxy: &Proxy) -> Result<Carrier, TransportError> {
-        let started = Instant::now();
-        let tunnel = self.connect(proxy).await;
-        let seen = tunnel.as_ref().map(|_open| "open".to_owned());
-        // A proxy that is not reached has its hop already.
-        if seen
-            .as_ref()
-            .err()
-            .is_none_or(|fault| !is_before_tunnel(fault))
-        {
-            self.note(
-                Stage::Tunnel,
-                &proxy.url,
-                started,
-                seen.map_err(Fault::clone),
-            );
-        }
-        tunnel.map_err(|fault| self.error(format!("proxy {}", proxy.url), fault))
-    }
-
-    /// TCP to the proxy, and TLS where its scheme says so.
-    async fn reach(&self, proxy: &Proxy) -> Result<Carrier, Fault> {
-        let carrier = self.tcp(&proxy.url.authority).await?;
-        match proxy.url.scheme {
-            ProxyScheme::Http => Ok(carrier),
-            ProxyScheme::Https => {
-                let trust = self.trust.state().await?;
-                //= spec/freshness.md#signed-time
-                //# A device MUST NOT relax the period of a proxy's certificate.
-                let config = &trust.proxy_config;
-                let place = &proxy.url.authority;
-                let started = Instant::now();
-                let shaken = self.handshake(config, place, carrier.stream).await;
-                let seen = shaken.as_ref().map(|_stream| String::new());
-                let seen = seen.map_err(|fault| fault.clone().into());
-                self.note(Stage::ProxyTls, place, started, seen);
-                let stream = shaken?;
-                Ok(Carrier {
-                    stream: Box::new(stream),
-                    ..carrier
-                })
-            }
-        }
-    }
-
-    /// Drives the CONNECT state machine.
-    async fn connect(&self, proxy: &Proxy) -> Result<Carrier, Fault> {
-        let mut carrier = self.reach(proxy).await?;
-        let mut ticket = proxy.auth.proven();
-        let mut machine = Connect::new(
-            self.target.authority().clone(),
-            &self.user_agent,
-            proxy.auth.authenticator(),
-            ticket.as_ref().map(|ticket| ticket.header.clone()),
-        );
-        let mut deadline = Instant::now() + self.budgets.connect;
-        loop {
-            match machine.step() {
-                Step::Send(request) => {
-                    let sending = carrier.stream.write_all(&request);
-                    match timeout_at(deadline, sending).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_reset)) => machine.handle_close()?,
-                        Err(_elapsed) => return Err(machine.handle_timeout().into()),
-                    }
-                }
-                Step::Receive => {
-                    let read = receive(&mut carrier.stream, &mut machine, deadline).await;
-                    settle(&proxy.auth, ticket.as_ref(), read)?;
-                }
-                Step::Credentials(_scheme) => {
-                    // Waiting for another connection's try is not this proxy's slowness.
-                    let asked = Instant::now();
-                    let granted = proxy.auth.ask().await?;
-                    deadline += asked.elapsed();
-                    machine.authorize(granted.header.clone());
-                    ticket = Some(granted);
-                }
-                Step::Reopen => {
-                    carrier = self.reach(proxy).await?;
-                    machine.handle_reopened();
-                }
-                Step::Open => break,
-            }
-        }
-        if let Some(ticket) = &ticket {
-            proxy.auth.handle_accepted(ticket);
-        }
-        Ok(Carrier {
-            stream: Box::new(Prefixed::new(machine.into_leftover(), carrier.stream)),
-            ..carrier
-        })
-    }
-}
-
-async fn receive(
-    stream: &mut BoxStream,
-    machine: &mut Connect,
-    deadline: Instant,
-) -> Result<(), ConnectFault> {
-    let mut buffer = [0; 4096];
-    match timeout_at(deadline, stream.read(&mut buffer)).await {
-        Ok(Ok(0) | Err(_)) => machine.handle_close(),
-        Ok(Ok(size)) => machine.handle_bytes(buffer.get(..size).unwrap_or_default()),
-        Err(_elapsed) => Err(machine.handle_timeout()),
-    }
-}
-
-/// Remembers a rejection before it becomes an error.
-fn settle(
-    auth: &ProxyAuth,
-    ticket: Option<&Ticket<'_>>,
-    outcome: Result<(), ConnectFault>,
-) -> Result<(), Fault> {
-    if let (Err(ConnectFault::Rejected), Some(ticket)) = (&outcome, ticket) {
-        auth.handle_rejected(ticket);
-    }
-    outcome.map_err(Fault::Connect)
-}
-
-/// Tells whether a fault is one of the way to the proxy.
-const fn is_before_tunnel(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::Lookup(_) | Fault::LookupSlow | Fault::Tcp(_) | Fault::TcpSlow | Fault::Tls(_)
-    )
 }
 
 /// Names addresses, as many as are tried.
@@ -405,53 +274,4 @@ pub(crate) fn server_name(place: &Authority) -> Result<ServerName<'static>, TlsF
     ServerName::try_from(place.host.bare()).map_err(|_bad| TlsFault::Broken {
         reason: crate::foreign::Foreign::new(b"the host is no valid TLS server name"),
     })
-}
-
-/// A stream whose first bytes were read already.
-pub(crate) struct Prefixed<S> {
-    prefix: Bytes,
-    inner: S,
-}
-
-impl<S> Prefixed<S> {
-    pub(crate) fn new(prefix: Vec<u8>, inner: S) -> Self {
-        Self {
-            prefix: prefix.into(),
-            inner,
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.inner).poll_read(cx, buf);
-        }
-        let size = self.prefix.len().min(buf.remaining());
-        buf.put_slice(self.prefix.get(..size).unwrap_or_default());
-        self.prefix.advance(size);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
 }

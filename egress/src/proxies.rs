@@ -10,8 +10,9 @@ use crate::limits::PROXIES_MAX;
 use crate::lockout::LockoutKeeper;
 use crate::pac::PacEntry;
 use crate::path::Proxy;
-use crate::proxy_auth::ProxyAuth;
-use crate::proxy_url::ProxyUrl;
+use crate::proxy_auth::{Place, ProxyAuth};
+use crate::proxy_url::{ProxyScheme, ProxyUrl};
+use crate::scheme::Schemes;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -112,21 +113,37 @@ impl Proxies {
     }
 
     fn make(&self, place: u8, url: &ProxyUrl) -> Proxy {
-        let (secret, file) = if self.is_listed(url) {
-            (url.secret.clone(), self.secret_file())
+        // Nothing for a proxy that is not listed: neither a password nor a ticket of this machine.
+        let (secret, file, schemes) = if self.is_listed(url) {
+            (url.secret.clone(), self.secret_file(), self.schemes())
         } else {
-            (None, None)
+            (None, None, Schemes::none())
         };
         let auth = ProxyAuth::new(
-            url.authority.to_string(),
+            Place {
+                host: url.authority.host.clone(),
+                port: url.authority.port,
+                is_hidden: url.scheme == ProxyScheme::Https,
+            },
             secret,
             file,
+            schemes,
             Arc::clone(&self.lockout),
         );
         Proxy {
             place,
             url: url.clone(),
             auth: Arc::new(auth),
+        }
+    }
+
+    fn schemes(&self) -> Schemes {
+        match &self.settings {
+            ProxySettings::Off => Schemes::none(),
+            ProxySettings::Prefer(choice) | ProxySettings::Require(choice) => {
+                choice.schemes.clone()
+            }
+            ProxySettings::Pac(choice) => choice.schemes.clone(),
         }
     }
 }

@@ -47,3 +47,8 @@ fn proxy_url_corpus_holds() {
 fn no_proxy_corpus_holds() {
     replay("no_proxy", fuzz::no_proxy);
 }
+
+#[test]
+fn proxy_answers_corpus_holds() {
+    replay("proxy_answers", fuzz::proxy_answer);
+}

@@ -6,6 +6,8 @@
 //! | `POSTERN_RELAY_BIN` | the release binary of the relay | `<target>/release/postern-relay` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
+//! | `POSTERN_KRB5_ROOT` | folder into which `krb5-kdc` and its kin were unpacked | `<cache>/krb5` |
+//! | `POSTERN_SAMBA_ROOT` | folder into which `winbind` and its kin were unpacked | `<cache>/samba` |
 //! | `POSTERN_MOSQUITTO_ROOT` | folder into which `mosquitto` was unpacked | `<cache>/peers/mosquitto` |
 //! | `POSTERN_NATS_SERVER` | the program `nats-server` | `<cache>/peers/venv/bin/nats-server` |
 //! | `POSTERN_IROH_RELAY` | the program `iroh-relay` | `<cache>/peers/iroh/bin/iroh-relay` |
@@ -44,6 +46,18 @@ pub fn apache_root() -> PathBuf {
 #[must_use]
 pub fn faketime_root() -> PathBuf {
     path_of("POSTERN_FAKETIME_ROOT").unwrap_or_else(|| cache_folder().join("faketime"))
+}
+
+/// Returns the folder into which the Debian packages of Kerberos were unpacked, whether or not it exists.
+#[must_use]
+pub fn kerberos_root() -> PathBuf {
+    path_of("POSTERN_KRB5_ROOT").unwrap_or_else(|| cache_folder().join("krb5"))
+}
+
+/// Returns the folder into which the Debian packages of Samba were unpacked, whether or not it exists.
+#[must_use]
+pub fn samba_root() -> PathBuf {
+    path_of("POSTERN_SAMBA_ROOT").unwrap_or_else(|| cache_folder().join("samba"))
 }
 
 /// Returns the folder into which the Debian packages of mosquitto were unpacked, whether or not it exists.

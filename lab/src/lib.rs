@@ -18,6 +18,7 @@ mod error;
 mod fleet;
 mod folder;
 mod inspector;
+mod kerberos;
 pub mod kills;
 mod origin;
 mod pki;
@@ -26,6 +27,7 @@ mod process;
 mod squid;
 mod udp_front;
 pub mod wait;
+mod winbind;
 
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
 pub use dated::DatedPki;
@@ -35,9 +37,13 @@ pub use fleet::{
 };
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};
+pub use kerberos::{DEVICE_PRINCIPAL, Kerberos, KerberosTree, PROXY_NAME, REALM, TICKET_USER};
 pub use origin::Origin;
 pub use pki::Pki;
 pub use port::free_address;
 pub use process::{Binary, Finished, Process};
-pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree};
+pub use squid::{
+    AccessLine, Asking, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree,
+};
 pub use udp_front::UdpFront;
+pub use winbind::{NTLM_DOMAIN, NTLM_PASSWORD, NTLM_USER, SambaTree, Winbind};

@@ -70,18 +70,21 @@ pub fn read_proxy(
     let wpad = section.flag("wpad", false);
     let pac_dns = section.choice("pac_dns", &lookups);
     let list = section.texts("credentials_for");
+    let schemes = section.texts("schemes");
     let lines = Lines {
         section: section.line(),
         url: line_of(&section, url.as_ref()),
         no_proxy: line_of(&section, no_proxy.as_ref()),
         pac: line_of(&section, pac.as_ref()),
         credentials_for: line_of(&section, list.as_ref()),
+        schemes: line_of(&section, schemes.as_ref()),
     };
     let settings = FileSettings {
         file: file.into(),
         url: url.map(|url| url.value),
         no_proxy: no_proxy.map(|list| list.value),
         secret_file,
+        schemes: schemes.map(|list| list.value.into_iter().map(|word| word.value).collect()),
         mode,
         pac: pac.map(|pac| pac.value),
         wpad,
@@ -120,6 +123,7 @@ struct Lines {
     no_proxy: usize,
     pac: usize,
     credentials_for: usize,
+    schemes: usize,
 }
 
 fn line_of<T>(section: &Section<'_, '_>, key: Option<&Placed<T>>) -> usize {
@@ -172,6 +176,14 @@ fn place(error: &ProxyConfigError, lines: &Lines) -> (usize, &'static str, Strin
             "secret_file",
             "is set, but no proxy is; set url or pac, or remove it (PST-C01)".into(),
         ),
+        ProxyConfigError::Schemes { reason, .. } => {
+            (lines.schemes, "schemes", format!("{reason} (PST-C01)"))
+        }
+        ProxyConfigError::SchemesWithSocks { .. } => (
+            lines.schemes,
+            "schemes",
+            "is about HTTP proxies, and url is a SOCKS one; remove it (PST-C01)".into(),
+        ),
         ProxyConfigError::NoProxy { .. } | ProxyConfigError::NotUtf8 { .. } => {
             (section_line, "url", error.to_string())
         }
@@ -183,13 +195,19 @@ pub const PROXY: &str = "
 [proxy]
 # Which proxy: url here, else https_proxy or all_proxy of the environment, else pac or wpad here, else none.
 # URL of the site's proxy. Written here, the proxy is required: nothing ever leaves without it.
+# http://, https:// (TLS to the proxy) or socks5h:// (the proxy looks names up; nothing here does).
 # url = \"http://proxy.example:3128\"
 # off, prefer or require. Unset: require where url is set, prefer for the environment's and for a script's.
 # prefer: the proxies first, then a direct connection. require: a script's DIRECT is ignored, and without
 # an answer of the script nothing leaves.
 # mode = \"require\"
-# File with one line, user:password, readable by the owner only. Read at each connect.
+# File with one line, user:password, readable by the owner only. Read at each connect. NTLM wants DOMAIN\\user or
+# user@domain. A rejected password is not sent again for 15 minutes, then an hour, then 6 hours; a changed file is.
 # secret_file = \"proxy.secret\"
+# How to authenticate, in this order. Unset: the strongest that the proxy offers and that works here, of \"negotiate\"
+# (Kerberos, with the ticket cache or client keytab of the daemon's environment; url has the proxy's full name), \"ntlm\",
+# \"digest\", \"basic\". Over http:// Basic shows the password to that network: leave it out where the proxy knows better.
+# schemes = [\"negotiate\", \"ntlm\", \"digest\", \"basic\"]
 # Hosts reached without the proxy: names, .domains, addresses, networks, with commas.
 # no_proxy = \"localhost,.internal.example,10.0.0.0/8\"
 # A PAC script that names the proxies, a file or an http:// or https:// URL that is fetched directly; in place of url:

@@ -72,6 +72,7 @@ impl Driver {
                 if self.ask_time(id, sent, &error) {
                     return Ok(());
                 }
+                self.backoff.limit_next(error.pause_max());
                 return self.fail(id, way, error.hold_end(), error.retry_after_s());
             }
         };

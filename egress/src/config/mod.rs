@@ -21,7 +21,8 @@ use crate::environment::Variables;
 use crate::host::Authority;
 use crate::no_proxy::{NoProxy, NoProxyError};
 use crate::pac::{PacUrl, PacUrlError};
-use crate::proxy_url::{ProxyUrl, ProxyUrlError};
+use crate::proxy_url::{ProxyScheme, ProxyUrl, ProxyUrlError};
+use crate::scheme::{Schemes, SchemesError};
 use std::path::{Path, PathBuf};
 
 /// How binding a proxy is.
@@ -75,6 +76,9 @@ pub struct FileSettings {
     pub no_proxy: Option<String>,
     /// `proxy.secret_file`: a file with one line `user:password`.
     pub secret_file: Option<PathBuf>,
+    /// `proxy.schemes`: how to authenticate, in the order of preference; unset means every scheme,
+    /// the strongest first.
+    pub schemes: Option<Vec<String>>,
     /// `proxy.mode`; unset means [`ProxyPolicy::Require`] when there is a URL in the file, else
     /// [`ProxyPolicy::Prefer`]. `Off` ignores the environment too.
     pub mode: Option<ProxyPolicy>,
@@ -100,6 +104,8 @@ pub struct ProxyChoice {
     pub no_proxy: NoProxy,
     /// File with the credentials, read at each connect so that a new password needs no restart.
     pub secret_file: Option<PathBuf>,
+    /// How to authenticate.
+    pub schemes: Schemes,
     /// The proxies that may see credentials; `None` means this one.
     pub credentials_for: Option<CredentialsFor>,
     /// A key of the file that does not count because this proxy comes first.
@@ -177,6 +183,22 @@ pub enum ProxyConfigError {
         /// The configuration file.
         file: String,
     },
+    /// The list of schemes is not understood.
+    #[error("PST-C01 {file}: proxy.schemes {reason}")]
+    Schemes {
+        /// The configuration file.
+        file: String,
+        /// What is wrong.
+        reason: SchemesError,
+    },
+    /// Schemes of HTTP for a proxy without HTTP.
+    #[error(
+        "PST-C01 {file}: proxy.schemes is about HTTP proxies and the proxy is a SOCKS one; remove it"
+    )]
+    SchemesWithSocks {
+        /// The configuration file.
+        file: String,
+    },
     /// A mode that needs a proxy, without one.
     #[error(
         "PST-C01 {file}: proxy.mode asks for a proxy but there is neither proxy.url nor proxy.pac; set one or remove the mode"
@@ -232,11 +254,13 @@ impl ProxySettings {
             return Err(ProxyConfigError::TwoSecrets { file: file.name() });
         }
         let list = file.no_proxy.as_deref();
+        let schemes = parse_schemes(file, Some(&url))?;
         let choice = ProxyChoice {
             url,
             source: Source::File(file.file.clone()),
             no_proxy: parse_list(list, || file.setting("proxy.no_proxy"))?,
             secret_file: file.secret_file.clone(),
+            schemes,
             credentials_for: file.credentials_for()?,
             overrides: None,
         };
@@ -272,11 +296,13 @@ impl ProxySettings {
             (None, Some(_script)) if file.secret_file.is_some() => Some(CredentialsFor::default()),
             (list, _) => list,
         };
+        let schemes = parse_schemes(file, Some(&url))?;
         let choice = ProxyChoice {
             url,
             source: Source::Environment(variable),
             no_proxy: file.no_proxy_or(variables)?,
             secret_file: file.secret_file.clone(),
+            schemes,
             credentials_for,
             overrides,
         };
@@ -326,6 +352,7 @@ impl ProxySettings {
             is_required,
             no_proxy: file.no_proxy_or(variables)?,
             secret_file: file.secret_file.clone(),
+            schemes: parse_schemes(file, None)?,
             credentials_for: file.credentials_for()?.unwrap_or_default(),
             lookups: file.pac_dns.unwrap_or(usual),
         }))
@@ -418,6 +445,21 @@ impl FileSettings {
         })?;
         Ok(Some(parsed))
     }
+}
+
+fn parse_schemes(file: &FileSettings, url: Option<&ProxyUrl>) -> Result<Schemes, ProxyConfigError> {
+    let Some(words) = &file.schemes else {
+        return Ok(Schemes::default());
+    };
+    let name = || file.file.display().to_string();
+    if url.is_some_and(|url| url.scheme == ProxyScheme::Socks5h) {
+        return Err(ProxyConfigError::SchemesWithSocks { file: name() });
+    }
+    let parsed = Schemes::parse(words.iter().map(String::as_str));
+    parsed.map_err(|reason| ProxyConfigError::Schemes {
+        file: name(),
+        reason,
+    })
 }
 
 fn parse_list(

@@ -3,6 +3,7 @@
 use super::{CredentialsFor, ProxyPolicy, Source};
 use crate::no_proxy::NoProxy;
 use crate::pac::PacUrl;
+use crate::scheme::Schemes;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -49,6 +50,8 @@ pub struct PacChoice {
     pub no_proxy: NoProxy,
     /// File with the credentials of the listed proxies.
     pub secret_file: Option<PathBuf>,
+    /// How to authenticate to the listed proxies.
+    pub schemes: Schemes,
     /// The proxies that may see them; none by default.
     pub credentials_for: CredentialsFor,
     /// Whether the script may look names up.

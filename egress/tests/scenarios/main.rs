@@ -8,6 +8,8 @@
 )]
 
 mod answers;
+mod authentication;
+mod authentication_hostile;
 mod direct;
 mod fronts;
 mod inspection;
@@ -21,4 +23,5 @@ mod proxied;
 mod proxy;
 mod quic;
 mod site;
+mod socks;
 mod time;

@@ -96,6 +96,19 @@ impl Site {
     }
 }
 
+/// A required proxy with credentials `CORP\\alice:s3cret` and these schemes, all of them for none.
+pub(crate) fn authenticated(site: &Site, proxy: &str, schemes: &[&str]) -> ProxySettings {
+    let schemes: Vec<_> = schemes.iter().map(|&word| word.to_owned()).collect();
+    let file = FileSettings {
+        file: PathBuf::from("device.toml"),
+        url: Some(proxy.to_owned()),
+        secret_file: Some(site.file("secret", "CORP\\alice:s3cret\n")),
+        schemes: (!schemes.is_empty()).then_some(schemes),
+        ..FileSettings::default()
+    };
+    ProxySettings::resolve(&file, &Variables::default()).unwrap()
+}
+
 pub(crate) fn require(proxy: &str, secret_file: Option<PathBuf>) -> ProxySettings {
     let file = FileSettings {
         file: PathBuf::from("device.toml"),

@@ -210,6 +210,11 @@ impl Fleet {
         })
     }
 
+    /// Gives commands and devices from now on more in their environment.
+    pub fn set_environment(&mut self, more: Vec<(String, String)>) {
+        self.postern = self.postern.clone().with_environment(more);
+    }
+
     /// Invites a device and returns its join line.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ const RELAY_REMEDY: &str =
 pub struct Binary {
     path: PathBuf,
     /// Set for every command beside what the scenario inherits.
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Binary {
@@ -67,10 +67,10 @@ impl Binary {
         Ok(library.map(|library| Self {
             path: self.path.clone(),
             environment: vec![
-                ("LD_PRELOAD", library.display().to_string()),
-                ("FAKETIME", format!("@{moment}")),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-                ("TZ", "UTC".to_owned()),
+                ("LD_PRELOAD".to_owned(), library.display().to_string()),
+                ("FAKETIME".to_owned(), format!("@{moment}")),
+                ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+                ("TZ".to_owned(), "UTC".to_owned()),
             ],
         }))
     }
@@ -81,13 +81,19 @@ impl Binary {
         &self.path
     }
 
+    /// Returns the same program with more in its environment.
+    #[must_use]
+    pub fn with_environment(mut self, more: Vec<(String, String)>) -> Self {
+        self.environment = more;
+        self
+    }
+
     /// Prepares a command line with `arguments`, and an environment without proxies, log settings or the lab's own
     /// variables, so that a scenario sees only what it sets itself.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(arguments);
-        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command
                 .env_remove(name)
@@ -100,11 +106,17 @@ impl Binary {
             "POSTERN_SQUID_ROOT",
             "POSTERN_APACHE_ROOT",
             "POSTERN_FAKETIME_ROOT",
+            "POSTERN_KRB5_ROOT",
+            "POSTERN_SAMBA_ROOT",
             "POSTERN_CACHE",
+            "KRB5CCNAME",
+            "KRB5_CLIENT_KTNAME",
+            "KRB5_CONFIG",
             "POSTERN_LAB_REQUIRED",
         ] {
             command.env_remove(name);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::{BASIC_USER, HOSTILE_LIFETIME_S, HOSTILE_READ_S, Kind, Plan, Tree};
+use super::{Asking, BASIC_USER, HOSTILE_LIFETIME_S, HOSTILE_READ_S, Kind, Plan, Tree};
 use crate::{Folder, LabError, Process};
 
 pub(super) const FILE: &str = "squid.conf";
@@ -24,7 +24,11 @@ const CERTIFICATE_STORE: &str = "certificates";
 const BASIC_PASSWORD_MD5: &str = "33e1b232a4e6fa0028a6670753749a17";
 
 /// Fills a new folder with everything but the configuration itself.
-pub(super) fn prepare(tree: &Tree, plan: &Plan<'_>) -> Result<Folder, LabError> {
+pub(super) fn prepare(
+    tree: &Tree,
+    plan: &Plan<'_>,
+    asking: Option<&Asking<'_>>,
+) -> Result<Folder, LabError> {
     let folder = Folder::new()?;
     folder.copy_in(&tree.libraries(), LIBRARIES)?;
     folder.copy_in(&tree.error_pages(), "errors")?;
@@ -47,6 +51,14 @@ pub(super) fn prepare(tree: &Tree, plan: &Plan<'_>) -> Result<Folder, LabError> 
             )?;
             folder.copy_in(&tree.helper(CERTIFICATE_HELPER), CERTIFICATE_HELPER)?;
             make_certificate_store(&folder)?;
+        }
+    }
+    if let Some(asking) = asking {
+        if !asking.helper.is_empty() {
+            folder.copy_in(&tree.helper(asking.helper), asking.helper)?;
+        }
+        for (name, content) in asking.files {
+            folder.write_secret(name, content)?;
         }
     }
     folder.give_to_proxy_user()?;
@@ -75,14 +87,27 @@ fn make_certificate_store(folder: &Folder) -> Result<(), LabError> {
 }
 
 /// Writes the configuration for one port.
-pub(super) fn write(folder: &Folder, plan: &Plan<'_>, address: SocketAddr) -> Result<(), LabError> {
+pub(super) fn write(
+    folder: &Folder,
+    plan: &Plan<'_>,
+    asking: Option<&Asking<'_>>,
+    address: SocketAddr,
+) -> Result<(), LabError> {
     folder
-        .write(FILE, text(folder.path(), plan, address))
+        .write(FILE, text(folder.path(), plan, asking, address))
         .map(drop)
 }
 
-fn text(at: &Path, plan: &Plan<'_>, address: SocketAddr) -> String {
-    let special = special(plan.kind, at);
+fn text(at: &Path, plan: &Plan<'_>, asking: Option<&Asking<'_>>, address: SocketAddr) -> String {
+    let special = asking.map_or_else(
+        || special(plan.kind, at),
+        |asking| {
+            let lines = asking.lines.replace("{at}", &at.display().to_string());
+            format!(
+                "{lines}\nacl authenticated proxy_auth REQUIRED\nhttp_access allow authenticated"
+            )
+        },
+    );
     let at = at.display();
     let ports = plan
         .allowed_ports

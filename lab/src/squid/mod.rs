@@ -61,6 +61,19 @@ pub struct Plan<'a> {
     pub trusted_pem: &'a str,
 }
 
+/// How a [`Kind::Plain`] proxy is made to ask who it is that connects.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// A helper program of Squid's own, copied into the instance's folder; empty for none.
+    pub helper: &'a str,
+    /// Names and contents of files in that folder, readable by Squid's user only.
+    pub files: &'a [(&'a str, &'a [u8])],
+    /// Lines `auth_param`; `{at}` stands for that folder.
+    pub lines: &'a str,
+    /// Runs Squid in the mount namespace of this process.
+    pub beside: Option<u32>,
+}
+
 /// A running Squid; killed when dropped.
 #[derive(Debug)]
 pub struct Squid {
@@ -68,6 +81,7 @@ pub struct Squid {
     address: SocketAddr,
     folder: Folder,
     tree: Tree,
+    beside: Option<u32>,
 }
 
 impl Squid {
@@ -77,18 +91,40 @@ impl Squid {
     /// [`LabError::Ended`] with the end of its log when it refuses its configuration; [`LabError::Io`] when its folder
     /// cannot be prepared.
     pub fn start(tree: &Tree, plan: &Plan<'_>) -> Result<Self, LabError> {
-        let folder = configuration::prepare(tree, plan)?;
+        Self::start_with(tree, plan, None)
+    }
+
+    /// As [`Squid::start`], with 407 until the client says who it is.
+    ///
+    /// # Errors
+    /// As [`Squid::start`].
+    pub fn start_asking(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        asking: &Asking<'_>,
+    ) -> Result<Self, LabError> {
+        Self::start_with(tree, plan, Some(asking))
+    }
+
+    fn start_with(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        asking: Option<&Asking<'_>>,
+    ) -> Result<Self, LabError> {
+        let folder = configuration::prepare(tree, plan, asking)?;
+        let beside = asking.and_then(|asking| asking.beside);
         let mut tries = 0;
         loop {
             let address = free_address()?;
-            configuration::write(&folder, plan, address)?;
-            match launch(tree, &folder, address) {
+            configuration::write(&folder, plan, asking, address)?;
+            match launch(tree, &folder, address, beside) {
                 Ok(process) => {
                     return Ok(Self {
                         process,
                         address,
                         folder,
                         tree: tree.clone(),
+                        beside,
                     });
                 }
                 Err(LabError::Ended { evidence, .. })
@@ -124,7 +160,7 @@ impl Squid {
     /// As [`Squid::start`].
     pub fn restart(&mut self) -> Result<(), LabError> {
         self.process.kill_9()?;
-        self.process = launch(&self.tree, &self.folder, self.address)?;
+        self.process = launch(&self.tree, &self.folder, self.address, self.beside)?;
         Ok(())
     }
 
@@ -162,8 +198,14 @@ impl Squid {
     }
 }
 
-fn launch(tree: &Tree, folder: &Folder, address: SocketAddr) -> Result<Process, LabError> {
-    let mut process = Process::start("squid", tree.command(folder), folder.path())?;
+fn launch(
+    tree: &Tree,
+    folder: &Folder,
+    address: SocketAddr,
+    beside: Option<u32>,
+) -> Result<Process, LabError> {
+    let command = tree.command(folder, beside);
+    let mut process = Process::start("squid", command, folder.path())?;
     let opened = process.wait_for_port(address);
     // Squid explains itself in its log and says little elsewhere.
     let log = || process::read(&folder.path().join(configuration::CACHE_LOG));

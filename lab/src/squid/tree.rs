@@ -62,9 +62,20 @@ impl Tree {
             .join(format!("{}-linux-gnu", std::env::consts::ARCH))
     }
 
-    /// Prepares the command that runs Squid in the foreground with the configuration in `folder`.
-    pub(super) fn command(&self, folder: &Folder) -> Command {
-        let mut command = Command::new(self.program());
+    /// Prepares the command that runs Squid in the foreground with the configuration in `folder`, in the mount
+    /// namespace of the process `beside`.
+    pub(super) fn command(&self, folder: &Folder, beside: Option<u32>) -> Command {
+        let mut command = match beside {
+            None => Command::new(self.program()),
+            Some(pid) => {
+                let mut command = Command::new("nsenter");
+                let target = pid.to_string();
+                command
+                    .args(["--mount", "--target", &target])
+                    .arg(self.program());
+                command
+            }
+        };
         command.arg("-N").arg("-n").arg(service_name(folder.path()));
         command
             .arg("-f")

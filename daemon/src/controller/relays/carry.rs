@@ -80,6 +80,7 @@ impl LinkTask {
                 let transport = self.setup.routes.name_of(way);
                 tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
                 let _lesson = self.setup.routes.note_failure(sent, &error);
+                self.backoff.limit_next(error.pause_max());
                 return self.fail(exchange, way, error.hold_end(), error.retry_after_s());
             }
         };

@@ -8,6 +8,10 @@
     reason = "a finding is a panic"
 )]
 
+mod proxy_answer;
+
+pub use proxy_answer::proxy_answer;
+
 use crate::config::CredentialsFor;
 use crate::host::{Authority, Host};
 use crate::limits::{PAC_ENTRIES_MAX, PAC_ENTRIES_READ_MAX};

@@ -1,3 +1,5 @@
+mod proxy;
+
 use super::controller::{ControllerConfig, ControllerLimits, NewController, NewListener};
 use super::device::DeviceConfig;
 use super::reader::{ConfigError, Problem};
