@@ -6,6 +6,7 @@
 //! | `POSTERN_RELAY_BIN` | the release binary of the relay | `<target>/release/postern-relay` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
+//! | `POSTERN_<NAME>_ROOT` | folder into which another program was unpacked, such as `haproxy` | `<cache>/<name>` |
 //! | `POSTERN_MOSQUITTO_ROOT` | folder into which `mosquitto` was unpacked | `<cache>/peers/mosquitto` |
 //! | `POSTERN_NATS_SERVER` | the program `nats-server` | `<cache>/peers/venv/bin/nats-server` |
 //! | `POSTERN_IROH_RELAY` | the program `iroh-relay` | `<cache>/peers/iroh/bin/iroh-relay` |
@@ -38,6 +39,13 @@ pub fn squid_root() -> PathBuf {
 #[must_use]
 pub fn apache_root() -> PathBuf {
     path_of("POSTERN_APACHE_ROOT").unwrap_or_else(|| cache_folder().join("apache"))
+}
+
+/// Returns the folder into which a program of this name was unpacked, whether or not it exists.
+#[must_use]
+pub fn unpacked(name: &str) -> PathBuf {
+    path_of(&format!("POSTERN_{}_ROOT", name.to_uppercase()))
+        .unwrap_or_else(|| cache_folder().join(name))
 }
 
 /// Returns the folder into which the Debian packages of mosquitto were unpacked, whether or not it exists.

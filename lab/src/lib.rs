@@ -12,23 +12,29 @@
 //! that it did not start, and to wait without a bound: the only sleep stands in [`wait`].
 
 mod apache;
+pub mod clock;
 pub mod config;
+pub mod doors;
 mod error;
 mod fleet;
 mod folder;
 mod inspector;
 pub mod kills;
+pub mod netns;
 mod origin;
 mod pki;
 mod port;
 mod process;
+pub mod scenarios;
 mod squid;
 pub mod wait;
+pub mod wire;
 
 pub use apache::{Apache, ApacheTree, FRONT_BODY_BYTES_MAX, Front, FrontLine, FrontPlan};
 pub use error::LabError;
 pub use fleet::{
-    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Relay, Revision, local,
+    Daemon, Device, DeviceFolder, DeviceSettings, Fleet, LocalAnswer, Operator, Relay, Revision,
+    local,
 };
 pub use folder::Folder;
 pub use inspector::{Inspector, Trick};
@@ -36,4 +42,7 @@ pub use origin::Origin;
 pub use pki::Pki;
 pub use port::free_address;
 pub use process::{Binary, Finished, Process};
-pub use squid::{AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, Squid, Tree};
+pub use squid::{
+    AccessLine, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, SLOW_BYTES_PER_S, Squid,
+    Tree,
+};

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 
 use super::{Daemon, Fleet, succeeded};
+use crate::netns::Site;
 use crate::{Binary, LabError, Process, free_address, wait};
 
 /// What a relay prints once everybody can reach it.
@@ -36,7 +37,27 @@ impl Relay {
         let Some(binary) = Binary::relay_or_skip(scenario)? else {
             return Ok(None);
         };
-        Self::make(binary, fleet, "relay", None).map(Some)
+        let address = free_address()?;
+        let url = format!("https://localhost:{}", address.port());
+        Self::make(binary, fleet, "relay", None, (address, url)).map(Some)
+    }
+
+    /// As [`Self::start_or_skip`], outside of a site at `listen`, under `url`.
+    ///
+    /// # Errors
+    /// As [`Self::start_or_skip`].
+    pub fn start_outside_or_skip(
+        scenario: &str,
+        fleet: &Fleet,
+        site: &Site,
+        listen: SocketAddr,
+        url: &str,
+    ) -> Result<Option<Self>, LabError> {
+        let Some(binary) = Binary::relay_or_skip(scenario)? else {
+            return Ok(None);
+        };
+        let binary = binary.inside(&site.outside);
+        Self::make(binary, fleet, "relay", None, (listen, url.to_owned())).map(Some)
     }
 
     /// Makes and starts a relay that dials this one, and names it before the others in the fleet's bundle.
@@ -44,7 +65,9 @@ impl Relay {
     /// # Errors
     /// As [`Self::start_or_skip`].
     pub fn start_behind(&self, fleet: &Fleet, name: &str) -> Result<Self, LabError> {
-        Self::make(self.binary.clone(), fleet, name, Some(self))
+        let address = free_address()?;
+        let url = format!("https://localhost:{}", address.port());
+        Self::make(self.binary.clone(), fleet, name, Some(self), (address, url))
     }
 
     fn make(
@@ -52,11 +75,11 @@ impl Relay {
         fleet: &Fleet,
         name: &str,
         upstream: Option<&Self>,
+        (address, url): (SocketAddr, String),
     ) -> Result<Self, LabError> {
-        let (address, admin) = (free_address()?, free_address()?.to_string());
+        let admin = free_address()?.to_string();
         let dir = fleet.path().join(name);
         let text = dir.display().to_string();
-        let url = format!("https://localhost:{}", address.port());
         let listen = address.to_string();
         let trust = fleet.must(&["controller", "trust"])?;
         let init = ["init", "--dir", &text, "--url", &url, "--listen", &listen];

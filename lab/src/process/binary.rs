@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::netns::{Namespace, command_inside};
 use crate::{LabError, config};
 
 const POSTERN_REMEDY: &str = "run `cargo build --release -p postern-daemon` or set POSTERN_BIN";
@@ -14,6 +15,8 @@ const RELAY_REMEDY: &str =
 #[derive(Clone, Debug)]
 pub struct Binary {
     path: PathBuf,
+    /// The namespace in which it runs; this process's own when there is none.
+    namespace: Option<String>,
 }
 
 impl Binary {
@@ -43,13 +46,25 @@ impl Binary {
 
     fn at(path: PathBuf, remedy: &'static str) -> Result<Self, LabError> {
         if path.is_file() {
-            return Ok(Self { path });
+            return Ok(Self {
+                path,
+                namespace: None,
+            });
         }
         Err(LabError::Missing {
             what: "the release binary",
             path,
             remedy,
         })
+    }
+
+    /// Returns the same program, run inside a namespace.
+    #[must_use]
+    pub fn inside(&self, namespace: &Namespace) -> Self {
+        Self {
+            path: self.path.clone(),
+            namespace: Some(namespace.name().to_owned()),
+        }
     }
 
     /// Returns where it stands.
@@ -62,7 +77,10 @@ impl Binary {
     /// variables, so that a scenario sees only what it sets itself.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.path);
+        let mut command = match &self.namespace {
+            None => Command::new(&self.path),
+            Some(namespace) => command_inside(namespace, &self.path),
+        };
         command.args(arguments);
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command
@@ -94,14 +112,19 @@ pub(crate) fn or_skip<T>(
     match found {
         Ok(part) => Ok(Some(part)),
         Err(error @ LabError::Missing { .. }) if !config::lab_is_required() => {
-            // A closed standard error is no reason to fail a test.
-            // One write, on a line of its own: the runner prints its own lines from other threads.
-            let line = format!("\nSKIPPED: {scenario} ({error})\n");
-            drop(std::io::stderr().write_all(line.as_bytes()));
+            say_skipped(scenario, &error);
             Ok(None)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Says that a scenario is skipped: also where nothing can provide what is missing.
+pub(crate) fn say_skipped(scenario: &str, error: &LabError) {
+    // A closed standard error is no reason to fail a test.
+    // One write, on a line of its own: the runner prints its own lines from other threads.
+    let line = format!("\nSKIPPED: {scenario} ({error})\n");
+    drop(std::io::stderr().write_all(line.as_bytes()));
 }
 
 #[cfg(test)]
@@ -123,6 +146,7 @@ mod tests {
     fn command_of_the_binary_sees_no_proxy() {
         let binary = Binary {
             path: PathBuf::from("/bin/true"),
+            namespace: None,
         };
         let command = binary.command(&["status"]);
         let removed = |name: &str| {

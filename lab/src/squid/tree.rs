@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::netns::command_inside;
 use crate::process::or_skip;
 use crate::{Folder, LabError, config};
 
@@ -63,8 +64,11 @@ impl Tree {
     }
 
     /// Prepares the command that runs Squid in the foreground with the configuration in `folder`.
-    pub(super) fn command(&self, folder: &Folder) -> Command {
-        let mut command = Command::new(self.program());
+    pub(super) fn command(&self, folder: &Folder, namespace: Option<&str>) -> Command {
+        let mut command = match namespace {
+            None => Command::new(self.program()),
+            Some(namespace) => command_inside(namespace, &self.program()),
+        };
         command.arg("-N").arg("-n").arg(service_name(folder.path()));
         command
             .arg("-f")
