@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tun_rs::{DeviceBuilder, Layer, SyncDevice};
+use tappers::{Interface, Tap};
 
 use crate::clock::Moment;
 use crate::kills::Dice;
@@ -90,15 +90,12 @@ impl Wire {
 }
 
 /// Makes a TAP and moves it; the open file moves along.
-fn tap_in(namespace: &Namespace, end: &End<'_>) -> Result<SyncDevice, LabError> {
+fn tap_in(namespace: &Namespace, end: &End<'_>) -> Result<Tap, LabError> {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     // At most 15 bytes: the kernel's bound for names of interfaces.
     let name = format!("pw{}x{number}", std::process::id());
-    let tap = DeviceBuilder::new()
-        .name(&name)
-        .layer(Layer::L2)
-        .enable(false)
-        .build_sync()
+    let tap = Interface::new(&name)
+        .and_then(Tap::new_named)
         .map_err(LabError::io("open a TAP"))?;
     let to = namespace.name();
     must_ip(&["link", "set", &name, "name", end.interface, "netns", to])?;
@@ -149,7 +146,7 @@ impl Line {
     }
 }
 
-fn run(from: &Arc<SyncDevice>, to: &Arc<SyncDevice>, line: Line, counts: &Arc<Counts>) {
+fn run(from: &Arc<Tap>, to: &Arc<Tap>, line: Line, counts: &Arc<Counts>) {
     let (queue, waiting) = sync_channel(QUEUE_FRAMES_MAX);
     let (from, to) = (Arc::clone(from), Arc::clone(to));
     let counts = Arc::clone(counts);
@@ -158,7 +155,7 @@ fn run(from: &Arc<SyncDevice>, to: &Arc<SyncDevice>, line: Line, counts: &Arc<Co
     std::thread::spawn(move || send(&to, &waiting));
 }
 
-fn read(tap: &SyncDevice, mut line: Line, queue: &SyncSender<(Moment, Vec<u8>)>, counts: &Counts) {
+fn read(tap: &Tap, mut line: Line, queue: &SyncSender<(Moment, Vec<u8>)>, counts: &Counts) {
     let mut frame = [0; FRAME_BYTES_MAX];
     while let Ok(length) = tap.recv(&mut frame) {
         let bytes = frame.get(..length).unwrap_or_default();
@@ -169,7 +166,7 @@ fn read(tap: &SyncDevice, mut line: Line, queue: &SyncSender<(Moment, Vec<u8>)>,
     }
 }
 
-fn send(tap: &SyncDevice, waiting: &Receiver<(Moment, Vec<u8>)>) {
+fn send(tap: &Tap, waiting: &Receiver<(Moment, Vec<u8>)>) {
     while let Ok((due, frame)) = waiting.recv() {
         wait::pause_until(due);
         if tap.send(&frame).is_err() {
