@@ -63,6 +63,8 @@ impl Site {
         let firewall = Namespace::make("firewall")?;
         let outside = Namespace::make("outside")?;
         for machine in [&device, &firewall, &outside] {
+            // Before there are interfaces: looking for duplicates would hold their own addresses back for a second.
+            machine.sysctl("ipv6/conf/default/accept_dad", "0")?;
             machine.etc(
                 "resolv.conf",
                 "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",

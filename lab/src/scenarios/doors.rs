@@ -131,7 +131,11 @@ pub(super) fn b12(id: &'static str) -> Outcome {
     let mut last = None;
     for number in 0..PARTS {
         let value = format!("\"{number}{}\"", "x".repeat(PART_BYTES));
-        last = Some(scene.fleet.set(HALL, &format!("large/n{number}"), &value)?);
+        last = Some(
+            scene
+                .fleet
+                .set(HALL, &format!("part{number}/value"), &value)?,
+        );
     }
     // A mebibyte at this rate takes 65 s, and the wait has to outlast it.
     for _round in 0..4 {

@@ -59,6 +59,9 @@ pub const LACKING: &[Needs] = &[
     Needs::SmallSegments,
 ];
 
+/// Characters of a row's text; a failed command may quote a whole value.
+const ROW_CHARS_MAX: usize = 240;
+
 /// Why a scenario did not do what it is there to show.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -124,6 +127,7 @@ impl std::fmt::Display for Row {
         let (whole, tenths) = (self.took_ms / 1_000, self.took_ms % 1_000 / 100);
         // Only the first line: evidence follows below the table.
         let text = self.text.lines().next().unwrap_or_default();
+        let text: String = text.chars().take(ROW_CHARS_MAX).collect();
         write!(
             f,
             "{:<6} {verdict:<22} {whole:>4}.{tenths} s  {text}",
