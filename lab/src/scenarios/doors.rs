@@ -264,7 +264,16 @@ pub(super) fn b15(id: &'static str) -> Outcome {
     })?;
     let resumed_ms = resumed_ms.unwrap_or(u64::MAX);
     expect(resumed_ms <= RESUME_MS_MAX, || {
-        format!("messages flow again {resumed_ms} ms after the proxy is back ({report})")
+        let log = device.daemon.log();
+        let troubles: Vec<_> = log
+            .lines()
+            .filter(|line| !line.contains(" INFO "))
+            .collect();
+        format!(
+            "messages flow again {resumed_ms} ms after the proxy is back ({report})\n{}\n{:?}",
+            troubles.join("\n"),
+            squid.access_log()
+        )
     })?;
     Ok(Some(format!("flows again after {resumed_ms} ms, {report}")))
 }
