@@ -48,6 +48,7 @@ scenarios! {
     b13_dante_lets_messages_pass: "B13d",
     b14_inspector_that_holds_bodies_back_lets_messages_pass: "B14m",
     b15_squid_killed_under_load_loses_nothing: "B15",
+    b15_squid_killed_under_load_is_back_within_five_seconds: "B15q",
     b16_haproxy_passes_bytes: "B16h",
     b16_haproxy_as_an_edge_lets_messages_pass: "B16e",
     b16_nginx_edge_with_http_11_lets_messages_pass: "B16n",

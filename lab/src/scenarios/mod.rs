@@ -32,6 +32,8 @@ pub enum Needs {
     Digest,
     /// Several routes, raced and remembered.
     Ladder,
+    /// Messages that flow again at once when a cut way is back.
+    QuickResume,
     /// Connections that send small segments once large ones vanished.
     SmallSegments,
 }
@@ -45,6 +47,7 @@ impl Needs {
             Self::Socks5 => "SOCKS 5",
             Self::Digest => "Digest",
             Self::Ladder => "route ladder",
+            Self::QuickResume => "quick resume",
             Self::SmallSegments => "small segments",
         }
     }
@@ -56,6 +59,7 @@ pub const LACKING: &[Needs] = &[
     Needs::Socks5,
     Needs::Digest,
     Needs::Ladder,
+    Needs::QuickResume,
     Needs::SmallSegments,
 ];
 
@@ -216,6 +220,13 @@ pub const ALL: &[Scenario] = &[
         doors::b14_streaming,
     ),
     row("B15", "squid killed under load", &[], true, doors::b15),
+    row(
+        "B15q",
+        "squid killed, back within 5 s",
+        &[Needs::QuickResume],
+        true,
+        doors::b15_quick,
+    ),
     row("B16h", "haproxy passes TCP", &[], true, edges::haproxy_pass),
     row(
         "B16e",
