@@ -38,3 +38,7 @@ provide_authentication() {
         cp -a "$(arch_folder "$CACHE/popt")"/libpopt.so.0* "$(arch_folder "$CACHE/samba")/"
     fi
 }
+
+authentication_stands() {
+    krb5_works "$POSTERN_KRB5_ROOT" && samba_works "$POSTERN_SAMBA_ROOT"
+}

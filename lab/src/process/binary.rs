@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::netns::{Namespace, command_inside};
 use crate::{LabError, config};
 
 const POSTERN_REMEDY: &str = "run `cargo build --release -p postern-daemon` or set POSTERN_BIN";
@@ -16,6 +17,8 @@ pub struct Binary {
     path: PathBuf,
     /// Set for every command beside what the scenario inherits.
     environment: Vec<(String, String)>,
+    /// The namespace in which it runs; this process's own when there is none.
+    namespace: Option<String>,
 }
 
 impl Binary {
@@ -48,6 +51,7 @@ impl Binary {
             return Ok(Self {
                 path,
                 environment: Vec::new(),
+                namespace: None,
             });
         }
         Err(LabError::Missing {
@@ -65,14 +69,23 @@ impl Binary {
     pub fn at_or_skip(&self, scenario: &str, moment: &str) -> Result<Option<Self>, LabError> {
         let library = or_skip(scenario, faketime())?;
         Ok(library.map(|library| Self {
-            path: self.path.clone(),
             environment: vec![
                 ("LD_PRELOAD".to_owned(), library.display().to_string()),
                 ("FAKETIME".to_owned(), format!("@{moment}")),
                 ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
                 ("TZ".to_owned(), "UTC".to_owned()),
             ],
+            ..self.clone()
         }))
+    }
+
+    /// Returns the same program, run inside a namespace.
+    #[must_use]
+    pub fn inside(&self, namespace: &Namespace) -> Self {
+        Self {
+            namespace: Some(namespace.name().to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Returns where it stands.
@@ -92,7 +105,10 @@ impl Binary {
     /// variables, so that a scenario sees only what it sets itself.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.path);
+        let mut command = match &self.namespace {
+            None => Command::new(&self.path),
+            Some(namespace) => command_inside(namespace, &self.path),
+        };
         command.args(arguments);
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command
@@ -148,14 +164,19 @@ pub(crate) fn or_skip<T>(
     match found {
         Ok(part) => Ok(Some(part)),
         Err(error @ LabError::Missing { .. }) if !config::lab_is_required() => {
-            // A closed standard error is no reason to fail a test.
-            // One write, on a line of its own: the runner prints its own lines from other threads.
-            let line = format!("\nSKIPPED: {scenario} ({error})\n");
-            drop(std::io::stderr().write_all(line.as_bytes()));
+            say_skipped(scenario, &error);
             Ok(None)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Says that a scenario is skipped: also where nothing can provide what is missing.
+pub(crate) fn say_skipped(scenario: &str, error: &LabError) {
+    // A closed standard error is no reason to fail a test.
+    // One write, on a line of its own: the runner prints its own lines from other threads.
+    let line = format!("\nSKIPPED: {scenario} ({error})\n");
+    drop(std::io::stderr().write_all(line.as_bytes()));
 }
 
 #[cfg(test)]
@@ -178,6 +199,7 @@ mod tests {
         let binary = Binary {
             path: PathBuf::from("/bin/true"),
             environment: Vec::new(),
+            namespace: None,
         };
         let command = binary.command(&["status"]);
         let removed = |name: &str| {
