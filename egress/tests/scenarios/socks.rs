@@ -120,12 +120,12 @@ async fn check(script: &'static [&'static [u8]], code: &str) {
 async fn a09_every_bad_socks_proxy_has_its_own_code() {
     check(&[], "PST-P08").await;
     check(&[&[5]], "PST-P09").await;
-    check(&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], "PST-P20").await;
-    check(&[&[5, 0], &[5, 2]], "PST-P22").await;
-    check(&[&[5, 0], &[5, 4, 0, 1]], "PST-P24").await;
+    check(&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], "PST-P40").await;
+    check(&[&[5, 0], &[5, 2]], "PST-P42").await;
+    check(&[&[5, 0], &[5, 4, 0, 1]], "PST-P44").await;
     check(&[&[5, 0], &[5, 0, 0, 3, 255]], "PST-P09").await;
-    check(&[&[5, 0xff]], "PST-P30").await;
-    check(&[&[5, 0], &[0x16; 900]], "PST-P20").await;
+    check(&[&[5, 0xff]], "PST-P50").await;
+    check(&[&[5, 0], &[0x16; 900]], "PST-P40").await;
     // Opened, and a block page in place of TLS.
     check(
         &[
