@@ -208,7 +208,7 @@ pub const BODY_BYTES_FLOOR: usize = 4 * 1024;
 /// passed in between. Arbitrary.
 pub const BODY_CUTS_MAX: u32 = 3;
 
-/// Most hops of one client that are written down for a diagnosis. Arbitrary; a proxy that asks for
+/// Most hops of one client that are written down for a diagnosis, each an entry of some hundred bytes. Arbitrary; a proxy that asks for
 /// three legs and reopens makes about ten.
 pub const TRAIL_HOPS_MAX: usize = 64;
 
@@ -276,7 +276,7 @@ pub const UDP_PAUSE_AFTER_GOOD: Duration = Duration::from_secs(10 * 60);
 /// Largest deviation from a pause to either side, in per cent of it, so that a fleet does not try at once.
 pub const UDP_PAUSE_JITTER_PERCENT: u64 = 20;
 
-/// Most proxies that a dialer knows at a time: more than any script names for the targets of one process.
+/// Most entries of the list of proxies that a dialer knows at a time: more than any script names for the targets of one process.
 pub const PROXIES_MAX: usize = 16;
 
 /// Most entries of `proxy.credentials_for`. Arbitrary.
@@ -311,7 +311,7 @@ pub const PAC_CHILD_CPU_S_MAX: u64 = 2;
 /// Longest line between evaluating process and parent, in bytes: a URL, a host, some addresses.
 pub const PAC_LINE_BYTES_MAX: usize = 4096;
 
-/// Most lookups of one evaluation. Arbitrary; scripts ask for the target and their own address.
+/// Most lookups of one evaluation, each within 3 s in all. Arbitrary; scripts ask for the target and their own address.
 pub const PAC_LOOKUPS_MAX: usize = 16;
 
 /// Longest time for all lookups of one evaluation, as for one lookup elsewhere.
@@ -335,7 +335,7 @@ pub const PAC_GLOB_PATTERN_BYTES_MAX: usize = 1024;
 /// Longest time to fetch a script, redirects and all.
 pub const PAC_FETCH_BUDGET: Duration = Duration::from_secs(10);
 
-/// Most redirects on the way to a script. Arbitrary.
+/// Most redirects on the way to a script, each a request of its own. Arbitrary.
 pub const PAC_REDIRECTS_MAX: usize = 3;
 
 /// Time after which a fetched script is fetched again, on average.

@@ -1,4 +1,6 @@
 //! A PAC script in place of a proxy: where it is, how binding it is, what it may learn.
+//!
+//! Only what was written down. Refuses to fetch or to ask anything.
 
 use super::{CredentialsFor, ProxyPolicy, Source};
 use crate::no_proxy::NoProxy;

@@ -1,4 +1,6 @@
 //! How a PAC script is fetched: bounded, direct, without credentials, and what is believed of an answer.
+//!
+//! Real sockets on loopback. Refuses to reach any other machine.
 
 use crate::origin::{self, Origin, answer};
 use crate::site::{Site, url};

@@ -233,7 +233,8 @@ impl Fleet {
 
     /// Gives commands and devices from now on more in their environment.
     pub fn set_environment(&mut self, more: Vec<(String, String)>) {
-        self.postern = self.postern.clone().with_environment(more);
+        self.postern = self.postern.clone().with_environment(more.clone());
+        self.device_postern = self.device_postern.clone().with_environment(more);
     }
 
     /// Opens a connection for many decisions, as a program that operates the fleet has.

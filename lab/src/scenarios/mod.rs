@@ -24,12 +24,6 @@ use crate::clock::Moment;
 /// A feature without which a scenario says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// A device that speaks QUIC.
-    Quic,
-    /// SOCKS 5 proxies.
-    Socks5,
-    /// Digest authentication at a proxy.
-    Digest,
     /// Several routes, raced and remembered.
     Ladder,
     /// Messages that flow again at once when a cut way is back.
@@ -43,9 +37,6 @@ impl Needs {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Quic => "QUIC",
-            Self::Socks5 => "SOCKS 5",
-            Self::Digest => "Digest",
             Self::Ladder => "route ladder",
             Self::QuickResume => "quick resume",
             Self::SmallSegments => "small segments",
@@ -54,14 +45,7 @@ impl Needs {
 }
 
 /// What the release binary lacks. A feature that arrives is taken out here, and its scenarios count.
-pub const LACKING: &[Needs] = &[
-    Needs::Quic,
-    Needs::Socks5,
-    Needs::Digest,
-    Needs::Ladder,
-    Needs::QuickResume,
-    Needs::SmallSegments,
-];
+pub const LACKING: &[Needs] = &[Needs::Ladder, Needs::QuickResume, Needs::SmallSegments];
 
 /// Characters of a row's text; a failed command may quote a whole value.
 const ROW_CHARS_MAX: usize = 240;
@@ -192,7 +176,7 @@ const fn row(
 /// Every scenario, in the order in which they run.
 pub const ALL: &[Scenario] = &[
     row("B01", "squid, port list", &[], true, doors::b01),
-    row("B03", "squid, Digest", &[Needs::Digest], true, doors::b03),
+    row("B03", "squid, Digest", &[], true, doors::b03),
     row("B08", "squid breaks TLS open", &[], true, doors::b08),
     row(
         "B09",
@@ -204,7 +188,7 @@ pub const ALL: &[Scenario] = &[
     row("B12", "https proxy, 16 kB/s", &[], false, doors::b12),
     row("B13t", "tinyproxy", &[], true, doors::b13_tinyproxy),
     row("B13p", "privoxy", &[], true, doors::b13_privoxy),
-    row("B13d", "dante", &[Needs::Socks5], true, doors::b13_dante),
+    row("B13d", "dante", &[], true, doors::b13_dante),
     row(
         "B14m",
         "mitmproxy, bodies at their end",
@@ -257,12 +241,12 @@ pub const ALL: &[Scenario] = &[
         true,
         networks::c01,
     ),
-    row("C02", "UDP dropped", &[Needs::Quic], true, networks::c02),
-    row("C03", "UDP rejected", &[Needs::Quic], true, networks::c03),
+    row("C02", "UDP dropped", &[Needs::Ladder], true, networks::c02),
+    row("C03", "UDP rejected", &[Needs::Ladder], true, networks::c03),
     row(
         "C04",
         "UDP dies later",
-        &[Needs::Quic],
+        &[Needs::Ladder],
         false,
         networks::c04,
     ),

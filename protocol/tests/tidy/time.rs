@@ -17,7 +17,7 @@ const READS: [&str; 7] = [
 ];
 
 /// Files that may, and what for.
-const READERS: [(&str, &str); 10] = [
+const READERS: [(&str, &str); 12] = [
     ("egress/src/clock.rs", "the reader of certificates' periods"),
     (
         "egress/src/tls/time/mod.rs",
@@ -28,6 +28,14 @@ const READERS: [(&str, &str); 10] = [
     (
         "daemon/src/device/show.rs",
         "maintenance windows, which people set by the clock",
+    ),
+    (
+        "console/src/doctor/walk.rs",
+        "the date of a diagnosis, for people",
+    ),
+    (
+        "egress/src/proxy_auth/conversation.rs",
+        "what NTLM states to a proxy that states no time",
     ),
     (
         "daemon/src/controller/backup/mod.rs",
