@@ -311,7 +311,7 @@ pub const PAC_CHILD_CPU_S_MAX: u64 = 2;
 /// Longest line between evaluating process and parent, in bytes: a URL, a host, some addresses.
 pub const PAC_LINE_BYTES_MAX: usize = 4096;
 
-/// Most lookups of one evaluation, each within 3 s in all. Arbitrary; scripts ask for the target and their own address.
+/// Most names that are looked up in one evaluation, each within the seconds of [`PAC_LOOKUP_BUDGET`]. Arbitrary; scripts ask for the target and their own address.
 pub const PAC_LOOKUPS_MAX: usize = 16;
 
 /// Longest time for all lookups of one evaluation, as for one lookup elsewhere.
@@ -335,7 +335,7 @@ pub const PAC_GLOB_PATTERN_BYTES_MAX: usize = 1024;
 /// Longest time to fetch a script, redirects and all.
 pub const PAC_FETCH_BUDGET: Duration = Duration::from_secs(10);
 
-/// Most redirects on the way to a script, each a request of its own. Arbitrary.
+/// Most redirects on the way to a script, each a request and a connection. Arbitrary.
 pub const PAC_REDIRECTS_MAX: usize = 3;
 
 /// Time after which a fetched script is fetched again, on average.
