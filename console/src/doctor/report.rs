@@ -246,10 +246,14 @@ impl Verdict {
     }
 }
 
-/// Returns what stops the first target's way that came farthest.
+/// Returns what stops the first target's way that came farthest. QUIC is no help where HTTPS fails, and no
+/// loss where it works: it is named only where nothing else was tried.
 fn first_failure(target: &TargetReport) -> Option<&HopReport> {
     let failed = target.ways.iter().filter(|way| way.state == State::Fails);
-    let farthest = failed.max_by_key(|way| way.hops.iter().filter(|hop| hop.is_ok).count());
+    let farthest = failed.rev().max_by_key(|way| {
+        let steps = way.hops.iter().filter(|hop| hop.is_ok).count();
+        (way.route != "quic", steps)
+    });
     farthest.and_then(WayReport::failed_hop)
 }
 

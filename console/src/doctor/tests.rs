@@ -77,6 +77,20 @@ fn verdict_names_the_way_that_came_farthest() {
 }
 
 #[test]
+fn verdict_names_quic_only_where_nothing_else_was_tried() {
+    let quic = |hops| way("quic", State::Fails, hops);
+    let far = || quic(vec![hop("lookup", None), hop("quic", Some("PST-U03"))]);
+    let near = way("direct", State::Fails, vec![hop("tcp", Some("PST-T01"))]);
+    let check = |ways: Vec<WayReport>, expected: &str| {
+        let verdict = Verdict::of(&[target("https://m.test", ways)]);
+        assert_eq!(verdict.code.as_deref(), Some(expected));
+    };
+    check(vec![near.clone(), far()], "PST-T01");
+    check(vec![far(), near], "PST-T01");
+    check(vec![far()], "PST-U03");
+}
+
+#[test]
 fn tree_shows_each_step_with_what_to_do_next() {
     let ways = vec![fails(), works()];
     let targets = vec![target("https://m.test", ways)];
