@@ -345,4 +345,6 @@ fn cap_age(random: u64) -> Duration {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
