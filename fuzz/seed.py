@@ -6,6 +6,7 @@ give the same files. Refuses to remove anything: what a run has found stays besi
 
 import base64
 import json
+import struct
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +88,46 @@ def edits():
     return evenly(found, FILES_MAX)
 
 
+def proxy_answers():
+    """Builds answers of proxies by hand; the first byte chooses the reader, the second a cut."""
+    text = lambda value: value.encode("utf-16-le")
+    head = lambda value: b"\x00\x14" + value.replace("\n", "\r\n").encode()
+    pair = lambda name, value: struct.pack("<HH", name, len(value)) + value
+
+    def challenge(info, offset=64, flags=0x00888205):
+        start = b"NTLMSSP\0" + struct.pack("<IHHII", 2, 8, 8, 56, flags) + bytes(range(8)) + bytes(8)
+        return b"\x01\x00" + start + struct.pack("<HHI", len(info), len(info), offset) + bytes(8) + text("CORP") + info
+
+    domain, time, end = pair(2, text("CORP")), pair(7, bytes(8)), bytes(4)
+    digest = 'Digest realm="r", nonce="n", qop="auth"'
+    return [
+        ("head-200", head("HTTP/1.1 200 Connection established\n\n\x16\x03")),
+        ("head-201-old", head("HTTP/1.0 201 Created\nX: y\n\nearly")),
+        ("head-interim", head("HTTP/1.1 100 c\n\nHTTP/1.1 200 ok\n\nx")),
+        ("head-403", head("HTTP/1.1 403 Forbidden\nContent-Length: 4\n\nbody")),
+        ("head-407-body", head("HTTP/1.1 407 x\nProxy-Authenticate: Basic realm=\"a, b\"\nContent-Length: 5\n\nhello")),
+        ("head-407-all", head(f"HTTP/1.1 407 x\nProxy-Authenticate: Negotiate\nProxy-Authenticate: NTLM TlRM==, {digest}\n\n")),
+        ("head-407-closes", head("HTTP/1.0 407 x\nProxy-Authenticate: Basic\nConnection: close\n\n<html>")),
+        ("head-garbage", head("SSH-2.0-OpenSSH\n")),
+        ("head-cut", head("HTTP/1.1 407 x\nProxy-Auth")),
+        ("ntlm-domain", challenge(domain + end)),
+        ("ntlm-timestamp", challenge(domain + time + pair(6, b"\x01\0\0\0") + end)),
+        ("ntlm-without-end", challenge(domain)),
+        ("ntlm-outside", challenge(domain + end, offset=0xFFFFFFF0)),
+        ("ntlm-without-target", challenge(b"", flags=0x00088205)),
+        ("ntlm-8-bit", challenge(domain + end, flags=0x00888204)),
+        ("digest-md5", b"\x02\x00" + digest.encode()),
+        ("digest-two", b"\x02\x00" + f"{digest}, algorithm=MD5\n{digest}, algorithm=SHA-256, stale=true".encode()),
+        ("digest-escapes", b"\x02\x00" + rb'Digest realm="a, \"b\" \\ c", nonce=n, qop="auth-int,auth", opaque="\\"'),
+        ("digest-session", b"\x02\x00" + f"{digest}, algorithm=MD5-sess".encode()),
+        ("socks-open", b"\x03\x02\x05\x00\x05\x00\x00\x01" + bytes(6) + b"\x16\x03"),
+        ("socks-name", b"\x03\x02\x05\x00\x05\x00\x00\x03\x02ab\x00\x50x"),
+        ("socks-password", b"\x03\x02\x05\x02\x01\x00"),
+        ("socks-refused", b"\x03\x02\x05\x00\x05\x02"),
+        ("socks-http", b"\x03\x02HTTP/1.1 400 Bad Request"),
+    ]
+
+
 def chosen(target, sources):
     """Returns the seeds of a target as (name, bytes)."""
     if target in ("snapshot", "report", "heartbeat", "evidence"):
@@ -113,6 +154,7 @@ def main():
     corpora = {target: chosen(target, sources) for target, sources in SOURCES.items()}
     corpora["join_line"] = join_lines()
     corpora["edit_between"] = edits()
+    corpora["proxy_answers"] = proxy_answers()
     for target, seeds in corpora.items():
         folder = Path(__file__).resolve().parent / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ packages_for() { # PACKAGE OTHERS...
         printf '%s\n' "$@"
         apt-get -s -q install --no-install-recommends "$1" 2>/dev/null |
             awk '/^Inst/ && $3 !~ /^\[/ { print $2 }'
-    } | grep -Ev 'perl|^logrotate$|^libpopt0$' | sort -u
+    } | grep -Ev 'perl|^logrotate$|^python3|^samba-common$' | sort -u
 }
 
 fetch_debian() { # FOLDER PACKAGES...: downloads into FOLDER, asking for newer lists once if that fails
@@ -49,6 +49,62 @@ provide_program() { # NAME ROOT PROGRAM PACKAGE OTHERS...
         echo "$1 stands in $CACHE/$name"
     else
         note_skip "$name" "the unpacked program does not run: $(ldd "$work/$program" | grep 'not found' | tr -s '\n\t ' ' ')"
+    fi
+}
+
+runs() { # ROOT PROGRAM ARGUMENTS...: whether an unpacked program finds its libraries and answers
+    local root=$1 program=$2
+    shift 2
+    [ -x "$root/$program" ] || return 1
+    LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-gnu):$(echo "$root"/usr/lib/*-linux-gnu/samba) \
+        "$root/$program" "$@" >/dev/null 2>&1 </dev/null
+}
+
+tinyproxy_works() { runs "$1" usr/bin/tinyproxy -v; }
+privoxy_works() { runs "$1" usr/sbin/privoxy --version; }
+haproxy_works() { runs "$1" usr/sbin/haproxy -v; }
+nginx_works() { runs "$1" usr/sbin/nginx -v && [ -f "$1/usr/lib/nginx/modules/ngx_stream_module.so" ]; }
+dante_works() { runs "$1" usr/sbin/danted -v; }
+nft_works() { runs "$1" usr/sbin/nft --version; }
+conntrack_works() { runs "$1" usr/sbin/conntrack --version; }
+iproute_works() { runs "$1" bin/ip -V; }
+faketime_works() { [ -f "$(echo "$1"/usr/lib/*-linux-gnu/faketime/libfaketime.so.1)" ]; }
+krb5_works() { [ -x "$1/usr/sbin/kadmin.local" ] && [ -x "$1/usr/bin/kinit" ] && ! ldd_lacks "$1" usr/sbin/krb5kdc; }
+samba_works() { [ -x "$1/usr/bin/smbpasswd" ] && [ -x "$1/usr/bin/ntlm_auth" ] && ! ldd_lacks "$1" usr/sbin/winbindd; }
+
+ldd_lacks() { # ROOT PROGRAM: whether a library is missing, for programs that know no harmless argument
+    [ -x "$1/$2" ] || return 0
+    LD_LIBRARY_PATH=$(echo "$1"/usr/lib/*-linux-gnu):$(echo "$1"/usr/lib/*-linux-gnu/samba) ldd "$1/$2" | grep -q 'not found'
+}
+
+# What stands between a site and its controller, one folder a program; the lab finds each as it finds Squid.
+provide_doors() {
+    provide_program tinyproxy "$CACHE/tinyproxy" usr/bin/tinyproxy tinyproxy-bin
+    provide_program privoxy "$CACHE/privoxy" usr/sbin/privoxy privoxy
+    provide_program haproxy "$CACHE/haproxy" usr/sbin/haproxy haproxy
+    provide_program nginx "$CACHE/nginx" usr/sbin/nginx libnginx-mod-stream nginx
+    provide_program dante "$CACHE/dante" usr/sbin/danted dante-server
+    provide_program nft "$CACHE/nft" usr/sbin/nft nftables
+    provide_program conntrack "$CACHE/conntrack" usr/sbin/conntrack conntrack
+    command -v ip >/dev/null || provide_program iproute "$CACHE/iproute" bin/ip iproute2
+    provide_mitmproxy
+}
+
+# An environment of its own: its pinned dependencies are nobody else's. Newest release for Python 3.11.
+MITMPROXY=mitmproxy==11.0.2
+provide_mitmproxy() {
+    local VENV=$CACHE/mitmproxy
+    if [ -f "$VENV/.complete" ] && [ "$(cat "$VENV/.complete")" = "$MITMPROXY" ]; then return; fi
+    rm -rf "$VENV"
+    if ! python3 -m venv --without-pip "$VENV" || ! pip_for_venv; then
+        note_skip mitmproxy "no python3 with the module venv, or no pip"
+        return
+    fi
+    # pyperclip comes as source only.
+    if pip_install --no-binary pyperclip "$MITMPROXY" && "$VENV/bin/mitmdump" --version >/dev/null; then
+        echo "$MITMPROXY" >"$VENV/.complete"
+    else
+        note_skip mitmproxy "the Python package $MITMPROXY cannot be fetched or does not run"
     fi
 }
 

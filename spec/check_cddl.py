@@ -50,7 +50,7 @@ SAMPLES = [
     ("join-line", {1: [], 2: DIGEST, 3: DIGEST, 4: "t", 5: "d", 6: bytes(8), 7: DIGEST}, False),
     ("join-line", {1: ["https://m"], 2: DIGEST, 3: DIGEST, 4: "t", 5: "d", 6: bytes(7), 7: DIGEST}, False),
     ("poll-body", [1, 25, 1, None, 5, 6], True), ("poll-body", [65535, 0, 0, 3, 5, 6, 7, 8], True),
-    ("poll-body", [0, 25, 1, None, 5, 6], False), ("poll-body", [1, 301, 1, None, 5, 6], False), ("poll-body", [1, 25, 1, None, 5, 6, 7], False),
+    ("poll-body", [0, 25, 1, None, 5, 6], False), ("poll-body", [1, 301, 1, None, 5, 6], False), ("poll-body", [1, 25, 1, None, 5, 6, 7], False), ("poll-body", [1, 25, 1, None, 5, 6, [7, 8]], True), ("poll-body", [1, 25, 1, None, 5, 6, 7, 8, [7, 8]], True), ("poll-body", [1, 25, 1, None, 5, 6, [0, 8]], False), ("poll-body", [1, 25, 1, None, 5, 6, [7]], False),
     ("answer-body", [1], True), ("answer-body", [1, {1: 500, 4: [[0, 72]]}], True), ("answer-body", [1, {5: 1}], False), ("answer-body", [1, [0, 1]], False),
     ("need-body", [1, 0, 0, 0], True), ("need-body", [1, 2, 0, 0], False), ("need-body", [1, 0, 0], False),
     ("fetch-body", [1, 0, [DIGEST, 0]], True), ("fetch-body", [1, 0], False), ("fetch-body", [1, 0] + [[DIGEST, 0]] * 17, False),

@@ -3,6 +3,8 @@
 //! Order never comes from here: the monotonic clock paces waiting and counts suspended time too,
 //! the wall clock is shown to people and may be wrong or unset. Refuses to sleep.
 
+use postern_egress::clock::wall_s;
+use postern_egress::{Reading, TimeSource};
 use postern_protocol::context::Now;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -39,8 +41,18 @@ pub fn mono_us() -> u64 {
 /// Returns seconds since 1970, or `None` where the machine's clock is not set.
 #[must_use]
 pub fn unix_s() -> Option<u64> {
-    let time = clock_gettime(ClockId::Realtime);
-    u64::try_from(time.tv_sec)
-        .ok()
-        .filter(|seconds| *seconds >= PLAUSIBLE_UNIX_S_MIN)
+    Some(wall_s()).filter(|seconds| *seconds >= PLAUSIBLE_UNIX_S_MIN)
+}
+
+/// The machine's clocks for the period of certificates: the wall clock, and the one that counts suspended time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MachineClocks;
+
+impl TimeSource for MachineClocks {
+    fn read(&self) -> Reading {
+        Reading {
+            wall_s: wall_s(),
+            mono_ms: mono_ms(),
+        }
+    }
 }

@@ -99,7 +99,7 @@ fn names() -> (Tenant, DeviceName) {
 async fn device_joins_and_applies_what_the_controller_decides() {
     let _log = tracing_subscriber::fmt()
         .with_test_writer()
-        .with_env_filter("debug,hyper=info,h2=info,rustls=info")
+        .with_max_level(tracing::Level::DEBUG)
         .try_init();
     let world = World::new();
     let config = ControllerConfig::load(&world.controller()).unwrap();

@@ -1,34 +1,21 @@
-//! Exchanges with one mailbox along one route: POST with Content-Length, one answer, no retries.
+//! One mailbox along one route: a body goes out, an answer comes back, whatever carries them.
 //!
-//! HTTP/2 shares one connection; HTTP/1.1 keeps at most two. A kept connection that the peer closed
-//! is noticed before it is used again; what cannot be noticed becomes an error, never a silent
-//! second send, because the age of a held exchange must be true. Refuses chunked uploads, `Expect`,
-//! redirects, and answers over the bound. A status of 200 is not success: only the caller can tell,
-//! by verifying the body.
+//! HTTP and QUIC are told apart here and nowhere above. Refuses retries over either: what was sent
+//! and got no answer is an error, because the age of a held exchange must be true.
 
-use crate::fault::{Fault, TransportError};
+use crate::fault::TransportError;
 use crate::foreign::Foreign;
-use crate::limits::{
-    ANSWER_HEAD_BYTES_MAX, ANSWER_HEADERS_MAX, BODY_BYTES_PER_S_MIN, BODY_PROGRESS,
-    H1_CONNECTIONS_MAX, PROBLEM_BYTES_MAX, RETRY_AFTER_S_MAX,
-};
+use crate::http::HttpClient;
 use crate::mailbox_url::MailboxUrl;
-use crate::path::{HttpVersion, Link, LinkReport, Path};
-use crate::pool::{Connection, Pool, Sender};
+use crate::path::{LinkReport, Path};
+use crate::quic::QuicClient;
 use crate::route::Route;
 use crate::tcp::Traffic;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, RETRY_AFTER, USER_AGENT,
-};
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use crate::tls::{Period, TimeCheck};
+use crate::trail::Trail;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +27,10 @@ pub struct ExchangeLimits {
     pub answer_bytes_max: usize,
 }
 
-/// A complete answer with status 200. Nothing in it is verified.
+/// A complete answer. Nothing in it is verified.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status, always 200.
+    /// The status, always 200; QUIC has none, and a whole answer counts as 200.
     pub status: u16,
     /// Hint of `Retry-After` in seconds, at most an hour.
     pub retry_after_s: Option<u64>,
@@ -60,311 +47,144 @@ pub struct Answer {
 /// A client of one mailbox along one route. Share it by reference or in an [`Arc`].
 #[derive(Debug)]
 pub struct Client {
-    path: Path,
-    pool: Pool,
-    /// Exchanges over HTTP/1.1 at a time.
-    slots: Semaphore,
-    /// Connecting: one at a time, so that HTTP/2 gets one connection.
-    dialing: Semaphore,
+    by: By,
 }
 
-/// A connection taken from the pool for one exchange.
-struct Lease<'c> {
-    connection: Connection,
-    /// Held until the exchange ends; HTTP/2 needs none.
-    slot: Option<SemaphorePermit<'c>>,
+#[derive(Debug)]
+enum By {
+    Http(HttpClient),
+    Quic(QuicClient),
 }
 
 impl Client {
-    pub(crate) fn new(path: Path) -> Self {
+    pub(crate) fn http(path: Path) -> Self {
         Self {
-            path,
-            pool: Pool::default(),
-            slots: Semaphore::new(H1_CONNECTIONS_MAX),
-            dialing: Semaphore::new(1),
+            by: By::Http(HttpClient::new(path)),
         }
+    }
+
+    pub(crate) fn quic(path: Path) -> Self {
+        Self {
+            by: By::Quic(QuicClient::new(path)),
+        }
+    }
+
+    const fn path(&self) -> &Path {
+        match &self.by {
+            By::Http(client) => client.path(),
+            By::Quic(client) => client.path(),
+        }
+    }
+
+    /// Lets this client write every hop down in a trail.
+    #[must_use]
+    pub fn with_trail(mut self, trail: Arc<Trail>) -> Self {
+        match &mut self.by {
+            By::Http(client) => client.path_mut().trail = Some(trail),
+            By::Quic(client) => client.path_mut().trail = Some(trail),
+        }
+        self
+    }
+
+    /// Returns the proxy on the way, without credentials.
+    #[must_use]
+    pub fn proxy(&self) -> Option<String> {
+        let proxy = self.path().proxy.as_ref();
+        proxy.map(|proxy| proxy.url.to_string())
     }
 
     /// Returns the route.
     #[must_use]
     pub const fn route(&self) -> Route {
-        self.path.route()
+        self.path().route()
     }
 
     /// Returns the target.
     #[must_use]
     pub const fn target(&self) -> &MailboxUrl {
-        &self.path.target
+        &self.path().target
     }
 
-    /// Returns the counters of bytes on the sockets of this client, TLS and HTTP included.
+    /// Returns the counters of bytes on the sockets of this client, whatever was inside.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
-        &self.path.traffic
+        &self.path().traffic
     }
 
     /// Closes the kept connections; exchanges under way go on.
     pub fn close_kept(&self) {
-        self.pool.clear();
+        match &self.by {
+            By::Http(client) => client.close_kept(),
+            By::Quic(client) => client.close_kept(),
+        }
+    }
+
+    /// Takes notice of another address or network of this machine. Over QUIC the connection moves
+    /// to a new socket, and a path that does not answer there ends within seconds; over HTTP the
+    /// idle connections are closed. Exchanges under way go on.
+    pub fn handle_network_changed(&self) {
+        match &self.by {
+            By::Http(client) => client.close_kept(),
+            By::Quic(client) => client.handle_network_changed(),
+        }
     }
 
     /// Sends one body and returns the answer. Never sends it twice.
     ///
     /// # Errors
-    /// [`TransportError`]: everything but a complete answer with status 200. Its `sent_for` tells
-    /// whether and how long ago the request was sent.
+    /// [`TransportError`]: everything but a complete answer, over HTTP with status 200. Its
+    /// `sent_for` tells whether and how long ago the request was sent.
     pub async fn exchange(
         &self,
         body: Bytes,
         limits: ExchangeLimits,
     ) -> Result<Answer, TransportError> {
-        let mut lease = self.lease().await?;
-        let started = Instant::now();
-        let link = Arc::clone(&lease.connection.report);
-        let outcome = match self.request(body, link.http) {
-            Ok(request) => send(&mut lease.connection.sender, request, &limits).await,
-            Err(fault) => Err(Broken(fault)),
-        };
-        let outcome = self.settle(lease, outcome);
-        let age = started.elapsed();
-        tracing::trace!(
-            transport = self.route().as_str(),
-            elapsed_ms = age.as_millis(),
-            reason = outcome.as_ref().err().map_or("", Fault::code),
-            "ended an exchange"
-        );
-        match outcome {
-            Ok(complete) => Ok(Answer {
-                status: complete.status.as_u16(),
-                retry_after_s: retry_after(&complete.headers),
-                content_type: hint(&complete.headers, &CONTENT_TYPE).map(Foreign::new),
-                body: complete.body,
-                age,
-                link,
-            }),
-            Err(fault) => Err(TransportError {
-                sent_for: Some(age),
-                ..self
-                    .path
-                    .error(self.path.target.authority().to_string(), fault)
-            }),
+        match &self.by {
+            By::Http(client) => client.exchange(body, limits).await,
+            By::Quic(client) => client.exchange(body, limits).await,
         }
     }
 
-    /// Keeps or drops the connection and judges the status.
-    fn settle(
+    //= spec/freshness.md#signed-time
+    //# A device MUST take nothing but the time from what comes over such a connection, and close it.
+    /// Sends one body over a connection of its own, whose certificate has to be right in all but its period: it may
+    /// be valid at any time from the floor on. Nothing but the time may be taken from the answer; the
+    /// connection is closed. A client over QUIC asks over TCP.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn exchange_for_time(
         &self,
-        lease: Lease<'_>,
-        outcome: Result<Complete, Broken>,
-    ) -> Result<Complete, Fault> {
-        let Lease { connection, slot } = lease;
-        match outcome {
-            Ok(complete) => {
-                self.pool.keep(connection);
-                drop(slot);
-                //= spec/postern.md#http-binding
-                //# A client MUST take a frame only from an answer with status 200, whatever its
-                //# content type.
-                if complete.status == StatusCode::OK {
-                    return Ok(complete);
-                }
-                Err(Fault::Status {
-                    status: complete.status.as_u16(),
-                    retry_after_s: retry_after(&complete.headers),
-                    excerpt: Foreign::new(&complete.body),
-                    body: complete.body,
-                })
-            }
-            Err(Broken(fault)) => {
-                self.pool.forget(&connection);
-                Err(fault)
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> Result<Answer, TransportError> {
+        match &self.by {
+            By::Http(client) => client.exchange_for_time(body, limits).await,
+            By::Quic(client) => {
+                let client = HttpClient::new(client.path().over_tcp());
+                client.exchange_for_time(body, limits).await
             }
         }
     }
 
-    fn request(&self, body: Bytes, http: HttpVersion) -> Result<Request<Full<Bytes>>, Fault> {
-        let target = &self.path.target;
-        let place = target.authority();
-        let host = if place.port == 443 {
-            place.host.to_string()
-        } else {
-            place.to_string()
-        };
-        let request = Request::builder()
-            .method(Method::POST)
-            .header(USER_AGENT, &self.path.user_agent)
-            //= spec/postern.md#http-binding
-            //# A client MUST send a frame as the body of `POST <base URL>/postern/1` with
-            //# Content-Length and the content type `application/octet-stream`.
-            //= spec/postern.md#http-binding
-            //# A client MUST NOT need Upgrade, chunked uploads, cookies, or any header beyond
-            //# Content-Length and Content-Type.
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, body.len());
-        let path = target.path();
-        let (uri, request) = match http {
-            HttpVersion::Http1 => (path.to_owned(), request.header(HOST, host)),
-            HttpVersion::Http2 => (format!("https://{host}{path}"), request),
-        };
-        let uri: Uri = uri.parse().map_err(|_bad| Fault::BadRequest)?;
-        let built = request.uri(uri).body(Full::new(body));
-        built.map_err(|_bad| Fault::BadRequest)
+    /// Makes one handshake in which everything has to be right at `unix_s`, seconds since 1970, and closes it.
+    ///
+    /// # Errors
+    /// [`TransportError`] of the hop that failed.
+    pub async fn prove_time(&self, unix_s: u64) -> Result<(), TransportError> {
+        let check = TimeCheck::At(unix_s);
+        match &self.by {
+            By::Http(client) => client.path().open(check).await.map(|_link| ()),
+            By::Quic(client) => client.path().over_tcp().open(check).await.map(|_link| ()),
+        }
     }
 
-    async fn lease(&self) -> Result<Lease<'_>, TransportError> {
-        if let Some(connection) = self.pool.shared() {
-            return Ok(Lease {
-                connection,
-                slot: None,
-            });
+    /// When the certificate of the newest connection is valid; `None` before there was one.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        match &self.by {
+            By::Http(client) => client.period(),
+            By::Quic(client) => client.period(),
         }
-        let slot = self.slots.acquire().await.ok();
-        if let Some(connection) = self.pool.take_idle().await {
-            return Ok(Lease { connection, slot });
-        }
-        let _dialing = self.dialing.acquire().await.ok();
-        // Another exchange may have connected while this one waited.
-        if let Some(connection) = self.pool.shared() {
-            return Ok(Lease {
-                connection,
-                slot: None,
-            });
-        }
-        if let Some(connection) = self.pool.take_idle().await {
-            return Ok(Lease { connection, slot });
-        }
-        let link = self.path.open().await?;
-        let started = start_http(link, self.path.budgets.tls).await;
-        let connection = started.map_err(|fault| {
-            self.path
-                .error(self.path.target.authority().to_string(), fault)
-        })?;
-        let slot = match connection.report.http {
-            HttpVersion::Http1 => slot,
-            HttpVersion::Http2 => {
-                self.pool.share(&connection);
-                None
-            }
-        };
-        Ok(Lease { connection, slot })
     }
-}
-
-/// Starts HTTP on a connection; its task ends when the connection does.
-async fn start_http(link: Link, budget: Duration) -> Result<Connection, Fault> {
-    let io = TokioIo::new(link.stream);
-    let sender = match link.report.http {
-        HttpVersion::Http1 => {
-            let mut builder = hyper::client::conn::http1::Builder::new();
-            builder
-                .max_headers(ANSWER_HEADERS_MAX)
-                .max_buf_size(ANSWER_HEAD_BYTES_MAX);
-            let started = timeout(budget, builder.handshake(io)).await;
-            let (sender, connection) = started
-                .map_err(|_elapsed| Fault::Silent)?
-                .map_err(|error| read_error(&error))?;
-            tokio::spawn(connection);
-            Sender::Http1(sender)
-        }
-        HttpVersion::Http2 => {
-            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-            builder.max_header_list_size(u32::try_from(ANSWER_HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-            let started = timeout(budget, builder.handshake(io)).await;
-            let (sender, connection) = started
-                .map_err(|_elapsed| Fault::Silent)?
-                .map_err(|error| read_error(&error))?;
-            tokio::spawn(connection);
-            Sender::Http2(sender)
-        }
-    };
-    Ok(Connection::new(sender, link.liveness, link.report))
-}
-
-/// A whole answer, whatever its status.
-struct Complete {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-/// An exchange after which the connection is not to be used again.
-struct Broken(Fault);
-
-async fn send(
-    sender: &mut Sender,
-    request: Request<Full<Bytes>>,
-    limits: &ExchangeLimits,
-) -> Result<Complete, Broken> {
-    let answering = timeout(limits.deadline, sender.send(request)).await;
-    let response = match answering {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(Broken(read_error(&error))),
-        Err(_elapsed) => return Err(Broken(Fault::Silent)),
-    };
-    let bytes_max = match response.status() {
-        StatusCode::OK => limits.answer_bytes_max,
-        _refused => PROBLEM_BYTES_MAX.min(limits.answer_bytes_max),
-    };
-    read_body(response, bytes_max).await
-}
-
-async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Complete, Broken> {
-    let (parts, mut incoming) = response.into_parts();
-    let status = parts.status;
-    let announced = hint(&parts.headers, &CONTENT_LENGTH).and_then(digits);
-    let mut body = BytesMut::new();
-    let whole_s = u64::try_from(bytes_max).unwrap_or(u64::MAX) / BODY_BYTES_PER_S_MIN;
-    let whole = Instant::now() + BODY_PROGRESS + Duration::from_secs(whole_s);
-    loop {
-        let until = whole.min(Instant::now() + BODY_PROGRESS);
-        let frame = match timeout_at(until, incoming.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_error))) => {
-                let came = body.len();
-                return Err(Broken(Fault::Truncated { came, announced }));
-            }
-            Ok(None) => break,
-            Err(_elapsed) => return Err(Broken(Fault::Stalled)),
-        };
-        // Trailers are ignored: nothing may depend on them.
-        let Ok(piece) = frame.into_data() else {
-            continue;
-        };
-        if body.len().saturating_add(piece.len()) > bytes_max {
-            let status = status.as_u16();
-            return Err(Broken(Fault::Oversize { status, bytes_max }));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(Complete {
-        status,
-        headers: parts.headers,
-        body: body.freeze(),
-    })
-}
-
-fn read_error(error: &hyper::Error) -> Fault {
-    if error.is_parse() {
-        Fault::NotHttp
-    } else if error.is_user() {
-        Fault::BadRequest
-    } else {
-        Fault::Closed
-    }
-}
-
-fn hint<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    headers.get(name).map(|value| value.as_bytes())
-}
-
-/// Seconds only; the form with a date needs a clock that may be wrong.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let seconds = digits(hint(headers, &RETRY_AFTER)?)?;
-    Some(u64::try_from(seconds).ok()?.min(RETRY_AFTER_S_MAX))
-}
-
-fn digits(value: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(value).ok()?.trim();
-    let is_number = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten()
 }

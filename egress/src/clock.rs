@@ -3,7 +3,7 @@
 //! Pure modules (lockout, hold, backoff) take a [`Moment`] as an argument. A moment counts from an
 //! arbitrary start and never goes back; it means nothing to another process and is not stored.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// A point in time: milliseconds since an arbitrary start, never going back.
@@ -66,4 +66,36 @@ impl Default for Clock {
     fn default() -> Self {
         Self::start()
     }
+}
+
+/// Real time spent, also on threads without a runtime and whatever a test does to the runtime's clock.
+#[cfg(feature = "pac")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[cfg(feature = "pac")]
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the module that reads clocks"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Reads the wall clock: seconds since 1970, 0 before. Fit for the period of certificates only, through
+/// [`crate::TlsClock`]; it may be wrong by decades.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where this crate reads the wall clock"
+)]
+pub fn wall_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

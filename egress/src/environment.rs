@@ -6,6 +6,7 @@
 
 use crate::config::ProxyConfigError;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The proxy variables, as found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,4 +46,17 @@ impl Variables {
     pub fn of_process() -> Result<Self, ProxyConfigError> {
         Self::read(|name| std::env::var_os(name))
     }
+}
+
+/// The time zone as a child process needs it to know the hour; the only variable that one gets.
+pub(crate) fn time_zone() -> Option<(&'static str, OsString)> {
+    Some(("TZ", std::env::var_os("TZ")?))
+}
+
+/// Returns the file of the client keytab that the Kerberos library was told to use, if any. Other
+/// kinds of keytabs are no files and have no content to tell them apart by.
+pub(crate) fn client_keytab() -> Option<PathBuf> {
+    let value = std::env::var_os("KRB5_CLIENT_KTNAME")?.into_string().ok()?;
+    let path = value.strip_prefix("FILE:").unwrap_or(&value);
+    (!path.is_empty()).then(|| PathBuf::from(path))
 }

@@ -1,13 +1,15 @@
 //! What can go wrong between this machine and an answer: one code, one hop, one next step each.
 //!
-//! Codes are stable: D names, T TCP, P proxy, S TLS, H HTTP, C configuration. Text chosen by
+//! Codes are stable: D names, T TCP, U QUIC over UDP, P proxy, S TLS, H HTTP, C configuration. Text chosen by
 //! others only appears as [`Foreign`]. Nothing here says whether an answer is genuine: that is
 //! decided by its signature, by the caller.
 
 use crate::body_size::SizeClue;
-use crate::connect::ConnectFault;
+use crate::connect::{ConnectFault, NegotiateTrouble};
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
+use crate::limits::TICKET_PAUSE;
+use crate::quic::{CloseReason, QuicFault};
 use crate::route::Route;
 use crate::secret::SecretError;
 use crate::tls::{TlsFault, TrustError};
@@ -59,6 +61,9 @@ pub enum Fault {
     /// The TLS handshake failed.
     #[error(transparent)]
     Tls(#[from] TlsFault),
+    /// QUIC failed.
+    #[error(transparent)]
+    Quic(#[from] QuicFault),
     /// A status other than 200.
     #[error("answered with status {status}: \"{excerpt}\"")]
     Status {
@@ -119,6 +124,7 @@ impl Fault {
             Self::Secret(_) => "PST-C03",
             Self::LockoutRecord(_) => "PST-C05",
             Self::Tls(fault) => fault.code(),
+            Self::Quic(fault) => fault.code(),
             Self::Status { .. } => "PST-H01",
             Self::Oversize { .. } => "PST-H02",
             Self::Silent => "PST-H03",
@@ -146,6 +152,7 @@ impl Fault {
             Self::LockoutRecord(_) => "make room and check the mode of the device's folder",
             Self::Trust(_) => "correct the named CA file",
             Self::Tls(fault) => fault.remedy(),
+            Self::Quic(fault) => fault.remedy(),
             Self::Status { .. } => {
                 "something on the way answers instead of the mailbox, or it refuses; see the text"
             }
@@ -189,6 +196,7 @@ impl TransportError {
             | Fault::LockoutRecord(_)
             | Fault::Trust(_)
             | Fault::Tls(_)
+            | Fault::Quic(_)
             | Fault::Silent
             | Fault::Stalled
             | Fault::Closed
@@ -208,6 +216,42 @@ impl TransportError {
         }
     }
 
+    /// Tells whether this failure says that the network does not carry UDP, or stopped to: what
+    /// [`UdpMemory`](crate::UdpMemory) wants to know. Where nothing else gets through either, it says nothing.
+    #[must_use]
+    pub const fn blames_udp(&self) -> bool {
+        matches!(
+            self.fault,
+            Fault::Quic(
+                QuicFault::Silent
+                    | QuicFault::Prohibited(_)
+                    | QuicFault::SmallPath
+                    | QuicFault::Lost
+            )
+        )
+    }
+
+    /// Tells whether nothing but the period of the mailbox's certificate was wrong, by the time that is believed here.
+    /// False for a proxy's certificate, whose period is never relaxed.
+    #[must_use]
+    pub fn is_period(&self) -> bool {
+        matches!(self.fault, Fault::Tls(TlsFault::Time { .. })) && !self.hop.starts_with("proxy ")
+    }
+
+    /// Returns the longest pause before the next attempt, where a short one costs nobody anything.
+    #[must_use]
+    pub const fn pause_max(&self) -> Option<Duration> {
+        if let Fault::Connect(ConnectFault::Negotiate { trouble, .. }) = &self.fault
+            && matches!(
+                trouble,
+                NegotiateTrouble::NoTicket | NegotiateTrouble::Expired
+            )
+        {
+            return Some(TICKET_PAUSE);
+        }
+        None
+    }
+
     /// Tells the hold ladder how a held exchange ended.
     #[must_use]
     pub fn hold_end(&self) -> HoldEnd {
@@ -215,7 +259,9 @@ impl TransportError {
             return HoldEnd::Other;
         };
         match &self.fault {
-            Fault::Silent => HoldEnd::Silent,
+            Fault::Silent | Fault::Quic(QuicFault::Unanswered) => HoldEnd::Silent,
+            // What keeps a path of QUIC open is its pings, not the length of a hold.
+            Fault::Quic(_) => HoldEnd::Other,
             Fault::Closed | Fault::Stalled | Fault::Truncated { .. } => HoldEnd::Cut { age },
             Fault::Status {
                 status: 408 | 502..=504,
@@ -257,6 +303,13 @@ impl TransportError {
                 ..
             } => SizeClue::AnswerRefused,
             Fault::Closed | Fault::Silent => SizeClue::Cut,
+            // The server found the request too slow: a smaller one is not.
+            Fault::Quic(QuicFault::StreamReset {
+                reason: CloseReason::Slow,
+            }) => SizeClue::Cut,
+            Fault::Quic(QuicFault::Stalled) => SizeClue::AnswerCut { announced: None },
+            // Packets of QUIC have one size: nothing on the way knows that of a body.
+            Fault::Quic(_) => SizeClue::None,
             Fault::Stalled => SizeClue::AnswerCut { announced: None },
             Fault::Truncated { announced, .. } => SizeClue::AnswerCut {
                 announced: *announced,

@@ -50,6 +50,43 @@ pub const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// Most header lines in a proxy's answer. Arbitrary; Squid sends about ten.
 pub const CONNECT_HEADERS_MAX: usize = 128;
 
+/// Most challenges read from one 407, over all header lines. Arbitrary; proxies offer four at most.
+pub const CHALLENGES_MAX: usize = 16;
+
+/// Most parameters read of one challenge. Arbitrary; Digest has eight.
+pub const CHALLENGE_PARAMETERS_MAX: usize = 32;
+
+/// Most requests with credentials in one CONNECT, over all its connections. NTLM needs two, Negotiate one or two, a stale
+/// nonce one more; a proxy that falls from one scheme to the next needs no more than this.
+pub const AUTHENTICATION_LEGS_MAX: u32 = 8;
+
+/// Most nonces in one CONNECT that a proxy may call stale. The second one is fresh already.
+pub const STALE_NONCES_MAX: u32 = 2;
+
+/// Largest client keytab that is told apart by its content, in bytes. Arbitrary; real ones have 1 KiB.
+pub const KEYTAB_BYTES_MAX: u64 = 256 * 1024;
+
+/// Largest NTLM challenge, in bytes, decoded. Those of Active Directory have about 300.
+pub const NTLM_CHALLENGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Most attributes (entries with a name and a value) of an NTLM challenge's target. Ten are defined.
+pub const NTLM_ATTRIBUTES_MAX: usize = 32;
+
+/// Seconds from 1601, where file times begin, to 1970.
+pub const NTLM_TIME_OFFSET_S: u64 = 11_644_473_600;
+
+/// Largest Negotiate token sent or taken, in bytes. A ticket with the groups of a large directory
+/// has 48 KiB; Squid refuses heads over 64 KiB, and base64 takes a third more.
+pub const NEGOTIATE_TOKEN_BYTES_MAX: usize = 48 * 1024;
+
+/// Longest time for the GSS-API library to make one token. It may ask several key distribution
+/// centres; what takes longer leaves no time for the rest of CONNECT.
+pub const NEGOTIATE_BUDGET: Duration = Duration::from_secs(8);
+
+/// Longest pause after a connect for which there was no ticket. A renewed one is to be used within
+/// ten seconds; nothing but a CONNECT without credentials is spent on finding out.
+pub const TICKET_PAUSE: Duration = Duration::from_secs(8);
+
 /// Most interim (1xx) answers before the final one. Arbitrary.
 pub const INTERIM_ANSWERS_MAX: u32 = 4;
 
@@ -280,3 +317,166 @@ pub const NETWORK_LOOK: Duration = Duration::from_secs(30);
 
 /// Time for which other signs have to stand before they count: interfaces come up piece by piece.
 pub const NETWORK_SETTLE: Duration = Duration::from_secs(1);
+/// Most hops of one client that are written down for a diagnosis, each an entry of some hundred bytes. Arbitrary; a proxy that asks for
+/// three legs and reopens makes about ten.
+pub const TRAIL_HOPS_MAX: usize = 64;
+
+/// Longest time for a QUIC handshake, over all addresses, TLS included. On a network that drops UDP quinn's own
+/// defaults wait for 30 s (measured); with the first round trip guessed as below three packets fit.
+pub const QUIC_BUDGET: Duration = Duration::from_secs(3);
+
+/// First guess of a round trip: packets go out after 0, 0.75 and 2.25 s, so that two may be lost.
+pub const QUIC_INITIAL_RTT: Duration = Duration::from_millis(250);
+
+/// Silence after which a QUIC connection on which nothing is under way is over. Nobody is told; the next exchange
+/// connects again. Below it stands every ping, above it no NAT that matters.
+pub const QUIC_IDLE: Duration = Duration::from_secs(45);
+
+/// Time between two signs of life while an exchange waits, on a path that is not proven yet: a network that lets
+/// QUIC begin and then drops it is noticed within 8 + 3 s and a round trip.
+pub const QUIC_PING_UNPROVEN: Duration = Duration::from_secs(8);
+
+/// Age at which a path counts as proven. Arbitrary; what looks into QUIC and ends it does so in the first packets.
+pub const QUIC_UNPROVEN: Duration = Duration::from_secs(10 * 60);
+
+/// Time between two signs of life while an exchange waits, on a proven path: just below the shortest UDP timers
+/// of firewalls (30 s), and above half a hold of 55 s, so that a held poll costs one. Measured at that hold: 223 bytes
+/// a poll with its sign of life, of which that is 73; every 15 s would make it 296.
+pub const QUIC_PING: Duration = Duration::from_secs(28);
+
+/// Silence after a packet that must be acknowledged, a round trip not counted, after which the path is dead. quinn
+/// has sent it five times by then on a path of 50 ms: at 5 % loss that happens once in ten million times.
+pub const QUIC_SILENCE: Duration = Duration::from_secs(3);
+
+/// Bytes of a UDP payload that a path must carry, as RFC 9000 (section 14) says.
+pub const QUIC_UDP_BYTES: u16 = 1200;
+
+/// Largest UDP payload that is tried: what fits into 1500 bytes with IPv6.
+pub const QUIC_UDP_BYTES_MAX: u16 = 1452;
+
+/// Bytes of UDP payload for which another probe is not worth its packet: three probes find 1452 (measured).
+pub const QUIC_UDP_BYTES_STEP: u16 = 60;
+
+/// Time after which a larger payload is tried again. Arbitrary; each try costs packets of 1.4 KB that are lost.
+pub const QUIC_UDP_BYTES_AGAIN: Duration = Duration::from_secs(6 * 3600);
+
+/// Bytes of a QUIC stream that came and were not read: a full answer and a little.
+pub const QUIC_STREAM_BYTES_MAX: u32 = 64 << 10;
+
+/// Bytes of a QUIC connection that came and were not read: four full answers.
+pub const QUIC_RECEIVE_BYTES_MAX: u32 = 256 << 10;
+
+/// Bytes of a QUIC connection that are sent and not acknowledged: two full frames and a little.
+pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
+
+/// TLS sessions kept for the next handshake, which is then without certificates. Servers give two.
+pub const QUIC_TICKETS_MAX: usize = 4;
+
+/// Networks of which is remembered how they treat UDP, each a line of the record. Arbitrary; a device has one, a
+/// moving one some.
+pub const UDP_NETWORKS_MAX: usize = 32;
+
+/// Pause before QUIC is tried again on a network that never carried it.
+pub const UDP_PAUSE: Duration = Duration::from_secs(6 * 3600);
+
+/// First pause on a network that carried it before; each failure in a row doubles it up to [`UDP_PAUSE`].
+pub const UDP_PAUSE_AFTER_GOOD: Duration = Duration::from_secs(10 * 60);
+
+/// Largest deviation from a pause to either side, in per cent of it, so that a fleet does not try at once.
+pub const UDP_PAUSE_JITTER_PERCENT: u64 = 20;
+
+/// Most entries of the list of proxies that a dialer knows at a time: more than any script names for the targets of one process.
+pub const PROXIES_MAX: usize = 16;
+
+/// Most entries of `proxy.credentials_for`. Arbitrary.
+pub const CREDENTIALS_FOR_ENTRIES_MAX: usize = 64;
+
+/// Largest PAC script, in bytes. Browsers take 1 MiB; real ones with long lists of hosts stay below 200 KiB.
+pub const PAC_SCRIPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest time that a script may compute for one answer; waiting for names is counted apart.
+/// A usual script takes 4 ms (measured).
+pub const PAC_EVALUATION: Duration = Duration::from_millis(300);
+
+/// Extra time of the evaluating process before it is killed: the engine's own bound comes first
+/// unless the script found one of its loops without a clock.
+pub const PAC_KILL_GRACE: Duration = Duration::from_millis(200);
+
+/// Longest time for the evaluating process to come up. A loaded device with slow flash needs a second.
+pub const PAC_CHILD_START: Duration = Duration::from_secs(5);
+
+/// Memory that the engine may use for a script, in bytes: script, syntax tree and values.
+pub const PAC_MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Stack that the engine may use, in bytes; a thread of the runtime has eight times as much.
+pub const PAC_STACK_BYTES_MAX: usize = 256 * 1024;
+
+/// Address space of the evaluating process, in bytes: program, C library, script, engine, twice.
+pub const PAC_CHILD_MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Processor time of the evaluating process, in seconds: the kernel's word if all else fails.
+pub const PAC_CHILD_CPU_S_MAX: u64 = 2;
+
+/// Longest line between evaluating process and parent, in bytes: a URL, a host, some addresses.
+pub const PAC_LINE_BYTES_MAX: usize = 4096;
+
+/// Most names that are looked up in one evaluation, each within the seconds of [`PAC_LOOKUP_BUDGET`]. Arbitrary; scripts ask for the target and their own address.
+pub const PAC_LOOKUPS_MAX: usize = 16;
+
+/// Longest time for all lookups of one evaluation, as for one lookup elsewhere.
+pub const PAC_LOOKUP_BUDGET: Duration = DNS_BUDGET;
+
+/// Largest part of a script's answer that is read, in bytes.
+pub const PAC_RESULT_BYTES_MAX: usize = 16 * 1024;
+
+/// Most ways tried of one answer, each with budgets of its own. Arbitrary.
+pub const PAC_ENTRIES_MAX: usize = 8;
+
+/// Most entries of an answer that are looked at, understood or not. Arbitrary.
+pub const PAC_ENTRIES_READ_MAX: usize = 64;
+
+/// Longest text that `shExpMatch` matches, in bytes; a URL is shorter.
+pub const PAC_GLOB_TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest pattern of `shExpMatch`, in bytes.
+pub const PAC_GLOB_PATTERN_BYTES_MAX: usize = 1024;
+
+/// Longest time to fetch a script, redirects and all.
+pub const PAC_FETCH_BUDGET: Duration = Duration::from_secs(10);
+
+/// Most redirects on the way to a script, each a request and a connection. Arbitrary.
+pub const PAC_REDIRECTS_MAX: usize = 3;
+
+/// Time after which a fetched script is fetched again, on average.
+pub const PAC_REFRESH: Duration = Duration::from_secs(4 * 3600);
+
+/// Largest deviation from [`PAC_REFRESH`] to either side, so that a fleet does not fetch at once.
+pub const PAC_REFRESH_JITTER: Duration = Duration::from_secs(3600);
+
+/// Time after which a script's file is read again.
+pub const PAC_FILE_REFRESH: Duration = Duration::from_secs(60);
+
+/// Pause after a script could not be had, or failed, before it is tried again.
+pub const PAC_RETRY: Duration = Duration::from_secs(10);
+
+/// Age at which an answer is asked for again: scripts look at the time of day.
+pub const PAC_DECISION_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Targets whose answers are remembered: mailboxes and relays of one process. Arbitrary.
+pub const PAC_TARGETS_MAX: usize = 64;
+
+/// Longest time of [`Dialer::prepare`](crate::Dialer::prepare): a fetch, a process and its lookups.
+pub const PAC_PREPARE_BUDGET: Duration = Duration::from_secs(20);
+
+/// The first second of the year of this release, 2026, in seconds since 1970: no clock that is earlier is believed,
+/// and no time that is earlier is taken. A constant and not the time of the build, so that the same source makes
+/// the same program. A test compares it with the newest release that the changelog dates.
+pub const RELEASE_UNIX_S: u64 = 1_767_225_600;
+
+/// Seconds by which a time that is taken may differ from the one that was believed without anything being
+/// opened anew. Arbitrary, above the delay of an answer and below what any certificate's period turns on.
+pub const TIME_JUMP_S: u64 = 60;
+
+/// Time after one was taken for which no other is asked for with a relaxed period. Arbitrary: long enough that
+/// an expired certificate is refused once and not looked at again by each attempt.
+pub const TIME_ASK_INTERVAL: Duration = Duration::from_secs(3600);

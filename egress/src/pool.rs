@@ -4,7 +4,7 @@
 //! socket is looked at: an end of stream or unread bytes mean that the peer gave it up. Refuses to
 //! hand out a connection in doubt.
 
-use crate::path::LinkReport;
+use crate::path::{HttpVersion, LinkReport};
 use crate::tcp::{Liveness, Pending};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -47,14 +47,21 @@ impl fmt::Debug for Sender {
 pub(crate) struct Connection {
     pub(crate) sender: Sender,
     pub(crate) report: Arc<LinkReport>,
+    pub(crate) http: HttpVersion,
     liveness: Arc<Liveness>,
 }
 
 impl Connection {
-    pub(crate) fn new(sender: Sender, liveness: Liveness, report: LinkReport) -> Self {
+    pub(crate) fn new(
+        sender: Sender,
+        liveness: Liveness,
+        report: LinkReport,
+        http: HttpVersion,
+    ) -> Self {
         Self {
             sender,
             report: Arc::new(report),
+            http,
             liveness: Arc::new(liveness),
         }
     }
@@ -65,6 +72,7 @@ impl Connection {
             Sender::Http2(sender) => Some(Self {
                 sender: Sender::Http2(sender.clone()),
                 report: Arc::clone(&self.report),
+                http: self.http,
                 liveness: Arc::clone(&self.liveness),
             }),
         }

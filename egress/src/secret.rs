@@ -88,6 +88,17 @@ impl ProxySecret {
         Self::new(user, password)
     }
 
+    /// Returns the user name, as it was written.
+    pub(crate) fn user(&self) -> &str {
+        self.joined.split_once(':').map_or("", |(user, _)| user)
+    }
+
+    /// Returns the password.
+    pub(crate) fn password(&self) -> &str {
+        let halves = self.joined.split_once(':');
+        halves.map_or("", |(_, password)| password)
+    }
+
     /// Returns what identifies this secret in the [`Lockout`](crate::lockout::Lockout).
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

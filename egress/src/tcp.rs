@@ -52,6 +52,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    pub(crate) fn add_up(&self, bytes: usize) {
+        add(&self.up, bytes);
+    }
+
+    pub(crate) fn add_down(&self, bytes: usize) {
+        add(&self.down, bytes);
+    }
+
     /// Returns the bytes sent.
     #[must_use]
     pub fn bytes_up(&self) -> u64 {
@@ -105,21 +113,13 @@ pub(crate) struct Opened {
     pub(crate) peer: SocketAddr,
 }
 
-/// Looks up and connects, within the budgets.
+/// Connects to the first address that answers, within the budgets.
 pub(crate) async fn open(
-    resolver: &dyn Resolve,
-    authority: &Authority,
+    addresses: Vec<SocketAddr>,
     budgets: &Budgets,
     traffic: &Arc<Traffic>,
 ) -> Result<Opened, Fault> {
-    let addresses = match &authority.host {
-        Host::Address(address) => vec![SocketAddr::new(*address, authority.port)],
-        Host::Name(name) => timeout(budgets.dns, resolver.resolve(name, authority.port))
-            .await
-            .map_err(|_elapsed| Fault::LookupSlow)?
-            .map_err(|error| Fault::Lookup(error.kind()))?,
-    };
-    let tcp = timeout(budgets.tcp, connect(interleave(addresses)))
+    let tcp = timeout(budgets.tcp, connect(addresses))
         .await
         .map_err(|_elapsed| Fault::TcpSlow)??;
     let prepared = prepare(&tcp).and_then(|liveness| Ok((liveness, tcp.peer_addr()?)));
@@ -133,6 +133,22 @@ pub(crate) async fn open(
         liveness,
         peer,
     })
+}
+
+/// Looks up what to connect to, in the order in which it is tried.
+pub(crate) async fn addresses(
+    resolver: &dyn Resolve,
+    authority: &Authority,
+    budgets: &Budgets,
+) -> Result<Vec<SocketAddr>, Fault> {
+    let found = match &authority.host {
+        Host::Address(address) => vec![SocketAddr::new(*address, authority.port)],
+        Host::Name(name) => timeout(budgets.dns, resolver.resolve(name, authority.port))
+            .await
+            .map_err(|_elapsed| Fault::LookupSlow)?
+            .map_err(|error| Fault::Lookup(error.kind()))?,
+    };
+    Ok(interleave(found))
 }
 
 /// IPv6 and IPv4 in turn, beginning with the resolver's favourite (RFC 8305, section 4).

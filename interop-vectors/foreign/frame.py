@@ -93,8 +93,14 @@ def poll(reader):
     acked = reader.item()
     ensure(acked is None or uints(acked), "shape")
     items += [acked, *head(reader)]
-    if not reader.done:
+    # An array is the receipt that the session gave, which ends the poll.
+    is_array = lambda: not reader.done and 0x80 <= reader.data[reader.at] <= 0x9b
+    if not reader.done and not is_array():
         items += head(reader)
+    if is_array():
+        receipt = reader.item()
+        ensure(tuple_of(receipt, 2) and uints(*receipt) and min(receipt) >= 1, "shape")
+        items.append(receipt)
     return finish(reader, items)
 
 

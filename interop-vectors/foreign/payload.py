@@ -182,7 +182,13 @@ def plane_key(opened, value):
 
 def answer(_, value):
     """Checks an enrolment answer."""
-    ensure(tuple_of(value, 2) and uints(value[0]) and value[0] > 0 and sized(value[1], 32), "shape")
+    ensure(isinstance(value, list) and tuple_of(value[:2], 2) and uints(value[0]) and value[0] > 0 and sized(value[1], 32), "shape")
+    ensure(stated(value[2:]), "shape")
+
+
+def stated(rest):
+    """Tells whether this is no time, or one that may be stated."""
+    return not rest or (len(rest) == 1 and uints(*rest) and 1 <= rest[0] <= 253402300799)
 
 
 def admission(opened, value):
@@ -212,7 +218,7 @@ def hello(_, value):
 
 def welcome(_, value):
     """Checks a welcome."""
-    ensure(tuple_of(value, 3) and sized(value[0], 4) and uints(*value[1:]), "shape")
+    ensure(isinstance(value, list) and tuple_of(value[:3], 3) and sized(value[0], 4) and uints(*value[1:3]) and stated(value[3:]), "shape")
 
 
 def bundle(_, value):

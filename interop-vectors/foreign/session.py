@@ -182,3 +182,4 @@ def welcome(test):
     ensure(opened.digest == hashed, "digest-mismatch")
     pair = keys(shared(seed, ephemeral), hashed)
     assert [content[0].hex(), *(key.hex() for key in pair)] == [test["session_id"], test["key_up"], test["key_down"]]
+    assert content[3:] == ([test["unix_s"]] if "unix_s" in test else [])

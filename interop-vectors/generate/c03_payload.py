@@ -171,13 +171,13 @@ def enrolments(add):
         bad(f"enrol-request-key-{name}", "shape", "not {1: 1, -1: 6, -2: 32 bytes}", e.enrol_request(key, "device-a"), "#keys")
     request = e.enrol_request(KEY, "device-a").message_id
     thumbprint = SIGNERS["device-a"].thumbprint
-    for name, payload in (("number-0", [0, thumbprint]), ("short", [1]), ("long", [1, thumbprint, 0]), ("31-bytes", [1, thumbprint[:31]]), ("text-number", ["1", thumbprint])):
-        bad(f"enrol-answer-{name}", "shape", "[bundle number, thumbprint]", e.Envelope(SIGNERS["writer"], 6, (e.EPOCH, 1, 0), request, encode(payload)))
+    for name, payload in (("number-0", [0, thumbprint]), ("short", [1]), ("long", [1, thumbprint, 0]), ("31-bytes", [1, thumbprint[:31]]), ("text-number", ["1", thumbprint]), ("time-beyond", [1, thumbprint, 253402300800]), ("time-null", [1, thumbprint, None]), ("time-twice", [1, thumbprint, 1795000000, 1795000000])):
+        bad(f"enrol-answer-{name}", "shape", "[bundle number, thumbprint, ? time]", e.Envelope(SIGNERS["writer"], 6, (e.EPOCH, 1, 0), request, encode(payload)))
     hello, welcome = [blob("challenge", 16), blob("device ephemeral", 32)], [blob("session", 4), 1, 86400]
     for name, payload in (("short", hello[:1]), ("challenge-15", [bytes(15), hello[1]]), ("ephemeral-31", [hello[0], bytes(31)]), ("long", hello + [0])):
         bad(f"session-hello-{name}", "shape", "[challenge, ephemeral]", e.Envelope(SIGNERS["device-a"], 9, (0, 0, 0), DIGEST, encode(payload)), "#sessions")
-    for name, payload in (("short", welcome[:2]), ("id-5", [bytes(5), 1, 1]), ("negative-age", [welcome[0], 1, -1]), ("long", welcome + [0])):
-        bad(f"session-welcome-{name}", "shape", "[session id, bundle number, age]", e.Envelope(SIGNERS["mailbox"], 10, (0, 0, 0), DIGEST, encode(payload)), "#sessions")
+    for name, payload in (("short", welcome[:2]), ("id-5", [bytes(5), 1, 1]), ("negative-age", [welcome[0], 1, -1]), ("long", welcome + [0]), ("time-beyond", welcome + [253402300800]), ("time-null", welcome + [None]), ("time-text", welcome + ["1795000000"]), ("time-twice", welcome + [1795000000, 1795000000])):
+        bad(f"session-welcome-{name}", "shape", "[session id, bundle number, age, ? time]", e.Envelope(SIGNERS["mailbox"], 10, (0, 0, 0), DIGEST, encode(payload)), "#sessions")
 
 
 def bundles(add):

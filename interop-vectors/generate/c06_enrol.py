@@ -200,13 +200,14 @@ def answers():
     known = {**PINS, "tenant": e.TENANT, "device": e.DEVICE, "incarnation": e.INCARNATION, "public_key": DEVICE_KEY.public, "request": request.tagged}
 
     def answer(signer="writer-2", digest=request.message_id, number=2, thumbprint=DEVICE_KEY.thumbprint, **change):
-        return e.Envelope(SIGNERS[signer], e.ENROL_ANSWER, (e.EPOCH, 1, 0), digest, encode([number, thumbprint]), **change)
+        return e.Envelope(SIGNERS[signer], e.ENROL_ANSWER, (e.EPOCH, 1, 0), digest, encode([number, thumbprint, *change.pop("time", [])]), **change)
 
     def frame(message, chain=(FIRST, SECOND)):
         return plain(17, [Raw(bundle.untagged) for bundle in chain], raw(message))
 
     file.valid("answer-honest", "#enrolment", "two bundles", ["enrolment"], frame=frame(answer()), bundle_number=2, **known)
     file.valid("answer-one-bundle", "#enrolment", "one bundle", ["enrolment"], frame=frame(answer("writer", number=1), [FIRST]), bundle_number=1, **known)
+    file.valid("answer-time", "#signed-time", "states the time", ["enrolment"], frame=frame(answer(time=[1795000000])), bundle_number=2, unix_s=1795000000, **known)
     other = SIGNERS["device-p256"]
     asked = e.enrol_request(other.cose, "device-p256")
     theirs = {**known, "public_key": other.public, "request": asked.tagged}
@@ -219,6 +220,7 @@ def answers():
     third = e.bundle(2, blob("other", 32))
     foreign = e.bundle(1, b"", signer="other", fields={1: SIGNERS["other"].cose})
     rows = (
+        ("time-0", "shape", frame(answer(time=[0])), "1970 is no time"), ("time-of-other-request", "enrol-answer-mismatch", frame(answer(digest=blob("other", 32), time=[1795000000])), "the time for another request"),
         ("other-request", "enrol-answer-mismatch", frame(answer(digest=blob("other", 32))), "for another request"),
         ("other-key", "enrol-answer-mismatch", frame(answer(thumbprint=SIGNERS["device-b"].thumbprint)), "for another key"),
         ("lower-number", "enrol-answer-mismatch", frame(answer(number=1)), "not the number of the last bundle"), ("higher-number", "enrol-answer-mismatch", frame(answer(number=3)), "not the number of the last bundle"),

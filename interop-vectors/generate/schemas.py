@@ -104,7 +104,7 @@ INPUTS = {
     ),
     "session.welcome": dict(
         frame=HEX, challenge_frame=HEX, device_seed=HASH, mailbox_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT,
-        incarnation=sized(16), session_id_=sized(4), key_up_=HASH, key_down_=HASH,
+        incarnation=sized(16), session_id_=sized(4), key_up_=HASH, key_down_=HASH, unix_s_=UINT,
     ),
     "session.greeting": dict(
         frame=HEX, issued=many(ISSUED), mailbox_thumbprint=HASH, greeters=many(GREETER), greeter_=ROLE, transcript_=HASH, key_up_=HASH, key_down_=HASH,
@@ -117,7 +117,7 @@ INPUTS = {
     "bundle.accept": dict(genesis=HASH, recovery=HASH, held=many(HEX), incoming=HEX, message_id=HASH),
     "enrol.request": dict(frame=HEX, root=HASH, invitations=many(INVITATION), mac_=HASH, message_id_=HASH),
     "enrol.answer": dict(
-        frame=HEX, genesis=HASH, recovery=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY, request=HEX, bundle_number_=UINT,
+        frame=HEX, genesis=HASH, recovery=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), public_key=PUBLIC_KEY, request=HEX, bundle_number_=UINT, unix_s_=UINT,
     ),
     "evidence.verify": dict(
         cose=HEX, role=ROLE, reader_key=PUBLIC_KEY, accused_key=PUBLIC_KEY, root=HASH, tenant=TEXT, device=TEXT, incarnation=sized(16), proved_=many(BOOL),

@@ -6,6 +6,7 @@
 //! | `POSTERN_RELAY_BIN` | the release binary of the relay | `<target>/release/postern-relay` |
 //! | `POSTERN_SQUID_ROOT` | folder into which `squid-openssl` was unpacked | `<cache>/squid` |
 //! | `POSTERN_APACHE_ROOT` | folder into which `apache2-bin` was unpacked | `<cache>/apache` |
+//! | `POSTERN_<NAME>_ROOT` | folder into which another program was unpacked, such as `haproxy`, `krb5` or `samba` | `<cache>/<name>` |
 //! | `POSTERN_MOSQUITTO_ROOT` | folder into which `mosquitto` was unpacked | `<cache>/peers/mosquitto` |
 //! | `POSTERN_NATS_SERVER` | the program `nats-server` | `<cache>/peers/venv/bin/nats-server` |
 //! | `POSTERN_IROH_RELAY` | the program `iroh-relay` | `<cache>/peers/iroh/bin/iroh-relay` |
@@ -38,6 +39,31 @@ pub fn squid_root() -> PathBuf {
 #[must_use]
 pub fn apache_root() -> PathBuf {
     path_of("POSTERN_APACHE_ROOT").unwrap_or_else(|| cache_folder().join("apache"))
+}
+
+/// Returns the folder into which Debian's faketime was unpacked, whether or not it exists.
+#[must_use]
+pub fn faketime_root() -> PathBuf {
+    path_of("POSTERN_FAKETIME_ROOT").unwrap_or_else(|| cache_folder().join("faketime"))
+}
+
+/// Returns the folder into which the Debian packages of Kerberos were unpacked, whether or not it exists.
+#[must_use]
+pub fn kerberos_root() -> PathBuf {
+    path_of("POSTERN_KRB5_ROOT").unwrap_or_else(|| cache_folder().join("krb5"))
+}
+
+/// Returns the folder into which the Debian packages of Samba were unpacked, whether or not it exists.
+#[must_use]
+pub fn samba_root() -> PathBuf {
+    path_of("POSTERN_SAMBA_ROOT").unwrap_or_else(|| cache_folder().join("samba"))
+}
+
+/// Returns the folder into which a program of this name was unpacked, whether or not it exists.
+#[must_use]
+pub fn unpacked(name: &str) -> PathBuf {
+    path_of(&format!("POSTERN_{}_ROOT", name.to_uppercase()))
+        .unwrap_or_else(|| cache_folder().join(name))
 }
 
 /// Returns the folder into which the Debian packages of mosquitto were unpacked, whether or not it exists.

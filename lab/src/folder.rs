@@ -71,6 +71,20 @@ impl Folder {
         Ok(to)
     }
 
+    /// Lets the group of user `proxy` enter one folder in it, whose owner stays.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when there is no such user or the file system refuses.
+    pub(crate) fn give_group_to_proxy(&self, folder: &Path) -> Result<(), LabError> {
+        let users =
+            std::fs::read_to_string("/etc/passwd").map_err(LabError::io("read the user list"))?;
+        let group = ids_of(&users, "proxy").map(|(_, group)| group);
+        let lent = group
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+            .and_then(|group| lend(folder, group));
+        lent.map_err(LabError::io("lend a folder to the group of user proxy"))
+    }
+
     /// Gives the folder and everything in it to user `proxy` when the test runs as root; does nothing otherwise.
     ///
     /// # Errors
@@ -89,6 +103,12 @@ impl Folder {
         };
         hand_over(self.path(), user, group).map_err(LabError::io("hand the folder to user proxy"))
     }
+}
+
+/// Makes a folder enterable for the group of user `proxy`.
+fn lend(path: &Path, group: u32) -> std::io::Result<()> {
+    chown(path, None, Some(group))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o750))
 }
 
 /// Returns whether this process is root's.

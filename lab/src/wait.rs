@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::LabError;
+use crate::clock::Moment;
 
 /// Pause between two looks, in milliseconds. Arbitrary: short beside the start of any process here.
 pub const STEP_MS: u64 = 20;
@@ -46,10 +47,22 @@ pub fn until_tries<T>(
     })
 }
 
+/// Pauses until a moment: for load that comes at a rate, never to let something happen meanwhile.
+pub(crate) fn pause_until(moment: Moment) {
+    let left = moment.left();
+    if !left.is_zero() {
+        sleep(left);
+    }
+}
+
+fn pause() {
+    sleep(Duration::from_millis(STEP_MS));
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "other processes offer no event; this is the lab's only pause"
 )]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(STEP_MS));
+fn sleep(duration: Duration) {
+    std::thread::sleep(duration);
 }

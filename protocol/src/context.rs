@@ -10,6 +10,8 @@ use crate::key::Signer;
 pub struct Now {
     /// Milliseconds of a clock that never goes back; its origin means nothing.
     pub mono_ms: u64,
+    //= spec/freshness.md#signed-time
+    //# A device MUST NOT use a time, or its own wall clock, for order or freshness.
     /// Seconds since 1970, where the machine believes to know them. Never used for order.
     pub unix_s: Option<u64>,
 }

@@ -40,6 +40,7 @@ pub mod record;
 pub mod reject;
 pub mod revision;
 pub mod session;
+pub mod signed_time;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

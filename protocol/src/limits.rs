@@ -62,6 +62,8 @@ pub const COUNTER_MAX: u64 = 65_535;
 pub const HOLD_S_MAX: u64 = 300;
 /// Seconds of life of a session (spec: #sessions).
 pub const SESSION_AGE_S_MAX: u64 = 86_400;
+/// Latest stated time, in seconds since 1970: the end of the year 9999, the last one that X.509 can name.
+pub const UNIX_S_MAX: u64 = 253_402_300_799;
 /// Milliseconds between two snapshots served for a `need` of one plane (spec: #need).
 pub const NEED_INTERVAL_MS: u64 = 5_000;
 /// Milliseconds between two moves to another mailbox because one said so (spec: #answer).

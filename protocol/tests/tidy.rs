@@ -20,3 +20,5 @@ mod pages;
 mod registry;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/time.rs"]
+mod time;

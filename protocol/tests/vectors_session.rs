@@ -250,7 +250,9 @@ fn welcome(test: &Json) -> Given {
     let challenge = bytes(test, "challenge_frame");
     let (greeting, _) = asking.handle_challenge(&challenge, [&mailbox], device, &seed)?;
     let session = greeting.handle_welcome(&bytes(test, "frame"), 0)?;
-    Ok(vec![("session_id", hex_of(session.id().as_bytes()))])
+    let mut given = vec![("session_id", hex_of(session.id().as_bytes()))];
+    given.extend(session.time().map(|time| ("unix_s", time.unix_s().into())));
+    Ok(given)
 }
 
 fn pending(json: &Json, number: u8) -> PendingSession {
@@ -391,7 +393,9 @@ fn enrol_answer(test: &Json) -> Given {
     };
     let frame = bytes(test, "frame");
     let (_, answer) = accept_enrolled(&frame, thumbprint(test, "recovery"), &enrolling)?;
-    Ok(vec![("bundle_number", answer.bundle.number().into())])
+    let mut given = vec![("bundle_number", answer.bundle.number().into())];
+    given.extend(answer.time.map(|time| ("unix_s", time.unix_s().into())));
+    Ok(given)
 }
 
 fn size(test: &Json) -> Given {

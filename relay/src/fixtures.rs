@@ -205,6 +205,7 @@ pub(crate) fn poll_of(
         acked: None,
         desired: held,
         actual,
+        receipt: None,
     };
     session.seal_request(&UpFrame::Poll(poll)).unwrap()
 }
@@ -217,6 +218,7 @@ pub(crate) fn poll_for_ack(session: &mut ClientSession, hold_s: u16, held: Revis
         acked: Some(Seq::new(0)),
         desired: held,
         actual: None,
+        receipt: None,
     };
     session.seal_request(&UpFrame::Poll(poll)).unwrap()
 }

@@ -123,7 +123,7 @@ pub struct RelayStats {
     pub sessions: usize,
     /// Enrolments that wait for their controller.
     pub knocks: usize,
-    /// Letters that were dropped unread for their age, since this process began.
+    /// Letters that were dropped unread, for their age or with their mailbox, since this process began.
     pub dead_letters: u64,
     /// Bytes of all mailboxes.
     pub bytes: usize,

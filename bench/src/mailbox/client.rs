@@ -165,6 +165,7 @@ impl End {
             acked: None,
             desired: Revision::NONE,
             actual: None,
+            receipt: None,
         };
         self.ask(&UpFrame::Poll(poll), taken).await
     }

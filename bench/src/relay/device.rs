@@ -77,6 +77,7 @@ impl Device {
             acked: None,
             desired: Revision::NONE,
             actual: None,
+            receipt: None,
         };
         let request = self.session.seal_request(&UpFrame::Poll(poll))?;
         Ok((request.counter, request.bytes))

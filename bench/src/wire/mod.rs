@@ -116,6 +116,7 @@ pub const fn poll(actual: Option<Revision>) -> Poll {
         acked: None,
         desired: Revision::new(EPOCH, Seq::new(SEQ.number() - 1)),
         actual,
+        receipt: None,
     }
 }
 

@@ -189,9 +189,8 @@ impl Contest {
 
     /// QUIC that failed where another way won says something of the network; where all failed, it does not.
     fn learn(&self, won: Option<Route>, failures: &[(WayId, Loss, Route)]) {
-        let met_silence = |(_, loss, route): &(WayId, Loss, Route)| {
-            *route == Route::Quic && matches!(loss, Loss::Failed(_))
-        };
+        let met_silence =
+            |(_, loss, route): &(WayId, Loss, Route)| *route == Route::Quic && loss.blames_udp();
         match won {
             Some(Route::Quic) => self.udp.put(false),
             Some(Route::Direct | Route::Proxy(_)) if failures.iter().any(met_silence) => {
@@ -216,13 +215,24 @@ impl Contest {
             let ends = async {
                 while let Some(ended) = running.tasks.join_next().await {
                     if let Some((_, Route::Quic, result)) = whole(ended) {
-                        udp.put(result.is_err());
+                        match &result {
+                            Ok(_challenge) => udp.put(false),
+                            Err(loss) if loss.blames_udp() => udp.put(true),
+                            Err(_other) => {}
+                        }
                         return;
                     }
                 }
             };
             let _gave_up = tokio::time::timeout(QUIC_TIME, ends).await;
         });
+    }
+}
+
+impl Loss {
+    /// Tells whether this failure says that the network does not carry UDP.
+    fn blames_udp(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.blames_udp())
     }
 }
 

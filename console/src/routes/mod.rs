@@ -15,6 +15,7 @@ mod contest;
 mod facts;
 mod lockout;
 mod outlet;
+mod script;
 mod switching;
 mod whereabouts;
 
@@ -23,6 +24,7 @@ pub use contest::{Contest, Loss, Raced, Won};
 pub use facts::{BetterWay, RouteFacts, Switches};
 pub use outlet::Outlet;
 pub use postern_egress::ladder::WayId;
+pub use script::{NO_WAY_PAUSE, Preparation};
 pub use switching::{Change, Ruling};
 pub use whereabouts::Whereabouts;
 
@@ -36,7 +38,8 @@ use postern_egress::ladder::memory::Limits;
 use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
 use postern_egress::{
-    Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Route, TransportError,
+    Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Period, Route,
+    TimeKeeper, TimeRefused, TransportError,
 };
 use postern_protocol::context::draw;
 use postern_protocol::frame::{FrameType, frame_type};
@@ -66,6 +69,8 @@ struct Way {
 pub struct Routes {
     dialer: Dialer,
     hold_ceiling: Duration,
+    /// Where the mailboxes are, in order.
+    addresses: Vec<Address>,
     whereabouts: Whereabouts,
     ways: Vec<Way>,
     ladder: Ladder,
@@ -95,6 +100,11 @@ pub struct Probe {
     pub way: WayId,
     client: Arc<Client>,
     ask: Vec<u8>,
+}
+
+/// A way whose certificate is not valid by the time that is believed here.
+pub struct TimeAsk {
+    client: Arc<Client>,
 }
 
 /// One exchange on the way in use.
@@ -154,6 +164,7 @@ impl Routes {
         let mut routes = Self {
             dialer,
             hold_ceiling,
+            addresses: addresses.to_vec(),
             changes: whereabouts.look(),
             whereabouts,
             ways: Vec::new(),
@@ -185,8 +196,7 @@ impl Routes {
     }
 
     fn make(&mut self, address: &Address) -> Result<Vec<Way>, MailboxUrlError> {
-        let full = format!("{}{BINDING_PATH}", address.url.trim_end_matches('/'));
-        let target = MailboxUrl::parse(&full)?;
+        let target = target_of(&address.url)?;
         let mut ways = Vec::new();
         for route in self.dialer.routes(&target) {
             if let Ok(client) = self.dialer.client(&target, route) {
@@ -250,6 +260,8 @@ impl Routes {
         if self.ways.is_empty() {
             // A bundle without a usable URL must not strand the device.
             self.ways = std::mem::take(&mut before);
+        } else {
+            self.addresses = addresses.to_vec();
         }
         let (up, down) = bytes_of(&before);
         self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
@@ -262,6 +274,12 @@ impl Routes {
 
     fn way_mut(&mut self, id: WayId) -> Option<&mut Way> {
         self.ways.iter_mut().find(|way| way.id == id)
+    }
+
+    /// What makes the ways.
+    #[must_use]
+    pub const fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     /// The way in use; the best one while nothing was found out yet.
@@ -292,6 +310,40 @@ impl Routes {
     pub fn current_name(&self) -> &'static str {
         let way = self.used();
         way.map_or("none", |way| way.client.route().as_str())
+    }
+
+    /// The time at which certificates are checked on every way.
+    #[must_use]
+    pub fn time(&self) -> &Arc<TimeKeeper> {
+        self.dialer.time()
+    }
+
+    /// When the certificate of the way in use is valid; `None` before a connection was made on it.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        self.used()?.client.period()
+    }
+
+    /// Takes a time that was verified, in seconds since 1970. Where certificates are judged at another time from
+    /// now on, the kept connections go: each way has to show its certificate again.
+    ///
+    /// # Errors
+    /// [`TimeRefused`] for a time before the release.
+    pub fn take_time(&self, unix_s: u64) -> Result<(), TimeRefused> {
+        if self.dialer.time().take(unix_s)? {
+            self.ways.iter().for_each(|way| way.client.close_kept());
+        }
+        Ok(())
+    }
+
+    /// Prepares to ask on a way what time it is, after its certificate failed by its period alone. `None` while a
+    /// time was taken lately.
+    #[must_use]
+    pub fn time_ask(&self, way: WayId) -> Option<TimeAsk> {
+        let way = self.way(way).filter(|_| self.time().is_ask_due())?;
+        Some(TimeAsk {
+            client: Arc::clone(&way.client),
+        })
     }
 
     /// The base URL of the mailbox in use.
@@ -410,6 +462,30 @@ impl Way {
     }
 }
 
+impl TimeAsk {
+    /// Sends a frame over a connection of its own whose certificate's period is relaxed. Nothing but the time may be
+    /// taken from the body that comes back.
+    ///
+    /// # Errors
+    /// [`TransportError`] with code, hop and next step.
+    pub async fn carry(&self, frame: Vec<u8>) -> Result<Vec<u8>, TransportError> {
+        let limits = ExchangeLimits {
+            deadline: EXCHANGE_DEADLINE,
+            answer_bytes_max: FRAME_BYTES_MAX,
+        };
+        let answer = self.client.exchange_for_time(frame.into(), limits).await?;
+        Ok(answer.body.to_vec())
+    }
+
+    /// Finds out whether everything is right on this way at a time that was stated, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`TransportError`]: the time must not be taken.
+    pub async fn prove(&self, unix_s: u64) -> Result<(), TransportError> {
+        self.client.prove_time(unix_s).await
+    }
+}
+
 impl Probe {
     /// Sends the ask and brings back the body.
     ///
@@ -436,6 +512,11 @@ impl Carrier {
             link: answer.link,
         })
     }
+}
+
+/// Returns where frames for a mailbox go, by its base URL.
+pub(crate) fn target_of(url: &str) -> Result<MailboxUrl, MailboxUrlError> {
+    MailboxUrl::parse(&format!("{}{BINDING_PATH}", url.trim_end_matches('/')))
 }
 
 fn bytes_of(ways: &[Way]) -> (u64, u64) {

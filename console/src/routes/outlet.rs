@@ -4,8 +4,10 @@
 
 use super::lockout::LockoutFile;
 use super::{Address, Routes, Whereabouts};
+use crate::clock::MachineClocks;
 use crate::exit::CommandError;
-use postern_egress::{Dialer, ProxySettings, Trust as TlsTrust};
+use postern_egress::pac::ProcessEvaluator;
+use postern_egress::{Dialer, ProxySettings, TimeKeeper, TlsClock, Trust as TlsTrust};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,10 @@ pub struct Outlet<'a> {
     pub hold_ceiling: Duration,
     /// How this program calls itself in HTTP.
     pub user_agent: &'static str,
+    /// Whether QUIC may be tried, where the proxy policy allows a direct way.
+    pub has_quic: bool,
+    /// The time that this role took last in an earlier life, in seconds since 1970.
+    pub last_time_s: Option<u64>,
 }
 
 impl Outlet<'_> {
@@ -71,19 +77,7 @@ impl Outlet<'_> {
         &self,
         anchors: impl IntoIterator<Item = &'b [u8]>,
     ) -> Result<Dialer, CommandError> {
-        let pem: String = anchors.into_iter().map(crate::pem::certificate).collect();
-        let pem = Some(pem).filter(|pem| !pem.is_empty());
-        //= spec/lives.md#join-line
-        //# Field 8 adds a trust anchor for TLS to the mailbox; a device MUST NOT take it as authority
-        //# over messages.
-        let trust =
-            TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
-                CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
-            })?;
-        let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
-        let dialer = dialer.map_err(|error| {
-            CommandError::configuration("user-agent", error.to_string(), "report this")
-        })?;
+        let dialer = self.passing_dialer(anchors)?;
         let memory = LockoutFile::new(self.dir);
         let place = memory.path().display().to_string();
         dialer
@@ -93,5 +87,34 @@ impl Outlet<'_> {
                 let next = "make room and correct the mode of the file, or remove it";
                 CommandError::configuration("proxy-lockout", message, next)
             })
+    }
+
+    /// Makes a dialer for a command that has no folder: it remembers rejected passwords until it ends.
+    ///
+    /// # Errors
+    /// A CA file or proxy setting that cannot be used.
+    pub fn passing_dialer<'b>(
+        &self,
+        anchors: impl IntoIterator<Item = &'b [u8]>,
+    ) -> Result<Dialer, CommandError> {
+        let pem: String = anchors.into_iter().map(crate::pem::certificate).collect();
+        let pem = Some(pem).filter(|pem| !pem.is_empty());
+        //= spec/lives.md#join-line
+        //# Field 8 adds a trust anchor for TLS to the mailbox; a device MUST NOT take it as authority
+        //# over messages.
+        let trust =
+            TlsTrust::new(self.extra_ca_files.to_vec(), pem.as_deref()).map_err(|error| {
+                CommandError::configuration("tls-trust", error.to_string(), "ask for a new line")
+            })?;
+        let clock = TlsClock::new(self.last_time_s);
+        let keeper = TimeKeeper::new(clock, Arc::new(MachineClocks));
+        let trust = trust.with_time(Arc::new(keeper));
+        let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
+        let dialer = dialer.map_err(|error| {
+            CommandError::configuration("user-agent", error.to_string(), "report this")
+        })?;
+        let evaluator = ProcessEvaluator::of_this_program(crate::script_child::SUBCOMMAND);
+        let dialer = dialer.with_evaluator(Arc::new(evaluator));
+        Ok(dialer.with_quic(self.has_quic))
     }
 }

@@ -249,8 +249,9 @@ impl Routes {
             return false;
         }
         self.ladder.handle_network_change();
+        self.dialer.handle_network_change();
         for way in &mut self.ways {
-            way.client.close_kept();
+            way.client.handle_network_changed();
             way.ladder = HoldLadder::with_ceiling(self.hold_ceiling);
             way.sizes = self.whereabouts.resume(way.key, &mut way.ladder);
         }

@@ -220,7 +220,7 @@ fn ask_by_file(
 //= spec/lives.md#join-line
 //# A device SHOULD read the join line from standard input or a file and not from its arguments.
 /// Reads one line that holds a secret.
-fn read_line(file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
+pub(super) fn read_line(file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
     match file {
         Some(path) => {
             let unreadable = |error: io::Error| {

@@ -126,10 +126,12 @@ pub(super) fn page(status: &Json) -> String {
         bytes(&status["bytes_down"])
     ));
     lines.extend(routes(&status["routes"]));
+    lines.extend(clock(&status["clock_ahead_s"]));
     lines.push(format!("bundle    {}", status["bundle"]));
     for (title, key) in [
         ("rejected", "rejected"),
         ("refused", "refused_by_mailbox"),
+        ("put aside", "put_aside_by_mailbox"),
         ("failed", "failures"),
     ] {
         if let Some(counts) = counts(&status[key]) {
@@ -169,6 +171,16 @@ fn routes(routes: &Json) -> Vec<String> {
         lines.push(format!("switched  {age} s ago ({reason})"));
     }
     lines
+}
+
+/// How the machine's clock stands to the time that a mailbox signed; nothing before it signed one.
+fn clock(ahead_s: &Json) -> Option<String> {
+    let ahead_s = ahead_s.as_i64()?;
+    let side = if ahead_s < 0 { "behind" } else { "ahead of" };
+    Some(format!(
+        "clock     {} s {side} the signed time",
+        ahead_s.unsigned_abs()
+    ))
 }
 
 fn revision(json: &Json) -> String {

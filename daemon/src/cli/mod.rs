@@ -11,12 +11,14 @@ mod controller;
 mod desired;
 mod device;
 mod device_life;
+mod doctor;
 mod intent;
 mod keep;
 mod recover;
 mod relays;
 mod rotation;
 mod status;
+mod support;
 #[cfg(test)]
 mod tests;
 
@@ -124,6 +126,16 @@ enum Command {
     /// Exchange files with a device that no network reaches
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
+    /// Find out why this machine gets out or not, and what to ask its network's people for
+    #[command(
+        long_about = "Tries every way to every mailbox at once and prints each step: name, TCP, proxy, TLS and who issued\n\
+        it, and who answers. Each failure has a code and what to ask for. The running device looks, as the\n\
+        user and with the environment that it has; where none runs, this command does.\n\n\
+        Exit code 0: the first mailbox is reached · 1: only a later one · 4: none · others as usual\n\n\
+        Example: postern doctor --dir device\n         \
+        postern doctor --join hall-1.join --bundle support.tar"
+    )]
+    Doctor(doctor::DoctorArgs),
     /// Show what a file of Postern's holds
     Inspect(inspect::InspectArgs),
     /// Show the whole system on this machine, in seconds and without set-up
@@ -141,6 +153,9 @@ enum Command {
             Example: echo '{\"op\":\"cbor.check\",\"id\":1,\"input\":\"00\"}' | postern conformance-child"
     )]
     ConformanceChild,
+    /// Evaluates a PAC script for the process that started it
+    #[command(name = postern_console::script_child::SUBCOMMAND, hide = true)]
+    PacChild,
     /// Runs the relay of the demo
     #[command(name = "demo-relay", hide = true)]
     DemoRelay(DemoRelayArgs),
@@ -286,9 +301,12 @@ impl Command {
             Self::Recover(args) => args.is_json(),
             Self::Evidence(args) => args.is_json(),
             Self::Bundle(command) => command.is_json(),
+            Self::Doctor(args) => args.json,
             Self::Inspect(args) => args.json,
             Self::Demo(args) => args.json,
-            Self::ConformanceChild | Self::DemoChild(_) | Self::DemoRelay(_) => false,
+            Self::ConformanceChild | Self::PacChild | Self::DemoChild(_) | Self::DemoRelay(_) => {
+                false
+            }
         }
     }
 }
@@ -307,6 +325,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Recover(args) => args.run(),
         Command::Evidence(args) => args.run(),
         Command::Bundle(command) => command.run(),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Demo(args) => block_on(demo::run(demo::DemoOptions {
             keep: args.keep,
@@ -316,6 +335,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         })),
         Command::DemoRelay(args) => block_on(demo::run_relay(&args.dir, args.listen)),
         Command::ConformanceChild => conformance::run(),
+        Command::PacChild => postern_console::script_child::run(),
         Command::DemoChild(args) => Err(demo::leash(args.parent, &args.arguments)),
     }
 }

@@ -163,6 +163,7 @@ fn device_page_says_what_keeps_it_from_converging() {
             "digest": "ab".repeat(32), "apply": apply, "failure": failure, "stale": true,
             "route": "direct", "bytes_up": 5, "bytes_down": 20_000, "bundle": 1,
             "rejected": { "writer-behind": 2 }, "refused_by_mailbox": {}, "failures": {},
+            "put_aside_by_mailbox": { "retention-expired": 1 },
             "frozen_epoch": null, "rotating": true, "bundle_behind": false,
         })
     };
@@ -176,6 +177,7 @@ fn device_page_says_what_keeps_it_from_converging() {
         "STALE: the controller has not answered",
         "direct, connected; 5 B up, 20 KB down",
         "2 x writer-behind",
+        "put aside 1 x retention-expired",
         "a new one waits",
     ] {
         assert!(text.contains(words), "{words}: {text}");

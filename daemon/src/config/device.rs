@@ -4,7 +4,7 @@
 //! stand in a file of their own.
 
 use super::application::{self, Apply, ApplyBy, Command, IntentCommand, LocalApi};
-use super::egress::{PROXY, environment, read_ca_files, read_proxy};
+use super::egress::{PROXY, TRANSPORT, environment, read_ca_files, read_proxy, read_quic};
 use super::reader::read_file;
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_console::config::LOG_TEMPLATE as LOG;
@@ -33,6 +33,8 @@ pub struct DeviceConfig {
     pub store: PathBuf,
     /// The proxy that applies, file first, environment second.
     pub proxy: ProxySettings,
+    /// Whether QUIC may be tried.
+    pub has_quic: bool,
     /// CA files or folders to trust beside the system's and the join line's.
     pub extra_ca_files: Vec<PathBuf>,
     /// Longest hold to ask for in seconds, 5..=285.
@@ -92,6 +94,18 @@ impl DeviceConfig {
         Self::load(dir)
     }
 
+    /// Reads the configuration of a folder, or what holds without one; makes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_or_default(dir: &Path) -> Result<Self, ConfigError> {
+        let file = Self::file(dir);
+        match file.exists() {
+            true => Self::load(dir),
+            false => Self::parse(dir, &file, "", &environment()?),
+        }
+    }
+
     /// Reads the text of `device.toml`; `variables` are the environment's.
     ///
     /// # Errors
@@ -104,6 +118,7 @@ impl DeviceConfig {
     ) -> Result<Self, ConfigError> {
         resolve(file, text, |root| {
             let proxy = read_proxy(dir, file, root, variables);
+            let has_quic = read_quic(root);
             let extra_ca_files = read_ca_files(dir, root);
             let longest = HOLD_RUNGS_S.iter().copied().max().unwrap_or(HOLD_S_MIN);
             let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
@@ -121,6 +136,7 @@ impl DeviceConfig {
                 key: dir.join("device.key"),
                 store: dir.join("device.redb"),
                 proxy: proxy?,
+                has_quic,
                 extra_ca_files,
                 hold_s_max,
                 max_age_s,
@@ -138,7 +154,7 @@ impl DeviceConfig {
     #[must_use]
     pub fn template() -> String {
         format!(
-            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{PROXY}{REST}# time_limit_s = {}\n\n{}{LOG}",
+            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{PROXY}{TRANSPORT}{REST}# time_limit_s = {}\n\n{}{LOG}",
             default_hold_s(),
             MAX_AGE_S,
             application::TIME_LIMIT_S,

@@ -18,6 +18,8 @@ impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
             extra_ca_files: &config.extra_ca_files,
             hold_ceiling: Duration::from_secs(config.hold_s_max),
             user_agent: USER_AGENT,
+            has_quic: config.has_quic,
+            last_time_s: None,
         }
     }
 }
@@ -31,6 +33,8 @@ impl<'a> From<&'a ControllerConfig> for Outlet<'a> {
             extra_ca_files: &config.extra_ca_files,
             hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
             user_agent: USER_AGENT,
+            has_quic: config.has_quic,
+            last_time_s: None,
         }
     }
 }

@@ -15,14 +15,19 @@ use crate::config::ControllerConfig;
 use crate::exit::CommandError;
 use crate::operator::{self, Desk};
 use crate::records;
+use postern_console::listener_secret;
+use postern_console::random::OsRandom;
 use postern_protocol::controller::Controller;
 use postern_protocol::trust::Trust;
 use postern_relay::exchange::ExchangeLimits;
 use postern_relay::mailbox::MailboxLimits;
-use postern_relay::server::{Mailbox, Server, ServerConfig, ServerLimits};
+use postern_relay::server::{
+    Mailbox, QuicListener, Server, ServerConfig, ServerLimits, StartError,
+};
 use postern_relay::store::{DiskStore, Profile, Store};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -104,7 +109,7 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     clippy::print_stderr,
     reason = "a person who starts the controller wants to see that it is ready"
 )]
-fn eprint_ready(config: &ControllerConfig, listening: Option<std::net::SocketAddr>) {
+fn eprint_ready(config: &ControllerConfig, listening: Option<SocketAddr>) {
     let dir = config.dir.display();
     match listening {
         Some(listening) => eprintln!(
@@ -223,7 +228,7 @@ fn start_server(
         prefix: String::new(),
         certificate_pem: read(&tls.cert)?,
         key_pem: read(&tls.key)?,
-        quic: None,
+        quic: quic_door(config, listen)?,
         limits: ServerLimits {
             connections_max: config.limits.connections_max,
             source_connections_max: config.limits.source_connections_max,
@@ -232,10 +237,28 @@ fn start_server(
     };
     Server::start(&server, mailbox, Arc::new(host)).map(Some).map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        let next = if matches!(error, StartError::Quic { .. }) {
+            "end the process that holds the UDP port, or write quic = false under [server] in controller.toml"
+        } else {
+            "correct listen, tls.cert_file or tls.key_file in controller.toml, or end the process that holds the address"
+        };
         CommandError::configuration(
             "server-start",
             format!("{error}{}", source.unwrap_or_default()),
-            "correct listen, tls.cert_file or tls.key_file in controller.toml, or end the process that holds the address",
+            next,
         )
     })
+}
+
+/// The second door, on the UDP port with the number of the first; the first start makes its secret.
+fn quic_door(
+    config: &ControllerConfig,
+    listen: SocketAddr,
+) -> Result<Option<QuicListener>, CommandError> {
+    // With port 0 the two would differ, and nobody could find the second.
+    let Some(key) = config.quic_key.as_ref().filter(|_| listen.port() != 0) else {
+        return Ok(None);
+    };
+    let secret = listener_secret::read_or_make(key, &mut OsRandom)?;
+    Ok(Some(QuicListener { listen, secret }))
 }

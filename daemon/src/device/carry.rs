@@ -5,7 +5,7 @@
 
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
-use crate::routes::{Brought, Change, Ruling, Sent, WayId, random};
+use crate::routes::{Brought, Change, NO_WAY_PAUSE, Ruling, Sent, WayId, random};
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
 use postern_protocol::device::{Exchange, ExchangeId, Input};
@@ -69,6 +69,10 @@ impl Driver {
                     self.note_lesson(way, lesson);
                 }
                 self.counts.count_failure(error.code());
+                if self.ask_time(id, way, &error) {
+                    return Ok(());
+                }
+                self.backoff.limit_next(error.pause_max());
                 let ruling = self.routes.handle_failure(sent, &error);
                 return self.fail(id, way, error.hold_end(), error.retry_after_s(), ruling);
             }
@@ -140,6 +144,16 @@ impl Driver {
         fed
     }
 
+    /// Ends an exchange whose certificate failed, as after any failure.
+    pub(super) fn fail_way(&mut self, id: ExchangeId, way: WayId) -> Result<(), CommandError> {
+        self.fail(id, way, HoldEnd::Other, None, Ruling::Leave)
+    }
+
+    /// Ends the grant of an exchange that is done again on the same way.
+    pub(super) fn end_way(&mut self, id: ExchangeId, way: WayId) {
+        self.end_grant(id, way, HoldEnd::Other);
+    }
+
     fn end_grant(&mut self, id: ExchangeId, way: WayId, end: HoldEnd) {
         let Some(grant) = self.grant.filter(|grant| grant.exchange == Some(id)) else {
             return;
@@ -156,7 +170,8 @@ impl Driver {
         }
         let hold = exchange.hold_s.map(Duration::from_secs);
         let Some(carrier) = self.routes.carrier(&exchange.frame, hold) else {
-            return;
+            // A script has named no proxy yet, and directly is forbidden.
+            return self.later(NO_WAY_PAUSE, Happening::FailureDue(exchange.id));
         };
         if exchange.hold_s.is_some()
             && let Some(grant) = &mut self.grant

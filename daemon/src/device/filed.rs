@@ -11,7 +11,7 @@
 
 use super::agreement;
 use super::identity::{Stage, StoredIdentity, StoredRequest};
-use super::join;
+use super::join::{self, Enrolled};
 use super::rotation::read_key;
 use super::start::{not_joined, trust_of};
 use crate::config::DeviceConfig;
@@ -192,7 +192,9 @@ impl Import {
             return Ok(None);
         }
         match join::verify(&stored, asked.mailbox, &signer, asked.message_id, &first) {
-            Ok((trust, mut writes)) => {
+            Ok(Enrolled {
+                trust, mut writes, ..
+            }) => {
                 writes.push(StoredRequest::no_write());
                 self.rows.push(row);
                 self.is_enrolment = true;

@@ -6,10 +6,11 @@
 
 use super::agreement;
 use super::identity::{Stage, StoredIdentity};
+use super::time::{self, TimeFault, is_witnessed};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Address, Brought, Outlet, Routes};
+use crate::routes::{Address, Brought, Outlet, Routes, TimeAsk};
 use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
@@ -21,6 +22,7 @@ use postern_protocol::join_line::JoinLine;
 use postern_protocol::key::{Algorithm, MemorySigner, Signer as _};
 use postern_protocol::record::{Table, Write};
 use postern_protocol::reject::Reject;
+use postern_protocol::signed_time::SignedTime;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile, Store};
 use std::time::Duration;
@@ -73,7 +75,20 @@ pub async fn join(
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
     let addresses = Address::of_one(&stored.urls);
     let mut routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
-    let frame = ask(&mut routes, &sealed).await?;
+    if let Some(preparation) = routes.preparation() {
+        let _later = preparation.run().await;
+        let _first = routes.handle_prepared();
+    }
+    let judge = |frame: &[u8]| verify(&stored, line.mailbox, &signer, sealed.message_id, frame);
+    let frame = ask(&mut routes, &sealed, judge).await?;
+    if let Ok(Enrolled {
+        time: Some(time), ..
+    }) = judge(&frame)
+        && is_witnessed(routes.period(), time)
+        && let Err(early) = routes.take_time(time.unix_s())
+    {
+        tracing::warn!(reason = %early, "time not taken");
+    }
     let report = confirm(
         &store,
         line,
@@ -83,6 +98,10 @@ pub async fn join(
         &frame,
         routes.current_name(),
     )?;
+    let time = routes.time().report();
+    if time.ahead_s.is_some() {
+        let _durable = records::commit(&store, vec![time::to_write(time.checked_s)])?;
+    }
     store.close()?;
     Ok(report)
 }
@@ -192,15 +211,24 @@ pub(super) fn bound(
 }
 
 /// Tries every way once; the first Postern answer counts. A relay that waits for its controller is asked
-/// again, with the same frame, for a while.
-async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>, CommandError> {
+/// again, with the same frame, for a while. Where a certificate fails by its period alone, the same frame is sent
+/// over a relaxed connection first, only to learn the time: what comes back there enrols nobody.
+async fn ask(
+    routes: &mut Routes,
+    sealed: &SealedEnrolRequest,
+    judge: impl Fn(&[u8]) -> Result<Enrolled, Reject>,
+) -> Result<Vec<u8>, CommandError> {
     let mut failures = Vec::new();
     let mut patience = Patience::new();
     let mut left = routes.len();
+    if left == 0 {
+        failures = routes.explain();
+    }
     while left > 0 {
         let Some(carrier) = routes.carrier(&sealed.frame, None) else {
             break;
         };
+        let way = carrier.sent.way;
         match carrier.carry(sealed.frame.clone()).await {
             Ok(Brought { body: frame, .. }) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
@@ -218,9 +246,19 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
                     Reject::NotPostern
                 )),
             },
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => {
+                failures.push(error.to_string());
+                let time_ask = error.is_period().then(|| routes.time_ask(way)).flatten();
+                if let Some(time_ask) = time_ask {
+                    match learn(routes, &time_ask, sealed, &judge, &mut patience).await {
+                        // Taken: this way is not asked for the time again, so that this ends.
+                        Ok(()) => continue,
+                        Err(fault) => failures.push(format!("time not taken: {fault}")),
+                    }
+                }
+            }
         }
-        routes.advance_from(carrier.sent.way);
+        routes.advance_from(way);
         left -= 1;
     }
     Err(CommandError::unreachable(
@@ -228,6 +266,29 @@ async fn ask(routes: &mut Routes, sealed: &SealedEnrolRequest) -> Result<Vec<u8>
         format!("no route reached the mailbox:\n  {}", failures.join("\n  ")),
         "fix the hop that is named first, then join again with the same line",
     ))
+}
+
+//= spec/freshness.md#signed-time
+//# A device MUST take a time that came over such a connection only after a handshake that is strict at
+//# that time has succeeded.
+/// Sends the request over a relaxed connection and takes the time of the answer, once the way is right at it.
+async fn learn(
+    routes: &Routes,
+    way: &TimeAsk,
+    sealed: &SealedEnrolRequest,
+    judge: impl Fn(&[u8]) -> Result<Enrolled, Reject>,
+    patience: &mut Patience,
+) -> Result<(), TimeFault> {
+    let frame = loop {
+        let frame = way.carry(sealed.frame.clone()).await?;
+        match pause_of(&frame).filter(|_| patience.is_left()) {
+            Some(pause) => patience.wait(pause).await,
+            None => break frame,
+        }
+    };
+    let time = judge(&frame)?.time.ok_or(TimeFault::Unstated)?;
+    way.prove(time.unix_s()).await?;
+    Ok(routes.take_time(time.unix_s())?)
 }
 
 /// How long `join` waits for a controller behind a relay.
@@ -310,8 +371,9 @@ pub(super) fn confirm(
     route: &'static str,
 ) -> Result<JoinReport, CommandError> {
     let next = "something on the way answers for the controller: compare the join line with the operator's, then look at the route";
-    let (trust, writes) = verify(stored, line.mailbox, signer, sealed.message_id, frame)
-        .map_err(|reject| refused(reject, next))?;
+    let Enrolled { trust, writes, .. } =
+        verify(stored, line.mailbox, signer, sealed.message_id, frame)
+            .map_err(|reject| refused(reject, next))?;
     let _durable = records::commit(store, writes)?;
     let channel = &stored.identity.channel;
     Ok(JoinReport {
@@ -322,8 +384,17 @@ pub(super) fn confirm(
     })
 }
 
-/// Verifies the answer to a request from what the join line pinned. Returns the trust that follows and
-/// what makes this device a member, for one commit.
+/// What an answer that verified makes of a device.
+pub(super) struct Enrolled {
+    /// The trust that follows.
+    pub(super) trust: Trust,
+    /// What makes this device a member, for one commit.
+    pub(super) writes: Vec<Write>,
+    /// The time that the controller stated in its answer to this request.
+    pub(super) time: Option<SignedTime>,
+}
+
+/// Verifies the answer to a request from what the join line pinned.
 ///
 /// # Errors
 /// Those of [`accept_enrolled`]; `mailbox-mismatch`.
@@ -333,14 +404,14 @@ pub(super) fn verify(
     signer: &MemorySigner,
     request: MessageId,
     frame: &[u8],
-) -> Result<(Trust, Vec<Write>), Reject> {
+) -> Result<Enrolled, Reject> {
     let enrolling = Enrolling {
         channel: &stored.identity.channel,
         incarnation: stored.identity.incarnation,
         device_key: signer.public_key().thumbprint(),
         request,
     };
-    let (trust, _answer) = accept_enrolled(frame, stored.recovery, &enrolling)?;
+    let (trust, answer) = accept_enrolled(frame, stored.recovery, &enrolling)?;
     let mut named = trust.mailboxes().iter();
     //= spec/lives.md#join-line
     //# When field 9 is present a device MUST refuse with `mailbox-mismatch` an enrolment whose
@@ -363,5 +434,9 @@ pub(super) fn verify(
             value: Some(bundle.to_vec()),
         });
     }
-    Ok((trust, writes))
+    Ok(Enrolled {
+        trust,
+        writes,
+        time: answer.time,
+    })
 }

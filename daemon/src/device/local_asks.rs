@@ -16,7 +16,8 @@ use postern_protocol::reject::Reject;
 use postern_protocol::revision::Revision;
 use postern_protocol::state::{Change, Path, State, Value};
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
 
 impl Driver {
     /// Opens the local socket and serves it beside the loop.
@@ -26,6 +27,7 @@ impl Driver {
         let desk = Desk {
             view: self.view.subscribe(),
             asks,
+            diagnosing: Arc::new(Semaphore::new(1)),
         };
         let _task = crate::tasks::spawn(local::serve(listener, desk));
         Ok(receiver)
@@ -51,6 +53,10 @@ impl Driver {
                 self.feed(Input::Leave)?;
                 self.show();
                 answer(reply, Ok(()));
+                Ok(())
+            }
+            Ask::Diagnose(is_deep, reply) => {
+                answer(reply, Ok(self.diagnosis(is_deep)));
                 Ok(())
             }
             Ask::Control(Control::RotateKey, reply) => {

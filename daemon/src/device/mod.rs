@@ -11,6 +11,7 @@
 mod act;
 mod agreement;
 mod carry;
+mod diagnose;
 mod filed;
 mod gate;
 mod homing;
@@ -28,12 +29,17 @@ mod status;
 mod status_file;
 #[cfg(test)]
 mod tests;
+mod time;
 mod view;
 
+pub use diagnose::{
+    of_join_line as diagnosis_of_join_line, of_stopped as diagnosis_of_stopped,
+    of_urls as diagnosis_of_urls,
+};
 pub use filed::{export, import, request};
 pub use gate::{pause, resume};
 pub use join::join;
-pub use local::{Control, control, status as local_status};
+pub use local::{Control, control, diagnose, status as local_status};
 pub use rotation::next_file;
 pub use run::run;
 

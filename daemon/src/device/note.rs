@@ -11,14 +11,15 @@ use postern_egress::body_size::Lesson;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::message::IntentNote;
-use postern_protocol::receipt::Lost;
+use postern_protocol::receipt::{Lost, Receipt};
 use postern_protocol::reject::Reject;
-use postern_protocol::revision::Revision;
+use postern_protocol::revision::{KeyGeneration, Revision};
 
 impl Driver {
     pub(super) fn note(&mut self, event: Event) -> Result<(), CommandError> {
         match event {
             Event::Connected => self.note_connected(),
+            Event::TimeStated { time } => self.hear_time(time)?,
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
                 self.is_connected = true;
@@ -40,6 +41,7 @@ impl Driver {
             }
             Event::MoveAsked { url } => self.homing.note_move(url),
             Event::Lost { lost, .. } => note_lost(self.name(), &lost),
+            Event::Receipt { receipt, .. } => self.note_receipt(&receipt),
             Event::HeldBack { kind, bytes } => self.note_held_back(kind, bytes),
             Event::ActualWritten {
                 ticket,
@@ -49,17 +51,11 @@ impl Driver {
             Event::ActualRefused { ticket, reject } => self.refuse_write(ticket, reject),
             Event::ActualAcknowledged { revision } => self.note_acknowledged(revision),
             Event::IntentNoted { note } => self.note_intent(&note),
-            Event::PlaneKeysTaken { generation } => {
-                let generation = generation.number();
-                tracing::info!(device = self.name(), generation, "planes are encrypted");
-            }
+            Event::PlaneKeysTaken { generation } => self.note_encrypted(generation),
             Event::Anchored => tracing::debug!(device = self.name(), "freshness anchored"),
             Event::FreshnessChanged { is_stale } => self.note_freshness(is_stale),
             Event::KeyConfirmed { thumbprint } => self.take_key(&thumbprint)?,
-            Event::Left => {
-                tracing::info!(device = self.name(), "left: the controller knows");
-                self.has_left = true;
-            }
+            Event::Left => self.note_left(),
             Event::EvidencePosted { code } => {
                 tracing::warn!(
                     device = self.name(),
@@ -90,6 +86,11 @@ impl Driver {
         );
     }
 
+    fn note_encrypted(&self, generation: KeyGeneration) {
+        let generation = generation.number();
+        tracing::info!(device = self.name(), generation, "planes are encrypted");
+    }
+
     fn note_freshness(&self, is_stale: bool) {
         if is_stale {
             tracing::warn!(device = self.name(), "stale: the controller is silent");
@@ -103,6 +104,22 @@ impl Driver {
         tracing::warn!(device = self.name(), reason, "refused by the mailbox");
         self.counts.count_refusal(reason);
         self.homing.note_refusal(reject);
+    }
+
+    fn note_left(&mut self) {
+        tracing::info!(device = self.name(), "left: the controller knows");
+        self.has_left = true;
+    }
+
+    fn note_receipt(&mut self, receipt: &Receipt) {
+        let (device, message) = (self.name(), receipt.message);
+        if receipt.code == 0 {
+            tracing::debug!(device, %message, "the mailbox stored a message");
+            return;
+        }
+        let reason = Reject::from_code(receipt.code.into()).map_or("unknown", Reject::as_str);
+        tracing::warn!(device, %message, reason, "the mailbox put a message aside");
+        self.counts.count_put_aside(reason);
     }
 
     fn note_accepted(&mut self, revision: Revision, kind: MessageKind, bytes: usize) {

@@ -20,6 +20,7 @@ use postern_protocol::id::Thumbprint;
 use postern_protocol::key::{MemorySigner, Signer as _};
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Returns the file of the next key.
 #[must_use]
@@ -100,7 +101,7 @@ impl Driver {
 
     /// Signs with the confirmed key from now on.
     pub(super) fn take_key(&mut self, confirmed: &Thumbprint) -> Result<(), CommandError> {
-        self.signer = read_key(&self.config, Some(confirmed))?;
+        self.signer = Arc::new(read_key(&self.config, Some(confirmed))?);
         let key = confirmed.to_string();
         tracing::info!(key, "the controller confirmed the new key");
         Ok(())

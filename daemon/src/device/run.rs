@@ -11,6 +11,7 @@ use super::local::{Reply, Written};
 use super::start::start;
 use super::status::{Counts, Failure};
 use super::status_file::StatusFile;
+use super::time::{TimeFault, TimeNotes};
 use super::view::View;
 use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
@@ -24,6 +25,7 @@ use postern_egress::hold::Hold;
 use postern_protocol::device::{ActOutcome, Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
 use postern_protocol::revision::Revision;
+use postern_protocol::signed_time::SignedTime;
 use postern_protocol::state::Path as StatePath;
 use postern_relay::store::{DiskStore, Store};
 use std::collections::BTreeMap;
@@ -53,6 +55,12 @@ pub(super) enum Happening {
         value: u64,
         outcome: ActOutcome,
     },
+    /// What asking for the time after an exchange's failure came to.
+    TimeAsked {
+        id: ExchangeId,
+        way: WayId,
+        result: Result<SignedTime, TimeFault>,
+    },
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
@@ -60,6 +68,10 @@ pub(super) enum Happening {
     Probed(WayId, Result<Vec<u8>, &'static str>),
     /// What a better way answered to a hello.
     Proven(Box<Proving>),
+    /// It is time to ask the PAC script again.
+    PreparationDue,
+    /// The PAC script was asked; when to ask again, if that is not arranged already.
+    Prepared(Option<Duration>),
 }
 
 /// A poll that was granted to the engine: how long, and which ladder asked for it.
@@ -72,7 +84,8 @@ pub(super) struct Grant {
 /// The engine and everything that one device's loop owns.
 pub(super) struct Driver {
     pub(super) engine: Device,
-    pub(super) signer: MemorySigner,
+    pub(super) signer: Arc<MemorySigner>,
+    pub(super) time: TimeNotes,
     pub(super) store: Arc<DiskStore>,
     pub(super) routes: Routes,
     pub(super) homing: Homing,
@@ -117,6 +130,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         routes = driver.routes.len(),
         "device started"
     );
+    driver.prepare_first().await;
     driver.look_at_gate()?;
     driver.feed(Input::Start)?;
     driver.feed(Input::Connect)?;
@@ -136,6 +150,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         driver.look_at_routes()?;
         driver.tell_sizes()?;
         driver.look_at_gate()?;
+        driver.look_at_clock();
         driver.grant_poll()?;
     }
     driver.show_last();
@@ -171,7 +186,8 @@ impl Driver {
     pub(super) fn drain(&mut self) -> Result<(), CommandError> {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Persist(writes) => {
+                Output::Persist(mut writes) => {
+                    writes.extend(self.time.ride_along());
                     let _durable = records::commit(self.store.as_ref(), writes)?;
                     self.counts.commits += 1;
                 }
@@ -199,14 +215,15 @@ impl Driver {
         let mut context = Context {
             now: clock::now(),
             random: &mut random,
-            signer: &self.signer,
+            signer: self.signer.as_ref(),
         };
         self.engine.handle_input(&mut context, input);
     }
 
-    fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
+    pub(super) fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
             Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
+            Happening::TimeAsked { id, way, result } => self.handle_time_asked(id, way, result),
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
             Happening::Acted {
                 path,
@@ -222,6 +239,11 @@ impl Driver {
             Happening::Raced(exchange, raced) => self.handle_raced(exchange, raced),
             Happening::Probed(way, answer) => self.handle_probed(way, &answer),
             Happening::Proven(proving) => self.handle_proven(*proving),
+            Happening::PreparationDue => {
+                self.prepare(true);
+                Ok(())
+            }
+            Happening::Prepared(pause) => self.handle_prepared(pause),
             Happening::PollDue => self.feed(Input::Hold { seconds: 0 }),
         }
     }

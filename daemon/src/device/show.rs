@@ -52,6 +52,7 @@ impl Driver {
             is_connected: self.is_connected,
             bytes: self.routes.bytes(),
             routes: self.routes.facts(),
+            clock_ahead_s: self.time.ahead_s(),
         }
     }
 

@@ -12,12 +12,13 @@ use super::run::{Driver, Happening};
 use super::show::view_of;
 use super::status::{Counts, Surroundings};
 use super::status_file::StatusFile;
+use super::time::{self, TimeNotes};
 use crate::applier::{Applier, ApplierSettings, Confirm, Owning, Program};
 use crate::config::{Command, DeviceConfig};
 use crate::exit::CommandError;
 use crate::records;
 use crate::records::Loaded;
-use crate::routes::Outlet;
+use crate::routes::{Address, Outlet, Routes};
 use postern_egress::backoff::Backoff;
 use postern_protocol::device::{Device, Settings};
 use postern_protocol::record::Table;
@@ -41,18 +42,11 @@ pub(super) fn start(
         .ok_or_else(|| not_joined(config))?;
     let trust = trust_of(config, &stored, &records)?;
     let addresses = homing::addresses(&trust, &stored.urls);
-    let routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
-    let engine = Device::restore(
-        stored.identity,
-        trust,
-        Settings {
-            max_age_ms: config.max_age_s.saturating_mul(1_000),
-        },
-        records::lend(&records),
-    )
-    .map_err(|error| CommandError::from_record(&config.store, &error))?;
-    let engine = agreement::give(config, engine, &records)?;
-    let signer = read_key(config, engine.confirmed_key())?;
+    let last_time_s = time::find(records::lend(&records))
+        .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    let routes = routes(config, &addresses, &stored, last_time_s)?;
+    let engine = engine(config, &stored, trust, &records)?;
+    let signer = Arc::new(read_key(config, engine.confirmed_key())?);
     let (counts, gate) = (Counts::default(), Gate::Open);
     let around = Surroundings {
         counts: &counts,
@@ -62,6 +56,7 @@ pub(super) fn start(
         is_connected: false,
         bytes: (0, 0),
         routes: routes.facts(),
+        clock_ahead_s: None,
     };
     let (view, _) = watch::channel(view_of(&engine, config, &around));
     let head = engine.head().map(|head| head.revision);
@@ -69,6 +64,7 @@ pub(super) fn start(
     Ok(Driver {
         engine,
         signer,
+        time: TimeNotes::new(last_time_s),
         store,
         routes,
         homing: Homing::new(stored.urls),
@@ -92,6 +88,39 @@ pub(super) fn start(
         view,
         sender,
     })
+}
+
+fn routes(
+    config: &DeviceConfig,
+    addresses: &[Address],
+    stored: &StoredIdentity,
+    last_time_s: Option<u64>,
+) -> Result<Routes, CommandError> {
+    let outlet = Outlet {
+        last_time_s,
+        ..Outlet::from(config)
+    };
+    outlet.routes(addresses, stored.tls_ca.as_deref())
+}
+
+/// The engine of this device, as its records left it.
+fn engine(
+    config: &DeviceConfig,
+    stored: &StoredIdentity,
+    trust: Trust,
+    records: &[Loaded],
+) -> Result<Device, CommandError> {
+    let settings = Settings {
+        max_age_ms: config.max_age_s.saturating_mul(1_000),
+    };
+    let engine = Device::restore(
+        stored.identity.clone(),
+        trust,
+        settings,
+        records::lend(records),
+    )
+    .map_err(|error| CommandError::from_record(&config.store, &error))?;
+    agreement::give(config, engine, records)
 }
 
 fn applier_settings(config: &DeviceConfig) -> ApplierSettings {

@@ -20,6 +20,8 @@ pub struct Counts {
     pub rejects: BTreeMap<&'static str, u64>,
     /// Refusals that the mailbox told of, by reject.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// Messages of this device that a mailbox put aside before the controller came for them, by reject.
+    pub put_aside: BTreeMap<&'static str, u64>,
     /// Failures on the way, by code.
     pub failures: BTreeMap<&'static str, u64>,
     /// Commits of the store.
@@ -37,6 +39,11 @@ impl Counts {
     /// Counts a refusal that the mailbox told of.
     pub fn count_refusal(&mut self, reason: &'static str) {
         *self.refusals.entry(reason).or_default() += 1;
+    }
+
+    /// Counts a message that a mailbox put aside.
+    pub fn count_put_aside(&mut self, reason: &'static str) {
+        *self.put_aside.entry(reason).or_default() += 1;
     }
 
     /// Counts a failure on the way, by its code.
@@ -117,6 +124,8 @@ pub struct Status {
     pub bytes: (u64, u64),
     /// How the routes are.
     pub routes: RouteFacts,
+    /// Seconds that the machine's clock is ahead of the signed time; `None` before one was taken.
+    pub clock_ahead_s: Option<i64>,
     /// The number of the bundle that counts.
     pub bundle: u64,
     /// True when the controller has shown a higher one, which does not arrive here.
@@ -162,6 +171,7 @@ impl Status {
             "bytes_up": self.bytes.0,
             "bytes_down": self.bytes.1,
             "routes": self.routes.to_json(),
+            "clock_ahead_s": self.clock_ahead_s,
             "bundle": self.bundle,
             "bundle_behind": self.is_bundle_behind,
             "stale": self.is_stale,
@@ -172,6 +182,7 @@ impl Status {
             "commits": self.counts.commits,
             "rejected": self.counts.rejects,
             "refused_by_mailbox": self.counts.refusals,
+            "put_aside_by_mailbox": self.counts.put_aside,
             "failures": self.counts.failures,
         })
     }
@@ -211,6 +222,8 @@ pub struct Surroundings<'a> {
     pub bytes: (u64, u64),
     /// How the routes are.
     pub routes: RouteFacts,
+    /// Seconds that the machine's clock is ahead of the signed time.
+    pub clock_ahead_s: Option<i64>,
 }
 
 impl Status {
@@ -231,6 +244,7 @@ impl Status {
             is_connected: around.is_connected,
             bytes: around.bytes,
             routes: around.routes.clone(),
+            clock_ahead_s: around.clock_ahead_s,
             bundle: bundle.number(),
             is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),
             actual: engine.actual_head().map(Shown::from),

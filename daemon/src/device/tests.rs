@@ -96,6 +96,7 @@ impl Joining {
             request: self.sealed.message_id,
             bundle: BundleNumber::new(1),
             device_key: key.public_key().thumbprint(),
+            time: None,
         };
         let identity = &self.stored.identity;
         let answer = answer

@@ -11,13 +11,18 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     failures: u32,
+    /// Bound of the next step.
+    most: Option<Duration>,
 }
 
 impl Backoff {
     /// Starts without any failure.
     #[must_use]
     pub const fn new() -> Self {
-        Self { failures: 0 }
+        Self {
+            failures: 0,
+            most: None,
+        }
     }
 
     /// Records a failure and returns the pause before the next attempt.
@@ -26,11 +31,19 @@ impl Backoff {
     /// is clamped to an hour and is a lower bound, to which the jitter is added.
     #[must_use]
     pub fn pause_after_failure(&mut self, random: u64, retry_after_s: Option<u64>) -> Duration {
-        let step = step_ms(self.failures);
+        let most = self.most.take().unwrap_or(BACKOFF_CAP);
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        let step = step_ms(self.failures).min(most);
         self.failures = self.failures.saturating_add(1);
         let jitter = Duration::from_millis(scale(random, step.saturating_add(1)));
         let least = Duration::from_secs(retry_after_s.unwrap_or(0).min(RETRY_AFTER_S_MAX));
         least.saturating_add(jitter)
+    }
+
+    /// Keeps the next pause within this bound, for a failure that ends on this machine and at once;
+    /// see [`TransportError::pause_max`](crate::TransportError::pause_max).
+    pub const fn limit_next(&mut self, most: Option<Duration>) {
+        self.most = most;
     }
 
     /// Forgets all failures after a verified answer.

@@ -10,7 +10,10 @@ fn next(state: &mut u64) -> u64 {
 }
 
 fn check(failures: u32, random: u64, retry_after_s: Option<u64>, expected_ms: u64) {
-    let mut backoff = Backoff { failures };
+    let mut backoff = Backoff {
+        failures,
+        most: None,
+    };
     assert_eq!(
         backoff
             .pause_after_failure(random, retry_after_s)
@@ -44,7 +47,10 @@ fn forged_retry_after_is_clamped_to_an_hour() {
 
 #[test]
 fn reset_starts_from_the_first_step() {
-    let mut backoff = Backoff { failures: 9 };
+    let mut backoff = Backoff {
+        failures: 9,
+        most: None,
+    };
     backoff.reset();
     assert_eq!(backoff, Backoff::new());
 }
@@ -55,7 +61,10 @@ fn sq38_fleet_at_the_cap_stays_spread() {
     let mut seed = 38;
     let mut buckets = [0_u32; 6];
     for _ in 0..60_000 {
-        let mut backoff = Backoff { failures: 20 };
+        let mut backoff = Backoff {
+            failures: 20,
+            most: None,
+        };
         let pause = backoff.pause_after_failure(next(&mut seed), None);
         let bucket = usize::try_from(pause.as_secs() / 10).unwrap().min(5);
         buckets[bucket] += 1;
@@ -63,4 +72,16 @@ fn sq38_fleet_at_the_cap_stays_spread() {
     for count in buckets {
         assert!((9_500..=10_500).contains(&count), "uneven: {buckets:?}");
     }
+}
+
+#[test]
+fn limited_pause_is_short_once() {
+    let mut backoff = Backoff::new();
+    for _ in 0..20 {
+        let _pause = backoff.pause_after_failure(0, None);
+    }
+    backoff.limit_next(Some(Duration::from_secs(8)));
+    let limited = backoff.pause_after_failure(u64::MAX, None);
+    assert_eq!(limited, Duration::from_secs(8));
+    assert_eq!(backoff.pause_after_failure(u64::MAX, None), BACKOFF_CAP);
 }

@@ -4,7 +4,7 @@
 //! are the caller's business.
 
 use super::ConnectFault;
-use super::auth::{Scheme, parse_offer};
+use super::challenge::Challenge;
 use crate::foreign::Foreign;
 use crate::limits::CONNECT_HEADERS_MAX;
 use httparse::{EMPTY_HEADER, Header, Response, Status};
@@ -18,7 +18,7 @@ pub(super) struct Head {
     pub(super) closes: bool,
     /// Size of the body, when it is announced as one number.
     pub(super) body_bytes: Option<usize>,
-    pub(super) offered: Vec<Scheme>,
+    pub(super) offered: Vec<Challenge>,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<HeadRead, ConnectFault> {
     };
     let mut offered = Vec::new();
     for value in values(response.headers, "proxy-authenticate") {
-        parse_offer(&String::from_utf8_lossy(value), &mut offered);
+        Challenge::read(value, &mut offered);
     }
     // HTTP/1.0 closes unless it says otherwise.
     let says = |word: &str| {

@@ -10,22 +10,27 @@
 //!                  Open   ConnectFault
 //! ```
 //!
+//! What a challenge is answered with is decided elsewhere; here stands what becomes of the
+//! connection. A leg that is bound to its connection (NTLM's last, a second one of Negotiate) is
+//! never carried to another one.
+//!
 //! The driver asks [`Connect::step`] what to do, does it, and reports back. Any 2xx opens the
 //! tunnel; bytes behind the head belong to the tunnel and are kept. Refuses: heads over 64 KiB,
-//! answers that are not HTTP, a second try with rejected credentials. Never resolves the target:
+//! answers that are not HTTP, 407s without end. Never resolves the target:
 //! its name goes to the proxy as it is.
 
-mod auth;
+mod challenge;
 mod fault;
 mod head;
 
-pub use auth::{Authenticator, Scheme};
-pub use fault::ConnectFault;
+pub use challenge::Challenge;
+pub(crate) use challenge::names;
+pub use fault::{ConnectFault, Lack, NegotiateTrouble};
 
-use crate::foreign::Foreign;
 use crate::host::Authority;
-use crate::limits::{CONNECT_HEAD_BYTES_MAX, DRAIN_BYTES_MAX, INTERIM_ANSWERS_MAX};
-use auth::Reply;
+use crate::limits::{
+    AUTHENTICATION_LEGS_MAX, CONNECT_HEAD_BYTES_MAX, DRAIN_BYTES_MAX, INTERIM_ANSWERS_MAX,
+};
 use head::{Head, HeadRead};
 use zeroize::Zeroizing;
 
@@ -36,22 +41,35 @@ pub enum Step {
     Send(Zeroizing<Vec<u8>>),
     /// Read from the proxy and pass the bytes to [`Connect::handle_bytes`].
     Receive,
-    /// The proxy wants credentials for this scheme: pass the value of `Proxy-Authorization` to
-    /// [`Connect::authorize`], or give up.
-    Credentials(Scheme),
+    /// The proxy asks for credentials: pass a value of `Proxy-Authorization` that answers one of
+    /// these to [`Connect::authorize`], or give up.
+    Challenged(Vec<Challenge>),
     /// Close this connection, open another to the same proxy, call [`Connect::handle_reopened`].
     Reopen,
     /// The tunnel is open; [`Connect::into_leftover`] has its first bytes.
     Open,
 }
 
-type Authorization = Zeroizing<String>;
+/// Where an answer to a challenge may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// On any connection.
+    Free,
+    /// Only on the connection that the challenge came on.
+    Bound,
+}
+
+#[derive(Debug)]
+struct Authorization {
+    value: Zeroizing<String>,
+    leg: Leg,
+}
 
 #[derive(Debug)]
 enum Phase {
     Compose(Option<Authorization>),
     Head { buffer: Vec<u8>, interim: u32 },
-    Challenged(Scheme, Link),
+    Challenged(Vec<Challenge>, Link),
     Drain { left: usize, then: Authorization },
     Reopen { then: Authorization },
     Open { leftover: Vec<u8> },
@@ -72,7 +90,8 @@ enum Link {
 pub struct Connect {
     target: Authority,
     user_agent: String,
-    authenticator: Authenticator,
+    /// Requests that carried credentials.
+    legs: u32,
     phase: Phase,
 }
 
@@ -80,19 +99,15 @@ impl Connect {
     /// Starts a CONNECT to `target`. With `preemptive`, the first request carries that value of
     /// `Proxy-Authorization`; use it only for credentials that this proxy has accepted before.
     #[must_use]
-    pub fn new(
-        target: Authority,
-        user_agent: &str,
-        mut authenticator: Authenticator,
-        preemptive: Option<Zeroizing<String>>,
-    ) -> Self {
-        if preemptive.is_some() {
-            authenticator.handle_sent();
-        }
+    pub fn new(target: Authority, user_agent: &str, preemptive: Option<Zeroizing<String>>) -> Self {
+        let preemptive = preemptive.map(|value| Authorization {
+            value,
+            leg: Leg::Free,
+        });
         Self {
             target,
             user_agent: user_agent.to_owned(),
-            authenticator,
+            legs: u32::from(preemptive.is_some()),
             phase: Phase::Compose(preemptive),
         }
     }
@@ -109,7 +124,7 @@ impl Connect {
                 Step::Send(request)
             }
             Phase::Head { .. } | Phase::Drain { .. } | Phase::Failed => Step::Receive,
-            Phase::Challenged(scheme, _) => Step::Credentials(scheme.clone()),
+            Phase::Challenged(offered, _) => Step::Challenged(offered.clone()),
             Phase::Reopen { .. } => Step::Reopen,
             Phase::Open { .. } => Step::Open,
         }
@@ -129,13 +144,13 @@ impl Connect {
                 buffer.extend_from_slice(bytes);
                 self.read_head(buffer, interim)?
             }
-            Phase::Drain { left, then } => drain(left, bytes.len(), then),
+            Phase::Drain { left, then } => drain(left, bytes.len(), then)?,
             Phase::Open { mut leftover } => {
                 leftover.extend_from_slice(bytes);
                 Phase::Open { leftover }
             }
             // Nothing was asked: whatever comes belongs to a connection that is given up.
-            Phase::Challenged(scheme, _) => Phase::Challenged(scheme, Link::Close),
+            Phase::Challenged(offered, _) => Phase::Challenged(offered, Link::Close),
             Phase::Reopen { then } => Phase::Reopen { then },
             Phase::Compose(authorization) => Phase::Compose(authorization),
             Phase::Failed => return Err(ConnectFault::Closed),
@@ -146,12 +161,13 @@ impl Connect {
     /// Takes the end of the connection.
     ///
     /// # Errors
-    /// [`ConnectFault::Closed`] unless a new connection can carry on.
+    /// [`ConnectFault::Closed`] or [`ConnectFault::LegsCut`] unless a new connection can carry on.
     pub fn handle_close(&mut self) -> Result<(), ConnectFault> {
         let phase = std::mem::replace(&mut self.phase, Phase::Failed);
         self.phase = match phase {
-            Phase::Drain { then, .. } | Phase::Reopen { then } => Phase::Reopen { then },
-            Phase::Challenged(scheme, _) => Phase::Challenged(scheme, Link::Close),
+            Phase::Drain { then, .. } => reopen(then)?,
+            Phase::Reopen { then } => Phase::Reopen { then },
+            Phase::Challenged(offered, _) => Phase::Challenged(offered, Link::Close),
             Phase::Head { .. } | Phase::Compose(_) | Phase::Open { .. } | Phase::Failed => {
                 return Err(ConnectFault::Closed);
             }
@@ -176,18 +192,22 @@ impl Connect {
         }
     }
 
-    /// Gives the value of `Proxy-Authorization` that [`Step::Credentials`] asked for.
-    pub fn authorize(&mut self, value: Zeroizing<String>) {
+    /// Gives the value of `Proxy-Authorization` that [`Step::Challenged`] asked for.
+    ///
+    /// # Errors
+    /// [`ConnectFault::LegsCut`] when the leg is bound to a connection that cannot be used again,
+    /// [`ConnectFault::Endless`] after [`AUTHENTICATION_LEGS_MAX`] of them.
+    pub fn authorize(&mut self, value: Zeroizing<String>, leg: Leg) -> Result<(), ConnectFault> {
+        self.legs = self.legs.saturating_add(1);
+        if self.legs > AUTHENTICATION_LEGS_MAX {
+            return Err(ConnectFault::Endless);
+        }
+        let then = Authorization { value, leg };
         let phase = std::mem::replace(&mut self.phase, Phase::Failed);
         self.phase = match phase {
-            Phase::Challenged(_, link) => {
-                self.authenticator.handle_sent();
-                match link {
-                    Link::Keep(0) => Phase::Compose(Some(value)),
-                    Link::Keep(left) => Phase::Drain { left, then: value },
-                    Link::Close => Phase::Reopen { then: value },
-                }
-            }
+            Phase::Challenged(_, Link::Keep(0)) => Phase::Compose(Some(then)),
+            Phase::Challenged(_, Link::Keep(left)) => Phase::Drain { left, then },
+            Phase::Challenged(_, Link::Close) => reopen(then)?,
             other @ (Phase::Compose(_)
             | Phase::Head { .. }
             | Phase::Drain { .. }
@@ -195,6 +215,7 @@ impl Connect {
             | Phase::Open { .. }
             | Phase::Failed) => other,
         };
+        Ok(())
     }
 
     /// Says that a new connection stands, as [`Step::Reopen`] asked.
@@ -240,44 +261,35 @@ impl Connect {
             200..=299 => Ok(Phase::Open {
                 leftover: rest.to_vec(),
             }),
-            407 => self.read_challenge(&head, rest.len()),
+            407 => Ok(challenged(head, rest.len())),
             status => Err(ConnectFault::from_status(status, head.reason)),
         }
     }
+}
 
-    fn read_challenge(&mut self, head: &Head, have: usize) -> Result<Phase, ConnectFault> {
-        let link = match head.body_bytes {
-            Some(size) if !head.closes && size <= DRAIN_BYTES_MAX && have <= size => {
-                Link::Keep(size.saturating_sub(have))
-            }
-            Some(_) | None => Link::Close,
-        };
-        match self.authenticator.answer(&head.offered) {
-            Reply::Credentials(scheme) => Ok(Phase::Challenged(scheme, link)),
-            Reply::Rejected => Err(ConnectFault::Rejected),
-            Reply::NoCredentials => Err(ConnectFault::NoCommonScheme {
-                offered: names(&head.offered),
-                configured: false,
-            }),
-            Reply::NoCommonScheme => Err(ConnectFault::NoCommonScheme {
-                offered: names(&head.offered),
-                configured: true,
-            }),
+fn challenged(head: Head, have: usize) -> Phase {
+    let link = match head.body_bytes {
+        Some(size) if !head.closes && size <= DRAIN_BYTES_MAX && have <= size => {
+            Link::Keep(size.saturating_sub(have))
         }
+        Some(_) | None => Link::Close,
+    };
+    Phase::Challenged(head.offered, link)
+}
+
+fn reopen(then: Authorization) -> Result<Phase, ConnectFault> {
+    match then.leg {
+        Leg::Free => Ok(Phase::Reopen { then }),
+        Leg::Bound => Err(ConnectFault::LegsCut),
     }
 }
 
-fn names(offered: &[Scheme]) -> Foreign {
-    let list: Vec<&str> = offered.iter().map(Scheme::as_str).collect();
-    Foreign::new(list.join(", ").as_bytes())
-}
-
-fn drain(left: usize, have: usize, then: Authorization) -> Phase {
+fn drain(left: usize, have: usize, then: Authorization) -> Result<Phase, ConnectFault> {
     match left.checked_sub(have) {
-        Some(0) => Phase::Compose(Some(then)),
-        Some(left) => Phase::Drain { left, then },
+        Some(0) => Ok(Phase::Compose(Some(then))),
+        Some(left) => Ok(Phase::Drain { left, then }),
         // More than was announced: the next answer could not be told from it.
-        None => Phase::Reopen { then },
+        None => reopen(then),
     }
 }
 
@@ -287,13 +299,13 @@ fn compose(
     authorization: Option<Authorization>,
 ) -> Zeroizing<Vec<u8>> {
     // Room for all of it, so that no reallocation leaves a copy of the credentials behind.
-    let secret = authorization.as_ref().map_or(0, |value| value.len());
+    let secret = authorization.as_ref().map_or(0, |it| it.value.len());
     let mut request = Zeroizing::new(Vec::with_capacity(1024 + user_agent.len() + secret));
     let head = format!(
         "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {user_agent}\r\nProxy-Connection: keep-alive\r\n"
     );
     request.extend_from_slice(head.as_bytes());
-    if let Some(value) = authorization {
+    if let Some(Authorization { value, leg: _ }) = authorization {
         request.extend_from_slice(b"Proxy-Authorization: ");
         request.extend_from_slice(value.as_bytes());
         request.extend_from_slice(b"\r\n");

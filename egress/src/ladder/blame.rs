@@ -80,6 +80,7 @@ impl TransportError {
             | Fault::Closed
             | Fault::Truncated { .. }
             | Fault::NotHttp
+            | Fault::Quic(_)
             | Fault::BadRequest => Blame::Way,
         }
     }

@@ -24,6 +24,8 @@ pub struct NoProxy {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
+    /// As it was written, for people.
+    text: String,
     pattern: Pattern,
     port: Option<u16>,
 }
@@ -98,7 +100,14 @@ impl NoProxy {
     /// Tells whether this target is reached without the proxy.
     #[must_use]
     pub fn matches(&self, target: &Authority) -> bool {
-        self.entries.iter().any(|entry| entry.matches(target))
+        self.matching(target).is_some()
+    }
+
+    /// Returns the first entry that lets this target go without the proxy, as it was written.
+    #[must_use]
+    pub fn matching(&self, target: &Authority) -> Option<&str> {
+        let found = self.entries.iter().find(|entry| entry.matches(target));
+        found.map(|entry| entry.text.as_str())
     }
 }
 
@@ -107,24 +116,21 @@ impl Entry {
         if text.contains("://") {
             return Err(EntryError::Url);
         }
+        let entry = |pattern, port| Self {
+            text: text.to_owned(),
+            pattern,
+            port,
+        };
         if let Some((address, length)) = text.split_once('/') {
             let pattern = parse_network(address, length).ok_or(EntryError::Network)?;
-            return Ok(Self {
-                pattern,
-                port: None,
-            });
+            return Ok(entry(pattern, None));
         }
         // An IPv6 address without brackets: its colons are no port.
         if let Ok(address) = text.parse::<IpAddr>() {
-            let pattern = Pattern::Address(address.to_canonical());
-            return Ok(Self {
-                pattern,
-                port: None,
-            });
+            return Ok(entry(Pattern::Address(address.to_canonical()), None));
         }
         let (host, port) = split_port(text).map_err(|_bad| EntryError::Port)?;
-        let pattern = parse_pattern(host)?;
-        Ok(Self { pattern, port })
+        Ok(entry(parse_pattern(host)?, port))
     }
 
     fn matches(&self, target: &Authority) -> bool {

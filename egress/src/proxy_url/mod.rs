@@ -3,7 +3,7 @@
 //! A value that is not understood completely is an error at start and never means "direct": the
 //! lenient readers elsewhere turn `"http://proxy:8080 "` into a direct connection and send half of
 //! a password with an unescaped `@` to the resolver. Refuses: whitespace anywhere, paths, queries,
-//! unescaped delimiters in the user part, SOCKS, a bare name without scheme and port.
+//! unescaped delimiters in the user part, SOCKS with local lookups, a bare name without scheme and port.
 
 use crate::host::{Authority, Host, HostError, split_port};
 use crate::limits::PROXY_VALUE_BYTES_MAX;
@@ -16,6 +16,8 @@ pub enum ProxyScheme {
     Http,
     /// TLS to the proxy, and TLS through the tunnel inside it.
     Https,
+    /// SOCKS5 over plain TCP; the proxy looks the target's name up.
+    Socks5h,
 }
 
 impl ProxyScheme {
@@ -25,6 +27,7 @@ impl ProxyScheme {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Socks5h => "socks5h",
         }
     }
 }
@@ -63,11 +66,14 @@ pub enum ProxyUrlError {
         "the value has a non-ASCII character; percent-encode it, or write the host as punycode"
     )]
     NonAscii,
-    /// A SOCKS proxy.
-    #[error("SOCKS proxies are not supported; use an http:// or https:// proxy")]
-    Socks,
-    /// Neither http nor https.
-    #[error("the scheme is neither http:// nor https://")]
+    /// SOCKS5 with names looked up on this side.
+    #[error("socks5:// would look names up on this machine, which is never done; write socks5h://")]
+    LocalSocks,
+    /// SOCKS4 or a version that is not said.
+    #[error("only version 5 of SOCKS is supported; write socks5h:// if the proxy speaks it")]
+    OldSocks,
+    /// Any other scheme.
+    #[error("the scheme is neither http://, https:// nor socks5h://")]
     Scheme,
     /// No port and no scheme to take the port from.
     #[error("neither scheme nor port is given; write http://host:port")]
@@ -122,6 +128,7 @@ impl ProxyUrl {
             (Some(port), _) => port,
             (None, Some(ProxyScheme::Http)) => 80,
             (None, Some(ProxyScheme::Https)) => 443,
+            (None, Some(ProxyScheme::Socks5h)) => 1080,
             (None, None) => return Err(ProxyUrlError::Bare),
         };
         Ok(Self {
@@ -154,7 +161,9 @@ fn read_scheme(text: &str) -> Result<ProxyScheme, ProxyUrlError> {
     match text.to_ascii_lowercase().as_str() {
         "http" => Ok(ProxyScheme::Http),
         "https" => Ok(ProxyScheme::Https),
-        "socks" | "socks4" | "socks4a" | "socks5" | "socks5h" => Err(ProxyUrlError::Socks),
+        "socks5h" => Ok(ProxyScheme::Socks5h),
+        "socks5" => Err(ProxyUrlError::LocalSocks),
+        "socks" | "socks4" | "socks4a" => Err(ProxyUrlError::OldSocks),
         _unknown => Err(ProxyUrlError::Scheme),
     }
 }

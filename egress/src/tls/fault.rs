@@ -4,6 +4,7 @@
 //! are unverified text: escaped and cut.
 
 use super::certificate::LeafReport;
+use super::time::TimeReport;
 use crate::foreign::Foreign;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -52,10 +53,12 @@ pub enum TlsFault {
         leaf: LeafReport,
     },
     /// Expired, or not valid yet.
-    #[error("the certificate (issued by \"{}\") is not valid at this machine's time", .leaf.issuer)]
+    #[error("the certificate (issued by \"{}\", valid {}) is not valid now: {time}", .leaf.issuer, period_of(.leaf))]
     Time {
         /// What the certificate says.
         leaf: LeafReport,
+        /// The time at which it was checked, and where that comes from.
+        time: TimeReport,
     },
     /// Refused for another reason.
     #[error("the certificate (issued by \"{}\") is refused: {reason}", .leaf.issuer)]
@@ -102,11 +105,20 @@ impl TlsFault {
                 "if this issuer is your site's inspection CA, add its PEM to the CA file; no restart is needed"
             }
             Self::WrongName { .. } => "check the URL, or ask for a certificate with this name",
-            Self::Time { .. } => "check this machine's clock first, then the certificate",
+            Self::Time { .. } => {
+                "if the checked time is right, renew the certificate; else set this machine's clock: a device asks its mailbox for the time by itself"
+            }
             Self::Certificate { .. } => "replace the certificate",
             Self::Broken { .. } => "a middlebox may refuse this target; ask its owner",
             Self::NotTls => "check the port; a captive portal or a plain HTTP server answers there",
             Self::Slow => "check the path; a middlebox may hold the handshake",
         }
     }
+}
+
+fn period_of(leaf: &LeafReport) -> String {
+    leaf.period.map_or_else(
+        || "at an unknown time".to_owned(),
+        |period| period.to_string(),
+    )
 }

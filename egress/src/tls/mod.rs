@@ -8,12 +8,20 @@
 
 mod certificate;
 mod fault;
+mod period;
+mod time;
 mod verifier;
 
 pub use certificate::LeafReport;
 pub use fault::{TlsFault, TrustError};
+pub use period::{Date, Period};
+pub(crate) use time::TimeCheck;
+pub use time::{
+    Reading, SystemTimeSource, TimeKeeper, TimeRefused, TimeReport, TimeSource, TlsClock,
+};
 
 use crate::limits::{CA_FILE_BYTES_MAX, CA_FILES_MAX};
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -23,6 +31,7 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use verifier::NamingVerifier;
 
 /// The trust anchors of this process; cheap to share in an [`Arc`].
@@ -31,6 +40,7 @@ pub struct Trust {
     files: Vec<PathBuf>,
     inline: Vec<CertificateDer<'static>>,
     system: bool,
+    time: Arc<TimeKeeper>,
     current: Mutex<Option<Arc<TrustState>>>,
 }
 
@@ -38,10 +48,15 @@ pub struct Trust {
 #[derive(Debug)]
 pub(crate) struct TrustState {
     digest: [u8; 32],
+    generation: u64,
+    time: Arc<TimeKeeper>,
+    full: Arc<dyn ServerCertVerifier>,
     /// Everything, with ALPN h2 and http/1.1.
     pub(crate) config: Arc<ClientConfig>,
     /// The same for a proxy spoken to over TLS, which takes CONNECT over http/1.1 only.
     pub(crate) proxy_config: Arc<ClientConfig>,
+    /// What both ask about certificates.
+    pub(crate) verifier: Arc<dyn ServerCertVerifier>,
     /// System roots and inline CAs only: tells a site's inspector from the real server.
     plain: Option<Arc<dyn ServerCertVerifier>>,
 }
@@ -60,6 +75,7 @@ impl Trust {
             files,
             inline,
             system: true,
+            time: Arc::default(),
             current: Mutex::new(None),
         })
     }
@@ -69,6 +85,24 @@ impl Trust {
     pub fn without_system_roots(mut self) -> Self {
         self.system = false;
         self
+    }
+
+    /// Checks certificates at the time of `keeper`, which others may share.
+    #[must_use]
+    pub fn with_time(mut self, keeper: Arc<TimeKeeper>) -> Self {
+        self.time = keeper;
+        self
+    }
+
+    /// The time at which certificates are checked.
+    #[must_use]
+    pub const fn time(&self) -> &Arc<TimeKeeper> {
+        &self.time
+    }
+
+    /// Forgets the tickets of earlier sessions: the next handshake shows a certificate.
+    pub(crate) fn forget_tickets(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Loads everything once, so that a mistake is reported at start.
@@ -117,7 +151,11 @@ impl Trust {
             }
         }
         let digest: [u8; 32] = hash.finalize().into();
-        if let Some(state) = current.filter(|state| state.digest == digest) {
+        // Another time: whoever was let in before has to show a certificate again, not a ticket.
+        let is_same = |state: &&Arc<TrustState>| {
+            state.digest == digest && state.generation == self.time.generation()
+        };
+        if let Some(state) = current.filter(is_same) {
             return Ok(Arc::clone(state));
         }
         let mut site_certificates = Vec::new();
@@ -143,19 +181,28 @@ impl Trust {
                 self.verifier(all, &provider).ok_or(TrustError::NoRoots)?
             }
         };
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(NamingVerifier::new(
+            Arc::clone(&full),
+            Arc::clone(&self.time),
+            TimeCheck::Strict,
+        ));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|_impossible| TrustError::NoRoots)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(NamingVerifier::new(full)))
+            .with_custom_certificate_verifier(Arc::clone(&verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let proxy_config = Arc::new(config.clone());
         config.alpn_protocols.insert(0, b"h2".to_vec());
         Ok(Arc::new(TrustState {
             digest,
+            generation: self.time.generation(),
+            time: Arc::clone(&self.time),
+            full,
             config: Arc::new(config),
             proxy_config,
+            verifier,
             plain,
         }))
     }
@@ -188,6 +235,30 @@ impl Trust {
 }
 
 impl TrustState {
+    /// The configuration for a handshake with the target that checks the period at another time. No ticket of
+    /// another handshake is used in it, and none of its own outlives it.
+    pub(crate) fn config_for(&self, check: TimeCheck) -> Arc<ClientConfig> {
+        if check == TimeCheck::Strict {
+            return Arc::clone(&self.config);
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        let verifier = NamingVerifier::new(Arc::clone(&self.full), Arc::clone(&self.time), check);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(verifier));
+        config.resumption = Resumption::disabled();
+        Arc::new(config)
+    }
+
+    /// What is wrong with the period of a certificate that was believed without being shown again, because a ticket
+    /// stood for it.
+    pub(crate) fn fault_of_resumed(&self, chain: &[CertificateDer<'_>]) -> Option<TlsFault> {
+        let leaf = chain.first().map(LeafReport::of)?;
+        let time = self.time.report();
+        let is_valid = leaf.period?.contains(time.checked_s);
+        (!is_valid).then_some(TlsFault::Time { leaf, time })
+    }
+
     /// Tells whether only a site CA file vouches for this chain: an inspector, or a private
     /// controller whose CA was configured as a file.
     pub(crate) fn is_intercepted(
@@ -198,7 +269,9 @@ impl TrustState {
         let (Some(plain), Some((leaf, rest))) = (&self.plain, chain.split_first()) else {
             return true;
         };
-        let now = UnixTime::now();
+        let leaf_period = LeafReport::of(leaf).period;
+        let now_s = self.time.moment(TimeCheck::Strict, leaf_period);
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
         plain
             .verify_server_cert(leaf, rest, name, &[], now)
             .is_err()

@@ -1,24 +1,32 @@
 //! A certificate verifier that names what it refuses.
 //!
-//! Adds nothing to the decision and takes nothing from it: the verifier underneath decides. Only a
-//! refusal is rewritten, so that its error carries the issuer for people to read.
+//! The verifier underneath decides everything; this one says at which time, and rewrites a refusal so that
+//! its error carries the issuer and the time for people to read. Refuses to relax anything but the period.
 
 use super::certificate::LeafReport;
 use super::fault::TlsFault;
+use super::time::{TimeCheck, TimeKeeper, TimeReport};
 use crate::foreign::Foreign;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct NamingVerifier {
     inner: Arc<dyn ServerCertVerifier>,
+    time: Arc<TimeKeeper>,
+    check: TimeCheck,
 }
 
 impl NamingVerifier {
-    pub(super) fn new(inner: Arc<dyn ServerCertVerifier>) -> Self {
-        Self { inner }
+    pub(super) const fn new(
+        inner: Arc<dyn ServerCertVerifier>,
+        time: Arc<TimeKeeper>,
+        check: TimeCheck,
+    ) -> Self {
+        Self { inner, time, check }
     }
 }
 
@@ -29,16 +37,28 @@ impl ServerCertVerifier for NamingVerifier {
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         ocsp_response: &[u8],
-        now: UnixTime,
+        _machine: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        //= spec/freshness.md#signed-time
+        //# A device MUST NOT relax anything but the period: an unknown issuer, another name, a broken
+        //# signature and a period that ended before the floor are refused as ever.
+        let at_s = self
+            .time
+            .moment(self.check, LeafReport::of(end_entity).period);
         let decision = self.inner.verify_server_cert(
             end_entity,
             intermediates,
             server_name,
             ocsp_response,
-            now,
+            UnixTime::since_unix_epoch(Duration::from_secs(at_s)),
         );
-        decision.map_err(|error| name_refusal(end_entity, error))
+        decision.map_err(|error| {
+            let time = TimeReport {
+                checked_s: at_s,
+                ..self.time.report()
+            };
+            name_refusal(end_entity, error, time)
+        })
     }
 
     fn verify_tls12_signature(
@@ -68,7 +88,7 @@ impl ServerCertVerifier for NamingVerifier {
     clippy::wildcard_enum_match_arm,
     reason = "the enum is the library's and not exhaustive"
 )]
-fn name_refusal(leaf: &CertificateDer<'_>, error: Error) -> Error {
+fn name_refusal(leaf: &CertificateDer<'_>, error: Error, time: TimeReport) -> Error {
     let Error::InvalidCertificate(refusal) = error else {
         return error;
     };
@@ -81,7 +101,7 @@ fn name_refusal(leaf: &CertificateDer<'_>, error: Error) -> Error {
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => TlsFault::Time { leaf },
+        | CertificateError::NotValidYetContext { .. } => TlsFault::Time { leaf, time },
         other => TlsFault::Certificate {
             leaf,
             reason: Foreign::new(other.to_string().as_bytes()),

@@ -27,7 +27,10 @@ async fn a01_direct_https_carries_one_post_with_content_length() {
     assert_eq!((received.status, &received.body[..]), (200, &b"pong"[..]));
     assert_eq!(received.retry_after_s, Some(7));
     let link = &received.link;
-    assert_eq!((link.route, link.http), (Route::Direct, HttpVersion::Http1));
+    assert_eq!(
+        (link.route, link.http),
+        (Route::Direct, Some(HttpVersion::Http1))
+    );
     assert!(link.alpn_answered && !link.intercepted);
     assert_eq!(link.leaf.issuer.as_str(), "CN=Postern Test CA");
     let requests = origin.seen.requests.lock().unwrap();
@@ -67,7 +70,7 @@ async fn a01_http2_shares_one_connection_between_exchanges() {
 
     for received in [a, b, c] {
         let received = received.unwrap();
-        assert_eq!(received.link.http, HttpVersion::Http2);
+        assert_eq!(received.link.http, Some(HttpVersion::Http2));
         assert_eq!(&received.body[..], b"h2");
     }
     assert_eq!((origin.connections(), origin.requests()), (1, 3));

@@ -32,7 +32,7 @@ async fn a13_unknown_inspector_is_named_and_works_after_its_ca_is_added() {
     std::fs::write(site.ca_folder().join("corp.pem"), corp.pem()).unwrap();
     let received = exchange(&client).await.unwrap();
     assert!(received.link.intercepted && !received.link.alpn_answered);
-    assert_eq!(received.link.http, HttpVersion::Http1);
+    assert_eq!(received.link.http, Some(HttpVersion::Http1));
     assert_eq!(
         received.link.leaf.issuer.as_str(),
         "CN=Corp Inspection Root CA"

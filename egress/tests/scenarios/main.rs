@@ -8,12 +8,20 @@
 )]
 
 mod answers;
+mod authentication;
+mod authentication_hostile;
 mod direct;
 mod fronts;
 mod inspection;
 mod lockout;
 mod origin;
+mod pac_fetch;
+mod pac_routes;
+mod pac_scripts;
 mod pki;
 mod proxied;
 mod proxy;
+mod quic;
 mod site;
+mod socks;
+mod time;

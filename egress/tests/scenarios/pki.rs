@@ -33,8 +33,31 @@ impl Ca {
 
     /// A server certificate for these names, with these ALPN protocols.
     pub(crate) fn serve(&self, names: &[&str], alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        self.issue(names, alpn, |_params| {})
+    }
+
+    /// The same, valid from the first day of one month to that of another: (year, month).
+    pub(crate) fn serve_between(
+        &self,
+        names: &[&str],
+        from: (i32, u8),
+        until: (i32, u8),
+    ) -> Arc<ServerConfig> {
+        self.issue(names, &[b"http/1.1"], |params| {
+            params.not_before = rcgen::date_time_ymd(from.0, from.1, 1);
+            params.not_after = rcgen::date_time_ymd(until.0, until.1, 1);
+        })
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        alpn: &[&[u8]],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Arc<ServerConfig> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

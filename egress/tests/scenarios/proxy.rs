@@ -36,8 +36,11 @@ type Script = dyn Fn(usize, &str) -> Act + Send + Sync;
 
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    heads: Arc<Mutex<Vec<String>>>,
+    heads: Arc<Mutex<Heads>>,
 }
+
+/// Each head with the number of its connection.
+type Heads = Vec<(usize, String)>;
 
 impl Proxy {
     /// `script` gets the number of the request and its head.
@@ -66,14 +69,16 @@ impl Proxy {
         };
         let script: Arc<Script> = Arc::new(script);
         tokio::spawn(async move {
+            let mut connection = 0;
             while let Ok((tcp, _)) = listener.accept().await {
                 let (heads, script) = (Arc::clone(&heads), Arc::clone(&script));
                 let config = config.clone();
+                connection += 1;
                 tokio::spawn(async move {
                     match config {
-                        None => serve(tcp, &heads, script.as_ref()).await,
+                        None => serve(tcp, connection, &heads, script.as_ref()).await,
                         Some(config) => match TlsAcceptor::from(config).accept(tcp).await {
-                            Ok(tls) => serve(tls, &heads, script.as_ref()).await,
+                            Ok(tls) => serve(tls, connection, &heads, script.as_ref()).await,
                             Err(_refused) => {}
                         },
                     }
@@ -85,7 +90,24 @@ impl Proxy {
 
     /// The heads of all CONNECT requests.
     pub(crate) fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
+        let heads = self.heads.lock().unwrap();
+        heads.iter().map(|(_, head)| head.clone()).collect()
+    }
+
+    /// The number of the connection that each head came on, from 1.
+    pub(crate) fn connections(&self) -> Vec<usize> {
+        let heads = self.heads.lock().unwrap();
+        heads.iter().map(|(connection, _)| *connection).collect()
+    }
+
+    /// The first word of the credentials in each head; `-` without.
+    pub(crate) fn schemes(&self) -> Vec<String> {
+        let word = |head: String| {
+            let value = head.split_once("Proxy-Authorization: ");
+            let value = value.map_or("-", |(_, value)| value);
+            value.split_whitespace().next().unwrap().to_owned()
+        };
+        self.heads().into_iter().map(word).collect()
     }
 
     /// How many of them carried credentials.
@@ -111,15 +133,15 @@ impl Client for TcpStream {
 
 impl Client for tokio_rustls::server::TlsStream<TcpStream> {}
 
-async fn serve<S: Client>(mut client: S, heads: &Mutex<Vec<String>>, script: &Script) {
+async fn serve<S: Client>(mut client: S, connection: usize, heads: &Mutex<Heads>, script: &Script) {
     while let Some((head, _)) = read_request(&mut client).await {
         let nth = {
             let mut heads = heads.lock().unwrap();
-            heads.push(head.clone());
+            heads.push((connection, head.clone()));
             heads.len() - 1
         };
         match script(nth, &head) {
-            Act::Answer(bytes) => client.write_all(&bytes).await.unwrap(),
+            Act::Answer(bytes) => drop(client.write_all(&bytes).await),
             Act::AnswerAndClose(bytes) => {
                 client.write_all(&bytes).await.unwrap();
                 return;

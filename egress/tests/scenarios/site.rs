@@ -7,7 +7,7 @@ use crate::pki::Ca;
 use bytes::Bytes;
 use postern_egress::{
     Answer, Budgets, Client, Dialer, ExchangeLimits, FileSettings, Lookup, MailboxUrl,
-    ProxySettings, Resolve, Route, TransportError, Trust, Variables,
+    ProxySettings, Resolve, Route, TimeKeeper, TransportError, Trust, Variables,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,15 +73,17 @@ impl Site {
     }
 
     pub(crate) fn dialer(&self, settings: ProxySettings) -> Dialer {
+        self.dialer_by(settings, Arc::default())
+    }
+
+    /// A dialer that checks certificates at the time of `keeper`.
+    pub(crate) fn dialer_by(&self, settings: ProxySettings, keeper: Arc<TimeKeeper>) -> Dialer {
         let trust = Trust::new(vec![self.ca_folder()], Some(&self.ca.pem())).unwrap();
-        Dialer::new(
-            settings,
-            Arc::new(trust.without_system_roots()),
-            "postern-test",
-        )
-        .unwrap()
-        .with_resolver(Arc::clone(&self.names) as Arc<dyn Resolve>)
-        .with_budgets(self.budgets)
+        let trust = trust.without_system_roots().with_time(keeper);
+        Dialer::new(settings, Arc::new(trust), "postern-test")
+            .unwrap()
+            .with_resolver(Arc::clone(&self.names) as Arc<dyn Resolve>)
+            .with_budgets(self.budgets)
     }
 
     pub(crate) fn direct(&self, port: u16) -> Client {
@@ -92,6 +94,19 @@ impl Site {
     pub(crate) fn proxied(&self, proxy: &str, secret_file: Option<PathBuf>) -> Dialer {
         self.dialer(require(proxy, secret_file))
     }
+}
+
+/// A required proxy with credentials `CORP\\alice:s3cret` and these schemes, all of them for none.
+pub(crate) fn authenticated(site: &Site, proxy: &str, schemes: &[&str]) -> ProxySettings {
+    let schemes: Vec<_> = schemes.iter().map(|&word| word.to_owned()).collect();
+    let file = FileSettings {
+        file: PathBuf::from("device.toml"),
+        url: Some(proxy.to_owned()),
+        secret_file: Some(site.file("secret", "CORP\\alice:s3cret\n")),
+        schemes: (!schemes.is_empty()).then_some(schemes),
+        ..FileSettings::default()
+    };
+    ProxySettings::resolve(&file, &Variables::default()).unwrap()
 }
 
 pub(crate) fn require(proxy: &str, secret_file: Option<PathBuf>) -> ProxySettings {

@@ -46,6 +46,8 @@ pub struct Device {
     pub folder: DeviceFolder,
     /// Its process.
     pub daemon: Daemon,
+    /// The program, in the namespace of devices.
+    pub(super) postern: Binary,
 }
 
 /// The folder of a device, as a supervisor sees it.
@@ -70,6 +72,7 @@ impl Device {
             name: name.to_owned(),
             daemon: Daemon::new(postern, name, &arguments, STARTED, parent),
             folder: DeviceFolder { dir },
+            postern: postern.clone(),
         };
         device.folder.configure(settings)?;
         Ok(device)

@@ -12,6 +12,7 @@
 mod daemon;
 mod device;
 pub mod local;
+mod operator;
 mod relay;
 mod settings;
 
@@ -24,10 +25,13 @@ use serde_json::Value;
 pub use daemon::Daemon;
 pub use device::{Device, DeviceFolder, Revision};
 pub use local::LocalAnswer;
+pub use operator::Operator;
 pub use relay::Relay;
 pub use settings::DeviceSettings;
 
-use crate::{Binary, Finished, Folder, LabError, Process, free_address, wait};
+use crate::dated::Month;
+use crate::netns::{Namespace, Site};
+use crate::{Binary, DatedPki, Finished, Folder, LabError, Process, free_address, wait};
 
 /// What the controller prints once devices and operators can reach it.
 const READY: &str = "controller ready:";
@@ -38,6 +42,8 @@ pub struct Fleet {
     /// The controller's process.
     pub controller: Daemon,
     postern: Binary,
+    /// The same program where devices run.
+    device_postern: Binary,
     address: SocketAddr,
     url: String,
     commands: AtomicU64,
@@ -53,12 +59,22 @@ impl Fleet {
     /// [`LabError::Ended`] when a command fails or the controller refuses to start.
     pub fn start_or_skip(scenario: &str, host: &str) -> Result<Option<Self>, LabError> {
         let address = free_address()?;
-        Self::start_at(
-            scenario,
-            address,
-            format!("https://{host}:{}", address.port()),
-            &[],
-        )
+        let url = format!("https://{host}:{}", address.port());
+        Self::start_at(scenario, None, address, url, &[])
+    }
+
+    /// As [`Fleet::start_or_skip`], with the controller outside of a site at `listen`, under `url`, and all devices
+    /// inside.
+    ///
+    /// # Errors
+    /// As [`Fleet::start_or_skip`].
+    pub fn start_outside_or_skip(
+        scenario: &str,
+        site: &Site,
+        listen: SocketAddr,
+        url: &str,
+    ) -> Result<Option<Self>, LabError> {
+        Self::start_at(scenario, Some(site), listen, url.to_owned(), &[])
     }
 
     /// As [`Fleet::start_or_skip`], for a controller that only dials out, to a relay that comes later.
@@ -67,7 +83,7 @@ impl Fleet {
     /// As [`Fleet::start_or_skip`].
     pub fn start_dialling_or_skip(scenario: &str) -> Result<Option<Self>, LabError> {
         let address = free_address()?;
-        Self::start_at(scenario, address, String::new(), &["--no-listen"])
+        Self::start_at(scenario, None, address, String::new(), &["--no-listen"])
     }
 
     /// As [`Fleet::start_or_skip`], for a controller whose join lines name a front at `front` on this machine. The
@@ -80,11 +96,12 @@ impl Fleet {
         front: SocketAddr,
     ) -> Result<Option<Self>, LabError> {
         let url = format!("https://localhost:{}", front.port());
-        Self::start_at(scenario, free_address()?, url, &[])
+        Self::start_at(scenario, None, free_address()?, url, &[])
     }
 
     fn start_at(
         scenario: &str,
+        site: Option<&Site>,
         address: SocketAddr,
         url: String,
         instead: &[&str],
@@ -95,8 +112,13 @@ impl Fleet {
         let folder = Folder::new()?;
         let dir = folder.path().join("controller").display().to_string();
         let run = ["controller", "run", "--dir", &dir];
+        let within = |place: fn(&Site) -> &Namespace| {
+            site.map_or_else(|| postern.clone(), |site| postern.inside(place(site)))
+        };
+        let outside = within(|site| &site.outside);
         let mut fleet = Self {
-            controller: Daemon::new(&postern, "controller", &run, READY, folder.path()),
+            controller: Daemon::new(&outside, "controller", &run, READY, folder.path()),
+            device_postern: within(|site| &site.device),
             postern,
             address,
             url,
@@ -209,6 +231,20 @@ impl Fleet {
         })
     }
 
+    /// Gives commands and devices from now on more in their environment.
+    pub fn set_environment(&mut self, more: Vec<(String, String)>) {
+        self.postern = self.postern.clone().with_environment(more.clone());
+        self.device_postern = self.device_postern.clone().with_environment(more);
+    }
+
+    /// Opens a connection for many decisions, as a program that operates the fleet has.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when the controller does not run.
+    pub fn operator(&self) -> Result<Operator, LabError> {
+        Operator::connect(&self.controller_dir())
+    }
+
     /// Invites a device and returns its join line.
     ///
     /// # Errors
@@ -227,6 +263,55 @@ impl Fleet {
         Ok(device)
     }
 
+    /// Invites a device whose every process has a clock that starts at `moment` (UTC), and joins it; or says loudly that
+    /// `scenario` is skipped without Debian's faketime.
+    ///
+    /// # Errors
+    /// As [`Fleet::device`] and [`Binary::at_or_skip`].
+    pub fn device_at_or_skip(
+        &self,
+        scenario: &str,
+        name: &str,
+        moment: &str,
+    ) -> Result<Option<Device>, LabError> {
+        let Some(postern) = self.postern.at_or_skip(scenario, moment)? else {
+            return Ok(None);
+        };
+        let line = self.invite(name)?;
+        let settings = DeviceSettings::direct();
+        let device = Device::prepare(&postern, name, self.path(), &settings)?;
+        let arguments = ["device", "join"];
+        let dir = device.folder.path();
+        let joined = self.run_by(&postern, &arguments, dir, line.as_bytes())?;
+        succeeded(&arguments, joined)?;
+        Ok(Some(device))
+    }
+
+    /// Lets the controller show a certificate of another authority for `localhost`, valid from one month to another, and
+    /// starts it anew. Join lines from now on carry that authority.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when a file cannot be written; [`LabError::Ended`] when the controller does not start.
+    pub fn show_certificate(
+        &mut self,
+        pki: &DatedPki,
+        from: Month,
+        until: Month,
+    ) -> Result<(), LabError> {
+        let shown = pki.server("localhost", from, until)?;
+        let folder = self.controller_dir().join("tls");
+        for (name, content) in [
+            ("ca.crt", pki.ca_pem()),
+            ("server.crt", &shown.certificate_pem),
+            ("server.key", &shown.key_pem),
+        ] {
+            let file = folder.join(name);
+            let written = std::fs::write(&file, content);
+            written.map_err(LabError::io(format!("write {}", file.display())))?;
+        }
+        self.controller.start()
+    }
+
     /// Invites a device, lets `prepare` write files into its folder, and tries to join it.
     ///
     /// # Errors
@@ -238,7 +323,7 @@ impl Fleet {
         prepare: impl FnOnce(&DeviceFolder) -> Result<(), LabError>,
     ) -> Result<(Device, Finished), LabError> {
         let line = self.invite(name)?;
-        let device = Device::prepare(&self.postern, name, self.path(), settings)?;
+        let device = Device::prepare(&self.device_postern, name, self.path(), settings)?;
         prepare(&device.folder)?;
         let joined = self.join(&device, &line)?;
         Ok((device, joined))
@@ -249,7 +334,8 @@ impl Fleet {
     /// # Errors
     /// [`LabError::GaveUp`] when the command does not end.
     pub fn join(&self, device: &Device, line: &str) -> Result<Finished, LabError> {
-        self.run(&["device", "join"], device.folder.path(), line.as_bytes())
+        let (postern, dir) = (&device.postern, device.folder.path());
+        self.run_by(postern, &["device", "join"], dir, line.as_bytes())
     }
 
     /// Runs a command on a device's folder to its end, with nothing on standard input.
@@ -257,15 +343,23 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::operate`].
     pub fn on_device(&self, device: &Device, arguments: &[&str]) -> Result<Finished, LabError> {
-        self.run(arguments, device.folder.path(), b"")
+        self.run_by(&device.postern, arguments, device.folder.path(), b"")
     }
 
     fn run(&self, arguments: &[&str], dir: &Path, input: &[u8]) -> Result<Finished, LabError> {
+        self.run_by(&self.postern, arguments, dir, input)
+    }
+
+    fn run_by(
+        &self,
+        postern: &Binary,
+        arguments: &[&str],
+        dir: &Path,
+        input: &[u8],
+    ) -> Result<Finished, LabError> {
         let dir = dir.to_string_lossy();
         let number = self.commands.fetch_add(1, Ordering::Relaxed);
-        let command = self
-            .postern
-            .command(&[arguments, &["--dir", &*dir]].concat());
+        let command = postern.command(&[arguments, &["--dir", &*dir]].concat());
         Process::run(&format!("command-{number}"), command, self.path(), input)
     }
 }

@@ -7,9 +7,10 @@
 //! It refuses to look into the relay's store: whether it serves is seen at its port.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Daemon, Fleet, succeeded};
+use crate::netns::Site;
 use crate::{Binary, LabError, Process, free_address, wait};
 
 /// What a relay prints once everybody can reach it.
@@ -36,7 +37,41 @@ impl Relay {
         let Some(binary) = Binary::relay_or_skip(scenario)? else {
             return Ok(None);
         };
-        Self::make(binary, fleet, "relay", None).map(Some)
+        let address = free_address()?;
+        let url = local_url(address);
+        Self::make(binary, fleet, "relay", None, (address, url), None).map(Some)
+    }
+
+    /// As [`Self::start_or_skip`], for a relay whose URL leads to its QUIC door alone: there is no HTTPS at that port.
+    ///
+    /// # Errors
+    /// As [`Self::start_or_skip`].
+    pub fn start_quic_or_skip(scenario: &str, fleet: &Fleet) -> Result<Option<Self>, LabError> {
+        let Some(binary) = Binary::relay_or_skip(scenario)? else {
+            return Ok(None);
+        };
+        let (address, quic) = (free_address()?, free_address()?);
+        let spot = (address, local_url(quic));
+        Self::make(binary, fleet, "relay", None, spot, Some(quic)).map(Some)
+    }
+
+    /// As [`Self::start_or_skip`], outside of a site at `listen`, under `url`.
+    ///
+    /// # Errors
+    /// As [`Self::start_or_skip`].
+    pub fn start_outside_or_skip(
+        scenario: &str,
+        fleet: &Fleet,
+        site: &Site,
+        listen: SocketAddr,
+        url: &str,
+    ) -> Result<Option<Self>, LabError> {
+        let Some(binary) = Binary::relay_or_skip(scenario)? else {
+            return Ok(None);
+        };
+        let binary = binary.inside(&site.outside);
+        let spot = (listen, url.to_owned());
+        Self::make(binary, fleet, "relay", None, spot, None).map(Some)
     }
 
     /// Makes and starts a relay that dials this one, and names it before the others in the fleet's bundle.
@@ -44,7 +79,9 @@ impl Relay {
     /// # Errors
     /// As [`Self::start_or_skip`].
     pub fn start_behind(&self, fleet: &Fleet, name: &str) -> Result<Self, LabError> {
-        Self::make(self.binary.clone(), fleet, name, Some(self))
+        let address = free_address()?;
+        let spot = (address, local_url(address));
+        Self::make(self.binary.clone(), fleet, name, Some(self), spot, None)
     }
 
     fn make(
@@ -52,11 +89,12 @@ impl Relay {
         fleet: &Fleet,
         name: &str,
         upstream: Option<&Self>,
+        (address, url): (SocketAddr, String),
+        quic: Option<SocketAddr>,
     ) -> Result<Self, LabError> {
-        let (address, admin) = (free_address()?, free_address()?.to_string());
+        let admin = free_address()?.to_string();
         let dir = fleet.path().join(name);
         let text = dir.display().to_string();
-        let url = format!("https://localhost:{}", address.port());
         let listen = address.to_string();
         let trust = fleet.must(&["controller", "trust"])?;
         let init = ["init", "--dir", &text, "--url", &url, "--listen", &listen];
@@ -78,6 +116,9 @@ impl Relay {
             trust.as_bytes(),
         );
         let line = succeeded(&init, made?)?;
+        if let Some(quic) = quic {
+            open_quic(&dir.join("relay.toml"), quic)?;
+        }
         let run = ["run", "--dir", &text];
         let mut relay = Self {
             daemon: Daemon::new(&binary, name, &run, READY, fleet.path()),
@@ -129,4 +170,16 @@ impl Relay {
             Ok(TcpStream::connect(self.address).ok().map(drop))
         })
     }
+}
+
+/// Writes a QUIC door into a new relay's configuration.
+fn open_quic(file: &Path, listen: SocketAddr) -> Result<(), LabError> {
+    let failed = || LabError::io(format!("change {}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(failed())?;
+    let text = text.replace("# listen = \"none\"", &format!("listen = \"{listen}\""));
+    std::fs::write(file, text).map_err(failed())
+}
+
+fn local_url(address: SocketAddr) -> String {
+    format!("https://localhost:{}", address.port())
 }

@@ -18,7 +18,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal};
 
 pub use binary::Binary;
-pub(crate) use binary::or_skip;
+pub(crate) use binary::{or_skip, say_skipped};
 
 use crate::{LabError, wait};
 
@@ -167,6 +167,21 @@ impl Process {
         })
     }
 
+    /// Waits until somebody listens on a TCP port in the namespace of this process, where no test could connect.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] when the process ends first, [`LabError::GaveUp`] when the port never opens.
+    pub fn wait_for_listener(&mut self, port: u16) -> Result<(), LabError> {
+        self.wait_for(&format!("a listener on port {port}"), |process| {
+            let tables = ["tcp", "tcp6"]
+                .map(|table| read(Path::new(&format!("/proc/{}/net/{table}", process.pid()))));
+            tables
+                .iter()
+                .any(|table| listens(table, port))
+                .then_some(())
+        })
+    }
+
     /// Waits until `probe` returns a value; it may look at files, sockets or the process's output.
     ///
     /// # Errors
@@ -279,6 +294,16 @@ impl Drop for Process {
         // Nothing can be reported from here; a process that cannot be killed has ended already.
         drop(self.kill_9());
     }
+}
+
+/// Whether the kernel's table of connections has a listener on a port: state `0A`, port in hexadecimal.
+fn listens(table: &str, port: u16) -> bool {
+    let wanted = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&wanted));
+        local && fields.nth(1) == Some("0A")
+    })
 }
 
 /// Returns the end of `text`, at most [`EVIDENCE_BYTES_MAX`] bytes.

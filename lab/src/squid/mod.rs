@@ -10,12 +10,13 @@ mod access;
 mod configuration;
 mod tree;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub use access::AccessLine;
 pub use tree::Tree;
 
-use crate::{Folder, LabError, Pki, Process, free_address, process, wait};
+use crate::doors::Spot;
+use crate::{Folder, LabError, Pki, Process, process, wait};
 
 /// The only user that a [`Kind::Basic`] proxy knows.
 pub const BASIC_USER: &str = "alice";
@@ -24,6 +25,8 @@ pub const BASIC_PASSWORD: &str = "s3cret";
 
 /// Seconds after which [`Kind::Hostile`] answers 504 in place of a silent server.
 pub const HOSTILE_READ_S: u64 = 6;
+/// Bytes a second that [`Kind::HttpsSlow`] lets through.
+pub const SLOW_BYTES_PER_S: u64 = 16_000;
 /// Seconds that [`Kind::Hostile`] is told to let a client's connection live.
 const HOSTILE_LIFETIME_S: u64 = 20;
 
@@ -44,6 +47,13 @@ pub enum Kind {
     /// programs that call themselves curl are refused. Connections are to live 20 s, too; Squid 5.7 was seen to let
     /// inspected ones live on.
     Hostile,
+    /// As `Plain`, with 407 `Digest` until [`BASIC_USER`] and [`BASIC_PASSWORD`] are proven.
+    Digest,
+    /// As `Plain`, spoken to over TLS with the origin's certificate of the plan's `pki`, at most
+    /// [`SLOW_BYTES_PER_S`] bytes a second for everybody together.
+    HttpsSlow,
+    /// As `Plain`; tunnels end after [`HOSTILE_READ_S`] seconds of silence.
+    ShortTunnel,
 }
 
 /// What a proxy allows, knows and trusts.
@@ -61,13 +71,29 @@ pub struct Plan<'a> {
     pub trusted_pem: &'a str,
 }
 
+/// How a [`Kind::Plain`] proxy is made to ask who it is that connects.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// A helper program of Squid's own, copied into the instance's folder; empty for none.
+    pub helper: &'a str,
+    /// Names and contents of files in that folder, readable by Squid's user only.
+    pub files: &'a [(&'a str, &'a [u8])],
+    /// Lines `auth_param`; `{at}` stands for that folder.
+    pub lines: &'a str,
+    /// Runs Squid in the mount namespace of this process.
+    pub beside: Option<u32>,
+}
+
 /// A running Squid; killed when dropped.
 #[derive(Debug)]
 pub struct Squid {
     process: Process,
     address: SocketAddr,
+    namespace: Option<String>,
+    is_tls: bool,
     folder: Folder,
     tree: Tree,
+    beside: Option<u32>,
 }
 
 impl Squid {
@@ -77,20 +103,31 @@ impl Squid {
     /// [`LabError::Ended`] with the end of its log when it refuses its configuration; [`LabError::Io`] when its folder
     /// cannot be prepared.
     pub fn start(tree: &Tree, plan: &Plan<'_>) -> Result<Self, LabError> {
-        let folder = configuration::prepare(tree, plan)?;
+        Self::start_with(tree, plan, None)
+    }
+
+    /// As [`Squid::start`], with 407 until the client says who it is.
+    ///
+    /// # Errors
+    /// As [`Squid::start`].
+    pub fn start_asking(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        asking: &Asking<'_>,
+    ) -> Result<Self, LabError> {
+        Self::start_with(tree, plan, Some(asking))
+    }
+
+    fn start_with(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        asking: Option<&Asking<'_>>,
+    ) -> Result<Self, LabError> {
         let mut tries = 0;
         loop {
-            let address = free_address()?;
-            configuration::write(&folder, plan, address)?;
-            match launch(tree, &folder, address) {
-                Ok(process) => {
-                    return Ok(Self {
-                        process,
-                        address,
-                        folder,
-                        tree: tree.clone(),
-                    });
-                }
+            let spot = Spot::loopback()?;
+            match Self::start_there(tree, plan, asking, spot, Ipv4Addr::LOCALHOST.into()) {
+                Ok(squid) => return Ok(squid),
                 Err(LabError::Ended { evidence, .. })
                     if tries < PORT_TRIES_MAX && evidence.contains("Address already") =>
                 {
@@ -99,6 +136,42 @@ impl Squid {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Starts a Squid at a place of the caller's choice, perhaps inside a namespace, where the plan's names stand at
+    /// `names_at`.
+    ///
+    /// # Errors
+    /// As [`Squid::start`]; a port that is taken is not chosen again.
+    pub fn start_at(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        spot: Spot<'_>,
+        names_at: IpAddr,
+    ) -> Result<Self, LabError> {
+        Self::start_there(tree, plan, None, spot, names_at)
+    }
+
+    fn start_there(
+        tree: &Tree,
+        plan: &Plan<'_>,
+        asking: Option<&Asking<'_>>,
+        spot: Spot<'_>,
+        names_at: IpAddr,
+    ) -> Result<Self, LabError> {
+        let folder = configuration::prepare(tree, plan, asking, names_at)?;
+        configuration::write(&folder, plan, asking, spot.listen)?;
+        let namespace = spot.namespace.map(|inside| inside.name().to_owned());
+        let beside = asking.and_then(|asking| asking.beside);
+        Ok(Self {
+            process: launch(tree, &folder, spot.listen, namespace.as_deref(), beside)?,
+            beside,
+            address: spot.listen,
+            namespace,
+            is_tls: plan.kind == Kind::HttpsSlow,
+            folder,
+            tree: tree.clone(),
+        })
     }
 
     /// Returns where it listens.
@@ -110,6 +183,10 @@ impl Squid {
     /// Returns the proxy URL without credentials: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
+        if self.is_tls {
+            // The name in its certificate.
+            return format!("https://localhost:{}", self.address.port());
+        }
         format!("http://{}", self.address)
     }
 
@@ -124,7 +201,8 @@ impl Squid {
     /// As [`Squid::start`].
     pub fn restart(&mut self) -> Result<(), LabError> {
         self.process.kill_9()?;
-        self.process = launch(&self.tree, &self.folder, self.address)?;
+        let inside = self.namespace.as_deref();
+        self.process = launch(&self.tree, &self.folder, self.address, inside, self.beside)?;
         Ok(())
     }
 
@@ -162,9 +240,16 @@ impl Squid {
     }
 }
 
-fn launch(tree: &Tree, folder: &Folder, address: SocketAddr) -> Result<Process, LabError> {
-    let mut process = Process::start("squid", tree.command(folder), folder.path())?;
-    let opened = process.wait_for_port(address);
+fn launch(
+    tree: &Tree,
+    folder: &Folder,
+    address: SocketAddr,
+    namespace: Option<&str>,
+    beside: Option<u32>,
+) -> Result<Process, LabError> {
+    let command = tree.command(folder, namespace, beside);
+    let mut process = Process::start("squid", command, folder.path())?;
+    let opened = process.wait_for_listener(address.port());
     // Squid explains itself in its log and says little elsewhere.
     let log = || process::read(&folder.path().join(configuration::CACHE_LOG));
     opened

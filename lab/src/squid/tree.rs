@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::netns::command_inside;
 use crate::process::or_skip;
 use crate::{Folder, LabError, config};
 
@@ -62,9 +63,26 @@ impl Tree {
             .join(format!("{}-linux-gnu", std::env::consts::ARCH))
     }
 
-    /// Prepares the command that runs Squid in the foreground with the configuration in `folder`.
-    pub(super) fn command(&self, folder: &Folder) -> Command {
-        let mut command = Command::new(self.program());
+    /// Prepares the command that runs Squid in the foreground with the configuration in `folder`, inside a network
+    /// namespace, or in the mount namespace of the process `beside`.
+    pub(super) fn command(
+        &self,
+        folder: &Folder,
+        namespace: Option<&str>,
+        beside: Option<u32>,
+    ) -> Command {
+        let mut command = match (namespace, beside) {
+            (None, None) => Command::new(self.program()),
+            (Some(namespace), _) => command_inside(namespace, &self.program()),
+            (None, Some(pid)) => {
+                let mut command = Command::new("nsenter");
+                let target = pid.to_string();
+                command
+                    .args(["--mount", "--target", &target])
+                    .arg(self.program());
+                command
+            }
+        };
         command.arg("-N").arg("-n").arg(service_name(folder.path()));
         command
             .arg("-f")

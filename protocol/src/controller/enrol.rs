@@ -13,6 +13,7 @@ use crate::id::{ChannelId, DeviceName, MessageId, Tenant, Thumbprint, TokenId};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Revision, Seq};
+use crate::signed_time::SignedTime;
 use alloc::vec::Vec;
 
 /// One invitation, from the operator's word to the device's answer.
@@ -260,6 +261,7 @@ impl Controller {
             request,
             bundle: self.trust.number(),
             device_key: enrolled.key.thumbprint(),
+            time: context.now.unix_s.and_then(SignedTime::new),
         };
         let sealed = answer.seal(&member.channel, enrolled.incarnation, writer)?;
         //= spec/postern.md#enrolment

@@ -134,6 +134,9 @@ impl Controller {
             request: next.request,
             bundle: self.trust.number(),
             device_key: next.key.thumbprint(),
+            //= spec/freshness.md#signed-time
+            //# A controller MUST leave the time out of an answer to a rotation.
+            time: None,
         };
         let sealed = answer.seal(&member.channel, enrolled.incarnation, signer)?;
         Ok(Some(sealed))

@@ -34,6 +34,8 @@ pub(super) struct Dispute {
     /// When it is told next, and how long to wait then.
     due_ms: u64,
     wait_ms: u64,
+    /// When it was told last in this process.
+    told_ms: Option<u64>,
 }
 
 impl Dispute {
@@ -48,6 +50,7 @@ impl Dispute {
             proofs,
             due_ms: 0,
             wait_ms: RESEND_MS,
+            told_ms: None,
         }
     }
 }
@@ -78,6 +81,17 @@ impl Disputes {
     pub(super) fn begin_session(&mut self) {
         for one in &mut self.open {
             (one.due_ms, one.wait_ms) = (0, RESEND_MS);
+        }
+    }
+
+    //= spec/relays.md#receipt
+    //# A device MUST post evidence that is still open again when a receipt with a code above 0 comes,
+    //# 60 s after its last post at the earliest.
+    /// A mailbox dropped something: what is open is told again, as soon as it may be.
+    pub(super) fn hasten(&mut self, now_ms: u64) {
+        for one in &mut self.open {
+            let told_ms = one.told_ms.map(|told| told.saturating_add(RESEND_MS));
+            one.due_ms = one.due_ms.min(told_ms.unwrap_or(now_ms).max(now_ms));
         }
     }
 
@@ -154,6 +168,7 @@ impl Device {
             .find(|one| one.due_ms <= now_ms)?;
         due.due_ms = now_ms.saturating_add(due.wait_ms);
         due.wait_ms = due.wait_ms.saturating_mul(2).min(EVIDENCE_RESEND_MS_MAX);
+        due.told_ms = Some(now_ms);
         let mut due = due.clone();
         let sealed = match self.seal_evidence(context, &due) {
             Ok(envelope) if !self.sizes.carries(envelope.len()) => {

@@ -96,7 +96,12 @@ impl Device {
         //= spec/postern.md#sessions
         //# A device MUST count a route as working only on an answer that verifies.
         match open.session.open_answer(in_flight.counter, frame) {
-            Ok(DownFrame::Answer(answer)) => self.handle_items(context, exchange, work, &answer),
+            Ok(DownFrame::Answer(answer)) => {
+                if work.is_none() {
+                    open.receipt.note_answered();
+                }
+                self.handle_items(context, exchange, work, &answer);
+            }
             Ok(DownFrame::Bodies(chunks)) if work == Some(Work::Fetch) => {
                 self.event(Event::Answered {
                     exchange,
@@ -210,6 +215,8 @@ impl Device {
                 self.handle_enrol_answer(item.envelope)
             } else if kind == MessageKind::PlaneKey {
                 self.handle_plane_key(context, &received)
+            } else if kind == MessageKind::Receipt {
+                self.handle_receipt(context, &received)
             } else {
                 self.handle_bundle(item.envelope).map(Taken::from)
             };

@@ -5,10 +5,11 @@
 use crate::id::Thumbprint;
 use crate::kind::MessageKind;
 use crate::message::{EvidenceCode, IntentNote};
-use crate::receipt::Lost;
+use crate::receipt::{Lost, Receipt};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, KeyGeneration, Revision};
+use crate::signed_time::SignedTime;
 use crate::state::{Change, Path};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -162,6 +163,11 @@ pub enum Output {
 pub enum Event {
     /// A session with a mailbox is open and the mailbox proved its key.
     Connected,
+    /// The mailbox stated the time in the welcome of this session.
+    TimeStated {
+        /// The time.
+        time: SignedTime,
+    },
     /// An answer verified: the route works. `is_empty` tells that a hold ran out with no news.
     Answered {
         /// The exchange.
@@ -191,6 +197,13 @@ pub enum Event {
         mailbox: Thumbprint,
         /// What is lost.
         lost: Lost,
+    },
+    /// A mailbox put aside something that this device posted; told once. Nothing changed.
+    Receipt {
+        /// The key of the mailbox.
+        mailbox: Thumbprint,
+        /// What it did, and with which message.
+        receipt: Receipt,
     },
     /// A newer bundle counts.
     BundleAccepted {

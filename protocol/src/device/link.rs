@@ -4,6 +4,7 @@
 //! fetch or a need). Any doubt about the session ends it; a new one costs two exchanges.
 
 use super::put::Puts;
+use super::receipts::Naming;
 use super::work::Work;
 use super::{Context, Device, Event, Exchange, ExchangeId, Output};
 use crate::frame::{Poll, UpFrame};
@@ -54,6 +55,7 @@ pub(super) struct Open {
     pub(super) early_empties: u32,
     pub(super) work: Option<(InFlight, Work)>,
     pub(super) poll_after_ms: u64,
+    pub(super) receipt: Naming,
 }
 
 /// An exchange whose answer is awaited.
@@ -150,6 +152,7 @@ impl Device {
         let mailbox = greeting.mailbox();
         match greeting.handle_welcome(frame, context.now.mono_ms) {
             Ok(session) => {
+                let time = session.time();
                 self.link = Link::Open(Box::new(Open {
                     session,
                     mailbox,
@@ -159,8 +162,12 @@ impl Device {
                     early_empties: 0,
                     work: None,
                     poll_after_ms: 0,
+                    receipt: Naming::default(),
                 }));
                 self.event(Event::Connected);
+                if let Some(time) = time {
+                    self.event(Event::TimeStated { time });
+                }
                 self.begin_session(context);
             }
             Err(reject) => self.give_up(reject),
@@ -261,6 +268,7 @@ impl Device {
                 .then_some(self.reporter.acked),
             desired: self.desired.seen(),
             actual: self.actual.polled(),
+            receipt: open.receipt.poll(),
         });
         match open.session.seal_request(&poll) {
             Ok(Request { counter, bytes }) => {

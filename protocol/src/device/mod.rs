@@ -25,6 +25,7 @@ mod io;
 mod link;
 mod offer;
 mod put;
+mod receipts;
 mod records;
 mod reporter;
 mod rotation;
@@ -57,6 +58,7 @@ use evidence::Disputes;
 use heartbeat::Pulse;
 use intents::Intents;
 use link::Link;
+use receipts::Receipts;
 use reporter::Reporter;
 use rotation::Keys;
 use sizes::Sizes;
@@ -106,6 +108,7 @@ pub struct Device {
     application: Application,
     intents: Intents,
     disputes: Disputes,
+    receipts: Receipts,
     encryption: Encryption,
     pulse: Pulse,
     keys: Keys,
@@ -144,6 +147,7 @@ impl Device {
             application: Application::default(),
             intents: restored.intents,
             disputes: restored.disputes,
+            receipts: Receipts::default(),
             encryption: Encryption {
                 held: restored.keys,
                 ..Encryption::default()

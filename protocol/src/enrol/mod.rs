@@ -17,6 +17,7 @@ use crate::key::{PublicKey, Signer};
 use crate::kind::{MessageKind, Role};
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Revision, Seq};
+use crate::signed_time::SignedTime;
 use crate::trust::Trust;
 use alloc::vec::Vec;
 use core::fmt;
@@ -298,6 +299,8 @@ pub struct EnrolAnswer {
     pub bundle: BundleNumber,
     /// The enrolled key.
     pub device_key: Thumbprint,
+    /// What the controller believes the time to be; `None` where it does not know, and in an answer to a rotation.
+    pub time: Option<SignedTime>,
 }
 
 impl EnrolAnswer {
@@ -323,9 +326,10 @@ impl EnrolAnswer {
             .check_numbers(header.epoch, header.seq, header.base)?;
         let mut payload = Writer::new();
         payload
-            .array(2)
+            .array(if self.time.is_some() { 3 } else { 2 })
             .uint(self.bundle.number())
             .bytes(self.device_key.as_bytes());
+        SignedTime::write_last(&mut payload, self.time);
         let payload = payload.into_bytes();
         let binding = Binding::Device {
             channel,
@@ -399,16 +403,19 @@ fn verify_answer(
     };
     let verified = received.verify(expected, binding, [writer], |key| trust.is_revoked(key))?;
     let header = verified.header();
-    let (bundle, device_key) = decode_all(verified.payload(), |reader| {
-        reader.array_of(2)?;
+    let (bundle, device_key, time) = decode_all(verified.payload(), |reader| {
+        let has_time = SignedTime::read_array(reader, 2)?;
         let bundle = reader.uint()?;
-        Ok((bundle, Thumbprint::from_bytes(reader.bytes_of()?)))
+        let device_key = Thumbprint::from_bytes(reader.bytes_of()?);
+        let time = SignedTime::read_last(reader, has_time)?;
+        Ok((bundle, device_key, time))
     })?;
     let answer = EnrolAnswer {
         revision: Revision::new(header.epoch, header.seq),
         request: enrolling.request,
         bundle: BundleNumber::new(bundle),
         device_key,
+        time,
     };
     //= spec/postern.md#enrolment
     //# The device MUST refuse with `enrol-answer-mismatch` an answer whose digest is not the

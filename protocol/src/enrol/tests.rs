@@ -134,6 +134,7 @@ fn answer() -> EnrolAnswer {
         request: sealed().message_id,
         bundle: BundleNumber::new(1),
         device_key: signer(5).public_key().thumbprint(),
+        time: SignedTime::new(1_795_000_000),
     }
 }
 
@@ -160,6 +161,11 @@ fn accept(answer: &EnrolAnswer, by: u8, incarnation: u8) -> Result<EnrolAnswer, 
 #[test]
 fn answer_of_the_writer_is_accepted() {
     assert_eq!(accept(&answer(), 3, 5), Ok(answer()));
+    let without_time = EnrolAnswer {
+        time: None,
+        ..answer()
+    };
+    assert_eq!(accept(&without_time, 3, 5), Ok(without_time));
 }
 
 //= spec/postern.md#enrolment type=test

@@ -14,7 +14,7 @@ use crate::id::{ChannelId, Plane};
 use crate::kind::Role;
 use crate::limits::{FETCH_DIGESTS_MAX, HOLD_S_MAX};
 use crate::reject::Reject;
-use crate::revision::{BundleNumber, Epoch, Knock, Revision, Seq};
+use crate::revision::{BundleNumber, Epoch, Knock, ReceiptNumber, Revision, Seq, StoreEpoch};
 use alloc::vec::Vec;
 
 /// Asks what is newer than what is held (spec: #poll).
@@ -30,6 +30,8 @@ pub struct Poll {
     pub desired: Revision,
     /// The actual revision held, where that plane is followed.
     pub actual: Option<Revision>,
+    /// The receipt that this session gave last, until a poll that names it is answered.
+    pub receipt: Option<ReceiptNumber>,
 }
 
 /// One envelope on its way (spec: #frames). Not verified.
@@ -360,10 +362,15 @@ fn read_poll(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
         Some(Seq::new(reader.uint()?))
     };
     let desired = read_revision(reader)?;
-    let actual = if reader.is_at_end() {
+    let actual = if reader.is_at_end() || reader.peek()? == Kind::Array {
         None
     } else {
         Some(read_revision(reader)?)
+    };
+    let receipt = if !reader.is_at_end() && reader.peek()? == Kind::Array {
+        Some(read_receipt_number(reader)?)
+    } else {
+        None
     };
     Ok(Poll {
         hold_s: u16::try_from(hold_s).map_err(|_| Reject::HoldRange)?,
@@ -371,6 +378,21 @@ fn read_poll(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
         acked,
         desired,
         actual,
+        receipt,
+    })
+}
+
+fn read_receipt_number(reader: &mut Reader<'_>) -> Result<ReceiptNumber, Reject> {
+    reader.array_of(2)?;
+    let (store, number) = (reader.uint()?, reader.uint()?);
+    //= spec/postern.md#poll
+    //# The store epoch and the number of a receipt in a poll MUST be at least 1, else `shape`.
+    if store == 0 || number == 0 {
+        return Err(Reject::Shape);
+    }
+    Ok(ReceiptNumber {
+        store: StoreEpoch::new(store),
+        number: Seq::new(number),
     })
 }
 
@@ -385,6 +407,12 @@ fn write_poll(writer: &mut Writer, poll: &Poll) {
     write_revision(writer, poll.desired);
     if let Some(actual) = poll.actual {
         write_revision(writer, actual);
+    }
+    if let Some(receipt) = poll.receipt {
+        writer
+            .array(2)
+            .uint(receipt.store.number())
+            .uint(receipt.number.number());
     }
 }
 

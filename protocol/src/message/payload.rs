@@ -13,6 +13,7 @@ use crate::key::PublicKey;
 use crate::kind::MessageKind;
 use crate::receipt::{Lost, Receipt};
 use crate::reject::Reject;
+use crate::signed_time::SignedTime;
 use crate::trust::BundleContent;
 
 /// Checks the payload of a verified envelope of any kind (spec: #verification-order, last step).
@@ -76,11 +77,12 @@ fn check_digest_of(verified: &Verified<'_>, payload: &[u8]) -> Result<(), Reject
 }
 
 fn read_enrol_answer(reader: &mut Reader<'_>) -> Result<(), Reject> {
-    reader.array_of(2)?;
+    let has_time = SignedTime::read_array(reader, 2)?;
     if reader.uint()? == 0 {
         return Err(Reject::Shape);
     }
-    reader.bytes_of::<32>().map(|_| ())
+    reader.bytes_of::<32>()?;
+    SignedTime::read_last(reader, has_time).map(|_| ())
 }
 
 fn read_hello(reader: &mut Reader<'_>) -> Result<(), Reject> {
@@ -90,8 +92,9 @@ fn read_hello(reader: &mut Reader<'_>) -> Result<(), Reject> {
 }
 
 fn read_welcome(reader: &mut Reader<'_>) -> Result<(), Reject> {
-    reader.array_of(3)?;
+    let has_time = SignedTime::read_array(reader, 3)?;
     reader.bytes_of::<4>()?;
     reader.uint()?;
-    reader.uint().map(|_| ())
+    reader.uint()?;
+    SignedTime::read_last(reader, has_time).map(|_| ())
 }

@@ -11,7 +11,7 @@ use crate::id::{Channel, ChannelId, Digest, Incarnation, MessageId, Plane, Tenan
 use crate::key::{PublicKey, Signer};
 use crate::kind::{MessageKind, Role};
 use crate::reject::Reject;
-use crate::revision::{Epoch, Seq, StoreEpoch};
+use crate::revision::{Epoch, ReceiptNumber, Seq, StoreEpoch};
 use crate::trust::Trust;
 
 #[cfg(test)]
@@ -34,6 +34,15 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Where it stands among the receipts of its mailbox.
+    #[must_use]
+    pub const fn place(&self) -> ReceiptNumber {
+        ReceiptNumber {
+            store: self.store,
+            number: self.number,
+        }
+    }
+
     /// Signs the receipt with the mailbox's key.
     ///
     /// # Errors

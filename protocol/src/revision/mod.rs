@@ -60,6 +60,15 @@ numbers! {
     Knock;
 }
 
+/// Where a receipt stands among those of one mailbox (spec: #receipt).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReceiptNumber {
+    /// The life of the mailbox's store, at least 1. Two lives are not ordered.
+    pub store: StoreEpoch,
+    /// Ascends with each receipt of this store, from 1.
+    pub number: Seq,
+}
+
 impl Epoch {
     /// Opens an epoch above `highest`: the clock only makes collisions unlikely (spec: #epochs).
     ///

@@ -16,6 +16,7 @@ use crate::kind::{MessageKind, Role};
 use crate::limits::{COUNTER_MAX, SESSION_AGE_S_MAX};
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Seq};
+use crate::signed_time::SignedTime;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -185,10 +186,12 @@ impl Greeting {
             //# the challenge's thumbprint.
             received
                 .verify(expected, binding, [&self.mailbox], |_| false)?;
-        let (id, bundle, age_s) = decode_all(verified.payload(), |reader| {
-            reader.array_of(3)?;
+        let (id, bundle, age_s, time) = decode_all(verified.payload(), |reader| {
+            let has_time = SignedTime::read_array(reader, 3)?;
             let id = SessionId::from_bytes(reader.bytes_of()?);
-            Ok((id, BundleNumber::new(reader.uint()?), reader.uint()?))
+            let (bundle, age_s) = (BundleNumber::new(reader.uint()?), reader.uint()?);
+            let time = SignedTime::read_last(reader, has_time)?;
+            Ok((id, bundle, age_s, time))
         })?;
         //= spec/postern.md#hello
         //# Both ends MUST verify the other's signature and recompute the transcript, else
@@ -196,7 +199,8 @@ impl Greeting {
         if verified.header().digest != Some(self.transcript) {
             return Err(Reject::DigestMismatch);
         }
-        Ok(ClientSession::new(id, self.keys, bundle, age_s, now_ms))
+        let session = ClientSession::new(id, self.keys, bundle, age_s, now_ms);
+        Ok(ClientSession { time, ..session })
     }
 }
 
@@ -229,6 +233,7 @@ pub struct ClientSession {
     opened_ms: u64,
     age_max_ms: u64,
     last_counter: u16,
+    time: Option<SignedTime>,
 }
 
 impl ClientSession {
@@ -248,6 +253,7 @@ impl ClientSession {
             opened_ms: now_ms,
             age_max_ms: age_max_s.min(SESSION_AGE_S_MAX).saturating_mul(1_000),
             last_counter: 0,
+            time: None,
         }
     }
 
@@ -261,6 +267,12 @@ impl ClientSession {
     #[must_use]
     pub const fn bundle(&self) -> BundleNumber {
         self.bundle
+    }
+
+    /// The time that the mailbox stated in its welcome, which answers this end's fresh ephemeral key.
+    #[must_use]
+    pub const fn time(&self) -> Option<SignedTime> {
+        self.time
     }
 
     //= spec/postern.md#sessions

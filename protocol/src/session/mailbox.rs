@@ -16,6 +16,7 @@ use crate::kind::{MessageKind, Role};
 use crate::limits::{KEY_CANDIDATES_MAX, MAILBOX_KEYS_MAX, SESSION_AGE_S_MAX};
 use crate::reject::Reject;
 use crate::revision::BundleNumber;
+use crate::signed_time::SignedTime;
 use alloc::vec::Vec;
 
 /// A hello whose shape is right and whose signature nobody has looked at.
@@ -174,6 +175,8 @@ pub struct MailboxHandshake<'a> {
     pub bundle: BundleNumber,
     /// Life of a session in seconds, at most `SESSION_AGE_S_MAX`.
     pub age_max_s: u64,
+    /// What the mailbox believes the time to be; `None` where it does not know.
+    pub time: Option<SignedTime>,
 }
 
 /// The answer to a hello that verified.
@@ -293,10 +296,11 @@ impl MailboxHandshake<'_> {
     ) -> Result<Vec<u8>, Reject> {
         let mut payload = Writer::new();
         payload
-            .array(3)
+            .array(if self.time.is_some() { 4 } else { 3 })
             .bytes(session.as_bytes())
             .uint(self.bundle.number())
             .uint(age_max_s);
+        SignedTime::write_last(&mut payload, self.time);
         let draft = Draft {
             header: super::client::header(MessageKind::SessionWelcome, transcript),
             payload: payload.into_bytes(),

@@ -175,15 +175,9 @@ impl Lone {
         };
         self.windows = EphemeralWindows::new(draw(&mut self.dice), self.now_ms);
         let mailbox = signer("mailbox");
-        let handshake = MailboxHandshake {
-            windows: &self.windows,
-            keys: Vec::from([MailboxKey::only(&mailbox)]),
-            bundle: BundleNumber::new(1),
-            age_max_s: 3_600,
-        };
+        let handshake = greeted(&self.windows, &mailbox);
         let challenge = handshake.answer_ask(&ask.frame, draw(&mut self.dice));
-        let challenge = challenge.unwrap_or_default();
-        self.answer_raw(ask.id, &challenge);
+        self.answer_raw(ask.id, &challenge.unwrap_or_default());
         let Some(hello) = self.outbox.pop() else {
             unreachable!("the challenge names the mailbox of the bundle")
         };
@@ -193,12 +187,7 @@ impl Lone {
             identity.incarnation,
             self.node.signer.public_key(),
         );
-        let handshake = MailboxHandshake {
-            windows: &self.windows,
-            keys: Vec::from([MailboxKey::only(&mailbox)]),
-            bundle: BundleNumber::new(1),
-            age_max_s: 3_600,
-        };
+        let handshake = greeted(&self.windows, &mailbox);
         let id = SessionId::from_bytes(draw(&mut self.dice));
         let welcomed = ReceivedHello::parse(&hello.frame).and_then(|hello| {
             handshake.handle_hello(&hello, &[admitted], |_| false, id, self.now_ms)
@@ -439,12 +428,14 @@ impl Lone {
         let reject = |event: &Event| match event {
             Event::Rejected { reject } => Some(*reject),
             Event::Connected
+            | Event::TimeStated { .. }
             | Event::Answered { .. }
             | Event::Accepted { .. }
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::Receipt { .. }
             | Event::MoveAsked { .. }
             | Event::HeldBack { .. }
             | Event::ActualWritten { .. }
@@ -470,16 +461,24 @@ fn is_heartbeat(exchange: &Exchange) -> bool {
     })
 }
 
+fn greeted<'a>(windows: &'a EphemeralWindows, mailbox: &'a dyn Signer) -> MailboxHandshake<'a> {
+    MailboxHandshake {
+        windows,
+        keys: Vec::from([MailboxKey::only(mailbox)]),
+        bundle: BundleNumber::new(1),
+        age_max_s: 3_600,
+        time: None,
+    }
+}
+
 /// Returns the envelopes of a post without looking at its tag.
 #[must_use]
 pub fn posted(frame: &[u8]) -> Vec<Vec<u8>> {
     let body = SessionFrame::split(frame, Direction::Up).and_then(|it| it.danger_unverified_body());
-    match body.and_then(|body| body.decode_up()) {
-        Ok(crate::frame::UpFrame::Post(items)) => {
-            items.iter().map(|item| item.envelope.to_vec()).collect()
-        }
-        Ok(_) | Err(_) => Vec::new(),
-    }
+    let Ok(crate::frame::UpFrame::Post(items)) = body.and_then(|body| body.decode_up()) else {
+        return Vec::new();
+    };
+    items.iter().map(|item| item.envelope.to_vec()).collect()
 }
 
 /// Builds a state of whole numbers. # Panics: for what is no path.

@@ -291,6 +291,7 @@ impl TestMailbox {
             keys: keys.collect(),
             bundle: BundleNumber::new(self.bundles.len() as u64),
             age_max_s: SESSION_AGE_S_MAX,
+            time: None,
         }
     }
 

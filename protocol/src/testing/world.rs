@@ -405,12 +405,14 @@ impl World {
                 node.poll = None;
                 Some(if *is_empty { 1_000 } else { 0 })
             }
-            Event::Answered { .. }
+            Event::TimeStated { .. }
+            | Event::Answered { .. }
             | Event::Accepted { .. }
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
+            | Event::Receipt { .. }
             | Event::MoveAsked { .. }
             | Event::Rejected { .. }
             | Event::HeldBack { .. }

@@ -23,7 +23,6 @@ mod make;
 mod metrics;
 mod operable;
 mod run;
-mod secret;
 mod telemetry;
 mod upstream;
 

@@ -66,6 +66,9 @@ pub fn read(config: &RelayConfig, own: &PublicKey) -> Result<Option<UpstreamConf
         extra_ca_files: &upstream.extra_ca_files,
         hold_ceiling: Duration::from_secs(ceiling.unwrap_or_default()),
         user_agent: USER_AGENT,
+        // One connection to one server, and its operator chose how.
+        has_quic: false,
+        last_time_s: None,
     };
     let addresses = Address::of_one(&line.urls);
     let routes = outlet.routes(&addresses, line.tls_ca.as_deref())?;
@@ -171,6 +174,12 @@ impl Road {
             return self.race(frame).await;
         }
         let hold = (hold_s > 0).then(|| Duration::from_secs(hold_s));
+        // Asks a PAC script only when that is due.
+        let preparation = self.lock().routes.preparation();
+        if let Some(preparation) = preparation {
+            let _later = preparation.run().await;
+            let _first = self.lock().routes.handle_prepared();
+        }
         let carrier: Option<Carrier> = {
             let mut state = self.lock();
             // Frames of a session are written by nobody whose welcome did not verify.

@@ -14,8 +14,8 @@ use super::posts::Proof;
 use super::stage::Stage;
 use super::{Durable, Shared};
 use crate::exchange::{Delivered, DeliveredItem};
-use crate::mailbox::Chunk;
 use crate::mailbox::lane::Slot;
+use crate::mailbox::{Chunk, Stamp};
 use crate::server::Taken;
 use postern_protocol::Reject;
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
@@ -229,6 +229,36 @@ impl Stage<'_> {
             lane.post_letter(space, slot, received, stamp)
         })?;
         Ok(Taken::default())
+    }
+
+    /// Takes a receipt that an upstream holds for a device.
+    ///
+    /// # Errors
+    /// `signer-role` beside a plane; an envelope reject; `not-admitted` when it is about another channel.
+    pub(super) fn take_receipt(
+        &mut self,
+        admission: &Admission,
+        plane: Option<Plane>,
+        received: &ReceivedEnvelope<'_>,
+    ) -> Result<(), Reject> {
+        if plane.is_some() {
+            return Err(Reject::SignerRole);
+        }
+        let (channel, trust) = (&admission.channel, self.trust());
+        //= spec/relays.md#chains
+        //# A relay MUST verify each envelope that its upstream shows, as if it had come over an untrusted way.
+        let (_, receipt) = Receipt::verify(received, trust, &channel.tenant)?;
+        if receipt.channel != channel.id() {
+            return Err(Reject::NotAdmitted);
+        }
+        let stamp = Stamp {
+            arrival: 0,
+            at_s: self.clock_s(),
+        };
+        let (tenant, channel) = (admission.tenant(), channel.id());
+        let lane = &mut self.lanes(tenant, channel).desired;
+        lane.keep_receipt(received, stamp, false);
+        Ok(())
     }
 
     /// Checks that the writer of a tenant signed an envelope for this device. Returns its generation.

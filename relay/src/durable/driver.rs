@@ -14,6 +14,7 @@ use super::limits::{ADMISSION_FRESH_MS, SWEEP_CHANNELS_MAX};
 use super::posts::Proof;
 use super::shared::Shared;
 use super::stage::{Changes, Stage};
+use super::sweep::DeadLetter;
 use crate::exchange::{Delivered, DeliveredItem};
 use crate::mailbox::{Chunk, Lanes, MailboxLimits};
 use crate::server::{Shown, Taken};
@@ -21,7 +22,7 @@ use crate::store::{Batch, Store, StoreError};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
 use postern_protocol::key::PublicKey;
-use postern_protocol::revision::Knock;
+use postern_protocol::revision::{Knock, ReceiptNumber};
 use postern_protocol::trust::{Bundle, Trust};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -85,6 +86,11 @@ pub(crate) enum Task {
         cursor: u64,
         /// A fresh store epoch, should the cursor show that this store went back.
         drawn: u64,
+    },
+    /// A device has the receipt that is kept for it.
+    Receipt {
+        channel: ChannelId,
+        receipt: ReceiptNumber,
     },
     /// Time has passed.
     Sweep,
@@ -217,8 +223,7 @@ impl Driver {
                 Some(Deferred::Delivered(reply, result))
             }
             Task::Forget { channel, reply } => {
-                let result = stage.forget(channel).map(|()| Taken::default());
-                Some(Deferred::Taken(reply, result))
+                Some(Deferred::Taken(reply, self.forget(stage, channel)))
             }
             Task::Quota {
                 tenant,
@@ -228,7 +233,10 @@ impl Driver {
                 stage.changes.quotas.insert(tenant, bytes);
                 Some(Deferred::Taken(reply, Ok(Taken::default())))
             }
-            own @ (Task::Knock { .. } | Task::Cursor { .. } | Task::Sweep) => {
+            own @ (Task::Knock { .. }
+            | Task::Cursor { .. }
+            | Task::Receipt { .. }
+            | Task::Sweep) => {
                 self.take_own(stage, own, held_bytes);
                 None
             }
@@ -249,6 +257,7 @@ impl Driver {
                 drop(mailbox);
                 stage.take_cursor(tenant, cursor, &channels, drawn);
             }
+            Task::Receipt { channel, receipt } => stage.let_receipt_go(channel, receipt),
             Task::Sweep => {
                 let now_ms = self.shared.now_ms();
                 let over = self.shared.knocks().expire(now_ms);
@@ -262,6 +271,12 @@ impl Driver {
             | Task::Forget { .. }
             | Task::Quota { .. } => unreachable!("whoever waits is answered by the caller"),
         }
+    }
+
+    fn forget(&self, stage: &mut Stage<'_>, channel: ChannelId) -> Result<Taken, Reject> {
+        let dead = stage.forget(channel)?;
+        self.tell_dead(stage, &dead);
+        Ok(Taken::default())
     }
 
     fn note_refused<T>(&mut self, channel: ChannelId, result: &Result<T, Reject>) {
@@ -295,21 +310,34 @@ impl Driver {
             .collect();
         self.swept = channels.last().copied();
         let is_under_pressure = stage.is_under_pressure(held_bytes);
+        for channel in channels {
+            let dead = stage.sweep(channel, is_under_pressure);
+            self.tell_dead(stage, &dead);
+        }
+    }
+
+    /// Counts letters that were dropped unread, and tells both ends of them.
+    fn tell_dead(&self, stage: &mut Stage<'_>, dead: &[DeadLetter]) {
+        if dead.is_empty() {
+            return;
+        }
         let signer = {
             let mailbox = self.shared.mailbox.lock();
             Arc::clone(mailbox.exchanges.keys().signer())
         };
-        for channel in channels {
-            for dead in stage.sweep(channel, is_under_pressure) {
-                self.shared.note_dead_letter();
-                let (plane, bytes) = (dead.plane.as_str(), dead.envelope.len());
-                warn!(device = %channel, plane, bytes, "dropped a letter that nobody came for");
-                let tenant = stage.admission(channel).map(Admission::tenant);
-                let Some(tenant) = tenant else { continue };
-                let epoch = stage.ledger.epoch_of(tenant);
-                if let Err(reason) = stage.tell_dead(&dead, epoch, signer.as_ref()) {
-                    warn!(device = %channel, %reason, "cannot tell its writer");
-                }
+        for one in dead {
+            self.shared.note_dead_letter();
+            let (channel, plane) = (one.channel, one.plane.as_str());
+            let bytes = one.envelope.len();
+            warn!(device = %channel, plane, bytes, "dropped a letter that nobody came for");
+            let tenant = stage.admission(channel).map(Admission::tenant);
+            let Some(tenant) = tenant else { continue };
+            let epoch = stage.ledger.epoch_of(tenant);
+            if let Err(reason) = stage.tell_sender(one, epoch, signer.as_ref()) {
+                warn!(device = %channel, %reason, "cannot tell its device");
+            }
+            if let Err(reason) = stage.tell_dead(one, epoch, signer.as_ref()) {
+                warn!(device = %channel, %reason, "cannot tell its writer");
             }
         }
     }

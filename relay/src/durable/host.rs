@@ -14,7 +14,7 @@ use crate::server::{Host, HostAnswer, Taken, after_ms};
 use postern_protocol::Reject;
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
-use postern_protocol::revision::{ArrivalNumber, Knock};
+use postern_protocol::revision::{ArrivalNumber, Knock, ReceiptNumber};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -156,6 +156,15 @@ impl Host for RelayHost {
     fn heartbeat_wanted(&self, _channel: ChannelId) -> HostAnswer<()> {
         // A relay signs nothing in a writer's name; the newest one that it was given is shown.
         Box::pin(async { Ok(()) })
+    }
+
+    fn receipt_held(&self, channel: ChannelId, receipt: ReceiptNumber) {
+        let Ok((tenant, _)) = self.tenant_of(channel) else {
+            return;
+        };
+        let task = Task::Receipt { channel, receipt };
+        // A word that is lost is said again: the next session is given the receipt once more.
+        let _busy = self.durable.shared().submit(tenant, 0, task);
     }
 
     fn writers(&self, tenant: TenantId) -> Vec<AdmittedWriter> {

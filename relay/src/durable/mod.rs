@@ -254,7 +254,7 @@ impl Durable {
         self.shared.knocks().waiting()
     }
 
-    /// Letters that were dropped unread for their age, since this process began.
+    /// Letters that were dropped unread, for their age or with their mailbox, since this process began.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         self.shared.dead_letters()

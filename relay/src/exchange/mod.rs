@@ -33,7 +33,7 @@ pub use writer::{
     WriterStep,
 };
 
-use crate::limits::{HOLD_S_MAX, SESSIONS_MAX};
+use crate::limits::{ANSWER_ITEMS_BYTES_MAX, HOLD_S_MAX, ITEM_OVERHEAD_BYTES, SESSIONS_MAX};
 use crate::mailbox::{Entry, MailboxLimits, Mailboxes};
 use postern_protocol::Reject;
 use postern_protocol::frame::{
@@ -41,10 +41,11 @@ use postern_protocol::frame::{
 };
 use postern_protocol::id::{ChannelId, Digest, MailboxId, Plane, SessionId, TenantId};
 use postern_protocol::limits::{NEED_INTERVAL_MS, SESSION_AGE_S_MAX};
-use postern_protocol::revision::StoreEpoch;
+use postern_protocol::revision::{ReceiptNumber, StoreEpoch};
 use postern_protocol::session::{
     EphemeralWindows, MailboxHandshake, Opened, ReceivedHello, Sessions,
 };
+use postern_protocol::signed_time::SignedTime;
 use repeats::Repeats;
 use std::collections::BTreeMap;
 use under_way::UnderWay;
@@ -75,6 +76,8 @@ pub struct Handled {
     pub kind: FrameType,
     /// True when this frame displaced an older session: its held poll ends.
     pub displaced: bool,
+    /// The receipt that the device has by now, where it is still kept for it.
+    pub receipt: Option<ReceiptNumber>,
     /// What to do.
     pub step: Step,
 }
@@ -118,6 +121,8 @@ pub struct Exchanges {
     repeats: Repeats,
     under_way: UnderWay,
     elsewhere: Vec<String>,
+    /// What the machine believes the time to be.
+    time: Option<SignedTime>,
     /// What is kept for readers.
     pub mailboxes: Mailboxes,
 }
@@ -146,6 +151,7 @@ impl Exchanges {
             repeats: Repeats::default(),
             under_way: UnderWay::default(),
             elsewhere: Vec::new(),
+            time: None,
             mailboxes: Mailboxes::new(limits.mailbox),
         }
     }
@@ -212,6 +218,11 @@ impl Exchanges {
         self.stores.insert(tenant, store);
     }
 
+    /// Says what the machine believes the time to be, for the welcomes from now on; `None` where its clock is not set.
+    pub const fn set_time(&mut self, time: Option<SignedTime>) {
+        self.time = time;
+    }
+
     /// Answers a device's hello: [`Self::answer_greeting`] without writers.
     ///
     /// # Errors
@@ -261,6 +272,7 @@ impl Exchanges {
             keys: self.keys.lend(),
             bundle: self.mailboxes.bundle_number(),
             age_max_s: self.limits.session_age_s_max,
+            time: self.time,
         }
     }
 
@@ -280,6 +292,7 @@ impl Exchanges {
         } = self.sessions.open(bytes, now_ms)?;
         frame.check_greeter(owner.role())?;
         let kind = frame.frame_type();
+        let receipt = self.take_receipt_named(owner, &frame);
         let step = match owner {
             Owner::Device(channel) => {
                 self.handle_device(channel, session, counter, frame, now_ms)?
@@ -298,8 +311,41 @@ impl Exchanges {
             owner,
             kind,
             displaced: displaced.is_some(),
+            receipt,
             step,
         })
+    }
+
+    /// Takes the word of a device's poll that it has a receipt. Returns it when it may go.
+    fn take_receipt_named(&mut self, owner: Owner, frame: &UpFrame<'_>) -> Option<ReceiptNumber> {
+        let (Owner::Device(channel), UpFrame::Poll(poll)) = (owner, frame) else {
+            return None;
+        };
+        let named = poll.receipt?;
+        let may_go = self.mailboxes.note_receipt_held(channel, named);
+        may_go.then_some(named)
+    }
+
+    //= spec/relays.md#receipt
+    //# A mailbox MUST give a device the receipt that it holds for it with each answer to a poll or a post
+    //# that has room for it, until a poll names it.
+    /// Adds the receipt that waits for a device, where it fits. Returns true when it does.
+    fn add_receipt(
+        &self,
+        channel: ChannelId,
+        session: SessionId,
+        entries: &mut Vec<Entry>,
+    ) -> bool {
+        let Some(receipt) = self.mailboxes.receipt_for(channel, session, false) else {
+            return false;
+        };
+        let bytes = |entry: &Entry| entry.envelope.len().saturating_add(ITEM_OVERHEAD_BYTES);
+        let taken: usize = entries.iter().map(bytes).sum();
+        let fits = taken.saturating_add(bytes(&receipt)) <= ANSWER_ITEMS_BYTES_MAX;
+        if fits {
+            entries.push(receipt);
+        }
+        fits
     }
 
     fn handle_device(

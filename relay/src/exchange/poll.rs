@@ -66,7 +66,7 @@ impl Exchanges {
         //# with hint 6, at most every 5 s.
         let is_asked = self.compare_actual(&mut held, now_ms);
         let has_entries = !self.mailboxes.collect(channel, &heads).is_empty();
-        if is_asked || (!has_entries && self.is_heartbeat_awaited(&held)) {
+        if is_asked || (!has_entries && self.is_anything_awaited(&held)) {
             return self.release(&held, now_ms, None).map(Step::Answer);
         }
         if !has_entries {
@@ -119,17 +119,19 @@ impl Exchanges {
         is_asked_for && at_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 
-    fn is_heartbeat_awaited(&self, held: &Held) -> bool {
-        self.mailboxes
-            .heartbeat_for(held.channel, held.session, true)
-            .is_some()
+    /// Tells whether a heartbeat or a receipt waits that this session was not given yet.
+    fn is_anything_awaited(&self, held: &Held) -> bool {
+        let (channel, session) = (held.channel, held.session);
+        let receipt = self.mailboxes.receipt_for(channel, session, true);
+        let heartbeat = || self.mailboxes.heartbeat_for(channel, session, true);
+        receipt.or_else(heartbeat).is_some()
     }
 
     /// Tells whether the held poll would be answered with anything.
     #[must_use]
     pub fn has_news(&self, held: &Held) -> bool {
         let entries = self.mailboxes.collect(held.channel, &held.heads);
-        !entries.is_empty() || self.is_heartbeat_awaited(held)
+        !entries.is_empty() || self.is_anything_awaited(held)
     }
 
     /// Tells whether the writer should sign a heartbeat before the held poll is answered with
@@ -188,6 +190,7 @@ impl Exchanges {
         let channel = held.channel;
         let mut entries: Vec<Entry> = self.mailboxes.collect(channel, &held.heads);
         let has_news = !entries.is_empty();
+        let has_receipt = self.add_receipt(channel, held.session, &mut entries);
         let heartbeat = self
             .mailboxes
             .heartbeat_for(channel, held.session, has_news);
@@ -205,6 +208,9 @@ impl Exchanges {
         if has_news {
             let version = self.mailboxes.version(channel);
             self.repeats.note(channel, &held.heads, version, now_ms);
+        }
+        if has_receipt {
+            self.mailboxes.note_receipt_given(channel, held.session);
         }
         if has_heartbeat {
             self.mailboxes.note_heartbeat_given(channel, held.session);

@@ -25,7 +25,7 @@ pub(crate) enum Slot {
     Report,
     /// Where the lane's writer stands.
     Heartbeat,
-    /// What this mailbox did with a letter of the lane's reader.
+    /// What a mailbox did with a letter of the lane's reader.
     Receipt,
     /// What this mailbox can no longer give to the lane's reader.
     Lost,

@@ -23,6 +23,7 @@ mod letter;
 mod limits;
 mod onward;
 pub(crate) mod pending;
+mod receipts;
 mod room;
 mod slots;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::beat::Beat;
 use super::chain::{Chain, SnapshotWish};
 use super::lane::{Lane, Slot};
 use super::limits::MailboxLimits;
+use super::receipts::Receipts;
 use super::room::{Full, Room};
 use super::{Chunk, Entry, Heads, Posted, Space, Stamp};
 use crate::limits::CHUNK_OVERHEAD_BYTES;
@@ -64,6 +65,7 @@ pub(super) struct Slots {
     pub(super) tenant: Option<TenantId>,
     pub(super) beat: Beat,
     pub(super) actual: ActualHead,
+    pub(super) receipts: Receipts,
     need_served_ms: BTreeMap<Plane, u64>,
     /// The change of all mailboxes that brought what is in a slot of the desired lane.
     came: BTreeMap<Slot, u64>,

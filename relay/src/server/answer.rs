@@ -5,7 +5,7 @@
 //! session tag or admission, device and tenant limiter, queue of the host, and only then what the
 //! host verifies. Refuses to touch a key before the limiters, and to answer a post before the host.
 
-use super::clock::after_ms;
+use super::clock::{self, after_ms};
 use super::devices::Devices;
 use super::events::Event;
 use super::gates::{Gates, TooMany};
@@ -271,6 +271,7 @@ impl Answerer {
         let now_ms = self.mailbox.clock().now_ms();
         let answer = {
             let mut state = self.mailbox.lock();
+            state.exchanges.set_time(clock::stated());
             state
                 .exchanges
                 .answer_greeting(&hello, &selected, session, now_ms)
@@ -347,16 +348,13 @@ impl Answerer {
         let Handled {
             owner,
             displaced,
+            receipt,
             step,
             kind: _,
         } = handled;
         asker.channel = owner.channel();
         if displaced {
-            self.mailbox.tell(match owner {
-                Owner::Device(channel) => Event::Displaced { channel },
-                Owner::Writer(tenant) => Event::WriterDisplaced { tenant },
-                Owner::Mailbox(mailbox) => Event::MailboxDisplaced { mailbox },
-            });
+            self.mailbox.tell(displaced_event(owner));
         }
         let taking = match &step {
             // Made before the limits may refuse: whoever drops it ends the post.
@@ -365,6 +363,9 @@ impl Answerer {
             Step::Answer(_) | Step::Limited(..) | Step::Hold(_) | Step::Writer(_) => None,
         };
         let caller = self.take_session(link, owner, bytes).await?;
+        if let (Owner::Device(channel), Some(receipt)) = (owner, receipt) {
+            self.host.receipt_held(channel, receipt);
+        }
         let leaver = caller.clone();
         let answer = match (step, taking) {
             (Step::Limited(answer, reject), _) => {
@@ -438,6 +439,14 @@ pub(super) enum Parking {
     NotAsked,
     /// There is no place for it.
     Full,
+}
+
+const fn displaced_event(owner: Owner) -> Event {
+    match owner {
+        Owner::Device(channel) => Event::Displaced { channel },
+        Owner::Writer(tenant) => Event::WriterDisplaced { tenant },
+        Owner::Mailbox(mailbox) => Event::MailboxDisplaced { mailbox },
+    }
 }
 
 fn leave(answered: Result<Vec<u8>, Reject>) -> Result<Outgoing, Refusal> {

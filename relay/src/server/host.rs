@@ -10,7 +10,7 @@ use crate::mailbox::Chunk;
 use postern_protocol::Reject;
 use postern_protocol::frame::Wanted;
 use postern_protocol::id::{ChannelId, MailboxId, Plane, TenantId};
-use postern_protocol::revision::{ArrivalNumber, Knock};
+use postern_protocol::revision::{ArrivalNumber, Knock, ReceiptNumber};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -67,6 +67,9 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Any reject; the device is answered without a heartbeat.
     fn heartbeat_wanted(&self, channel: ChannelId) -> HostAnswer<()>;
+
+    /// Takes the word of a device that it has the receipt that is kept for it, which may go.
+    fn receipt_held(&self, _channel: ChannelId, _receipt: ReceiptNumber) {}
 
     /// Returns milliseconds until the host may take something again, where it takes nothing now: its store fails,
     /// or is slower than anybody waits for. It must be quick.

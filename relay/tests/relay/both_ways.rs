@@ -123,6 +123,7 @@ async fn held_collect_wakes_for_a_post_and_held_poll_for_a_delivery() {
         acked: None,
         desired: Revision::NONE,
         actual: None,
+        receipt: None,
     });
     let polling = relay.ask(&mut device, &poll);
     let state = [(

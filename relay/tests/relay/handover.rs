@@ -79,6 +79,7 @@ fn poll() -> UpFrame<'static> {
         acked: None,
         desired: Revision::NONE,
         actual: None,
+        receipt: None,
     })
 }
 

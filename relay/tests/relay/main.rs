@@ -15,6 +15,7 @@ mod both_ways;
 mod chain;
 mod handover;
 mod quic;
+mod receipts;
 mod refusals;
 mod restored;
 mod site;

@@ -93,6 +93,7 @@ async fn withdrawn_device_is_closed_and_a_new_life_begins_with_nothing() {
         acked: None,
         desired: Revision::NONE,
         actual: None,
+        receipt: None,
     });
     let closed = relay.ask(&mut device, &poll).await;
     assert_eq!(closed.map(|_| ()), Err(Reject::SessionUnknown.code()));

@@ -464,6 +464,7 @@ impl Running {
             acked: Some(Seq::new(0)),
             desired: Revision::NONE,
             actual: None,
+            receipt: None,
         };
         let (counter, answer) = self.ask(session, &UpFrame::Poll(poll)).await.unwrap();
         let items = open_answer(session, counter, &answer).items;

@@ -43,6 +43,7 @@ fn scene(boxes: &[&Site], proxy: Option<&str>) -> Scene {
         no_proxy: None,
         secret_file: None,
         mode: None,
+        ..FileSettings::default()
     };
     let settings = ProxySettings::resolve(&settings, &Variables::default()).unwrap();
     let pem: String = boxes.iter().map(|one| one.pem.as_str()).collect();

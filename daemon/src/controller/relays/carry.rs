@@ -6,7 +6,7 @@
 use super::LinkId;
 use super::link::{Grant, Happening, LinkTask};
 use super::race::note_no_mailbox;
-use crate::routes::{Brought, Ruling, Sent, WayId};
+use crate::routes::{Brought, NO_WAY_PAUSE, Ruling, Sent, WayId};
 use crate::tasks;
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
@@ -55,6 +55,12 @@ impl LinkTask {
             Happening::Answered(knock, frame) => self.feed(id, Input::Enrolled { knock, frame }),
             Happening::Fetched(channel, taken) => self.fetch(id, channel, taken),
             Happening::Channels(channels) => self.feed(id, Input::Refill { channels }),
+            Happening::PreparationDue => self.prepare(),
+            Happening::Prepared(pause) => {
+                // Ways of one relay: whichever is in use now, the session goes on there.
+                let _first = self.setup.routes.handle_prepared();
+                self.later(pause, Happening::PreparationDue);
+            }
         }
     }
 
@@ -73,6 +79,7 @@ impl LinkTask {
                 let transport = routes.name_of(way);
                 tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
                 let _lesson = routes.note_failure(sent, &error);
+                self.backoff.limit_next(error.pause_max());
                 let ruling = routes.handle_failure(sent, &error);
                 let (end, retry) = (error.hold_end(), error.retry_after_s());
                 return self.fail(id, exchange, way, end, retry, ruling);
@@ -132,6 +139,27 @@ impl LinkTask {
         self.has_paused = false;
     }
 
+    /// Finds out which proxies a PAC script names before anything leaves.
+    pub(super) async fn prepare_first(&mut self) {
+        if let Some(preparation) = self.setup.routes.preparation() {
+            let pause = preparation.run().await;
+            let _first = self.setup.routes.handle_prepared();
+            self.later(pause, Happening::PreparationDue);
+        }
+    }
+
+    /// Asks the PAC script again, beside the loop.
+    fn prepare(&self) {
+        let Some(preparation) = self.setup.routes.preparation() else {
+            return;
+        };
+        let sender = self.sender.clone();
+        let _task = tasks::spawn(async move {
+            let pause = preparation.run().await;
+            let _closed = sender.send(Happening::Prepared(pause)).await;
+        });
+    }
+
     fn end_grant(&mut self, exchange: ExchangeId, way: WayId, end: HoldEnd) {
         let is_its = |grant: &Grant| grant.exchange == Some(exchange);
         let Some(grant) = self.grant.filter(is_its) else {
@@ -149,7 +177,8 @@ impl LinkTask {
         }
         let hold = hold_s.map(Duration::from_secs);
         let Some(carrier) = self.setup.routes.carrier(&frame, hold) else {
-            return;
+            // A script has named no proxy yet, and directly is forbidden.
+            return self.later(NO_WAY_PAUSE, Happening::FailureDue(exchange));
         };
         if hold_s.is_some()
             && let Some(grant) = &mut self.grant

@@ -63,6 +63,10 @@ pub(super) enum Happening {
     Answered(Knock, Vec<u8>),
     Fetched(ChannelId, Result<Taken, Reject>),
     Channels(Vec<ChannelId>),
+    /// It is time to ask the PAC script again.
+    PreparationDue,
+    /// The PAC script was asked; when to ask again.
+    Prepared(Duration),
 }
 
 /// A collect that was granted to the link.
@@ -136,6 +140,7 @@ impl LinkTask {
         let Some(mut happenings) = self.happenings.take() else {
             return;
         };
+        self.prepare_first().await;
         self.deliver_bundles(id);
         self.feed(id, Input::Connect);
         loop {

@@ -54,6 +54,11 @@ impl Homing {
         }
     }
 
+    /// The URLs of the join line.
+    pub(super) fn joined(&self) -> &[String] {
+        &self.joined
+    }
+
     /// Remembers that the bundle may list other mailboxes.
     pub(super) const fn note_bundle(&mut self) {
         self.has_bundle = true;
@@ -95,6 +100,12 @@ pub(super) fn addresses(trust: &Trust, joined: &[String]) -> Vec<Address> {
     Address::of_all(listed.chain([joined]))
 }
 
+/// Returns the mailbox URLs in the order of [`addresses`].
+pub(super) fn urls(trust: &Trust, joined: &[String]) -> Vec<String> {
+    let addresses = addresses(trust, joined);
+    addresses.into_iter().map(|address| address.url).collect()
+}
+
 impl Driver {
     /// Takes up the URLs of a new bundle, looks at the network, and asks better ways again when it is time.
     pub(super) fn look_at_routes(&mut self) -> Result<(), CommandError> {
@@ -107,6 +118,7 @@ impl Driver {
             if self.routes.replace_addresses(&addresses) {
                 self.begin_elsewhere(Duration::ZERO)?;
             }
+            self.prepare(false);
         }
         //= spec/postern.md#answer
         //# A device that is told to move SHOULD begin a session there at once, and go on to other
@@ -127,6 +139,43 @@ impl Driver {
                 let answer = probe.ask().await;
                 let _closed = sender.send(Happening::Probed(probe.way, answer)).await;
             });
+        }
+        Ok(())
+    }
+
+    /// Finds out which proxies a PAC script names before anything leaves, and says which ways there are.
+    pub(super) async fn prepare_first(&mut self) {
+        if let Some(preparation) = self.routes.preparation() {
+            let pause = preparation.run().await;
+            let _first = self.routes.handle_prepared();
+            self.later(pause, Happening::PreparationDue);
+        }
+        for explanation in self.routes.explain() {
+            tracing::info!(reason = explanation, "way to a mailbox");
+        }
+    }
+
+    /// Asks the PAC script again, beside the loop; as a matter of `routine`, and again later, or once.
+    pub(super) fn prepare(&self, routine: bool) {
+        let Some(preparation) = self.routes.preparation() else {
+            return;
+        };
+        let sender = self.sender.clone();
+        let _task = crate::tasks::spawn(async move {
+            let pause = preparation.run().await;
+            let _closed = sender
+                .send(Happening::Prepared(routine.then_some(pause)))
+                .await;
+        });
+    }
+
+    /// Takes up the proxies that the script names now.
+    pub(super) fn handle_prepared(&mut self, again: Option<Duration>) -> Result<(), CommandError> {
+        if let Some(pause) = again {
+            self.later(pause, Happening::PreparationDue);
+        }
+        if self.routes.handle_prepared() {
+            return self.begin_elsewhere(Duration::ZERO);
         }
         Ok(())
     }
@@ -206,7 +255,16 @@ impl Driver {
                 }
                 Ok(())
             }
-            (Err(failures), Some(id)) => self.lose(id, failures),
+            (Err(failures), Some(id)) => {
+                let is_asked = failures.iter().any(|(way, loss)| match loss {
+                    Loss::Failed(error) => self.ask_time(id, *way, error),
+                    Loss::Refused(_) | Loss::NoMailbox { .. } => false,
+                });
+                if is_asked {
+                    return Ok(());
+                }
+                self.lose(id, failures)
+            }
             (Err(_), None) => {
                 let pause = self.routes.handle_lost();
                 if std::mem::take(&mut self.homing.is_elsewhere) {

@@ -48,7 +48,7 @@ impl Driver {
         let trust = self.engine.trust();
         let (asking, _asked) = Asking::start(trust.number()).ok()?;
         let own = self.engine.identity();
-        let identity = Identity::device(&own.channel, own.incarnation, &self.signer);
+        let identity = Identity::device(&own.channel, own.incarnation, self.signer.as_ref());
         let keys = trust.mailboxes().iter().map(|mailbox| &mailbox.key);
         let seed = draw(&mut OsRandom);
         let greeted = asking.handle_challenge(challenge, keys, identity, &seed);

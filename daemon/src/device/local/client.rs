@@ -6,6 +6,7 @@ use super::limits::ANSWER_DEADLINE;
 use super::request::Control;
 use crate::config::LocalApi;
 use crate::exit::{CommandError, Exit};
+use postern_console::doctor::Report;
 use serde_json::Value as Json;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -31,6 +32,24 @@ pub fn status(api: &LocalApi) -> Result<Option<Json>, CommandError> {
 pub fn control(api: &LocalApi, control: Control) -> Result<bool, CommandError> {
     let resource = format!("/v1/control/{}", control.as_str());
     ask(api, "POST", &resource).map(|answer| answer.is_some())
+}
+
+/// Lets the running device look why it gets out or not; `None` when none runs.
+///
+/// # Errors
+/// As [`control`], and a report of another version.
+pub fn diagnose(api: &LocalApi, is_deep: bool) -> Result<Option<Report>, CommandError> {
+    let resource = match is_deep {
+        true => "/v1/doctor/deep",
+        false => "/v1/doctor",
+    };
+    let Some(json) = ask(api, "POST", resource)? else {
+        return Ok(None);
+    };
+    let report = serde_json::from_value(json);
+    report
+        .map(Some)
+        .map_err(|error| unusable(api, &io::Error::other(error)))
 }
 
 fn ask(api: &LocalApi, method: &str, resource: &str) -> Result<Option<Json>, CommandError> {

@@ -7,20 +7,22 @@
 //!
 //! Refuses to wait for the engine longer than a hung disk would take.
 
-use super::limits::{ANSWER_DEADLINE, WAIT_S_MAX};
+use super::limits::{ANSWER_DEADLINE, DIAGNOSIS_DEADLINE, WAIT_S_MAX};
 use super::metrics;
 use super::problem::Problem;
 use super::request::{Control, Done, Question};
 use crate::device::status::{Shown, revision_json};
 use crate::device::view::View;
 use crate::operator::value;
+use postern_console::doctor::{Case, examine};
 use postern_protocol::device::Applied;
 use postern_protocol::revision::Revision;
 use postern_protocol::state::{Change, Path, State, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 /// Where an answer goes.
@@ -39,6 +41,8 @@ pub enum Ask {
     Done(Done, Reply<()>),
     /// Something of the user who runs the device.
     Control(Control, Reply<()>),
+    /// What a diagnosis needs to know; true for a thorough one.
+    Diagnose(bool, Reply<Case>),
 }
 
 /// What came of a write.
@@ -68,6 +72,8 @@ pub struct Desk {
     pub view: watch::Receiver<View>,
     /// Where questions for the engine go.
     pub asks: mpsc::Sender<Ask>,
+    /// Taken while a diagnosis runs: one at a time.
+    pub diagnosing: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -108,8 +114,22 @@ impl Desk {
                 .ask(|reply| Ask::Control(control, reply))
                 .await
                 .map(done),
-            Question::Control(_) => Err(Problem::OwnerOnly),
+            Question::Diagnose { is_deep } if is_owner => self.diagnose(is_deep).await,
+            Question::Control(_) | Question::Diagnose { .. } => Err(Problem::OwnerOnly),
         }
+    }
+
+    /// Walks the ways beside the engine's loop.
+    async fn diagnose(&self, is_deep: bool) -> Result<Answer, Problem> {
+        let _turn = self
+            .diagnosing
+            .try_acquire()
+            .map_err(|_busy| Problem::Overloaded)?;
+        let case = self.ask(|reply| Ask::Diagnose(is_deep, reply)).await?;
+        let report = timeout(DIAGNOSIS_DEADLINE, examine(&case)).await;
+        let report = report.map_err(|_elapsed| Problem::Overloaded)?;
+        let json = serde_json::to_value(&report);
+        Ok(Answer::Json(json.unwrap_or_default(), None))
     }
 
     async fn ask<T>(&self, make: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Problem> {

@@ -6,7 +6,7 @@ use crate::device::status::Status;
 use crate::device::view::View;
 use crate::routes::{RouteFacts, Switches};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Writes all families.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn render(view: &View) -> String {
     page.gauge(
         "postern_stale",
         "1 while the controller may have been silent for longer than allowed",
-        status.is_stale.into(),
+        u64::from(status.is_stale),
     );
     if let Some(age_ms) = view.age_ms() {
         page.gauge(
@@ -38,14 +38,21 @@ pub fn render(view: &View) -> String {
     page.gauge(
         "postern_applying_allowed",
         "1 while neither a pause nor a window keeps changes back",
-        status.gate.is_open().into(),
+        u64::from(status.gate.is_open()),
     );
     page.gauge(
         "postern_route_connected",
         "1 after a verified answer of a mailbox, until the way fails",
-        status.is_connected.into(),
+        u64::from(status.is_connected),
     );
     routes(&mut page, &status.routes);
+    if let Some(ahead_s) = status.clock_ahead_s {
+        page.gauge(
+            "postern_clock_offset_seconds",
+            "Seconds that the machine's clock is ahead of the signed time",
+            ahead_s,
+        );
+    }
     page.gauge(
         "postern_bundle_number",
         "Number of the key bundle that counts",
@@ -68,12 +75,12 @@ fn routes(page: &mut Page, routes: &RouteFacts) {
     page.gauge(
         "postern_route_intercepted",
         "1 while only the site's own CA vouches for what answers",
-        routes.intercepted_by.is_some().into(),
+        u64::from(routes.intercepted_by.is_some()),
     );
     page.gauge(
         "postern_route_races_lost",
         "Races in a row that no route won",
-        routes.rounds_lost.into(),
+        u64::from(routes.rounds_lost),
     );
     page.counter(
         "postern_networks_damaged_total",
@@ -110,6 +117,12 @@ fn counters(page: &mut Page, status: &Status) {
         &counts.refusals,
     );
     page.labelled(
+        "postern_mailbox_put_aside_total",
+        "Messages that mailboxes put aside before the controller came for them",
+        "reason",
+        &counts.put_aside,
+    );
+    page.labelled(
         "postern_exchange_failures_total",
         "Exchanges that failed on the way",
         "reason",
@@ -140,7 +153,7 @@ impl Page {
         let _infallible = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} {kind}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, number: u64) {
+    fn gauge(&mut self, name: &str, help: &str, number: impl Display) {
         self.family(name, help, "gauge");
         let _infallible = writeln!(self.0, "{name} {number}");
     }

@@ -58,6 +58,11 @@ pub enum Target {
     Done(Path),
     /// Something for the user who runs the device.
     Control(Control),
+    /// Look why this device gets out or not.
+    Diagnose {
+        /// Try a large body too.
+        is_deep: bool,
+    },
 }
 
 /// What only the user who runs the device may ask.
@@ -104,6 +109,11 @@ pub enum Question {
     Done(Done),
     /// Something for the user who runs the device.
     Control(Control),
+    /// Look why this device gets out or not.
+    Diagnose {
+        /// Try a large body too.
+        is_deep: bool,
+    },
 }
 
 /// An intent that the application has acted on.
@@ -184,6 +194,11 @@ impl Target {
                 let control = Control::parse(word).ok_or(Problem::NotFound)?;
                 only(method, &Method::POST, "POST").map(|()| Self::Control(control))
             }
+            ("doctor", depth @ (None | Some("deep"))) => {
+                only(method, &Method::POST, "POST")?;
+                let is_deep = depth.is_some();
+                Ok(Self::Diagnose { is_deep })
+            }
             (_, _) => Err(Problem::NotFound),
         }
     }
@@ -227,7 +242,8 @@ impl Target {
             | Self::Status
             | Self::Metrics
             | Self::Intents
-            | Self::Control(_) => false,
+            | Self::Control(_)
+            | Self::Diagnose { .. } => false,
         }
     }
 
@@ -265,6 +281,7 @@ impl Target {
             Self::Intents => Question::Intents,
             Self::Done(path) => Question::Done(parse_done(path, body)?),
             Self::Control(control) => Question::Control(control),
+            Self::Diagnose { is_deep } => Question::Diagnose { is_deep },
         })
     }
 }

@@ -11,7 +11,7 @@ use postern_protocol::reject::Reject;
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path, State, Value};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
@@ -70,6 +70,12 @@ fn request_becomes_its_question() {
             "",
             Question::Control(Control::Leave),
         ),
+        ("POST /v1/doctor", "", Question::Diagnose { is_deep: false }),
+        (
+            "POST /v1/doctor/deep",
+            "",
+            Question::Diagnose { is_deep: true },
+        ),
     ];
     for (line, body, expected) in cases {
         assert_eq!(question(line, body), Ok(expected), "{line}");
@@ -85,6 +91,9 @@ fn request_that_is_wrong_is_refused() {
         ("GET /v1/status/x", "not-found"),
         ("GET /v1/intents/restart", "not-found"),
         ("POST /v1/control/stop", "not-found"),
+        ("POST /v1/doctor/deeper", "not-found"),
+        ("GET /v1/doctor", "method-not-allowed"),
+        ("POST /v1/doctor?deep=true", "request-malformed"),
         ("POST /v1/status", "method-not-allowed"),
         ("PATCH /v1/actual/a", "method-not-allowed"),
         ("GET /v1/results", "method-not-allowed"),
@@ -155,6 +164,9 @@ fn view(seq: u64) -> View {
     };
     let mut counts = Counts::default();
     counts.count_reject(Reject::WriterBehind);
+    counts.count_put_aside("retention-expired");
+    counts.count_put_aside("unknown");
+    counts.count_put_aside("unknown");
     View {
         status: Status {
             device: "hall-1".into(),
@@ -167,6 +179,7 @@ fn view(seq: u64) -> View {
             is_stale: true,
             frozen: None,
             is_rotating: false,
+            clock_ahead_s: None,
             is_bundle_behind: false,
             gate: Gate::Open,
             route: "direct",
@@ -191,7 +204,13 @@ fn view(seq: u64) -> View {
 fn desk(asks_max: usize) -> (watch::Sender<View>, mpsc::Receiver<Ask>, Desk) {
     let (sender, view) = watch::channel(view(3));
     let (asks, receiver) = mpsc::channel(asks_max);
-    (sender, receiver, Desk { view, asks })
+    let diagnosing = Arc::new(Semaphore::new(1));
+    let desk = Desk {
+        view,
+        asks,
+        diagnosing,
+    };
+    (sender, receiver, desk)
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,6 +260,21 @@ async fn control_by_another_user_is_refused() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn diagnosis_is_the_owners_and_one_at_a_time() {
+    let (_sender, _asks, desk) = desk(1);
+    let look = question("POST /v1/doctor", "").unwrap();
+    let foreign = desk.answer(look.clone(), false).await;
+    assert_eq!(foreign, Err(Problem::OwnerOnly));
+    let turn = desk.diagnosing.acquire().await.unwrap();
+    let second = desk.answer(look.clone(), true).await;
+    assert_eq!(second, Err(Problem::Overloaded));
+    drop(turn);
+    // The loop does not take what it is asked: the turn is given back after the deadline.
+    assert_eq!(desk.answer(look, true).await, Err(Problem::Overloaded));
+    assert_eq!(desk.diagnosing.available_permits(), 1);
+}
+
 #[tokio::test]
 async fn path_without_values_is_absent() {
     let (_sender, _asks, desk) = desk(1);
@@ -262,6 +296,8 @@ fn metrics_have_closed_labels_and_the_lag() {
         "postern_replica_lag_revisions 2",
         "postern_envelopes_rejected_total{reason=\"writer-behind\"} 1",
         "postern_stale 1",
+        "postern_mailbox_put_aside_total{reason=\"retention-expired\"} 1",
+        "postern_mailbox_put_aside_total{reason=\"unknown\"} 2",
         "postern_intents_pending 1",
         "postern_socket_bytes_total{direction=\"up\"} 3",
     ] {

@@ -22,6 +22,7 @@ fn status(bundle: u64) -> Status {
         bytes: (0, 0),
         routes: Default::default(),
         bundle,
+        clock_ahead_s: None,
         is_bundle_behind: false,
         counts: Counts::default(),
     }

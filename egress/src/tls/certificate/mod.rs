@@ -1,8 +1,9 @@
-//! Reads the two facts of a certificate that people compare: its issuer's name and its key.
+//! Reads the facts of a certificate that people compare: its issuer's name, its key, and when it is valid.
 //!
 //! A strict walk over DER (X.690) that reads lengths and skips everything else. Decides nothing:
 //! trust is the verifier's business. A certificate that cannot be walked yields empty texts.
 
+use super::period::{Period, read_time};
 use crate::foreign::Foreign;
 use crate::limits::DER_DEPTH_MAX;
 use rustls::pki_types::CertificateDer;
@@ -24,6 +25,8 @@ pub struct LeafReport {
     pub issuer: Foreign,
     /// SHA-256 over the SubjectPublicKeyInfo, in hexadecimal.
     pub spki_sha256: String,
+    /// When the certificate is valid, where it can be read.
+    pub period: Option<Period>,
 }
 
 impl LeafReport {
@@ -45,11 +48,21 @@ fn walk(der: &[u8]) -> Option<LeafReport> {
     }
     let (issuer, rest) = expect(rest, SEQUENCE)?;
     let validity = read(rest)?;
+    let (from, after_from) = {
+        let from = read(validity.content)?;
+        (read_time(from.tag, from.content), from.rest)
+    };
+    let until = read(after_from)?;
+    let until = read_time(until.tag, until.content);
     let subject = read(validity.rest)?;
     let key = read(subject.rest)?;
     let digest = Sha256::digest(key.whole);
     Some(LeafReport {
         issuer: Foreign::new(name(issuer).as_bytes()),
+        period: from.zip(until).map(|(not_before_s, not_after_s)| Period {
+            not_before_s,
+            not_after_s,
+        }),
         spki_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }

@@ -4,6 +4,7 @@ use super::hand::Hand;
 use crate::Reject;
 use crate::controller::{Event, Input, Output, Post};
 use crate::enrol::{Enrolling, accept_rotation_answer, seal_rotation_request};
+use crate::envelope::ReceivedEnvelope;
 use crate::id::{Channel, Incarnation, Plane};
 use crate::key::{MemorySigner, Signer as _};
 use crate::message::Report;
@@ -45,6 +46,19 @@ fn is_evicted(hand: &Hand) -> bool {
 fn is_admitted(hand: &Hand) -> bool {
     let is_admit = |output: &Output| matches!(output, Output::Admit { .. });
     hand.outputs.iter().any(is_admit)
+}
+
+//= spec/freshness.md#signed-time type=test
+//# A controller MUST leave the time out of an answer to a rotation.
+#[test]
+fn answer_to_a_rotation_states_no_time() {
+    let mut hand = Hand::new();
+    assert!(hand.unix_s.is_some());
+    assert_eq!(hand.receive(&rotation(&hand, 1, "next")), None);
+    let answer = key_answer(&hand).unwrap();
+    let received = ReceivedEnvelope::parse(&answer).unwrap();
+    let members = received.unverified_payload().first().copied();
+    assert_eq!(members, Some(0x82), "an array of two");
 }
 
 //= spec/lives.md#rotation type=test

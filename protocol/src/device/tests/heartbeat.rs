@@ -173,6 +173,8 @@ fn bundle_that_a_relay_withholds_is_shown() {
     assert_eq!(freshness(&lone).bundle_shown, Some(BundleNumber::new(4)));
 }
 
+//= spec/freshness.md#signed-time type=test
+//# A device MUST NOT use a time, or its own wall clock, for order or freshness.
 /// SQ-28: a wall clock that is wrong or missing changes nothing: none is read.
 #[test]
 fn anchor_of_an_earlier_process_counts_no_more() {

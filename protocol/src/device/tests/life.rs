@@ -45,6 +45,7 @@ fn answer(lone: &Lone, request: crate::id::MessageId, next: &MemorySigner) -> Ve
         request,
         bundle: BundleNumber::new(1),
         device_key: next.public_key().thumbprint(),
+        time: None,
     };
     let identity = &lone.node.identity;
     let sealed = answer.seal(&identity.channel, identity.incarnation, &lone.keys.writer);

@@ -10,6 +10,7 @@ mod intents;
 mod life;
 mod lost;
 mod order;
+mod receipts;
 mod report;
 mod sizes;
 mod speech;

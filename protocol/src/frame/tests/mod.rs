@@ -5,7 +5,7 @@ mod writer;
 
 use super::*;
 use crate::id::{Challenge, Digest, Plane, SessionId, Thumbprint};
-use crate::revision::{BundleNumber, Epoch, Revision, Seq};
+use crate::revision::{BundleNumber, Epoch, ReceiptNumber, Revision, Seq, StoreEpoch};
 use alloc::vec;
 
 const SESSION: SessionId = SessionId::from_bytes([9, 8, 7, 6]);
@@ -27,6 +27,21 @@ fn poll(actual: Option<Revision>) -> UpFrame<'static> {
         acked: None,
         desired: head(),
         actual,
+        receipt: None,
+    })
+}
+
+fn poll_naming(actual: Option<Revision>) -> UpFrame<'static> {
+    UpFrame::Poll(Poll {
+        hold_s: 25,
+        bundle: BundleNumber::new(1),
+        acked: None,
+        desired: head(),
+        actual,
+        receipt: Some(ReceiptNumber {
+            store: StoreEpoch::new(77),
+            number: Seq::new(5),
+        }),
     })
 }
 
@@ -70,6 +85,8 @@ fn session_frames_survive_encoding() {
     };
     let frames = [
         poll(Some(Revision::NONE)),
+        poll_naming(None),
+        poll_naming(Some(head())),
         UpFrame::Post(vec![
             item,
             Item {
@@ -90,6 +107,28 @@ fn session_frames_survive_encoding() {
         let bytes = seal_up(&key(), SESSION, 65_535, &frame).unwrap();
         let split = SessionFrame::split(&bytes, Direction::Up).unwrap();
         assert_eq!(split.verify(&key()).unwrap().decode_up(), Ok(frame));
+    }
+}
+
+//= spec/postern.md#poll type=test
+//# The store epoch and the number of a receipt in a poll MUST be at least 1, else `shape`.
+#[test]
+fn receipt_in_a_poll_has_two_numbers_from_1_and_stands_last() {
+    let head = [0x01, 0x18, 0x19, 0x01, 0xf6, 0x05, 0x06];
+    let cases: [(&[u8], Result<u16, Reject>); 9] = [
+        (&[0x82, 7, 8], Ok(1)),
+        (&[1, 2, 0x82, 1, 1], Ok(1)),
+        (&[0x82, 0, 8], Err(Reject::Shape)),
+        (&[0x82, 7, 0], Err(Reject::Shape)),
+        (&[0x81, 7], Err(Reject::Shape)),
+        (&[0x83, 7, 8, 9], Err(Reject::Shape)),
+        (&[0x82, 7], Err(Reject::CborTruncated)),
+        (&[0x82, 7, 8, 1, 2], Err(Reject::CborTrailing)),
+        (&[1, 0x82, 7, 8], Err(Reject::Shape)),
+    ];
+    for (rest, expected) in cases {
+        let body = [head.as_slice(), rest].concat();
+        assert_eq!(open_up(&forge(0, &body)), expected, "{rest:?}");
     }
 }
 

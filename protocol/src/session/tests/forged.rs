@@ -105,6 +105,7 @@ fn session_longer_than_a_day_is_cut_to_a_day() {
     let parsed = ReceivedHello::parse(&hello).unwrap();
     let mailbox = MailboxHandshake {
         age_max_s: u64::MAX,
+        time: None,
         ..world.mailbox()
     };
     let id = SessionId::from_bytes([1; 4]);

@@ -120,6 +120,7 @@ impl Desk {
             keys: Vec::from([MailboxKey::only(&self.keys.mailbox)]),
             bundle: BundleNumber::new(1),
             age_max_s: 3_600,
+            time: None,
         }
     }
 

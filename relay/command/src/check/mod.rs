@@ -19,9 +19,10 @@ pub use tls::{Certificate, read as read_certificate};
 use crate::audit;
 use crate::config::RelayConfig;
 use crate::make;
-use crate::{secret, upstream};
+use crate::upstream;
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
+use postern_console::listener_secret;
 use postern_protocol::key::Signer as _;
 use postern_relay::store::{DiskStore, Profile, Store as _};
 use serde::Serialize;
@@ -219,7 +220,7 @@ fn quic_key(config: &RelayConfig) -> Option<Finding> {
     const ABOUT: &str = "quic-key";
     config.quic.listen?;
     let file = config.quic.key.display();
-    Some(match secret::read(&config.quic.key) {
+    Some(match listener_secret::read(&config.quic.key) {
         Ok(Some(_)) => Finding::fine(ABOUT, format!("{file}: private")),
         Ok(None) => Finding::fine(ABOUT, format!("{file}: will be made")),
         Err(error) => Finding::error(ABOUT, error),

@@ -186,6 +186,9 @@ enum Command {
         Example: postern-relay audit --verify"
     )]
     Audit(look::AuditArgs),
+    /// Evaluates a PAC script for the process that started it
+    #[command(name = postern_console::script_child::SUBCOMMAND, hide = true)]
+    PacChild,
 }
 
 /// Which relay.
@@ -242,7 +245,7 @@ impl Command {
     fn is_json(&self) -> bool {
         match self {
             Self::Init(args) => args.json,
-            Self::Run(_) => false,
+            Self::Run(_) | Self::PacChild => false,
             Self::Line(args) => args.relay.json,
             Self::Check(args) => args.relay.json,
             Self::Drain(args) => args.relay.json,
@@ -283,6 +286,7 @@ fn run(command: Command) -> Result<Exit, CommandError> {
         Command::Limits(relay) => look::limits(&relay),
         Command::Metrics(relay) => look::metrics(&relay),
         Command::Audit(args) => args.run(),
+        Command::PacChild => postern_console::script_child::run(),
     }?;
     Ok(Exit::Success)
 }

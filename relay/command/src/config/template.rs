@@ -136,8 +136,9 @@ const TLS: &str = "
 const CA: &str = "# CA certificate that the relay line carries. Leave it out when everybody trusts the issuer anyway.\n";
 const QUIC: &str = "
 [quic]
-# UDP address and port of a second door with the same certificate, or none. It takes the same exchanges
-# of devices and controllers that know it; never the only door, because networks block UDP. Takes a restart.
+# UDP address and port of a second door with the same certificate, or none. It takes the same exchanges;
+# devices and controllers look for it at the port of the URL. Never the only door, because networks block
+# UDP. Takes a restart.
 ";
 const QUIC_KEY: &str = "\
 # Secret by which peers notice a restart with their next packet; made at the first start with a door.

@@ -38,7 +38,7 @@ pub struct Standing {
     pub mailboxes: u64,
     /// Enrolments that wait for their controller.
     pub knocks: u64,
-    /// Letters that were dropped unread for their age, since the start.
+    /// Letters that were dropped unread, for their age or with their mailbox, since the start.
     pub dead_letters: u64,
     /// Posts and deliveries that were refused because their tenant was full, since the start.
     pub tenant_refusals: u64,

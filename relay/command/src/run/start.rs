@@ -19,9 +19,10 @@ use crate::http;
 use crate::limits::ORDERS_MAX;
 use crate::make;
 use crate::operable::{Operable, Served, StartedWith};
-use crate::{secret, upstream};
+use crate::upstream;
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
+use postern_console::listener_secret;
 use postern_console::random::OsRandom;
 use postern_console::{clock, output};
 use postern_protocol::key::Signer as _;
@@ -208,7 +209,7 @@ fn quic_door(config: &RelayConfig) -> Result<Option<QuicListener>, CommandError>
     let Some(listen) = config.quic.listen else {
         return Ok(None);
     };
-    let secret = secret::read_or_make(&config.quic.key, &mut OsRandom)?;
+    let secret = listener_secret::read_or_make(&config.quic.key, &mut OsRandom)?;
     Ok(Some(QuicListener { listen, secret }))
 }
 

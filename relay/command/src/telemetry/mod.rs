@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
@@ -131,7 +131,7 @@ impl<S: Subscriber> Filter<S> for Rates {
 
 /// Changes the level of a running log.
 #[derive(Debug, Clone)]
-pub struct LevelHandle(Option<reload::Handle<EnvFilter, Registry>>);
+pub struct LevelHandle(Option<reload::Handle<Targets, Registry>>);
 
 impl LevelHandle {
     /// The handle of no log.
@@ -154,7 +154,7 @@ impl LevelHandle {
 /// Starts logging for this process; a second start does nothing.
 pub fn start(log: &LogConfig, rates: &Rates) -> LevelHandle {
     let filter = postern_console::telemetry::filter(&log.level)
-        .unwrap_or_else(|_refused| EnvFilter::new("info"));
+        .unwrap_or_else(|_refused| postern_console::telemetry::plain());
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr);

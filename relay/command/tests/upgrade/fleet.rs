@@ -342,6 +342,7 @@ impl Device {
             acked: Some(Seq::new(0)),
             desired: Revision::NONE,
             actual: None,
+            receipt: None,
         };
         let line = self.line.as_mut().expect("a session");
         let (counter, answer) = site.ask(line, &UpFrame::Poll(poll)).await;

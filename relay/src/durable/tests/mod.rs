@@ -5,6 +5,7 @@ mod fairness;
 mod keeping;
 mod knocking;
 mod quotas;
+mod receipts;
 mod restart;
 mod showing;
 mod storage;

@@ -3,6 +3,7 @@ mod answers;
 mod carried;
 mod heartbeat;
 mod keys;
+mod receipts;
 
 use super::{ExchangeLimits, Exchanges, Held, MailboxKeys, Step};
 use crate::fixtures::{

@@ -1,0 +1,99 @@
+//! What a network's administrator is asked for, with the names to put into the request.
+//!
+//! Each fault has a short next step of its own; here it becomes a sentence about this place and this
+//! target. Refuses to guess: what has no better sentence keeps the short one.
+
+use super::report::Answerer;
+use postern_egress::connect::ConnectFault;
+use postern_egress::{Fault, TlsFault};
+use std::io::ErrorKind;
+
+/// Says what to do about a fault at `place`, on the way to `target` (host and port).
+pub(super) fn of(fault: &Fault, place: &str, target: &str) -> String {
+    let sentence = if let Fault::Connect(fault) = fault {
+        of_proxy(fault, target)
+    } else if let Fault::Tls(fault) = fault {
+        of_tls(fault, target)
+    } else {
+        of_hop(fault, place)
+    };
+    sentence.unwrap_or_else(|| fault.remedy().to_owned())
+}
+
+fn of_hop(fault: &Fault, place: &str) -> Option<String> {
+    if let Fault::Lookup(_) = fault {
+        return Some(format!(
+            "make {place} known to this machine's resolver, or configure the site's proxy, which looks names up itself"
+        ));
+    }
+    if let Fault::TcpSlow = fault {
+        return Some(format!(
+            "ask the network team to allow TCP from this machine to {place}, or for the site's proxy"
+        ));
+    }
+    if let Fault::Tcp(ErrorKind::ConnectionRefused) = fault {
+        return Some(format!(
+            "check that something listens at {place}; a firewall may refuse it for others"
+        ));
+    }
+    None
+}
+
+fn of_proxy(fault: &ConnectFault, target: &str) -> Option<String> {
+    if let ConnectFault::Refused { .. } = fault {
+        return Some(format!(
+            "ask the proxy's owner to allow CONNECT to {target}, or let the mailbox listen on port 443"
+        ));
+    }
+    if let ConnectFault::BlockPage = fault {
+        return Some(format!(
+            "ask the proxy's owner to allow {target}: a block page comes instead"
+        ));
+    }
+    if let ConnectFault::Unreachable { .. } = fault {
+        return Some(format!(
+            "check that {target} runs and that the proxy can reach it"
+        ));
+    }
+    None
+}
+
+fn of_tls(fault: &TlsFault, target: &str) -> Option<String> {
+    if let TlsFault::UnknownIssuer { leaf } = fault {
+        return Some(format!(
+            "if \"{}\" is your site's inspection CA, put its PEM file into extra_ca_files; else ask who answers for {target}",
+            leaf.issuer
+        ));
+    }
+    if let TlsFault::NotTls = fault {
+        return Some(format!(
+            "open http://{target}/ in a browser: a captive portal or plain HTTP answers there"
+        ));
+    }
+    None
+}
+
+/// Says what is wrong with an answerer; nothing where it is the right one.
+pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, String, String)> {
+    match answerer {
+        Answerer::Listed | Answerer::Mailbox | Answerer::Busy => None,
+        Answerer::Stranger => Some((
+            "PST-A02".into(),
+            "a mailbox answers that the bundle does not list".into(),
+            format!("check which mailbox runs at {place}, or that nothing redirects there"),
+        )),
+        Answerer::Nobody => Some((
+            "PST-A01".into(),
+            "something answers that is no mailbox: a captive portal, a block page, another server"
+                .into(),
+            format!(
+                "open https://{place}/ in a browser to see it, then ask the network team to let it pass"
+            ),
+        )),
+    }
+}
+
+/// Says what to do when large bodies are lost and small ones pass.
+pub(super) fn of_large_body() -> String {
+    "a middlebox bounds bodies, or packets of full size are lost: ask for both; smaller bodies are used by itself".into()
+}

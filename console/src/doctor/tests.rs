@@ -1,0 +1,129 @@
+use super::*;
+
+fn hop(stage: &str, code: Option<&str>) -> HopReport {
+    HopReport {
+        stage: stage.into(),
+        place: "controller.test:443".into(),
+        is_ok: code.is_none(),
+        took_us: 1_234,
+        evidence: "seen".into(),
+        code: code.map(str::to_owned),
+        what: code.map(|_| "it broke".into()),
+        next: code.map(|_| "mend it".into()),
+    }
+}
+
+fn way(route: &str, state: State, hops: Vec<HopReport>) -> WayReport {
+    WayReport {
+        route: route.into(),
+        proxy: None,
+        state,
+        reason: None,
+        answerer: None,
+        is_intercepted: false,
+        issuer: None,
+        took_ms: 5,
+        hops,
+    }
+}
+
+fn target(url: &str, ways: Vec<WayReport>) -> TargetReport {
+    TargetReport {
+        url: url.into(),
+        why: "m.test:443: direct (no proxy is configured)".into(),
+        unusable: None,
+        ways,
+    }
+}
+
+fn works() -> WayReport {
+    way("direct", State::Works, vec![hop("answer", None)])
+}
+
+fn fails() -> WayReport {
+    let hops = vec![hop("lookup", None), hop("tcp", Some("PST-T02"))];
+    way("direct", State::Fails, hops)
+}
+
+#[test]
+fn verdict_is_ok_only_when_the_first_mailbox_is_reached() {
+    let check = |ways: Vec<WayReport>, expected: Outcome, code: Option<&str>| {
+        let mut targets = Vec::new();
+        for (at, way) in ways.into_iter().enumerate() {
+            targets.push(target(&format!("https://m{at}.test"), vec![way]));
+        }
+        let verdict = Verdict::of(&targets);
+        assert_eq!((verdict.state, verdict.code.as_deref()), (expected, code));
+    };
+    check(vec![works()], Outcome::Ok, None);
+    check(vec![works(), fails()], Outcome::Ok, None);
+    check(vec![fails(), works()], Outcome::Degraded, Some("PST-T02"));
+    check(vec![fails(), fails()], Outcome::Down, Some("PST-T02"));
+    check(vec![], Outcome::Down, None);
+    check(
+        vec![way("quic", State::Skipped, vec![])],
+        Outcome::Down,
+        None,
+    );
+}
+
+#[test]
+fn verdict_names_the_way_that_came_farthest() {
+    let early = way("direct", State::Fails, vec![hop("tcp", Some("PST-T02"))]);
+    let hops = vec![hop("tcp", None), hop("tunnel", Some("PST-P01"))];
+    let late = way("proxy", State::Fails, hops);
+    let verdict = Verdict::of(&[target("https://m.test", vec![early, late])]);
+    assert_eq!(verdict.code.as_deref(), Some("PST-P01"));
+}
+
+#[test]
+fn verdict_names_quic_only_where_nothing_else_was_tried() {
+    let quic = |hops| way("quic", State::Fails, hops);
+    let far = || quic(vec![hop("lookup", None), hop("quic", Some("PST-U03"))]);
+    let near = way("direct", State::Fails, vec![hop("tcp", Some("PST-T01"))]);
+    let check = |ways: Vec<WayReport>, expected: &str| {
+        let verdict = Verdict::of(&[target("https://m.test", ways)]);
+        assert_eq!(verdict.code.as_deref(), Some(expected));
+    };
+    check(vec![near.clone(), far()], "PST-T01");
+    check(vec![far(), near], "PST-T01");
+    check(vec![far()], "PST-U03");
+}
+
+#[test]
+fn tree_shows_each_step_with_what_to_do_next() {
+    let ways = vec![fails(), works()];
+    let targets = vec![target("https://m.test", ways)];
+    let report = Report {
+        version: "1".into(),
+        by: "this command".into(),
+        unix_s: None,
+        settings: Settings {
+            proxy: None,
+            source: None,
+            mode: "off".into(),
+            has_credentials: false,
+            extra_ca_files: vec![],
+        },
+        verdict: Verdict::of(&targets),
+        targets,
+    };
+    let expected = "\
+no proxy
+
+https://m.test
+ways: direct (no proxy is configured)
+├─ direct  FAILS  PST-T02
+│  ├─ ok   lookup    controller.test:443            1.2 ms  seen
+│  └─ FAIL tcp       controller.test:443            1.2 ms  PST-T02 it broke
+│           next: mend it
+└─ direct  works  5 ms
+   └─ ok   answer    controller.test:443            1.2 ms  seen
+
+ok  https://m.test is reached directly
+";
+    assert_eq!(report.tree(false), expected);
+    let json = serde_json::to_string(&report).unwrap();
+    let again: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!(again, report);
+}

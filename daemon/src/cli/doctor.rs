@@ -1,0 +1,101 @@
+//! `postern doctor`: why this machine gets out or not, hop by hop, and what to ask the network's people for.
+//!
+//! The running device looks, with its environment, user and proxy memory; where none runs, this command does.
+
+use super::{block_on, output};
+use crate::config::DeviceConfig;
+use crate::device as driver;
+use crate::exit::{CommandError, Exit};
+use clap::Args;
+use postern_console::doctor::{Case, Outcome, Report, examine};
+use postern_protocol::join_line::JoinLine;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// The device's folder
+    #[arg(long, value_name = "DIR", default_value = "device")]
+    dir: PathBuf,
+    /// Look before joining: at the mailboxes of the join line in this file; its secret is not used
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    join: Option<PathBuf>,
+    /// Look at this mailbox URL instead of those of the device; may be given several times
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Try a large body too; the mailbox counts it as a refused frame
+    #[arg(long)]
+    deep: bool,
+    /// Write a support bundle without secrets into this file
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(long, requires = "bundle")]
+    force: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
+    let config = DeviceConfig::load_or_default(&args.dir)?;
+    if output::is_terminal() && !args.json {
+        output::hint("trying every way; one that is not answered takes up to half a minute");
+    }
+    let report = look(args, &config)?;
+    if args.json {
+        let json = serde_json::to_value(&report);
+        output::json(&json.unwrap_or_default());
+    } else {
+        output::text(&report.tree(output::has_colours()));
+    }
+    if let Some(file) = &args.bundle {
+        let status = driver::local_status(&config.local_api).ok().flatten();
+        super::support::write(file, args.force, &config, &report, status)?;
+        if !args.json {
+            output::hint(format!(
+                "wrote {}: read it before you send it",
+                file.display()
+            ));
+        }
+    }
+    end(&report)
+}
+
+fn look(args: &DoctorArgs, config: &DeviceConfig) -> Result<Report, CommandError> {
+    let case = if let Some(file) = &args.join {
+        driver::diagnosis_of_join_line(config, &read_line(file)?, args.deep)?
+    } else if args.url.is_empty() {
+        match driver::diagnose(&config.local_api, args.deep)? {
+            Some(report) => return Ok(report),
+            None => driver::diagnosis_of_stopped(config, args.deep)?,
+        }
+    } else {
+        driver::diagnosis_of_urls(config, &args.url, args.deep)?
+    };
+    examine_now(case)
+}
+
+fn examine_now(case: Case) -> Result<Report, CommandError> {
+    block_on(async move { Ok(examine(&case).await) })
+}
+
+fn read_line(file: &std::path::Path) -> Result<JoinLine, CommandError> {
+    let line = super::device::read_line(Some(file))?;
+    JoinLine::parse(&line).map_err(|error| {
+        CommandError::configuration(
+            "join-line-refused",
+            format!("{}: {error}", file.display()),
+            "give the file with the whole line that `postern controller invite` printed",
+        )
+    })
+}
+
+/// The exit code says what the verdict says: 0 ok, 1 degraded, 4 down.
+fn end(report: &Report) -> Result<(), CommandError> {
+    let exit = match report.verdict.state {
+        Outcome::Ok => return Ok(()),
+        Outcome::Degraded => Exit::Failure,
+        Outcome::Down => Exit::Unreachable,
+    };
+    Err(CommandError::new(exit, super::SILENT, "", ""))
+}
