@@ -6,7 +6,8 @@
 //!
 //! Every way that the proxy policy allows is walked with connections of its own, up to a frame that only
 //! a mailbox answers. The report holds hosts, addresses, issuers and text of others, escaped and cut;
-//! never a credential. Refuses to walk what the policy forbids: it says so instead.
+//! never a credential. Codes of its own, beside those of `egress/README.md`: A01 something answers that is no
+//! mailbox, A02 a mailbox that the bundle does not list, L02 large bodies do not pass. Refuses to walk what the policy forbids: it says so instead.
 
 mod remedy;
 mod report;

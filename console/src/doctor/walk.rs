@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// Longest wait for the answer to an ask. As long as people look at a command that says nothing.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// Mailbox URLs that are looked at, each with some connections of its own; a device that has more tries those first, too.
+const TARGETS_MAX: usize = 16;
 /// Size of the large body, in bytes: more than one packet of any network, less than any known bound.
 const LARGE_BODY_BYTES: usize = 16 * 1024;
 
@@ -54,12 +56,13 @@ pub struct Target {
 
 /// Walks every way of every target at once, and draws the conclusion.
 pub async fn examine(case: &Case) -> Report {
-    let mut walks = Vec::new();
-    for target in &case.targets {
-        walks.push(begin(case, target).await);
-    }
+    prepare(case).await;
+    let examined = case.targets.iter().take(TARGETS_MAX);
+    let walks: Vec<_> = examined
+        .map(|target| (target, begin(case, target)))
+        .collect();
     let mut targets = Vec::new();
-    for (target, begun) in case.targets.iter().zip(walks) {
+    for (target, begun) in walks {
         let mut report = end(target, begun).await;
         let explained = target_of(&target.url).map(|mailbox| case.dialer.explain(&mailbox));
         report.why = explained.map(|why| why.to_string()).unwrap_or_default();
@@ -77,12 +80,25 @@ pub async fn examine(case: &Case) -> Report {
 
 type Walk = tokio::task::JoinHandle<WayReport>;
 
-/// Sets out on every way to one target.
-async fn begin(case: &Case, target: &Target) -> Result<Vec<Result<Walk, WayReport>>, String> {
-    let mailbox = target_of(&target.url).map_err(|error| error.to_string())?;
-    if let Err(fault) = case.dialer.prepare(&mailbox).await {
-        tracing::debug!(%fault, "the script for proxies gave no answer");
+/// Asks the script for proxies, if there is one, about every target at once.
+async fn prepare(case: &Case) {
+    let mut asked = Vec::new();
+    for target in case.targets.iter().take(TARGETS_MAX) {
+        if let Ok(mailbox) = target_of(&target.url) {
+            let dialer = case.dialer.clone();
+            asked.push(tokio::spawn(async move { dialer.prepare(&mailbox).await }));
+        }
     }
+    for asked in asked {
+        if let Ok(Err(fault)) = asked.await {
+            tracing::debug!(%fault, "the script for proxies gave no answer");
+        }
+    }
+}
+
+/// Sets out on every way to one target.
+fn begin(case: &Case, target: &Target) -> Result<Vec<Result<Walk, WayReport>>, String> {
+    let mailbox = target_of(&target.url).map_err(|error| error.to_string())?;
     let offered = case.dialer.routes(&mailbox);
     let mut walks = Vec::new();
     for route in &offered {
@@ -350,7 +366,7 @@ async fn try_large(client: &Client, trail: &Trail, place: &str, way: &mut WayRep
     if let Some(what) = fault {
         hop.is_ok = false;
         hop.evidence.clear();
-        hop.code = Some("PST-L01".into());
+        hop.code = Some("PST-L02".into());
         hop.what = Some(format!("{LARGE_BODY_BYTES} bytes do not pass: {what}"));
         hop.next = Some(remedy::of_large_body());
     }

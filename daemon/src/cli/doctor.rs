@@ -39,7 +39,7 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
     let config = DeviceConfig::load_or_default(&args.dir)?;
     if output::is_terminal() && !args.json {
-        output::hint("trying every way; one that is not answered takes up to half a minute");
+        output::hint("trying every way; one that is not answered takes up to a minute");
     }
     let report = look(args, &config)?;
     if args.json {

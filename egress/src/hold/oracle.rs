@@ -3,6 +3,7 @@
 //! News come every ten minutes on average, connections die by accident every two hours. The oracle holds
 //! at the highest rung below the limit from its first poll on.
 
+use super::tests::split_mix;
 use super::*;
 
 const SEEDS: u64 = 12;
@@ -52,11 +53,7 @@ impl World {
     }
 
     fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        split_mix(&mut self.seed)
     }
 
     /// Exponentially distributed.

@@ -1,6 +1,6 @@
 //! quinn's and rustls' settings for a client of one mailbox.
 //!
-//! Certificates are judged as over TCP, by the same verifier. Refuses 0-RTT, streams and datagrams
+//! Certificates are judged as over TCP, by the same code. Refuses 0-RTT, streams and datagrams
 //! that the server would begin, versions of QUIC other than 1, and an ALPN other than `postern/1`.
 
 use crate::limits::{
@@ -8,17 +8,15 @@ use crate::limits::{
     QUIC_STREAM_BYTES_MAX, QUIC_TICKETS_MAX, QUIC_UDP_BYTES, QUIC_UDP_BYTES_AGAIN,
     QUIC_UDP_BYTES_MAX, QUIC_UDP_BYTES_STEP,
 };
-use crate::tls::{TlsFault, TrustState};
+use crate::tls::{Refusal, TlsFault, TrustState};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
     ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, MtuDiscoveryConfig,
     TransportConfig, VarInt,
 };
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The protocol's name in the TLS handshake (spec: #quic-binding).
@@ -39,13 +37,7 @@ impl Settings {
     /// # Errors
     /// When TLS 1.3 cannot be had, which would be a build without it.
     pub(super) fn new(trust: &TrustState) -> Result<Self, TlsFault> {
-        let refusal = Arc::new(Refusal {
-            inner: Arc::clone(&trust.verifier),
-            last: Mutex::new(None),
-        });
-        let mut tls = ClientConfig::clone(&trust.config);
-        tls.dangerous()
-            .set_certificate_verifier(Arc::clone(&refusal) as Arc<dyn ServerCertVerifier>);
+        let (mut tls, refusal) = trust.config_that_keeps_refusals();
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.enable_early_data = false;
         tls.resumption = Resumption::in_memory_sessions(QUIC_TICKETS_MAX);
@@ -115,65 +107,5 @@ impl ConnectionIdGenerator for NoIds {
 
     fn cid_lifetime(&self) -> Option<Duration> {
         None
-    }
-}
-
-/// Decides as the verifier underneath and remembers why it refused, which QUIC does not hand through.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    inner: Arc<dyn ServerCertVerifier>,
-    last: Mutex<Option<TlsFault>>,
-}
-
-impl Refusal {
-    pub(super) fn take(&self) -> Option<TlsFault> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take()
-    }
-}
-
-impl ServerCertVerifier for Refusal {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let decision = self.inner.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        if let Err(error) = &decision {
-            let fault = TlsFault::from_io(&std::io::Error::other(error.clone()));
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-        }
-        decision
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use verifier::NamingVerifier;
+pub(crate) use verifier::Refusal;
 
 /// The trust anchors of this process; cheap to share in an [`Arc`].
 #[derive(Debug)]
@@ -55,8 +56,6 @@ pub(crate) struct TrustState {
     pub(crate) config: Arc<ClientConfig>,
     /// The same for a proxy spoken to over TLS, which takes CONNECT over http/1.1 only.
     pub(crate) proxy_config: Arc<ClientConfig>,
-    /// What both ask about certificates.
-    pub(crate) verifier: Arc<dyn ServerCertVerifier>,
     /// System roots and inline CAs only: tells a site's inspector from the real server.
     plain: Option<Arc<dyn ServerCertVerifier>>,
 }
@@ -181,16 +180,15 @@ impl Trust {
                 self.verifier(all, &provider).ok_or(TrustError::NoRoots)?
             }
         };
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(NamingVerifier::new(
-            Arc::clone(&full),
-            Arc::clone(&self.time),
-            TimeCheck::Strict,
-        ));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|_impossible| TrustError::NoRoots)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier))
+            .with_custom_certificate_verifier(Arc::new(NamingVerifier::new(
+                Arc::clone(&full),
+                Arc::clone(&self.time),
+                TimeCheck::Strict,
+            )))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let proxy_config = Arc::new(config.clone());
@@ -202,7 +200,6 @@ impl Trust {
             full,
             config: Arc::new(config),
             proxy_config,
-            verifier,
             plain,
         }))
     }
@@ -250,12 +247,25 @@ impl TrustState {
         Arc::new(config)
     }
 
+    /// The configuration for a strict handshake by a library that hands no refusal through; it is kept beside.
+    pub(crate) fn config_that_keeps_refusals(&self) -> (ClientConfig, Arc<Refusal>) {
+        let mut config = ClientConfig::clone(&self.config);
+        let refusal = Arc::new(Refusal::default());
+        let (full, time) = (Arc::clone(&self.full), Arc::clone(&self.time));
+        let verifier = NamingVerifier::new(full, time, TimeCheck::Strict);
+        let verifier = Arc::new(verifier.keeping(Arc::clone(&refusal)));
+        config.dangerous().set_certificate_verifier(verifier);
+        (config, refusal)
+    }
+
     /// What is wrong with the period of a certificate that was believed without being shown again, because a ticket
-    /// stood for it.
+    /// stood for it. A period that cannot be read is no period.
     pub(crate) fn fault_of_resumed(&self, chain: &[CertificateDer<'_>]) -> Option<TlsFault> {
-        let leaf = chain.first().map(LeafReport::of)?;
+        let leaf = chain.first().map(LeafReport::of).unwrap_or_default();
         let time = self.time.report();
-        let is_valid = leaf.period?.contains(time.checked_s);
+        let is_valid = leaf
+            .period
+            .is_some_and(|period| period.contains(time.checked_s));
         (!is_valid).then_some(TlsFault::Time { leaf, time })
     }
 

@@ -1,7 +1,8 @@
 //! A certificate verifier that names what it refuses.
 //!
 //! The verifier underneath decides everything; this one says at which time, and rewrites a refusal so that
-//! its error carries the issuer and the time for people to read. Refuses to relax anything but the period.
+//! its error carries the issuer and the time for people to read, or is kept for a library that hands no
+//! error through. Refuses to relax anything but the period.
 
 use super::certificate::LeafReport;
 use super::fault::TlsFault;
@@ -10,7 +11,7 @@ use crate::foreign::Foreign;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -18,6 +19,22 @@ pub(super) struct NamingVerifier {
     inner: Arc<dyn ServerCertVerifier>,
     time: Arc<TimeKeeper>,
     check: TimeCheck,
+    refusal: Option<Arc<Refusal>>,
+}
+
+/// Why a certificate was refused last, for QUIC, which does not hand it through.
+#[derive(Debug, Default)]
+pub(crate) struct Refusal(Mutex<Option<TlsFault>>);
+
+impl Refusal {
+    fn last(&self) -> MutexGuard<'_, Option<TlsFault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what was kept.
+    pub(crate) fn take(&self) -> Option<TlsFault> {
+        self.last().take()
+    }
 }
 
 impl NamingVerifier {
@@ -26,7 +43,18 @@ impl NamingVerifier {
         time: Arc<TimeKeeper>,
         check: TimeCheck,
     ) -> Self {
-        Self { inner, time, check }
+        Self {
+            inner,
+            time,
+            check,
+            refusal: None,
+        }
+    }
+
+    /// Keeps each refusal there too.
+    pub(super) fn keeping(mut self, refusal: Arc<Refusal>) -> Self {
+        self.refusal = Some(refusal);
+        self
     }
 }
 
@@ -57,7 +85,12 @@ impl ServerCertVerifier for NamingVerifier {
                 checked_s: at_s,
                 ..self.time.report()
             };
-            name_refusal(end_entity, error, time)
+            let error = name_refusal(end_entity, error, time);
+            if let Some(refusal) = &self.refusal {
+                let fault = TlsFault::from_io(&std::io::Error::other(error.clone()));
+                *refusal.last() = Some(fault);
+            }
+            error
         })
     }
 

@@ -17,6 +17,7 @@ mod handover;
 mod keys;
 mod poll;
 mod post;
+mod receipts;
 mod repeats;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub use writer::{
     WriterStep,
 };
 
-use crate::limits::{ANSWER_ITEMS_BYTES_MAX, HOLD_S_MAX, ITEM_OVERHEAD_BYTES, SESSIONS_MAX};
+use crate::limits::{HOLD_S_MAX, SESSIONS_MAX};
 use crate::mailbox::{Entry, MailboxLimits, Mailboxes};
 use postern_protocol::Reject;
 use postern_protocol::frame::{
@@ -314,38 +315,6 @@ impl Exchanges {
             receipt,
             step,
         })
-    }
-
-    /// Takes the word of a device's poll that it has a receipt. Returns it when it may go.
-    fn take_receipt_named(&mut self, owner: Owner, frame: &UpFrame<'_>) -> Option<ReceiptNumber> {
-        let (Owner::Device(channel), UpFrame::Poll(poll)) = (owner, frame) else {
-            return None;
-        };
-        let named = poll.receipt?;
-        let may_go = self.mailboxes.note_receipt_held(channel, named);
-        may_go.then_some(named)
-    }
-
-    //= spec/relays.md#receipt
-    //# A mailbox MUST give a device the receipt that it holds for it with each answer to a poll or a post
-    //# that has room for it, until a poll names it.
-    /// Adds the receipt that waits for a device, where it fits. Returns true when it does.
-    fn add_receipt(
-        &self,
-        channel: ChannelId,
-        session: SessionId,
-        entries: &mut Vec<Entry>,
-    ) -> bool {
-        let Some(receipt) = self.mailboxes.receipt_for(channel, session, false) else {
-            return false;
-        };
-        let bytes = |entry: &Entry| entry.envelope.len().saturating_add(ITEM_OVERHEAD_BYTES);
-        let taken: usize = entries.iter().map(bytes).sum();
-        let fits = taken.saturating_add(bytes(&receipt)) <= ANSWER_ITEMS_BYTES_MAX;
-        if fits {
-            entries.push(receipt);
-        }
-        fits
     }
 
     fn handle_device(

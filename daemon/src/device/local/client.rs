@@ -2,7 +2,7 @@
 //!
 //! Refuses to wait for a device that hangs, and answers larger than this device can give.
 
-use super::limits::ANSWER_DEADLINE;
+use super::limits::{ANSWER_DEADLINE, DIAGNOSIS_DEADLINE};
 use super::request::Control;
 use crate::config::LocalApi;
 use crate::exit::{CommandError, Exit};
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// A socket that this user may not use, a device that does not answer.
 pub fn status(api: &LocalApi) -> Result<Option<Json>, CommandError> {
-    ask(api, "GET", "/v1/status")
+    ask(api, "GET", "/v1/status", ANSWER_DEADLINE)
 }
 
 /// Asks the running device to do something; false when none runs.
@@ -31,7 +31,7 @@ pub fn status(api: &LocalApi) -> Result<Option<Json>, CommandError> {
 /// As [`status`], and the device's refusal.
 pub fn control(api: &LocalApi, control: Control) -> Result<bool, CommandError> {
     let resource = format!("/v1/control/{}", control.as_str());
-    ask(api, "POST", &resource).map(|answer| answer.is_some())
+    ask(api, "POST", &resource, ANSWER_DEADLINE).map(|answer| answer.is_some())
 }
 
 /// Lets the running device look why it gets out or not; `None` when none runs.
@@ -43,7 +43,9 @@ pub fn diagnose(api: &LocalApi, is_deep: bool) -> Result<Option<Report>, Command
         true => "/v1/doctor/deep",
         false => "/v1/doctor",
     };
-    let Some(json) = ask(api, "POST", resource)? else {
+    // The device waits for its loop first, then for the network.
+    let patience = ANSWER_DEADLINE + DIAGNOSIS_DEADLINE;
+    let Some(json) = ask(api, "POST", resource, patience)? else {
         return Ok(None);
     };
     let report = serde_json::from_value(json);
@@ -52,13 +54,19 @@ pub fn diagnose(api: &LocalApi, is_deep: bool) -> Result<Option<Report>, Command
         .map_err(|error| unusable(api, &io::Error::other(error)))
 }
 
-fn ask(api: &LocalApi, method: &str, resource: &str) -> Result<Option<Json>, CommandError> {
+fn ask(
+    api: &LocalApi,
+    method: &str,
+    resource: &str,
+    patience: Duration,
+) -> Result<Option<Json>, CommandError> {
     let stream = match UnixStream::connect(&api.socket) {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(unusable(api, &error)),
     };
-    let answer = exchange(stream, method, resource).map_err(|error| unusable(api, &error))?;
+    let answer =
+        exchange(stream, method, resource, patience).map_err(|error| unusable(api, &error))?;
     let (status, body) =
         split(&answer).ok_or_else(|| unusable(api, &io::Error::other("the answer is not HTTP")))?;
     let json: Json = serde_json::from_str(body).unwrap_or_default();
@@ -85,8 +93,13 @@ fn is_absent(error: &io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-fn exchange(mut stream: UnixStream, method: &str, resource: &str) -> io::Result<String> {
-    stream.set_read_timeout(Some(ANSWER_DEADLINE + GRACE))?;
+fn exchange(
+    mut stream: UnixStream,
+    method: &str,
+    resource: &str,
+    patience: Duration,
+) -> io::Result<String> {
+    stream.set_read_timeout(Some(patience + GRACE))?;
     stream.set_write_timeout(Some(GRACE))?;
     let head = format!("{method} {resource} HTTP/1.1\r\nHost: device\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(head.as_bytes())?;

@@ -26,8 +26,9 @@ pub(super) const WAIT_S_MAX: u64 = 300;
 pub(super) const CONNECTION_DEADLINE: Duration = Duration::from_secs(360);
 /// From a question to the engine's answer; longer means that the disk hangs.
 pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
-/// From the beginning of a diagnosis to its report: every hop of the slowest way at its budget.
-pub(super) const DIAGNOSIS_DEADLINE: Duration = Duration::from_secs(55);
+/// From the beginning of a diagnosis to its report: a script's answer (20 s), every hop of the slowest way at its
+/// budget (36 s), a large body (10 s).
+pub(super) const DIAGNOSIS_DEADLINE: Duration = Duration::from_secs(70);
 /// Seconds after which a client that was told to wait may ask again.
 pub(super) const RETRY_AFTER_S: u64 = 1;
 /// Bytes of a socket's path that the system takes, less the end mark.

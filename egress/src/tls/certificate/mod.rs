@@ -30,7 +30,9 @@ pub struct LeafReport {
 }
 
 impl LeafReport {
-    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+    /// Reads a certificate; what cannot be read stays empty.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
         walk(certificate).unwrap_or_default()
     }
 }

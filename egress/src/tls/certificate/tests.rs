@@ -50,4 +50,6 @@ fn damaged_certificates_yield_nothing_and_do_not_panic() {
     assert_eq!(walk(&[]), None);
     assert_eq!(walk(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
     assert_eq!(walk(&[0x30, 0x80, 0, 0]), None);
+    assert_eq!(walk(&[0x30, 0x85, 0, 0, 0, 0, 0]), None);
+    assert_eq!(walk(&[0x30]), None);
 }

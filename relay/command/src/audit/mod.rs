@@ -10,12 +10,10 @@
 
 #[cfg(test)]
 mod tests;
-mod time;
-
-pub use time::{unix_s, utc};
 
 use crate::limits::{AUDIT_FILE_BYTES_MAX, AUDIT_LINE_BYTES_MAX};
 use postern_console::exit::{CommandError, Exit};
+use postern_egress::Date;
 use postern_protocol::id::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -153,7 +151,7 @@ impl Audit {
     ) -> Result<&End, CommandError> {
         let mut entry = Entry {
             n: self.end.n.saturating_add(1),
-            time: unix_s.map_or_else(|| "unknown".into(), utc),
+            time: unix_s.map_or_else(|| "unknown".into(), |unix_s| Date(unix_s).to_string()),
             who,
             op: op.into(),
             detail,

@@ -1,4 +1,3 @@
-use super::time::{unix_s, utc};
 use super::{Asker, Audit, End, tail, verify};
 use crate::limits::AUDIT_FILE_BYTES_MAX;
 use serde_json::json;
@@ -153,24 +152,4 @@ fn full_file_is_put_away_and_the_chain_goes_on() {
     // A crash between the two: the new file is still empty.
     fs::write(&folder.path, "").unwrap();
     assert_eq!(open(&folder).end().n, 1);
-}
-
-#[test]
-fn dates_are_those_of_the_calendar_and_back() {
-    let cases = [
-        (0, "1970-01-01T00:00:00Z"),
-        (951_782_400, "2000-02-29T00:00:00Z"),
-        (1_709_210_096, "2024-02-29T12:34:56Z"),
-        (4_102_444_799, "2099-12-31T23:59:59Z"),
-        (4_107_542_400, "2100-03-01T00:00:00Z"),
-    ];
-    for (seconds, text) in cases {
-        assert_eq!(utc(seconds), text);
-        let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();
-        let of_day = number(11..13) * 3_600 + number(14..16) * 60 + number(17..19);
-        let back = unix_s(number(0..4), number(5..7), number(8..10), of_day);
-        assert_eq!(back, Some(seconds));
-    }
-    assert_eq!(unix_s(1969, 12, 31, 0), None);
-    assert_eq!(unix_s(2026, 13, 1, 0), None);
 }

@@ -11,7 +11,6 @@ mod machine;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod validity;
 
 pub use machine::raise_files;
 pub use tls::{Certificate, read as read_certificate};
@@ -23,6 +22,7 @@ use crate::upstream;
 use postern_console::exit::CommandError;
 use postern_console::keys::{self, KeyRole};
 use postern_console::listener_secret;
+use postern_egress::Date;
 use postern_protocol::key::Signer as _;
 use postern_relay::store::{DiskStore, Profile, Store as _};
 use serde::Serialize;
@@ -273,7 +273,7 @@ fn audit_log(config: &RelayConfig) -> Finding {
 fn clock(unix_s: Option<u64>) -> Finding {
     const ABOUT: &str = "clock";
     match unix_s {
-        Some(seconds) => Finding::fine(ABOUT, audit::utc(seconds)),
+        Some(seconds) => Finding::fine(ABOUT, Date(seconds).to_string()),
         None => Finding::new(
             ABOUT,
             Weight::Warning,

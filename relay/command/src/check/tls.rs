@@ -3,13 +3,11 @@
 //! TLS has no authority over messages; without it no device gets in. Refuses to guess names: those of
 //! `urls` are tried one by one.
 
-use super::validity::{self, Validity};
 use super::{Finding, Weight};
-use crate::audit::utc;
 use crate::config::{Limit, RelayConfig};
 use postern_console::certificate::{self, Pem};
 use postern_console::exit::CommandError;
-use postern_egress::MailboxUrl;
+use postern_egress::{Date, LeafReport, MailboxUrl, Period};
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -28,7 +26,7 @@ pub struct Certificate {
     /// The leaf, DER.
     leaf: CertificateDer<'static>,
     /// When the leaf counts.
-    pub validity: Validity,
+    pub validity: Period,
 }
 
 /// Reads chain and key of a configuration, and checks that they go together.
@@ -51,7 +49,7 @@ pub fn read(config: &RelayConfig) -> Result<Certificate, CommandError> {
     certificate::check(&pem).map_err(refused)?;
     let leaf = CertificateDer::from_pem_slice(pem.chain.as_bytes())
         .map_err(|error| refused(format!("the certificate is no PEM ({error})")))?;
-    let validity = validity::of_certificate(&leaf).ok_or_else(|| {
+    let validity = LeafReport::of(&leaf).period.ok_or_else(|| {
         refused("the certificate says in no known form until when it counts".into())
     })?;
     Ok(Certificate {
@@ -106,9 +104,9 @@ fn mode(key: &Path) -> Finding {
     )
 }
 
-fn dates(config: &RelayConfig, validity: Validity, unix_s: Option<u64>) -> Finding {
+fn dates(config: &RelayConfig, validity: Period, unix_s: Option<u64>) -> Finding {
     const ABOUT: &str = "certificate-dates";
-    let until = utc(validity.until_s);
+    let until = Date(validity.not_after_s).to_string();
     let Some(now) = unix_s else {
         return Finding::new(
             ABOUT,
@@ -118,9 +116,9 @@ fn dates(config: &RelayConfig, validity: Validity, unix_s: Option<u64>) -> Findi
         );
     };
     let renew = "renew it: put the new files in place, they are taken within a minute";
-    let days = validity.until_s.saturating_sub(now) / DAY_S;
-    if now < validity.from_s {
-        let found = format!("counts only from {}", utc(validity.from_s));
+    let days = validity.not_after_s.saturating_sub(now) / DAY_S;
+    if now < validity.not_before_s {
+        let found = format!("counts only from {}", Date(validity.not_before_s));
         return Finding::new(
             ABOUT,
             Weight::Error,
@@ -128,7 +126,7 @@ fn dates(config: &RelayConfig, validity: Validity, unix_s: Option<u64>) -> Findi
             "check the machine's clock, or wait",
         );
     }
-    if now > validity.until_s {
+    if now > validity.not_after_s {
         return Finding::new(ABOUT, Weight::Error, format!("ended at {until}"), renew);
     }
     if days <= config.limits.of(Limit::CertificateDays).max(WARN_DAYS) {

@@ -169,7 +169,7 @@ impl Reloader {
 
 fn show(health: &Health, certificate: &Certificate, config: &RelayConfig) {
     let days = config.limits.of(Limit::CertificateDays);
-    health.set_certificate(certificate.validity.until_s, days);
+    health.set_certificate(certificate.validity.not_after_s, days);
 }
 
 fn seen(config: &RelayConfig) -> Seen {

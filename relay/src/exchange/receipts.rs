@@ -1,0 +1,48 @@
+//! The receipt that waits for a device: given with its answers, until a poll names it.
+//!
+//! Refuses to crowd out what the answer was asked for: a receipt that does not fit waits for the next one.
+
+use super::{Exchanges, Owner};
+use crate::limits::{ANSWER_ITEMS_BYTES_MAX, ITEM_OVERHEAD_BYTES};
+use crate::mailbox::Entry;
+use postern_protocol::frame::UpFrame;
+use postern_protocol::id::{ChannelId, SessionId};
+use postern_protocol::revision::ReceiptNumber;
+
+impl Exchanges {
+    /// Takes the word of a device's poll that it has a receipt. Returns it when it may go.
+    pub(super) fn take_receipt_named(
+        &mut self,
+        owner: Owner,
+        frame: &UpFrame<'_>,
+    ) -> Option<ReceiptNumber> {
+        let (Owner::Device(channel), UpFrame::Poll(poll)) = (owner, frame) else {
+            return None;
+        };
+        let named = poll.receipt?;
+        let may_go = self.mailboxes.note_receipt_held(channel, named);
+        may_go.then_some(named)
+    }
+
+    //= spec/relays.md#receipt
+    //# A mailbox MUST give a device the receipt that it holds for it with each answer to a poll or a post
+    //# that has room for it, until a poll names it.
+    /// Adds the receipt that waits for a device, where it fits. Returns true when it does.
+    pub(super) fn add_receipt(
+        &self,
+        channel: ChannelId,
+        session: SessionId,
+        entries: &mut Vec<Entry>,
+    ) -> bool {
+        let Some(receipt) = self.mailboxes.receipt_for(channel, session, false) else {
+            return false;
+        };
+        let bytes = |entry: &Entry| entry.envelope.len().saturating_add(ITEM_OVERHEAD_BYTES);
+        let taken: usize = entries.iter().map(bytes).sum();
+        let fits = taken.saturating_add(bytes(&receipt)) <= ANSWER_ITEMS_BYTES_MAX;
+        if fits {
+            entries.push(receipt);
+        }
+        fits
+    }
+}
