@@ -134,6 +134,15 @@ fn demo_for_people_tells_every_step_and_what_comes_next() {
     ] {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
+    // The tables follow what the devices signed, however late their status files are.
+    let tables: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with(" hall-"))
+        .collect();
+    let last = tables.len().saturating_sub(3);
+    for line in &tables[last..] {
+        assert!(line.ends_with("in step"), "{line}\n{text}");
+    }
     assert!(!text.contains('\x1b'), "a pipe is no terminal");
     let kept = left_in(folder.path());
     assert_eq!(kept.len(), 1);

@@ -43,6 +43,8 @@ pub(super) struct Story<'s> {
     fleet: Fleet,
     desired: [Option<Head>; 3],
     last_push_us: [Option<u64>; 3],
+    /// What each device has signed to have applied, which its status file shows a moment later.
+    reported: [Option<u64>; DEPLOYMENTS.len()],
     pushes_us: Vec<u64>,
 }
 
@@ -65,6 +67,7 @@ impl<'s> Story<'s> {
             fleet,
             desired: [None, None, None],
             last_push_us: [None; 3],
+            reported: [None; DEPLOYMENTS.len()],
             pushes_us: Vec::new(),
         };
         story.introduce();
@@ -249,8 +252,13 @@ impl<'s> Story<'s> {
         let Some(head) = self.desired.get(index).cloned().flatten() else {
             return Err(told_otherwise("nothing was decided for the device"));
         };
+        let seq = head.seq;
         self.watch(async move { operator.applied(&name, &head).await })
-            .await
+            .await?;
+        if let Some(reported) = self.reported.get_mut(index) {
+            *reported = Some(seq);
+        }
+        Ok(())
     }
 
     fn name(&self, index: usize) -> Result<postern_protocol::id::DeviceName, CommandError> {
@@ -310,14 +318,15 @@ impl<'s> Story<'s> {
 
     fn rows(&mut self) -> Vec<Row> {
         let desired = self.desired.iter().zip(self.last_push_us).zip(DEPLOYMENTS);
-        let units = self.fleet.units.iter_mut().zip(desired);
-        let rows = units.map(|(unit, ((desired, push_us), deployments))| {
+        let known = desired.zip(self.reported);
+        let units = self.fleet.units.iter_mut().zip(known);
+        let rows = units.map(|(unit, (((desired, push_us), deployments), reported))| {
             let status = unit.status();
             Row {
                 device: unit.name.to_string(),
                 deployments: if desired.is_some() { deployments } else { 0 },
                 desired_seq: desired.as_ref().map(|head| head.seq),
-                applied_seq: status.applied_seq,
+                applied_seq: status.applied_seq.max(reported),
                 route: status.route,
                 bytes_up: status.counts.bytes_up,
                 bytes_down: status.counts.bytes_down,
