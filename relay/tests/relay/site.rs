@@ -307,12 +307,20 @@ impl Running {
         self.relay.hand_over(1_000).await.unwrap()
     }
 
-    /// One exchange over a connection of its own.
+    /// One exchange over a connection of its own, which is answered with a frame.
     pub async fn exchange(&self, frame: Vec<u8>) -> Vec<u8> {
+        self.try_exchange(frame).await.unwrap()
+    }
+
+    /// One exchange over a connection of its own; the status where it is answered with none.
+    ///
+    /// # Errors
+    /// A status other than 200, such as 429 for a source that asks too often.
+    pub async fn try_exchange(&self, frame: Vec<u8>) -> Result<Vec<u8>, StatusCode> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         if let Some(address) = self.quic {
-            return quic::exchange(address, roots, &frame).await;
+            return Ok(quic::exchange(address, roots, &frame).await);
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -332,10 +340,13 @@ impl Running {
             .body(Full::new(Bytes::from(frame)))
             .unwrap();
         let response = sender.send_request(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
+        let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         connection.abort();
-        body.to_vec()
+        match status {
+            StatusCode::OK => Ok(body.to_vec()),
+            refused => Err(refused),
+        }
     }
 
     /// Opens a session. # Errors: the code of the refusal.

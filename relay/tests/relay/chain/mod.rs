@@ -48,7 +48,11 @@ impl Carry for Way {
                     retry_after_s: None,
                 });
             };
-            Ok(to.exchange(frame).await)
+            // A link that asks again at once may be told to wait, as by any mailbox.
+            to.try_exchange(frame).await.map_err(|status| CarryError {
+                text: format!("status {status}"),
+                retry_after_s: None,
+            })
         })
     }
 
