@@ -70,7 +70,6 @@ pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};
 pub use quic::QuicFault;
-pub use quic::memory::{DamagedUdpMemory, NetworkMark, UdpMemory};
 pub use route::Route;
 pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};

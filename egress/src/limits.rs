@@ -372,19 +372,6 @@ pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
 /// TLS sessions kept for the next handshake, which is then without certificates. Servers give two.
 pub const QUIC_TICKETS_MAX: usize = 4;
 
-/// Networks of which is remembered how they treat UDP, each a line of the record. Arbitrary; a device has one, a
-/// moving one some.
-pub const UDP_NETWORKS_MAX: usize = 32;
-
-/// Pause before QUIC is tried again on a network that never carried it.
-pub const UDP_PAUSE: Duration = Duration::from_secs(6 * 3600);
-
-/// First pause on a network that carried it before; each failure in a row doubles it up to [`UDP_PAUSE`].
-pub const UDP_PAUSE_AFTER_GOOD: Duration = Duration::from_secs(10 * 60);
-
-/// Largest deviation from a pause to either side, in per cent of it, so that a fleet does not try at once.
-pub const UDP_PAUSE_JITTER_PERCENT: u64 = 20;
-
 /// Most entries of the list of proxies that a dialer knows at a time: more than any script names for the targets of one process.
 pub const PROXIES_MAX: usize = 16;
 

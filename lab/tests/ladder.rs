@@ -10,10 +10,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use postern_lab::{Device, DeviceSettings, Fleet, free_address, wait};
+use postern_lab::{Device, DeviceSettings, Fleet, LabError, free_address, wait};
 
 /// A port that leads to the controller while it is open.
 struct Door {
@@ -39,8 +39,9 @@ impl Door {
         }
     }
 
-    fn open(&mut self) {
-        let listener = TcpListener::bind(self.address).unwrap();
+    fn open(&mut self) -> Result<(), LabError> {
+        let listener = TcpListener::bind(self.address);
+        let listener = listener.map_err(LabError::io("open a door"))?;
         let is_closed = Arc::new(AtomicBool::new(false));
         let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let (closed, kept) = (Arc::clone(&is_closed), Arc::clone(&streams));
@@ -50,7 +51,10 @@ impl Door {
                 if closed.load(Ordering::SeqCst) {
                     return;
                 }
-                kept.lock().unwrap().push(near.try_clone().unwrap());
+                let Ok(copy) = near.try_clone() else { return };
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(copy);
                 std::thread::spawn(move || serve(near, target, is_proxy));
             }
         });
@@ -59,6 +63,7 @@ impl Door {
             streams,
             accepting,
         });
+        Ok(())
     }
 
     /// Ends every connection and takes no other.
@@ -66,8 +71,9 @@ impl Door {
         let Some(open) = self.open.take() else { return };
         open.is_closed.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));
-        open.accepting.join().unwrap();
-        for stream in open.streams.lock().unwrap().drain(..) {
+        drop(open.accepting.join());
+        let mut streams = open.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in streams.drain(..) {
             drop(stream.shutdown(Shutdown::Both));
         }
     }
@@ -87,7 +93,9 @@ fn serve(mut near: TcpStream, target: SocketAddr, is_proxy: bool) {
     let Ok(far) = TcpStream::connect(target) else {
         return;
     };
-    let (mut near_in, mut far_out) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+    let (Ok(mut near_in), Ok(mut far_out)) = (near.try_clone(), far.try_clone()) else {
+        return;
+    };
     let up = std::thread::spawn(move || {
         drop(std::io::copy(&mut near_in, &mut far_out));
         drop(far_out.shutdown(Shutdown::Both));
@@ -95,7 +103,7 @@ fn serve(mut near: TcpStream, target: SocketAddr, is_proxy: bool) {
     let (mut far_in, mut near_out) = (far, near);
     drop(std::io::copy(&mut far_in, &mut near_out));
     drop(near_out.shutdown(Shutdown::Both));
-    up.join().unwrap();
+    drop(up.join());
 }
 
 /// Answers CONNECT.
@@ -117,59 +125,65 @@ struct Scene {
 }
 
 impl Scene {
-    /// Decides a value, waits until it is applied, and for the route that has carried it.
-    fn assert_works_by(&mut self, route: &str) {
+    /// Decides a value and waits until it is applied.
+    fn assert_works(&mut self) -> Result<(), LabError> {
         self.value += 1;
         let value = self.value.to_string();
-        let decided = self.fleet.set(&self.device.name, "fan/speed", &value);
-        self.device.wait_applied(decided.unwrap()).unwrap();
-        let status = || self.device.folder.status();
-        wait::until(route, || Ok((status()["route"] == route).then_some(())))
-            .unwrap_or_else(|error| panic!("{error}\n{}", status()));
+        let decided = self.fleet.set(&self.device.name, "fan/speed", &value)?;
+        self.device.wait_applied(decided)
+    }
+
+    /// The same, by this route.
+    fn assert_works_by(&mut self, route: &str) -> Result<(), LabError> {
+        self.assert_works()?;
+        wait::until(route, || {
+            Ok((self.device.folder.status()["route"] == route).then_some(()))
+        })
+    }
+
+    fn routes(&self) -> serde_json::Value {
+        self.device.folder.status()["routes"].clone()
     }
 }
 
 #[test]
-fn proxy_that_is_killed_leads_to_the_direct_way_and_back() {
-    let mut front = Door::new(free_address().unwrap(), false);
-    let mut proxy = Door::new(free_address().unwrap(), true);
-    let Some(fleet) = Fleet::start_behind_or_skip("ladder", front.address).unwrap() else {
-        return;
+fn proxy_that_is_killed_leads_to_the_direct_way_and_back() -> Result<(), LabError> {
+    let mut front = Door::new(free_address()?, false);
+    let mut proxy = Door::new(free_address()?, true);
+    let Some(fleet) = Fleet::start_behind_or_skip("ladder", front.address)? else {
+        return Ok(());
     };
     front.target = fleet.address();
     proxy.target = fleet.address();
-    proxy.open();
+    proxy.open()?;
     let table = format!(
         "[proxy]\nurl = \"http://{}\"\nmode = \"prefer\"\n",
         proxy.address
     );
     let settings = DeviceSettings::direct().with_tables(&table);
-    let mut device = fleet.device("hall-1", &settings).unwrap();
-    device.daemon.start().unwrap();
+    let mut device = fleet.device("hall-1", &settings)?;
+    device.daemon.start()?;
     let mut scene = Scene {
         fleet,
         device,
         value: 0,
     };
-    scene.assert_works_by("proxy");
-    front.open();
+    scene.assert_works_by("proxy")?;
+    front.open()?;
     proxy.close();
-    scene.assert_works_by("direct");
-    let reason = scene.device.folder.status()["routes"]["last_switch"]["reason"].clone();
-    assert_eq!(reason, "failed");
-    proxy.open();
+    scene.assert_works_by("direct")?;
+    assert_eq!(scene.routes()["last_switch"]["reason"], "failed");
+    proxy.open()?;
     front.close();
-    scene.assert_works_by("proxy");
+    scene.assert_works_by("proxy")?;
     proxy.close();
-    front.open();
-    proxy.open();
-    scene.value += 1;
-    let value = scene.value.to_string();
-    let decided = scene.fleet.set(&scene.device.name, "fan/speed", &value);
-    scene.device.wait_applied(decided.unwrap()).unwrap();
-    scene.fleet.wait_converged(&scene.device.name).unwrap();
-    let switches = scene.device.folder.status()["routes"]["switches"].clone();
-    let counts = switches.as_array().unwrap().iter();
+    front.open()?;
+    proxy.open()?;
+    scene.assert_works()?;
+    scene.fleet.wait_converged(&scene.device.name)?;
+    let switches = scene.routes()["switches"].clone();
+    let counts = switches.as_array().into_iter().flatten();
     let counts: u64 = counts.filter_map(|kind| kind["count"].as_u64()).sum();
     assert!((3..=5).contains(&counts), "{switches}");
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
 
 use super::agreement;
+use super::first_way;
 use super::identity::{Stage, StoredIdentity};
 use super::time::{self, TimeFault, is_witnessed};
 use crate::config::DeviceConfig;
@@ -78,6 +79,9 @@ pub async fn join(
     if let Some(preparation) = routes.preparation() {
         let _later = preparation.run().await;
         let _first = routes.handle_prepared();
+    }
+    if let Err(failures) = first_way::choose(&mut routes, line.mailbox).await {
+        return Err(unreachable(&failures));
     }
     let judge = |frame: &[u8]| verify(&stored, line.mailbox, &signer, sealed.message_id, frame);
     let frame = ask(&mut routes, &sealed, judge).await?;
@@ -261,11 +265,15 @@ async fn ask(
         routes.advance_from(way);
         left -= 1;
     }
-    Err(CommandError::unreachable(
+    Err(unreachable(&failures))
+}
+
+fn unreachable(failures: &[String]) -> CommandError {
+    CommandError::unreachable(
         "mailbox-unreachable",
         format!("no route reached the mailbox:\n  {}", failures.join("\n  ")),
         "fix the hop that is named first, then join again with the same line",
-    ))
+    )
 }
 
 //= spec/freshness.md#signed-time

@@ -67,6 +67,8 @@ pub struct Ladder {
     current: Option<WayId>,
     /// A way that has answered just now, and goes first in the next race.
     lead: Option<WayId>,
+    /// The mailbox that the next race is about, by its place: where the one in use sent this client.
+    toward: Option<u8>,
     trial: Option<Trial>,
     rounds_lost: u32,
     /// No race for a replacement before this.
@@ -157,6 +159,7 @@ impl Ladder {
                 .for_each(|rung| rung.is_barred = false);
         }
         let lead = self.lead.take();
+        let toward = self.toward.take();
         let healthy = self.healthy();
         let last_good = hints.last_good;
         let is_first = |id| lead == Some(id) || healthy == Some(id);
@@ -172,6 +175,10 @@ impl Ladder {
                 Duration::ZERO
             } else if rung.penalty.suppresses(now) {
                 RACE_LAST_DELAY
+            } else if toward == Some(way.mailbox) {
+                way.route_delay()
+            } else if toward.is_some() {
+                way.delay().saturating_add(RACE_RELAY_DELAY)
             } else if lead.is_some() {
                 way.delay().saturating_add(RACE_NEXT_DELAY)
             } else if healthy.is_some() {
@@ -414,9 +421,10 @@ impl Ladder {
         Some(switch)
     }
 
-    /// Goes where the mailbox in use sent this client.
+    /// Goes where the mailbox in use sent this client: by this way, or else by another one to the same mailbox.
     pub fn move_to(&mut self, now: Moment, way: WayId) -> Option<Switch> {
         self.lead = Some(way);
+        self.toward = self.rung(way).map(|rung| rung.way.mailbox);
         self.switch(now, way, SwitchReason::Moved)
     }
 
@@ -445,6 +453,7 @@ impl Ladder {
         }
         self.is_elsewhere = self.current.is_some();
         self.lead = None;
+        self.toward = None;
         self.trial = None;
         self.rounds_lost = 0;
         self.portal_since = None;

@@ -82,17 +82,28 @@ impl Way {
     /// Returns when this way starts in a race, where nothing else is known of it.
     #[must_use]
     pub fn delay(&self) -> Duration {
-        let route = match self.route {
-            Route::Quic => Duration::ZERO,
-            Route::Direct if self.mailbox > 0 => Duration::ZERO,
-            Route::Direct => RACE_DIRECT_DELAY,
-            Route::Proxy(place) => RACE_PROXY_DELAY + RACE_NEXT_DELAY * u32::from(place),
-        };
         let relay = match self.mailbox {
             0 => Duration::ZERO,
             place => RACE_RELAY_DELAY + RACE_NEXT_DELAY * u32::from(place - 1),
         };
-        let url = RACE_NEXT_DELAY * u32::from(self.url);
-        (route + relay + url).min(RACE_LAST_DELAY)
+        // Beside a relay's own delay, QUIC needs no head start.
+        let head_start = match self.route {
+            Route::Direct if self.mailbox > 0 => RACE_DIRECT_DELAY,
+            Route::Direct | Route::Quic | Route::Proxy(_) => Duration::ZERO,
+        };
+        (self.route_delay() + relay)
+            .saturating_sub(head_start)
+            .min(RACE_LAST_DELAY)
+    }
+
+    /// Returns when this way starts in a race that is about its mailbox.
+    #[must_use]
+    pub fn route_delay(&self) -> Duration {
+        let route = match self.route {
+            Route::Quic => Duration::ZERO,
+            Route::Direct => RACE_DIRECT_DELAY,
+            Route::Proxy(place) => RACE_PROXY_DELAY + RACE_NEXT_DELAY * u32::from(place),
+        };
+        route + RACE_NEXT_DELAY * u32::from(self.url)
     }
 }

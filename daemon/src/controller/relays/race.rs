@@ -52,7 +52,7 @@ impl LinkTask {
 
     pub(super) fn handle_raced(&mut self, id: LinkId, exchange: Option<ExchangeId>, raced: Raced) {
         for (way, loss) in &raced.failures {
-            self.note_loss(*way, loss);
+            self.note_loss(*way, loss, raced.won.is_some());
         }
         let routes = &mut self.setup.routes;
         let Some(ended) = routes.handle_raced(raced) else {
@@ -95,9 +95,13 @@ impl LinkTask {
         }
     }
 
-    fn note_loss(&self, way: WayId, loss: &Loss) {
+    fn note_loss(&self, way: WayId, loss: &Loss, is_won: bool) {
         let transport = self.setup.routes.name_of(way);
         match loss {
+            // Nobody has to act: another way was as good.
+            Loss::Failed(error) if is_won => {
+                tracing::debug!(%error, code = error.code(), transport, "a way lost the race");
+            }
             Loss::Failed(error) => {
                 tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
             }

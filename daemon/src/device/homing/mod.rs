@@ -232,7 +232,7 @@ impl Driver {
         raced: Raced,
     ) -> Result<(), CommandError> {
         for (way, loss) in &raced.failures {
-            self.note_loss(*way, loss);
+            self.note_loss(*way, loss, raced.won.is_some());
         }
         let Some(ended) = self.routes.handle_raced(raced) else {
             // A newer race took its place: the engine must not wait for this one.
@@ -275,9 +275,14 @@ impl Driver {
         }
     }
 
-    fn note_loss(&mut self, way: WayId, loss: &Loss) {
+    fn note_loss(&mut self, way: WayId, loss: &Loss, is_won: bool) {
         let transport = self.routes.name_of(way);
         match loss {
+            // Nobody has to act: another way was as good.
+            Loss::Failed(error) if is_won => {
+                tracing::debug!(%error, code = error.code(), transport, "a way lost the race");
+                self.counts.count_failure(error.code());
+            }
             Loss::Failed(error) => {
                 tracing::warn!(%error, code = error.code(), transport, "exchange failed");
                 self.counts.count_failure(error.code());

@@ -153,3 +153,26 @@ fn every_way_of_many_mailboxes_starts_early_enough_to_be_heard() {
         }
     }
 }
+
+#[test]
+fn race_after_a_move_asks_every_way_to_that_mailbox_before_any_other() {
+    let ways = vec![
+        way(1, 0, Route::Quic),
+        way(2, 0, Route::Direct),
+        way(6, 1, Route::Quic),
+        way(7, 1, Route::Direct),
+    ];
+    let mut ladder = on(DIRECT, ways);
+    assert!(ladder.move_to(s(1), WayId(6)).is_some());
+    let mut race = ladder.begin_race(s(1), &Hints::default());
+    assert_eq!(race.poll_start(s(1)), Some(WayId(6)));
+    assert_eq!(race.poll_start(s(1)), None);
+    race.handle_end(WayId(6));
+    assert_eq!(race.poll_start(s(1)), Some(WayId(7)));
+    assert_eq!(race.poll_start(s(3)), None);
+    race.handle_end(WayId(7));
+    assert_eq!(race.poll_start(s(3)), Some(QUIC));
+    // Only the next race is about that mailbox.
+    let mut race = ladder.begin_race(s(4), &Hints::default());
+    assert_eq!(race.poll_start(s(4)), Some(WayId(6)));
+}
