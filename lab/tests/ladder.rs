@@ -137,12 +137,14 @@ impl Scene {
     fn assert_works_by(&mut self, route: &str) -> Result<(), LabError> {
         self.assert_works()?;
         wait::until(route, || {
-            Ok((self.device.folder.status()["route"] == route).then_some(()))
+            let status = self.device.folder.status();
+            Ok((status.get("route").is_some_and(|used| used == route)).then_some(()))
         })
     }
 
     fn routes(&self) -> serde_json::Value {
-        self.device.folder.status()["routes"].clone()
+        let status = self.device.folder.status();
+        status.get("routes").cloned().unwrap_or_default()
     }
 }
 
