@@ -278,10 +278,9 @@ impl Driver {
     fn note_loss(&mut self, way: WayId, loss: &Loss, is_won: bool) {
         let transport = self.routes.name_of(way);
         match loss {
-            // Nobody has to act: another way was as good.
+            // Nobody has to act: another way was as good, and the ladder knows why this one was not.
             Loss::Failed(error) if is_won => {
                 tracing::debug!(%error, code = error.code(), transport, "a way lost the race");
-                self.counts.count_failure(error.code());
             }
             Loss::Failed(error) => {
                 tracing::warn!(%error, code = error.code(), transport, "exchange failed");
