@@ -101,7 +101,9 @@ fn demo_converges_and_leaves_nothing_behind() {
     );
     let devices = json["devices"].as_array().expect("devices");
     let routes: Vec<_> = devices.iter().map(|device| &device["route"]).collect();
-    assert_eq!(routes, ["direct", "proxy", "proxy"]);
+    // Which of the two direct ones is the faster is the machine's affair.
+    assert!(routes[0] == "quic" || routes[0] == "direct", "{json}");
+    assert_eq!(routes[1..], ["proxy", "proxy"]);
     for device in devices {
         assert_eq!(device["desired"], device["applied"]);
         assert_eq!(device["desired"]["digest"].as_str().map(str::len), Some(64));

@@ -205,12 +205,12 @@ impl Dialer {
         }
     }
 
-    /// Returns the routes to try for this target, in order. Empty only where a PAC script is required and has
+    /// Returns the routes to try for this target, the best first: whoever does not race them pays QUIC's budget
+    /// wherever UDP is dropped. Empty only where a PAC script is required and has
     /// not named a proxy (yet).
     #[must_use]
     pub fn routes(&self, target: &MailboxUrl) -> Vec<Route> {
-        // Without a race QUIC comes last: many networks drop UDP, and each find out costs a budget.
-        let direct = [Route::Direct, Route::Quic];
+        let direct = [Route::Quic, Route::Direct];
         let direct = direct
             .into_iter()
             .filter(|route| *route != Route::Quic || self.has_quic);

@@ -17,7 +17,7 @@
 //! `Upgrade`, chunked uploads, unverified TLS, a direct connection where a proxy is required.
 //!
 //! Pure modules (no IO, no clock): [`connect`], [`socks`], [`scheme`], [`hold`], [`body_size`], [`lockout`], [`backoff`],
-//! [`proxy_url`], [`no_proxy`]. Time is read in [`clock`], the environment in [`environment`], every bound stands
+//! [`proxy_url`], [`no_proxy`], [`ladder`] (which way is in use). [`network`] tells networks apart. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
 pub mod backoff;
@@ -36,9 +36,11 @@ pub mod fuzz;
 pub mod hold;
 mod host;
 mod http;
+pub mod ladder;
 pub mod limits;
 pub mod lockout;
 mod mailbox_url;
+pub mod network;
 pub mod no_proxy;
 pub mod pac;
 mod path;
@@ -68,7 +70,6 @@ pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};
 pub use quic::QuicFault;
-pub use quic::memory::{DamagedUdpMemory, NetworkMark, UdpMemory};
 pub use route::Route;
 pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};

@@ -208,6 +208,115 @@ pub const BODY_BYTES_FLOOR: usize = 4 * 1024;
 /// passed in between. Arbitrary.
 pub const BODY_CUTS_MAX: u32 = 3;
 
+/// Head start of QUIC over a direct connection, and of that over the best proxy, in a race: one
+/// round trip to a far mailbox and a half.
+pub const RACE_DIRECT_DELAY: Duration = Duration::from_millis(250);
+
+/// When the best proxy starts in a race.
+pub const RACE_PROXY_DELAY: Duration = Duration::from_millis(500);
+
+/// Time from one proxy, further address or further relay to the next in a race.
+pub const RACE_NEXT_DELAY: Duration = Duration::from_secs(1);
+
+/// When the first relay starts in a race: its quota is a limit that users see.
+pub const RACE_RELAY_DELAY: Duration = Duration::from_secs(3);
+
+/// Longest a race lets any way wait, in a round of [`RACE_BUDGET`]. It also is the place of the ways
+/// that flapped: tried only where nothing else answers.
+pub const RACE_LAST_DELAY: Duration = Duration::from_secs(10);
+
+/// Longest time of one race: lookup, TCP, CONNECT, TLS and one answer of the last way to start.
+pub const RACE_BUDGET: Duration = Duration::from_secs(25);
+
+/// Ways under way in a race at a time. Arbitrary; each costs two sockets at most.
+pub const RACE_WAYS_MAX: usize = 6;
+
+/// Ways that a ladder knows. Arbitrary: sixteen mailboxes along four routes; what is beyond is left out.
+pub const LADDER_WAYS_MAX: usize = 64;
+
+/// First step of the pause after a race that nobody won; doubled each time, with full jitter.
+pub const ROUND_BASE: Duration = Duration::from_secs(2);
+
+/// Cap of that step.
+pub const ROUND_CAP: Duration = Duration::from_secs(5 * 60);
+
+/// Cap of that step in the first minutes in which something answers that is no mailbox: somebody is
+/// about to click through a captive portal.
+pub const PORTAL_CAP_FIRST: Duration = Duration::from_secs(5);
+
+/// Those minutes. Arbitrary: as long as people would keep trying.
+pub const PORTAL_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// Cap of the step after them.
+pub const PORTAL_CAP: Duration = Duration::from_secs(60);
+
+/// Failures of a way that count together.
+pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Failures inside [`FAILURE_WINDOW`] after which a way is left.
+pub const FAILURES_MAX: u32 = 2;
+
+/// A held exchange that is cut earlier than this was cut by no idle timer: the lowest rung is 5 s.
+pub const TIMER_AGE_MIN: Duration = Duration::from_secs(2);
+
+/// Pause between two probes of a better way, on average (+-20 %).
+pub const PROBE_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// Longest pause between two probes, reached by doubling after each that failed.
+pub const PROBE_PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Good probes in a row that a better way owes before it is taken.
+pub const PROBES_NEEDED: u32 = 3;
+
+/// Time from the first to the last of them at least.
+pub const PROBES_SPAN: Duration = Duration::from_secs(2 * 60);
+
+/// Time for which the way that was left by a promotion is kept, and in which the new one may not fail once.
+pub const WARM_TIME: Duration = Duration::from_secs(60);
+
+/// Weight of one demotion in the damping of ways that flap (RFC 2439 uses the same shape).
+pub const PENALTY_STEP: u64 = 1_000;
+
+/// Half-life of that weight.
+pub const PENALTY_HALF_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// Weight from which a way is suppressed: neither probed nor promoted, and last in a race.
+pub const PENALTY_SUPPRESS: u64 = 2_500;
+
+/// Weight below which it is used again.
+pub const PENALTY_REUSE: u64 = 1_000;
+
+/// Networks remembered; the one unused for longest is forgotten first. Arbitrary: sites of a van.
+pub const NETWORKS_MAX: usize = 32;
+
+/// Age after which a network is forgotten, in seconds.
+pub const NETWORK_AGE_S_MAX: u64 = 30 * 24 * 3600;
+
+/// Ways of one network whose limits are remembered. Arbitrary; a device uses one or two.
+pub const NETWORK_WAYS_MAX: usize = 4;
+
+/// Time for which QUIC is left out on a network where it met silence, in seconds: six hours.
+pub const UDP_HOSTILE_S: u64 = 6 * 3600;
+
+/// Largest record of networks that is read, in bytes: a full one has under 5 KiB.
+pub const NETWORK_RECORD_BYTES_MAX: usize = 8 * 1024;
+
+/// Largest file of the system that is read to tell networks apart, in bytes. Arbitrary; what is beyond
+/// does not count.
+pub const NETWORK_FILE_BYTES_MAX: usize = 64 * 1024;
+
+/// Lines of such a file that are looked at. Arbitrary; a default route stands near the top.
+pub const NETWORK_LINES_MAX: usize = 512;
+
+/// Resolver addresses and search domains that count for a network. Arbitrary; resolvers use three.
+pub const NETWORK_NAMES_MAX: usize = 8;
+
+/// Time between two looks at the signs of the network. A device that sleeps or moves finds out with its
+/// next look; what broke before that is found by its failures.
+pub const NETWORK_LOOK: Duration = Duration::from_secs(30);
+
+/// Time for which other signs have to stand before they count: interfaces come up piece by piece.
+pub const NETWORK_SETTLE: Duration = Duration::from_secs(1);
 /// Most hops of one client that are written down for a diagnosis, each an entry of some hundred bytes. Arbitrary; a proxy that asks for
 /// three legs and reopens makes about ten.
 pub const TRAIL_HOPS_MAX: usize = 64;
@@ -262,19 +371,6 @@ pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
 
 /// TLS sessions kept for the next handshake, which is then without certificates. Servers give two.
 pub const QUIC_TICKETS_MAX: usize = 4;
-
-/// Networks of which is remembered how they treat UDP, each a line of the record. Arbitrary; a device has one, a
-/// moving one some.
-pub const UDP_NETWORKS_MAX: usize = 32;
-
-/// Pause before QUIC is tried again on a network that never carried it.
-pub const UDP_PAUSE: Duration = Duration::from_secs(6 * 3600);
-
-/// First pause on a network that carried it before; each failure in a row doubles it up to [`UDP_PAUSE`].
-pub const UDP_PAUSE_AFTER_GOOD: Duration = Duration::from_secs(10 * 60);
-
-/// Largest deviation from a pause to either side, in per cent of it, so that a fleet does not try at once.
-pub const UDP_PAUSE_JITTER_PERCENT: u64 = 20;
 
 /// Most entries of the list of proxies that a dialer knows at a time: more than any script names for the targets of one process.
 pub const PROXIES_MAX: usize = 16;

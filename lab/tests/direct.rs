@@ -41,7 +41,9 @@ fn a01_device_on_direct_https_applies_and_reports() {
     let Some(fleet) = fleet("A01").unwrap() else {
         return;
     };
-    let mut device = started(&fleet, "hall-1").unwrap();
+    let settings = DeviceSettings::direct().with_tables("[transport]\nquic = false\n");
+    let mut device = fleet.device("hall-1", &settings).unwrap();
+    device.daemon.start().unwrap();
     let revision = fleet.set("hall-1", "fan/speed", "3").unwrap();
     assert_speed(&fleet, &mut device, revision, "3").unwrap();
     let status = device.folder.status();

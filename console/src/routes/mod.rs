@@ -1,57 +1,65 @@
 //! Routes to mailboxes: every URL along every way that the proxy policy allows. The same for both roles.
 //!
 //! ```text
-//!   ways in order:  controller direct > controller by proxy > relay A > relay B
-//!   in use:               ^--- comeback: asked again now and then ---^ (left after a failure)
+//!   dialer, addresses --> ways --Ladder--> the one in use --Carrier--> exchanges
+//!        ask of a session: Contest (race) --Won--> in use     failures, probes, another network --> Ladder
+//!        Whereabouts (which network, what worked there) --hints--> races
 //! ```
 //!
-//! One route is used at a time. It is left after a failure, for the next in order, and a better one is
-//! taken again once it answers. Each route learns its own hold time and body sizes. Refuses to leave a
-//! route because of what a mailbox answered, but for a hint in its session: only the way may fail.
+//! Each route learns its own hold time and body sizes. Which way is used is the ladder's part; what is
+//! here carries it out. Refuses to leave a route because of what a mailbox answered, but for a hint in
+//! its session: only the way may fail.
 
-mod comeback;
+mod address;
+mod contest;
+mod facts;
 mod lockout;
 mod outlet;
 mod script;
+mod switching;
+mod whereabouts;
 
+pub use address::{Address, is_challenge};
+pub use contest::{Contest, Loss, Raced, Won};
+pub use facts::{BetterWay, RouteFacts, Switches};
 pub use outlet::Outlet;
+pub use postern_egress::ladder::WayId;
 pub use script::{NO_WAY_PAUSE, Preparation};
+pub use switching::{Change, Ruling};
+pub use whereabouts::Whereabouts;
 
 use crate::clock;
 use crate::exit::CommandError;
-use comeback::Comeback;
+use contest::{UdpNews, ask_limits};
 use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
+use postern_egress::ladder::memory::Limits;
+use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
 use postern_egress::{
-    Client, Dialer, ExchangeLimits, MailboxUrl, MailboxUrlError, Period, TimeKeeper, TimeRefused,
-    TransportError,
+    Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Period, Route,
+    TimeKeeper, TimeRefused, TransportError,
 };
 use postern_protocol::context::draw;
 use postern_protocol::frame::{FrameType, frame_type};
+use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::FRAME_BYTES_MAX;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time for an exchange that is not held. Arbitrary, above a slow proxy's round trip.
 const EXCHANGE_DEADLINE: Duration = Duration::from_secs(20);
-/// Longest time to find out whether a better way works again. Arbitrary, as short as people would wait.
-const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 //= spec/postern.md#http-binding
 //# A client MUST send a frame as the body of `POST <base URL>/postern/1` with Content-Length and
 //# the content type `application/octet-stream`.
 /// The path of the HTTP binding below a mailbox's base URL (spec: #http-binding).
 const BINDING_PATH: &str = "/postern/1";
 
-/// Names a way for as long as the process runs, whatever ways come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WayId(u64);
-
 struct Way {
     id: WayId,
-    /// The base URL of the mailbox to which it leads.
-    url: String,
+    key: WayKey,
+    address: Address,
     client: Arc<Client>,
     ladder: HoldLadder,
     sizes: BodySizes,
@@ -61,15 +69,29 @@ struct Way {
 pub struct Routes {
     dialer: Dialer,
     hold_ceiling: Duration,
-    /// The base URLs of the mailboxes, in order.
-    urls: Vec<String>,
+    /// Where the mailboxes are, in order.
+    addresses: Vec<Address>,
+    whereabouts: Whereabouts,
     ways: Vec<Way>,
-    current: usize,
+    ladder: Ladder,
     /// Ways made so far.
     made: u64,
+    /// Races begun so far; only the newest counts.
+    races: u64,
+    is_racing: bool,
+    /// Changes of the network that were seen.
+    changes: u64,
+    /// The way that is kept warm after a promotion.
+    warm: Option<WayId>,
+    udp: Arc<UdpNews>,
+    /// The last ask of a session, which probes repeat, and whose challenge counts.
+    ask: Vec<u8>,
+    listed: Vec<Thumbprint>,
     /// Bytes on the sockets of ways that are gone.
     gone_bytes: (u64, u64),
-    comeback: Comeback,
+    switches: Switches,
+    /// The connection that carried the last answer.
+    link: Option<Arc<LinkReport>>,
 }
 
 /// A better way that is asked whether it leads to a mailbox again.
@@ -77,6 +99,7 @@ pub struct Probe {
     /// The way.
     pub way: WayId,
     client: Arc<Client>,
+    ask: Vec<u8>,
 }
 
 /// A way whose certificate is not valid by the time that is believed here.
@@ -101,6 +124,21 @@ pub struct Sent {
     up_bytes: usize,
     /// Bytes of the answer, where they follow from what the frame asks for, else 0.
     asked_bytes: usize,
+    /// When it began.
+    begun: Moment,
+    /// Whether the mailbox was to hold it.
+    is_held: bool,
+}
+
+/// What an exchange brought.
+#[derive(Debug)]
+pub struct Brought {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Time from sending the request to the end of the answer.
+    pub age: Duration,
+    /// The connection that carried it.
+    pub link: Arc<LinkReport>,
 }
 
 /// The bodies that a way carries, in bytes.
@@ -113,27 +151,38 @@ pub struct Sizes {
 }
 
 impl Routes {
-    /// Makes the ways in order of preference: URL by URL, as the proxy policy orders them.
+    /// Makes the ways to these addresses that the proxy policy allows.
     ///
     /// # Errors
     /// A URL that is no target.
     pub fn new(
         dialer: Dialer,
-        urls: &[String],
+        whereabouts: Whereabouts,
+        addresses: &[Address],
         hold_ceiling: Duration,
     ) -> Result<Self, CommandError> {
         let mut routes = Self {
             dialer,
             hold_ceiling,
-            urls: urls.to_vec(),
+            addresses: addresses.to_vec(),
+            changes: whereabouts.look(),
+            whereabouts,
             ways: Vec::new(),
-            current: 0,
+            ladder: Ladder::new(),
             made: 0,
+            races: 0,
+            is_racing: false,
+            warm: None,
+            udp: Arc::default(),
+            ask: Vec::new(),
+            listed: Vec::new(),
             gone_bytes: (0, 0),
-            comeback: Comeback::new(),
+            switches: Switches::default(),
+            link: None,
         };
-        for url in urls {
-            let ways = routes.make(url).map_err(|error| {
+        for address in addresses {
+            let url = &address.url;
+            let ways = routes.make(address).map_err(|error| {
                 CommandError::configuration(
                     "mailbox-url-invalid",
                     format!("the mailbox URL {url:?} cannot be used: {error}"),
@@ -142,43 +191,68 @@ impl Routes {
             })?;
             routes.ways.extend(ways);
         }
+        routes.tell_ways();
         Ok(routes)
     }
 
-    fn make(&mut self, url: &str) -> Result<Vec<Way>, MailboxUrlError> {
-        let target = target_of(url)?;
+    fn make(&mut self, address: &Address) -> Result<Vec<Way>, MailboxUrlError> {
+        let target = target_of(&address.url)?;
         let mut ways = Vec::new();
         for route in self.dialer.routes(&target) {
             if let Ok(client) = self.dialer.client(&target, route) {
                 self.made += 1;
+                let key = WayKey::of(&address.url, route);
+                let mut ladder = HoldLadder::with_ceiling(self.hold_ceiling);
+                let sizes = self.whereabouts.resume(key, &mut ladder);
                 ways.push(Way {
                     id: WayId(self.made),
-                    url: url.to_owned(),
+                    key,
+                    address: address.clone(),
                     client: Arc::new(client),
-                    ladder: HoldLadder::with_ceiling(self.hold_ceiling),
-                    sizes: BodySizes::new(),
+                    ladder,
+                    sizes,
                 });
             }
         }
         Ok(ways)
     }
 
-    /// Takes another list of mailbox URLs. Ways that stay keep what they learnt; the one in use stays in use
+    /// Tells the ladder which ways there are. True when the one in use is gone.
+    fn tell_ways(&mut self) -> bool {
+        let choice = self.dialer.settings().choice();
+        let has_secret =
+            choice.is_some_and(|it| it.secret_file.is_some() || it.url.secret.is_some());
+        let ways = self.ways.iter().map(|way| {
+            let route = way.client.route();
+            LadderWay {
+                id: way.id,
+                key: way.key,
+                route,
+                mailbox: way.address.mailbox,
+                url: way.address.place,
+                // All proxies are taken to be given the same password: none is shown it twice at a time.
+                secret: (has_secret && matches!(route, Route::Proxy(_))).then_some(0),
+            }
+        });
+        let ways: Vec<_> = ways.collect();
+        self.ladder.set_ways(ways)
+    }
+
+    /// Takes another list of addresses. Ways that stay keep what they learnt; the one in use stays in use
     /// while its URL is listed. A URL that is no target is left out: it was signed, but nobody can go there.
-    /// Returns true when another mailbox is in use now.
-    pub fn replace_urls(&mut self, urls: &[String]) -> bool {
-        let used = self
-            .ways
-            .get(self.current)
-            .map(|way| (way.id, way.url.clone()));
+    /// Returns true when the mailbox in use is not to be used any more.
+    pub fn replace_addresses(&mut self, addresses: &[Address]) -> bool {
         let mut before = std::mem::take(&mut self.ways);
-        for url in urls {
-            let kept: Vec<Way> = before.extract_if(.., |way| way.url == *url).collect();
+        for address in addresses {
+            let is_its = |way: &mut Way| way.address.url == address.url;
+            let mut kept: Vec<Way> = before.extract_if(.., is_its).collect();
             if !kept.is_empty() {
+                kept.iter_mut()
+                    .for_each(|way| way.address = address.clone());
                 self.ways.extend(kept);
                 continue;
             }
-            match self.make(url) {
+            match self.make(address) {
                 Ok(ways) => self.ways.extend(ways),
                 Err(error) => tracing::warn!(%error, "the bundle lists a URL that cannot be used"),
             }
@@ -187,21 +261,11 @@ impl Routes {
             // A bundle without a usable URL must not strand the device.
             self.ways = std::mem::take(&mut before);
         } else {
-            self.urls = urls.to_vec();
+            self.addresses = addresses.to_vec();
         }
         let (up, down) = bytes_of(&before);
         self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
-        let place = used.as_ref().and_then(|(id, _)| self.place(*id));
-        self.current = place.unwrap_or(0);
-        if self.current > 0 {
-            self.comeback.leave(clock::mono_ms(), random());
-        }
-        let now = self.ways.get(self.current).map(|way| way.url.clone());
-        used.map(|(_, url)| url) != now
-    }
-
-    fn place(&self, id: WayId) -> Option<usize> {
-        self.ways.iter().position(|way| way.id == id)
+        self.tell_ways()
     }
 
     fn way(&self, id: WayId) -> Option<&Way> {
@@ -218,9 +282,20 @@ impl Routes {
         &self.dialer
     }
 
+    /// The way in use; the best one while nothing was found out yet.
+    fn used(&self) -> Option<&Way> {
+        let current = self.ladder.current().map(|way| way.id);
+        self.way(current.or_else(|| self.in_order().next())?)
+    }
+
+    /// The ways in order of preference.
+    fn in_order(&self) -> impl Iterator<Item = WayId> {
+        self.ladder.facts(moment()).map(|fact| fact.way.id)
+    }
+
     /// Number of ways.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.ways.len()
     }
 
@@ -230,10 +305,10 @@ impl Routes {
         self.ways.is_empty()
     }
 
-    /// The word for the way in use: direct or proxy.
+    /// The word for the way in use: quic, direct or proxy.
     #[must_use]
     pub fn current_name(&self) -> &'static str {
-        let way = self.ways.get(self.current);
+        let way = self.used();
         way.map_or("none", |way| way.client.route().as_str())
     }
 
@@ -246,7 +321,7 @@ impl Routes {
     /// When the certificate of the way in use is valid; `None` before a connection was made on it.
     #[must_use]
     pub fn period(&self) -> Option<Period> {
-        self.ways.get(self.current)?.client.period()
+        self.used()?.client.period()
     }
 
     /// Takes a time that was verified, in seconds since 1970. Where certificates are judged at another time from
@@ -274,10 +349,10 @@ impl Routes {
     /// The base URL of the mailbox in use.
     #[must_use]
     pub fn current_url(&self) -> Option<&str> {
-        self.ways.get(self.current).map(|way| way.url.as_str())
+        self.used().map(|way| way.address.url.as_str())
     }
 
-    /// The word for a way: direct or proxy.
+    /// The word for a way: quic, direct or proxy.
     #[must_use]
     pub fn name_of(&self, way: WayId) -> &'static str {
         self.way(way)
@@ -291,91 +366,26 @@ impl Routes {
         (self.gone_bytes.0 + up, self.gone_bytes.1 + down)
     }
 
-    /// Asks the ladder of the way in use what to do next.
+    /// Asks the hold ladder of the way in use what to do next; nothing before there is one.
     pub fn next_poll(&mut self) -> Option<Next> {
-        let way = self.ways.get_mut(self.current)?;
+        let current = self.ladder.current()?.id;
+        let way = self.way_mut(current)?;
         Some(way.ladder.poll_next(moment(), random()))
     }
 
-    /// Tells the ladder of a way how a hold ended.
+    /// Tells the hold ladder of a way how a hold ended.
     pub fn end_hold(&mut self, way: WayId, hold: Hold, end: HoldEnd) {
         if let Some(way) = self.way_mut(way) {
             way.ladder.handle_end(moment(), random(), hold, end);
+            let limits = way.limits();
+            self.whereabouts.note_limits(limits);
         }
-    }
-
-    /// Goes on to the next way after a failure of the one in use. Returns true when that leads to another mailbox.
-    pub fn advance_from(&mut self, way: WayId) -> bool {
-        let Some(failed) = self.ways.get(self.current).filter(|used| used.id == way) else {
-            return false;
-        };
-        let url = failed.url.clone();
-        self.current = (self.current + 1) % self.ways.len();
-        if self.current == 0 {
-            self.comeback.arrive(clock::mono_ms());
-        } else {
-            self.comeback.leave(clock::mono_ms(), random());
-        }
-        self.current_url() != Some(url.as_str())
-    }
-
-    /// Goes to the first way to another mailbox, because the one in use says so. Returns true when
-    /// that is in use now; false where no way leads there, or it is in use already.
-    pub fn move_to(&mut self, url: &str) -> bool {
-        let place = self.ways.iter().position(|way| way.url == url);
-        let Some(place) = place.filter(|_| self.current_url() != Some(url)) else {
-            return false;
-        };
-        self.current = place;
-        if place == 0 {
-            self.comeback.arrive(clock::mono_ms());
-        } else {
-            self.comeback.leave(clock::mono_ms(), random());
-        }
-        true
-    }
-
-    /// The clock's milliseconds at which [`Self::poll_probes`] has something to ask, if it ever has.
-    #[must_use]
-    pub const fn probe_due_ms(&self) -> Option<u64> {
-        self.comeback.due_ms()
-    }
-
-    /// Names the better ways, best first, when it is time to ask them again.
-    pub fn poll_probes(&mut self) -> Vec<Probe> {
-        if !self.comeback.poll(clock::mono_ms()) {
-            return Vec::new();
-        }
-        let better = self.ways.iter().take(self.current);
-        let probes = better.map(|way| Probe {
-            way: way.id,
-            client: Arc::clone(&way.client),
-        });
-        probes.collect()
-    }
-
-    /// Takes which of the asked ways leads to a mailbox again, if one does. Returns true when
-    /// another mailbox is in use now.
-    pub fn handle_probed(&mut self, found: Option<WayId>) -> bool {
-        let place = found.and_then(|way| self.place(way));
-        let Some(place) = place.filter(|place| *place < self.current) else {
-            self.comeback.miss(clock::mono_ms(), random());
-            return false;
-        };
-        let url = self.current_url().map(str::to_owned);
-        self.current = place;
-        if place == 0 {
-            self.comeback.arrive(clock::mono_ms());
-        } else {
-            self.comeback.leave(clock::mono_ms(), random());
-        }
-        self.current_url() != url.as_deref()
     }
 
     /// The bodies that the way in use carries.
     #[must_use]
     pub fn sizes(&self) -> Option<Sizes> {
-        let sizes = &self.ways.get(self.current)?.sizes;
+        let sizes = &self.used()?.sizes;
         let down = Some(sizes.down_bytes_max()).filter(|bytes| *bytes >= BODY_BYTES_FLOOR);
         Some(Sizes {
             up_bytes_max: sizes.up_bytes_max(),
@@ -384,23 +394,41 @@ impl Routes {
     }
 
     /// Records an answer that verified.
-    pub fn note_answer(&mut self, sent: Sent, down_bytes: usize) {
+    pub fn note_answer(&mut self, sent: Sent, down_bytes: usize, link: &Arc<LinkReport>) {
+        self.ladder.handle_verified(sent.way);
         if let Some(way) = self.way_mut(sent.way) {
             way.sizes.handle_answer(sent.up_bytes, down_bytes);
+            let key = way.key;
+            self.whereabouts.note_good(key);
         }
+        self.link = Some(Arc::clone(link));
     }
 
-    /// Records a failure; returns what it taught about the sizes of its way.
+    /// Records what a failure taught about the sizes of its way.
     pub fn note_failure(&mut self, sent: Sent, error: &TransportError) -> Option<Lesson> {
+        self.ladder.note_error(sent.way, error.code());
         let way = self.way_mut(sent.way)?;
-        way.sizes
-            .handle_failure(sent.up_bytes, sent.asked_bytes, error.size_clue())
+        let clue = error.size_clue();
+        let lesson = way
+            .sizes
+            .handle_failure(sent.up_bytes, sent.asked_bytes, clue);
+        let limits = way.limits();
+        if lesson.is_some() {
+            self.whereabouts.note_limits(limits);
+        }
+        lesson
     }
 
     /// Prepares an exchange on the way in use.
     #[must_use]
     pub fn carrier(&self, frame: &[u8], hold: Option<Duration>) -> Option<Carrier> {
-        let way = self.ways.get(self.current)?;
+        self.carrier_on(self.used()?.id, frame, hold)
+    }
+
+    /// Prepares an exchange on a way.
+    #[must_use]
+    pub fn carrier_on(&self, way: WayId, frame: &[u8], hold: Option<Duration>) -> Option<Carrier> {
+        let way = self.way(way)?;
         let deadline = hold.unwrap_or_default() + EXCHANGE_DEADLINE;
         let is_fetch = frame_type(frame) == Ok(FrameType::Fetch);
         // Past the floor the smallest fetch is still tried now and then.
@@ -415,8 +443,22 @@ impl Routes {
                 way: way.id,
                 up_bytes: frame.len(),
                 asked_bytes: if is_fetch { asked } else { 0 },
+                begun: moment(),
+                is_held: hold.is_some_and(|hold| !hold.is_zero()),
             },
         })
+    }
+}
+
+impl Way {
+    fn limits(&self) -> Limits {
+        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Limits {
+            way: self.key,
+            hold: self.ladder.learnt(),
+            up_bytes_max: bytes(self.sizes.up_bytes_max()),
+            down_bytes_max: bytes(self.sizes.down_bytes_max()),
+        }
     }
 }
 
@@ -445,25 +487,30 @@ impl TimeAsk {
 }
 
 impl Probe {
-    /// Sends a frame that needs no session and brings back the body; `None` when the way fails.
-    pub async fn ask(&self, frame: Vec<u8>) -> Option<Vec<u8>> {
-        let limits = ExchangeLimits {
-            deadline: PROBE_DEADLINE,
-            answer_bytes_max: FRAME_BYTES_MAX,
-        };
-        let answer = self.client.exchange(frame.into(), limits).await;
-        answer.ok().map(|answer| answer.body.to_vec())
+    /// Sends the ask and brings back the body.
+    ///
+    /// # Errors
+    /// The code of the failure.
+    pub async fn ask(&self) -> Result<Vec<u8>, &'static str> {
+        let ask = self.ask.clone();
+        let answer = self.client.exchange(ask.into(), ask_limits()).await;
+        let answer = answer.map_err(|error| error.code())?;
+        Ok(answer.body.to_vec())
     }
 }
 
 impl Carrier {
-    /// Sends a frame and brings back the body, with the time that it took.
+    /// Sends a frame and brings back the body.
     ///
     /// # Errors
     /// [`TransportError`] with code, hop and next step.
-    pub async fn carry(&self, frame: Vec<u8>) -> Result<(Vec<u8>, Duration), TransportError> {
+    pub async fn carry(&self, frame: Vec<u8>) -> Result<Brought, TransportError> {
         let answer = self.client.exchange(frame.into(), self.limits).await?;
-        Ok((answer.body.to_vec(), answer.age))
+        Ok(Brought {
+            body: answer.body.to_vec(),
+            age: answer.age,
+            link: answer.link,
+        })
     }
 }
 
@@ -488,3 +535,6 @@ fn moment() -> Moment {
 pub fn random() -> u64 {
     u64::from_be_bytes(draw(&mut crate::random::OsRandom))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Refuses to start with a CA file or proxy setting that cannot be used.
 
-use super::Routes;
 use super::lockout::LockoutFile;
+use super::{Address, Routes, Whereabouts};
 use crate::clock::MachineClocks;
 use crate::exit::CommandError;
 use postern_egress::pac::ProcessEvaluator;
@@ -32,21 +32,41 @@ pub struct Outlet<'a> {
 }
 
 impl Outlet<'_> {
-    /// Makes the routes to mailboxes: `urls`, trusted through the system, the configuration and `anchor`, the
+    /// Makes the routes to mailboxes at `addresses`, trusted through the system, the configuration and `anchor`, the
     /// certificate (DER) that came with the join or relay line.
     ///
     /// # Errors
     /// A CA file, proxy setting or URL that cannot be used.
-    pub fn routes(&self, urls: &[String], anchor: Option<&[u8]>) -> Result<Routes, CommandError> {
-        self.routes_by(self.dialer(anchor)?, urls)
+    pub fn routes(
+        &self,
+        addresses: &[Address],
+        anchor: Option<&[u8]>,
+    ) -> Result<Routes, CommandError> {
+        self.routes_by(self.dialer(anchor)?, self.whereabouts(), addresses)
     }
 
-    /// Makes the routes to mailboxes along a dialer that others use too.
+    /// Looks where this machine is; once for a folder.
+    #[must_use]
+    pub fn whereabouts(&self) -> Whereabouts {
+        let choice = self.proxy.choice();
+        let proxy = choice.map_or_else(
+            || "none".to_owned(),
+            |choice| format!("{} {:?}", choice.url.authority, choice.source),
+        );
+        Whereabouts::open(self.dir, proxy)
+    }
+
+    /// Makes the routes to mailboxes along a dialer, and with a memory, that others use too.
     ///
     /// # Errors
     /// A URL that cannot be used.
-    pub fn routes_by(&self, dialer: Dialer, urls: &[String]) -> Result<Routes, CommandError> {
-        Routes::new(dialer, urls, self.hold_ceiling)
+    pub fn routes_by(
+        &self,
+        dialer: Dialer,
+        whereabouts: Whereabouts,
+        addresses: &[Address],
+    ) -> Result<Routes, CommandError> {
+        Routes::new(dialer, whereabouts, addresses, self.hold_ceiling)
     }
 
     /// Makes the dialer of a process: `anchors` (DER) vouch for TLS beside the system and the configuration.

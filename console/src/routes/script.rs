@@ -8,7 +8,6 @@
 //! asked, as long as an older answer stands.
 
 use super::{Routes, Way};
-use crate::clock;
 use postern_egress::{Dialer, MailboxUrl};
 use std::time::Duration;
 
@@ -43,24 +42,23 @@ impl Routes {
     pub fn preparation(&self) -> Option<Preparation> {
         self.dialer.settings().pac()?;
         let targets = self
-            .urls
+            .addresses
             .iter()
-            .filter_map(|url| super::target_of(url).ok());
+            .filter_map(|address| super::target_of(&address.url).ok());
         Some(Preparation {
             dialer: self.dialer.clone(),
             targets: targets.collect(),
         })
     }
 
-    /// Makes the ways of new answers. Returns true when another mailbox is in use now, or a first way.
+    /// Makes the ways of new answers. Returns true when the mailbox in use is not to be used any more, or there was
+    /// no way before.
     pub fn handle_prepared(&mut self) -> bool {
-        let used = self.ways.get(self.current).map(|way| way.id);
-        let url = self.current_url().map(str::to_owned);
         let ids = |ways: &[Way]| ways.iter().map(|way| way.id).collect::<Vec<_>>();
         let ids_before = ids(&self.ways);
         let mut before = std::mem::take(&mut self.ways);
-        for url in self.urls.clone() {
-            for made in self.make(&url).unwrap_or_default() {
+        for address in self.addresses.clone() {
+            for made in self.make(&address).unwrap_or_default() {
                 let known = before.iter().position(|way| is_same(way, &made));
                 let way = known.map_or(made, |place| before.remove(place));
                 self.ways.push(way);
@@ -71,22 +69,16 @@ impl Routes {
         if ids(&self.ways) == ids_before {
             return false;
         }
-        self.current = used.and_then(|id| self.place(id)).unwrap_or(0);
-        if self.current > 0 {
-            self.comeback.leave(clock::mono_ms(), super::random());
-        } else {
-            self.comeback.arrive(clock::mono_ms());
-        }
-        self.current_url() != url.as_deref()
+        self.tell_ways() || ids_before.is_empty()
     }
 
     /// Says for each mailbox which ways lead there and why, one line each.
     #[must_use]
     pub fn explain(&self) -> Vec<String> {
         let targets = self
-            .urls
+            .addresses
             .iter()
-            .filter_map(|url| super::target_of(url).ok());
+            .filter_map(|address| super::target_of(&address.url).ok());
         targets
             .map(|target| self.dialer.explain(&target).to_string())
             .collect()
@@ -94,13 +86,14 @@ impl Routes {
 }
 
 fn is_same(way: &Way, made: &Way) -> bool {
-    way.url == made.url
+    way.address.url == made.address.url
         && way.client.route() == made.client.route()
         && way.client.proxy() == made.client.proxy()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Address, Whereabouts};
     use super::*;
     use postern_egress::pac::ThreadEvaluator;
     use postern_egress::{FileSettings, ProxyPolicy, ProxySettings, Trust, Variables};
@@ -126,8 +119,11 @@ mod tests {
             let trust = Arc::new(Trust::new(Vec::new(), None).unwrap());
             let dialer = Dialer::new(settings, trust, "postern-test").unwrap();
             let dialer = dialer.with_evaluator(Arc::new(ThreadEvaluator));
-            let urls = URLS.map(str::to_owned);
-            let routes = Routes::new(dialer, &urls, Duration::from_secs(55)).unwrap();
+            let urls = URLS.map(|url| vec![url.to_owned()]);
+            let addresses = Address::of_all(urls.iter().map(Vec::as_slice));
+            let whereabouts = Whereabouts::open(folder.path(), "test".to_owned());
+            let ceiling = Duration::from_secs(55);
+            let routes = Routes::new(dialer, whereabouts, &addresses, ceiling).unwrap();
             let site = Self { folder, routes };
             site.write(script);
             site
@@ -146,7 +142,11 @@ mod tests {
         fn ways(&self) -> Vec<String> {
             let ways = self.routes.ways.iter().map(|way| {
                 let proxy = way.client.proxy();
-                format!("{} {}", way.url, proxy.as_deref().unwrap_or("direct"))
+                format!(
+                    "{} {}",
+                    way.address.url,
+                    proxy.as_deref().unwrap_or("direct")
+                )
             });
             ways.collect()
         }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(site.ways(), direct);
         site.prepare().await;
         let kept = site.routes.ways[1].id;
-        site.routes.current = 1;
+        site.routes.handle_won(kept);
         site.write(
             "function FindProxyForURL(u, h) { return h === 'relay.test' ? 'PROXY b.test:1' : 'DIRECT' }",
         );
@@ -183,7 +183,7 @@ mod tests {
             format!("{relay} direct"),
         ];
         assert_eq!(site.ways(), expected);
-        assert_eq!(site.routes.ways[site.routes.current].id, kept);
+        assert_eq!(site.routes.used().unwrap().id, kept);
     }
 
     #[tokio::test]

@@ -125,6 +125,7 @@ pub(super) fn page(status: &Json) -> String {
         bytes(&status["bytes_up"]),
         bytes(&status["bytes_down"])
     ));
+    lines.extend(routes(&status["routes"]));
     lines.extend(clock(&status["clock_ahead_s"]));
     lines.push(format!("bundle    {}", status["bundle"]));
     for (title, key) in [
@@ -139,6 +140,37 @@ pub(super) fn page(status: &Json) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Explains the route in use: the network, who reads along, what would be better, what changed last.
+fn routes(routes: &Json) -> Vec<String> {
+    let text = |name: &str| routes[name].as_str();
+    let mut lines = Vec::new();
+    if let Some(network) = text("network") {
+        let inspected = text("issuer").map(|issuer| format!(", INTERCEPTED by {issuer:?}"));
+        let inspected = inspected.unwrap_or_default();
+        lines.push(format!("network   {network}{inspected}"));
+    }
+    let better = &routes["better"];
+    if let Some(name) = better["route"].as_str() {
+        let why = match (
+            better["last_error"].as_str(),
+            better["suppressed"].as_bool(),
+        ) {
+            (_, Some(true)) => "it came and went".into(),
+            (Some(code), _) => format!("it failed with {code}"),
+            (None, _) => "it has to answer three times".into(),
+        };
+        let next = better["next_try_s"].as_u64();
+        let next = next.map(|next| format!(", asked again in {next} s"));
+        let next = next.unwrap_or_default();
+        lines.push(format!("better    {name} is not used: {why}{next}"));
+    }
+    let last = &routes["last_switch"];
+    if let (Some(reason), Some(age)) = (last["reason"].as_str(), last["age_s"].as_u64()) {
+        lines.push(format!("switched  {age} s ago ({reason})"));
+    }
+    lines
 }
 
 /// How the machine's clock stands to the time that a mailbox signed; nothing before it signed one.

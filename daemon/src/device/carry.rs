@@ -1,15 +1,15 @@
 //! The device's exchanges: when a poll may start, which way carries it, what its end teaches.
 //!
-//! A failed exchange pauses before the engine hears of it, and the next way is tried after it. Refuses
-//! to leave a way because of what a verified answer said.
+//! A failed exchange pauses before the engine hears of it. The ask of a session is no exchange on one way:
+//! it is raced (see `homing`). Refuses to leave a way because of what a verified answer said.
 
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
-use crate::routes::{NO_WAY_PAUSE, Sent, WayId, random};
+use crate::routes::{Brought, Change, NO_WAY_PAUSE, Ruling, Sent, WayId, random};
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
 use postern_protocol::device::{Exchange, ExchangeId, Input};
-use postern_protocol::frame::frame_type;
+use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::reject::Reject;
 use std::time::Duration;
 
@@ -58,43 +58,39 @@ impl Driver {
         &mut self,
         id: ExchangeId,
         sent: Sent,
-        result: Result<(Vec<u8>, Duration), TransportError>,
+        result: Result<Brought, TransportError>,
     ) -> Result<(), CommandError> {
         let way = sent.way;
-        let (frame, age) = match result {
-            Ok(carried) => carried,
+        let Brought { body, age, link } = match result {
+            Ok(brought) => brought,
             Err(error) => {
                 tracing::warn!(%error, code = error.code(), transport = self.routes.name_of(way), "exchange failed");
                 if let Some(lesson) = self.routes.note_failure(sent, &error) {
                     self.note_lesson(way, lesson);
                 }
                 self.counts.count_failure(error.code());
-                if self.ask_time(id, sent, &error) {
+                if self.ask_time(id, way, &error) {
                     return Ok(());
                 }
                 self.backoff.limit_next(error.pause_max());
-                return self.fail(id, way, error.hold_end(), error.retry_after_s());
+                let ruling = self.routes.handle_failure(sent, &error);
+                return self.fail(id, way, error.hold_end(), error.retry_after_s(), ruling);
             }
         };
-        if frame_type(&frame).is_err() {
-            // A block page, a captive portal, an empty body: something else answers for the mailbox.
-            tracing::warn!(
-                reason = Reject::NotPostern.as_str(),
-                bytes = frame.len(),
-                "answer is not from a mailbox"
-            );
-            self.counts.count_reject(Reject::NotPostern);
-            return self.fail(id, way, HoldEnd::Other, None);
+        if frame_type(&body).is_err() {
+            self.note_no_mailbox(body.len());
+            let ruling = self.routes.handle_no_mailbox(sent);
+            return self.fail(id, way, HoldEnd::Other, None, ruling);
         }
         self.answered = None;
         self.feed(Input::Answer {
             exchange: id,
-            frame: &frame,
+            frame: &body,
         })?;
         match self.answered.take() {
             Some((answered, is_empty)) if answered == id => {
                 self.backoff.reset();
-                self.routes.note_answer(sent, frame.len());
+                self.routes.note_answer(sent, body.len(), &link);
                 let end = if is_empty {
                     HoldEnd::Answered { age }
                 } else {
@@ -107,27 +103,50 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends a failed exchange after a pause, and goes on to the next way: at another mailbox with a new session.
+    /// A block page, a captive portal, an empty body: something else answers for the mailbox.
+    pub(super) fn note_no_mailbox(&mut self, bytes: usize) {
+        let reason = Reject::NotPostern.as_str();
+        tracing::warn!(reason, bytes, "answer is not from a mailbox");
+        self.counts.count_reject(Reject::NotPostern);
+    }
+
+    /// Ends a failed exchange after a pause; where its way is to be left, a race looks for another one
+    /// meanwhile.
     fn fail(
         &mut self,
         id: ExchangeId,
         way: WayId,
         end: HoldEnd,
         retry_after_s: Option<u64>,
+        ruling: Ruling,
     ) -> Result<(), CommandError> {
         self.is_connected = false;
         self.end_grant(id, way, end);
+        if self.homing.is_proving() {
+            // The hello of a race's winner: the race goes on without it at once.
+            return self.feed_failure(id);
+        }
         let pause = self.backoff.pause_after_failure(random(), retry_after_s);
-        if self.routes.advance_from(way) {
-            return self.begin_elsewhere(pause);
+        match ruling {
+            Ruling::Stay | Ruling::Back(Change::Same) => {}
+            Ruling::Leave => self.race_for_replacement(),
+            Ruling::Back(Change::Mailbox) => return self.begin_elsewhere(Duration::ZERO),
         }
         self.later(pause, Happening::FailureDue(id));
         Ok(())
     }
 
+    /// Tells the engine of a failure that it has waited for.
+    pub(super) fn feed_failure(&mut self, id: ExchangeId) -> Result<(), CommandError> {
+        self.has_paused = true;
+        let fed = self.feed(Input::Failed { exchange: id });
+        self.has_paused = false;
+        fed
+    }
+
     /// Ends an exchange whose certificate failed, as after any failure.
     pub(super) fn fail_way(&mut self, id: ExchangeId, way: WayId) -> Result<(), CommandError> {
-        self.fail(id, way, HoldEnd::Other, None)
+        self.fail(id, way, HoldEnd::Other, None, Ruling::Leave)
     }
 
     /// Ends the grant of an exchange that is done again on the same way.
@@ -146,6 +165,9 @@ impl Driver {
     }
 
     pub(super) fn carry(&mut self, exchange: Exchange) {
+        if frame_type(&exchange.frame) == Ok(FrameType::Ask) {
+            return self.race(exchange);
+        }
         let hold = exchange.hold_s.map(Duration::from_secs);
         let Some(carrier) = self.routes.carrier(&exchange.frame, hold) else {
             // A script has named no proxy yet, and directly is forbidden.
@@ -173,10 +195,14 @@ impl Driver {
     pub(super) fn connect_later(&mut self) {
         // A poll of the ended session may still be held far away; it no longer counts.
         self.grant.take_if(|grant| grant.exchange.is_some());
+        let unproven = self.homing.take_unproven();
         let pause = match self.homing.take_pause() {
             Some(pause) => pause,
-            None if self.has_paused => Duration::ZERO,
-            None => self.backoff.pause_after_failure(random(), None),
+            None => match unproven {
+                Some(way) => self.routes.handle_unproven(way),
+                None if self.has_paused => Duration::ZERO,
+                None => self.backoff.pause_after_failure(random(), None),
+            },
         };
         self.later(pause, Happening::ConnectDue);
     }

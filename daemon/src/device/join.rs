@@ -5,12 +5,13 @@
 //! is neither sent nor stored. Refuses an answer that the pinned root does not vouch for.
 
 use super::agreement;
+use super::first_way;
 use super::identity::{Stage, StoredIdentity};
 use super::time::{self, TimeFault, is_witnessed};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Outlet, Routes, TimeAsk};
+use crate::routes::{Address, Brought, Outlet, Routes, TimeAsk};
 use crate::{clock, keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
@@ -73,10 +74,14 @@ pub async fn join(
     let sealed = request
         .seal(line.root, &line.tenant, &line.secret, &signer)
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
-    let mut routes = Outlet::from(config).routes(&stored.urls, stored.tls_ca.as_deref())?;
+    let addresses = Address::of_one(&stored.urls);
+    let mut routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
     if let Some(preparation) = routes.preparation() {
         let _later = preparation.run().await;
         let _first = routes.handle_prepared();
+    }
+    if let Err(failures) = first_way::choose(&mut routes, line.mailbox).await {
+        return Err(unreachable(&failures));
     }
     let judge = |frame: &[u8]| verify(&stored, line.mailbox, &signer, sealed.message_id, frame);
     let frame = ask(&mut routes, &sealed, judge).await?;
@@ -229,7 +234,7 @@ async fn ask(
         };
         let way = carrier.sent.way;
         match carrier.carry(sealed.frame.clone()).await {
-            Ok((frame, _)) => match frame_type(&frame) {
+            Ok(Brought { body: frame, .. }) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
                 Ok(FrameType::Refused) => {
                     let Some(pause) = pause_of(&frame).filter(|_| patience.is_left()) else {
@@ -260,11 +265,15 @@ async fn ask(
         routes.advance_from(way);
         left -= 1;
     }
-    Err(CommandError::unreachable(
+    Err(unreachable(&failures))
+}
+
+fn unreachable(failures: &[String]) -> CommandError {
+    CommandError::unreachable(
         "mailbox-unreachable",
         format!("no route reached the mailbox:\n  {}", failures.join("\n  ")),
         "fix the hop that is named first, then join again with the same line",
-    ))
+    )
 }
 
 //= spec/freshness.md#signed-time

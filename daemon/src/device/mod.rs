@@ -13,6 +13,7 @@ mod agreement;
 mod carry;
 mod diagnose;
 mod filed;
+mod first_way;
 mod gate;
 mod homing;
 mod identity;

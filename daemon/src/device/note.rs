@@ -18,10 +18,7 @@ use postern_protocol::revision::{KeyGeneration, Revision};
 impl Driver {
     pub(super) fn note(&mut self, event: Event) -> Result<(), CommandError> {
         match event {
-            Event::Connected => {
-                let transport = self.routes.current_name();
-                tracing::info!(device = self.name(), transport, "session open");
-            }
+            Event::Connected => self.note_connected(),
             Event::TimeStated { time } => self.hear_time(time)?,
             Event::Answered { exchange, is_empty } => {
                 tracing::trace!(exchange = exchange.0, is_empty, "answer verified");
@@ -75,7 +72,7 @@ impl Driver {
         Ok(())
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.engine.identity().channel.device.as_str()
     }
 
@@ -106,6 +103,7 @@ impl Driver {
         let reason = reject.map_or("unknown", Reject::as_str);
         tracing::warn!(device = self.name(), reason, "refused by the mailbox");
         self.counts.count_refusal(reason);
+        self.homing.note_refusal(reject);
     }
 
     fn note_left(&mut self) {

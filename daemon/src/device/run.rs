@@ -5,7 +5,7 @@
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
 use super::gate::Gate;
-use super::homing::Homing;
+use super::homing::{Homing, Proving};
 use super::leave;
 use super::local::{Reply, Written};
 use super::start::start;
@@ -17,7 +17,7 @@ use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Routes, Sent, Sizes, WayId};
+use crate::routes::{Brought, Raced, Routes, Sent, Sizes, WayId};
 use crate::{clock, records};
 use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
@@ -45,8 +45,10 @@ pub(super) enum Happening {
     Carried {
         id: ExchangeId,
         sent: Sent,
-        result: Result<(Vec<u8>, Duration), TransportError>,
+        result: Result<Brought, TransportError>,
     },
+    /// A race ended: for this exchange, or for another way than the one in use.
+    Raced(Option<ExchangeId>, Raced),
     Applied(Applied),
     Acted {
         path: StatePath,
@@ -56,14 +58,16 @@ pub(super) enum Happening {
     /// What asking for the time after an exchange's failure came to.
     TimeAsked {
         id: ExchangeId,
-        sent: Sent,
+        way: WayId,
         result: Result<SignedTime, TimeFault>,
     },
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
-    /// Which of the better ways leads to a mailbox again, if one does.
-    Probed(Option<WayId>),
+    /// What a better way answered to an ask, or the code of its failure.
+    Probed(WayId, Result<Vec<u8>, &'static str>),
+    /// What a better way answered to a hello.
+    Proven(Box<Proving>),
     /// It is time to ask the PAC script again.
     PreparationDue,
     /// The PAC script was asked; when to ask again, if that is not arranged already.
@@ -164,7 +168,7 @@ impl Driver {
         let due = [
             self.engine.poll_timeout(),
             self.status_file.due_ms(),
-            self.routes.probe_due_ms(),
+            Some(self.routes.due_ms()),
         ];
         let due = due.into_iter().flatten().min();
         let due = due.map(|at| Duration::from_millis(at.saturating_sub(clock::mono_ms())));
@@ -219,9 +223,7 @@ impl Driver {
     pub(super) fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
             Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
-            Happening::TimeAsked { id, sent, result } => {
-                self.handle_time_asked(id, sent.way, result)
-            }
+            Happening::TimeAsked { id, way, result } => self.handle_time_asked(id, way, result),
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
             Happening::Acted {
                 path,
@@ -233,13 +235,10 @@ impl Driver {
                 outcome,
             }),
             Happening::ConnectDue => self.feed(Input::Connect),
-            Happening::FailureDue(id) => {
-                self.has_paused = true;
-                let fed = self.feed(Input::Failed { exchange: id });
-                self.has_paused = false;
-                fed
-            }
-            Happening::Probed(found) => self.handle_probed(found),
+            Happening::FailureDue(id) => self.feed_failure(id),
+            Happening::Raced(exchange, raced) => self.handle_raced(exchange, raced),
+            Happening::Probed(way, answer) => self.handle_probed(way, &answer),
+            Happening::Proven(proving) => self.handle_proven(*proving),
             Happening::PreparationDue => {
                 self.prepare(true);
                 Ok(())

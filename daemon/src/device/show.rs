@@ -51,6 +51,7 @@ impl Driver {
             route: self.routes.current_name(),
             is_connected: self.is_connected,
             bytes: self.routes.bytes(),
+            routes: self.routes.facts(),
             clock_ahead_s: self.time.ahead_s(),
         }
     }

@@ -18,7 +18,7 @@ use crate::config::{Command, DeviceConfig};
 use crate::exit::CommandError;
 use crate::records;
 use crate::records::Loaded;
-use crate::routes::{Outlet, Routes};
+use crate::routes::{Address, Outlet, Routes};
 use postern_egress::backoff::Backoff;
 use postern_protocol::device::{Device, Settings};
 use postern_protocol::record::Table;
@@ -41,10 +41,10 @@ pub(super) fn start(
         .map_err(|error| CommandError::from_record(&config.store, &error))?
         .ok_or_else(|| not_joined(config))?;
     let trust = trust_of(config, &stored, &records)?;
-    let urls = homing::urls(&trust, &stored.urls);
+    let addresses = homing::addresses(&trust, &stored.urls);
     let last_time_s = time::find(records::lend(&records))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
-    let routes = routes(config, &urls, &stored, last_time_s)?;
+    let routes = routes(config, &addresses, &stored, last_time_s)?;
     let engine = engine(config, &stored, trust, &records)?;
     let signer = Arc::new(read_key(config, engine.confirmed_key())?);
     let (counts, gate) = (Counts::default(), Gate::Open);
@@ -55,6 +55,7 @@ pub(super) fn start(
         route: routes.current_name(),
         is_connected: false,
         bytes: (0, 0),
+        routes: routes.facts(),
         clock_ahead_s: None,
     };
     let (view, _) = watch::channel(view_of(&engine, config, &around));
@@ -91,7 +92,7 @@ pub(super) fn start(
 
 fn routes(
     config: &DeviceConfig,
-    urls: &[String],
+    addresses: &[Address],
     stored: &StoredIdentity,
     last_time_s: Option<u64>,
 ) -> Result<Routes, CommandError> {
@@ -99,7 +100,7 @@ fn routes(
         last_time_s,
         ..Outlet::from(config)
     };
-    outlet.routes(urls, stored.tls_ca.as_deref())
+    outlet.routes(addresses, stored.tls_ca.as_deref())
 }
 
 /// The engine of this device, as its records left it.

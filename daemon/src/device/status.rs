@@ -5,6 +5,7 @@
 
 use super::gate::Gate;
 use crate::clock;
+use crate::routes::RouteFacts;
 use postern_protocol::device::Device;
 use postern_protocol::id::Digest;
 use postern_protocol::reject::Reject;
@@ -121,6 +122,8 @@ pub struct Status {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// How the routes are.
+    pub routes: RouteFacts,
     /// Seconds that the machine's clock is ahead of the signed time; `None` before one was taken.
     pub clock_ahead_s: Option<i64>,
     /// The number of the bundle that counts.
@@ -167,6 +170,7 @@ impl Status {
             "connected": self.is_connected,
             "bytes_up": self.bytes.0,
             "bytes_down": self.bytes.1,
+            "routes": self.routes.to_json(),
             "clock_ahead_s": self.clock_ahead_s,
             "bundle": self.bundle,
             "bundle_behind": self.is_bundle_behind,
@@ -216,6 +220,8 @@ pub struct Surroundings<'a> {
     pub is_connected: bool,
     /// Bytes on the sockets.
     pub bytes: (u64, u64),
+    /// How the routes are.
+    pub routes: RouteFacts,
     /// Seconds that the machine's clock is ahead of the signed time.
     pub clock_ahead_s: Option<i64>,
 }
@@ -237,6 +243,7 @@ impl Status {
             route: around.route,
             is_connected: around.is_connected,
             bytes: around.bytes,
+            routes: around.routes.clone(),
             clock_ahead_s: around.clock_ahead_s,
             bundle: bundle.number(),
             is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),

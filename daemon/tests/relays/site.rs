@@ -15,9 +15,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Looks at something that takes its time, each a command or more. Generous.
-const TRIES_MAX: usize = 5_000;
+/// Looks at something that takes its time, each a millisecond or more. Generous.
+const LOOKS_MAX: usize = 60_000;
 /// Lines of each log that a failure shows.
 const LOG_LINES: usize = 40;
 /// Milliseconds that connections of a relay get when it stops.
@@ -148,13 +149,13 @@ impl Site {
 
     /// Looks again and again until something is so.
     pub fn wait(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        for _ in 0..TRIES_MAX {
+        for _ in 0..LOOKS_MAX {
             if is_so(self) {
                 return;
             }
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(1));
         }
-        panic!("{what}: not within {TRIES_MAX} looks");
+        panic!("{what}: not within {LOOKS_MAX} looks");
     }
 
     /// Writes a value of the actual state through the local API of a running device.

@@ -193,6 +193,20 @@ impl BodySizes {
         }
     }
 
+    /// Starts from bounds that were remembered, each brought between [`BODY_BYTES_FLOOR`] and
+    /// [`BODY_BYTES_START`].
+    #[must_use]
+    pub fn resume(up_bytes_max: usize, down_bytes_max: usize) -> Self {
+        let bound = |bytes: usize| Bound {
+            bytes_max: bytes.clamp(BODY_BYTES_FLOOR, BODY_BYTES_START),
+            ..Bound::new()
+        };
+        Self {
+            up: bound(up_bytes_max),
+            down: bound(down_bytes_max),
+        }
+    }
+
     /// Returns the largest request to build, in bytes: at most [`BODY_BYTES_START`]. Below
     /// [`BODY_BYTES_FLOOR`] only when even such a small one was refused.
     #[must_use]

@@ -124,6 +124,15 @@ enum Mode {
     Polling { since: Moment },
 }
 
+/// What outlives the process: rungs as places in [`HOLD_RUNGS_S`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// The proven rung.
+    pub rung: u8,
+    /// The highest rung that the route lets live, where one was cut.
+    pub cap: Option<u8>,
+}
+
 /// What is learnt about holds on one route of one network.
 #[derive(Clone, Debug)]
 pub struct HoldLadder {
@@ -164,6 +173,27 @@ impl HoldLadder {
             floor_failures: 0,
             hold_max: None,
         }
+    }
+
+    /// Returns what is worth remembering.
+    #[must_use]
+    pub fn learnt(&self) -> Learnt {
+        let narrow = |rung: usize| u8::try_from(rung).unwrap_or(u8::MAX);
+        Learnt {
+            rung: narrow(self.rung),
+            cap: self.cap.map(|cap| narrow(cap.rung)),
+        }
+    }
+
+    /// Goes on from what was remembered of this route in this network. A cap counts for another day,
+    /// and the ceiling as it is configured now. `random` spreads when a fleet forgets its caps.
+    pub fn resume(&mut self, now: Moment, random: u64, learnt: Learnt) {
+        let limit = learnt.cap.map_or(self.ceiling, usize::from);
+        self.rung = usize::from(learnt.rung).min(self.ceiling).min(limit);
+        self.cap = learnt.cap.map(|cap| Cap {
+            rung: usize::from(cap),
+            until: now.after(cap_age(random)),
+        });
     }
 
     /// Returns the proven rung, for status and metrics.

@@ -63,6 +63,7 @@ async fn attempt(dial: &Dial, address: SocketAddr) -> Result<Opened, Fault> {
     let signals = Arc::<Signals>::default();
     let socket = PeerSocket::open(address, &dial.traffic, &signals);
     let socket = socket.map_err(|error| QuicFault::Socket(error.kind()))?;
+    let ears = Arc::clone(&socket);
     let endpoint = Endpoint::new_with_abstract_socket(
         settings::endpoint(),
         None,
@@ -79,6 +80,7 @@ async fn attempt(dial: &Dial, address: SocketAddr) -> Result<Opened, Fault> {
     let connection = tokio::select! {
         connected = connecting => connected,
         signal = signals.next() => return Err(QuicFault::from(signal).into()),
+        signal = ears.complaint() => return Err(QuicFault::from(signal).into()),
     };
     let connection = connection.map_err(|error| {
         let refusal = dial.settings.refusal.take();

@@ -13,7 +13,6 @@ mod dial;
 mod fault;
 mod link;
 mod liveness;
-pub(crate) mod memory;
 mod settings;
 mod socket;
 mod stream;

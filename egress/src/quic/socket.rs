@@ -104,22 +104,44 @@ impl PeerSocket {
         }))
     }
 
+    /// Waits for what the network says about a packet that was sent. A socket with nothing to read does not
+    /// wake its reader for that, and the next sending is a third of a second away.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) async fn complaint(&self) -> Signal {
+        let take = || match self.io.take_error() {
+            Ok(Some(error)) | Err(error) => Ok(error),
+            Ok(None) => Err(ErrorKind::WouldBlock.into()),
+        };
+        match self.io.async_io(tokio::io::Interest::ERROR, take).await {
+            Ok(error) | Err(error) => signal(&error, false),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) async fn complaint(&self) -> Signal {
+        std::future::pending().await
+    }
+
     fn hear(&self, error: &io::Error, is_sending: bool) {
-        let kind = error.kind();
-        let is_too_large = error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error());
-        let is_prohibited = matches!(
-            kind,
-            ErrorKind::HostUnreachable | ErrorKind::PermissionDenied
-        ) || (kind == ErrorKind::NetworkUnreachable && !is_sending);
-        self.signals.tell(if is_too_large {
-            Signal::TooLarge
-        } else if kind == ErrorKind::ConnectionRefused {
-            Signal::Refused
-        } else if is_prohibited {
-            Signal::Prohibited(kind)
-        } else {
-            Signal::Local(kind)
-        });
+        self.signals.tell(signal(error, is_sending));
+    }
+}
+
+fn signal(error: &io::Error, is_sending: bool) -> Signal {
+    let kind = error.kind();
+    let is_too_large = error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error());
+    let is_prohibited = matches!(
+        kind,
+        ErrorKind::HostUnreachable | ErrorKind::PermissionDenied
+    ) || (kind == ErrorKind::NetworkUnreachable && !is_sending);
+    if is_too_large {
+        Signal::TooLarge
+    } else if kind == ErrorKind::ConnectionRefused {
+        Signal::Refused
+    } else if is_prohibited {
+        Signal::Prohibited(kind)
+    } else {
+        Signal::Local(kind)
     }
 }
 

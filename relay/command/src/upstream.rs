@@ -8,12 +8,16 @@
 
 use crate::config::RelayConfig;
 use postern_console::exit::CommandError;
-use postern_console::routes::{Carrier, Outlet, Routes, WayId, random};
+use postern_console::routes::{
+    Address, Brought, Carrier, Loss, Outlet, Routes, Ruling, Sent, WayId, random,
+};
+use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
 use postern_egress::hold::{Hold, HoldEnd, Next};
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
 use postern_protocol::Reject;
-use postern_protocol::frame::frame_type;
+use postern_protocol::frame::{FrameType, frame_type};
+use postern_protocol::id::Thumbprint;
 use postern_protocol::key::PublicKey;
 use postern_protocol::trust_line::RelayLine;
 use postern_relay::upstream::{Carried, Carry, CarryError, Held, UpstreamConfig};
@@ -66,22 +70,28 @@ pub fn read(config: &RelayConfig, own: &PublicKey) -> Result<Option<UpstreamConf
         has_quic: false,
         last_time_s: None,
     };
-    let routes = outlet.routes(&line.urls, line.tls_ca.as_deref())?;
+    let addresses = Address::of_one(&line.urls);
+    let routes = outlet.routes(&addresses, line.tls_ca.as_deref())?;
+    let upstream = line.key.thumbprint();
     Ok(Some(UpstreamConfig {
         key: line.key,
         carry: Arc::new(Road {
-            state: Mutex::new(State {
+            upstream,
+            state: Arc::new(Mutex::new(State {
                 routes,
                 granted: None,
                 ended: None,
-            }),
+                unproven: None,
+            })),
         }),
     }))
 }
 
 /// The ways to the upstream, and the hold under way.
+#[derive(Clone)]
 struct Road {
-    state: Mutex<State>,
+    upstream: Thumbprint,
+    state: Arc<Mutex<State>>,
 }
 
 struct State {
@@ -89,6 +99,8 @@ struct State {
     granted: Option<Hold>,
     /// On which way the last held exchange ended, and how.
     ended: Option<(WayId, HoldEnd)>,
+    /// The way that won the race for the present handshake, until a frame of its session follows.
+    unproven: Option<WayId>,
 }
 
 impl Road {
@@ -96,7 +108,71 @@ impl Road {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Carries the ask of a session along every way; the challenge of the upstream wins.
+    async fn race(&self, ask: Vec<u8>) -> Result<Vec<u8>, CarryError> {
+        let contest = self.lock().routes.race(ask, vec![self.upstream]);
+        let raced = contest.run().await;
+        let mut state = self.lock();
+        match state.routes.handle_raced(raced) {
+            Some(Ok(won)) => {
+                state.routes.handle_won(won.way);
+                state.unproven = Some(won.way);
+                Ok(won.frame)
+            }
+            Some(Err(failures)) => {
+                // How long to wait is the link's own part.
+                let _pause = state.routes.handle_lost();
+                lost(failures)
+            }
+            None => Err(failed("another race took its place".into(), None)),
+        }
+    }
+
+    /// Looks at the network, and asks better ways again when it is time. Called before each collect.
+    fn look_at_routes(&self) {
+        let (is_elsewhere, probes) = {
+            let routes = &mut self.lock().routes;
+            (routes.look(), routes.poll_probes())
+        };
+        if is_elsewhere {
+            self.race_for_replacement();
+        }
+        for probe in probes {
+            let road = self.clone();
+            let _task = tokio::spawn(async move {
+                let answer = probe.ask().await;
+                let routes = &mut road.lock().routes;
+                if routes.handle_probed(probe.way, &answer) {
+                    routes.promote(probe.way);
+                }
+            });
+        }
+    }
+
+    /// Looks for another way than the one in use, which goes on meanwhile: its session is the same.
+    fn race_for_replacement(&self) {
+        let contest = self.lock().routes.race_for_replacement();
+        let road = self.clone();
+        let _task = tokio::spawn(async move {
+            let raced = contest.run().await;
+            let routes = &mut road.lock().routes;
+            match routes.handle_raced(raced) {
+                Some(Ok(won)) => {
+                    routes.handle_won(won.way);
+                }
+                Some(Err(_)) => {
+                    let _pause = routes.handle_lost();
+                }
+                None => {}
+            }
+        });
+    }
+
     async fn exchange(&self, frame: Vec<u8>, hold_s: u64) -> Result<Vec<u8>, CarryError> {
+        let kind = frame_type(&frame);
+        if kind == Ok(FrameType::Ask) {
+            return self.race(frame).await;
+        }
         let hold = (hold_s > 0).then(|| Duration::from_secs(hold_s));
         // Asks a PAC script only when that is due.
         let preparation = self.lock().routes.preparation();
@@ -104,40 +180,77 @@ impl Road {
             let _later = preparation.run().await;
             let _first = self.lock().routes.handle_prepared();
         }
-        let carrier: Option<Carrier> = self.lock().routes.carrier(&frame, hold);
+        let carrier: Option<Carrier> = {
+            let mut state = self.lock();
+            // Frames of a session are written by nobody whose welcome did not verify.
+            if !matches!(kind, Ok(FrameType::Hello | FrameType::Enrol))
+                && let Some(way) = state.unproven.take()
+            {
+                state.routes.handle_verified(way);
+            }
+            state.routes.carrier(&frame, hold)
+        };
         let Some(carrier) = carrier else {
             return Err(failed("no way leads to the upstream".into(), None));
         };
         let sent = carrier.sent;
         let result = carrier.carry(frame).await;
-        let mut state = self.lock();
-        let end = match &result {
-            Ok((answer, _)) if frame_type(answer).is_err() => HoldEnd::Other,
-            Ok((answer, age)) => {
-                state.routes.note_answer(sent, answer.len());
-                HoldEnd::Answered { age: *age }
+        let (ended, end, ruling) = self.take(sent, result);
+        if hold.is_some() {
+            self.lock().ended = Some((sent.way, end));
+        }
+        if ruling == Ruling::Leave {
+            self.race_for_replacement();
+        }
+        ended
+    }
+
+    /// Takes what an exchange brought, and what it says of its way.
+    fn take(
+        &self,
+        sent: Sent,
+        result: Result<Brought, TransportError>,
+    ) -> (Result<Vec<u8>, CarryError>, HoldEnd, Ruling) {
+        let routes = &mut self.lock().routes;
+        match result {
+            Ok(Brought { body, .. }) if frame_type(&body).is_err() => {
+                let ruling = routes.handle_no_mailbox(sent);
+                (Err(no_mailbox()), HoldEnd::Other, ruling)
+            }
+            Ok(Brought { body, age, link }) => {
+                routes.note_answer(sent, body.len(), &link);
+                (Ok(body), HoldEnd::Answered { age }, Ruling::Stay)
             }
             Err(error) => {
-                let _lesson = state.routes.note_failure(sent, error);
-                let _same_relay = state.routes.advance_from(sent.way);
-                error.hold_end()
+                let _lesson = routes.note_failure(sent, &error);
+                let ruling = routes.handle_failure(sent, &error);
+                let carried = failed(error.to_string(), error.retry_after_s());
+                (Err(carried), error.hold_end(), ruling)
             }
-        };
-        if hold.is_some() {
-            state.ended = Some((sent.way, end));
-        }
-        match result {
-            Ok((answer, _)) if frame_type(&answer).is_err() => Err(failed(
-                format!(
-                    "what answers is no mailbox ({})",
-                    Reject::NotPostern.as_str()
-                ),
-                None,
-            )),
-            Ok((answer, _)) => Ok(answer),
-            Err(error) => Err(failed(error.to_string(), error.retry_after_s())),
         }
     }
+}
+
+/// What becomes of an ask that nobody answered with a challenge: a refusal, or the failure of the best way.
+fn lost(failures: Vec<(WayId, Loss)>) -> Result<Vec<u8>, CarryError> {
+    let mut first = None;
+    for (_, loss) in failures {
+        match loss {
+            Loss::Refused(frame) => return Ok(frame),
+            Loss::Failed(error) => {
+                first.get_or_insert_with(|| failed(error.to_string(), error.retry_after_s()));
+            }
+            Loss::NoMailbox { .. } => {
+                first.get_or_insert_with(no_mailbox);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| failed("no way leads to the upstream".into(), None)))
+}
+
+fn no_mailbox() -> CarryError {
+    let reason = Reject::NotPostern.as_str();
+    failed(format!("what answers is no mailbox ({reason})"), None)
 }
 
 fn failed(text: String, retry_after_s: Option<u64>) -> CarryError {
@@ -153,6 +266,7 @@ impl Carry for Road {
     }
 
     fn hold_s(&self) -> u64 {
+        self.look_at_routes();
         let mut state = self.lock();
         match state.routes.next_poll() {
             Some(Next::Hold(hold)) => {
@@ -181,6 +295,11 @@ impl Carry for Road {
     }
 
     fn pause(&self, failures: u32, retry_after_s: Option<u64>) -> Duration {
+        let unproven = self.lock().unproven.take();
+        if let (Some(way), None) = (unproven, retry_after_s) {
+            // The handshake failed on the way that won: the race goes on without it.
+            return self.lock().routes.handle_unproven(way);
+        }
         let mut backoff = Backoff::new();
         for _ in 1..failures.min(16) {
             let _shorter = backoff.pause_after_failure(random(), None);

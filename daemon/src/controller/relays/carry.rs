@@ -1,16 +1,16 @@
 //! A link's exchanges: when a collect may start, which way carries it, what its end teaches.
 //!
-//! The same rules as a device's: a failed exchange pauses before the link hears of it, and the next
-//! way is tried after it. Refuses to leave a way because of what a verified answer said.
+//! The same rules as a device's: a failed exchange pauses before the link hears of it; asks are raced (see
+//! `race`). Refuses to leave a way because of what a verified answer said.
 
 use super::LinkId;
 use super::link::{Grant, Happening, LinkTask};
-use crate::routes::{NO_WAY_PAUSE, Sent, WayId};
+use super::race::note_no_mailbox;
+use crate::routes::{Brought, NO_WAY_PAUSE, Ruling, Sent, WayId};
 use crate::tasks;
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
-use postern_protocol::Reject;
-use postern_protocol::frame::frame_type;
+use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::writer_link::{ExchangeId, Input};
 use std::time::Duration;
 
@@ -48,11 +48,9 @@ impl LinkTask {
                 result,
             } => self.handle_carried(id, exchange, sent, result),
             Happening::ConnectDue => self.feed(id, Input::Connect),
-            Happening::FailureDue(exchange) => {
-                self.has_paused = true;
-                self.feed(id, Input::Failed { exchange });
-                self.has_paused = false;
-            }
+            Happening::FailureDue(exchange) => self.feed_failure(id, exchange),
+            Happening::Raced(exchange, raced) => self.handle_raced(id, exchange, raced),
+            Happening::Probed(way, answer) => self.handle_probed(way, &answer),
             Happening::PollDue => self.feed(id, Input::Hold { seconds: 0 }),
             Happening::Answered(knock, frame) => self.feed(id, Input::Enrolled { knock, frame }),
             Happening::Fetched(channel, taken) => self.fetch(id, channel, taken),
@@ -71,40 +69,34 @@ impl LinkTask {
         id: LinkId,
         exchange: ExchangeId,
         sent: Sent,
-        result: Result<(Vec<u8>, Duration), TransportError>,
+        result: Result<Brought, TransportError>,
     ) {
         let way = sent.way;
-        let (frame, age) = match result {
-            Ok(carried) => carried,
+        let routes = &mut self.setup.routes;
+        let Brought { body, age, link } = match result {
+            Ok(brought) => brought,
             Err(error) => {
-                let transport = self.setup.routes.name_of(way);
+                let transport = routes.name_of(way);
                 tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
-                let _lesson = self.setup.routes.note_failure(sent, &error);
+                let _lesson = routes.note_failure(sent, &error);
                 self.backoff.limit_next(error.pause_max());
-                return self.fail(exchange, way, error.hold_end(), error.retry_after_s());
+                let ruling = routes.handle_failure(sent, &error);
+                let (end, retry) = (error.hold_end(), error.retry_after_s());
+                return self.fail(id, exchange, way, end, retry, ruling);
             }
         };
-        if frame_type(&frame).is_err() {
-            tracing::warn!(
-                reason = Reject::NotPostern.as_str(),
-                bytes = frame.len(),
-                "answer is not from a mailbox"
-            );
-            return self.fail(exchange, way, HoldEnd::Other, None);
+        if frame_type(&body).is_err() {
+            note_no_mailbox(body.len());
+            let ruling = routes.handle_no_mailbox(sent);
+            return self.fail(id, exchange, way, HoldEnd::Other, None, ruling);
         }
         self.answered = None;
-        let frame_bytes = frame.len();
-        self.feed(
-            id,
-            Input::Answer {
-                exchange,
-                frame: &frame,
-            },
-        );
+        let frame = body.as_slice();
+        self.feed(id, Input::Answer { exchange, frame });
         let end = match self.answered.take() {
             Some((answered, is_empty)) if answered == exchange => {
                 self.backoff.reset();
-                self.setup.routes.note_answer(sent, frame_bytes);
+                self.setup.routes.note_answer(sent, body.len(), &link);
                 if is_empty {
                     HoldEnd::Answered { age }
                 } else {
@@ -116,14 +108,35 @@ impl LinkTask {
         self.end_grant(exchange, way, end);
     }
 
-    fn fail(&mut self, exchange: ExchangeId, way: WayId, end: HoldEnd, retry_after_s: Option<u64>) {
+    fn fail(
+        &mut self,
+        id: LinkId,
+        exchange: ExchangeId,
+        way: WayId,
+        end: HoldEnd,
+        retry_after_s: Option<u64>,
+        ruling: Ruling,
+    ) {
         self.end_grant(exchange, way, end);
-        // Every way of a link leads to the same relay: the session stays.
-        let _same_relay = self.setup.routes.advance_from(way);
+        if self.unproven.is_some() {
+            // The hello of a race's winner: the race goes on without it at once.
+            return self.feed_failure(id, exchange);
+        }
+        match ruling {
+            // Every way of a link leads to the same relay: the session stays.
+            Ruling::Stay | Ruling::Back(_) => {}
+            Ruling::Leave => self.race_for_replacement(),
+        }
         let pause = self
             .backoff
             .pause_after_failure(Self::dice(), retry_after_s);
         self.later(pause, Happening::FailureDue(exchange));
+    }
+
+    pub(super) fn feed_failure(&mut self, id: LinkId, exchange: ExchangeId) {
+        self.has_paused = true;
+        self.feed(id, Input::Failed { exchange });
+        self.has_paused = false;
     }
 
     /// Finds out which proxies a PAC script names before anything leaves.
@@ -159,6 +172,9 @@ impl LinkTask {
     }
 
     pub(super) fn carry(&mut self, exchange: ExchangeId, frame: Vec<u8>, hold_s: Option<u64>) {
+        if frame_type(&frame) == Ok(FrameType::Ask) {
+            return self.race(exchange, frame);
+        }
         let hold = hold_s.map(Duration::from_secs);
         let Some(carrier) = self.setup.routes.carrier(&frame, hold) else {
             // A script has named no proxy yet, and directly is forbidden.
@@ -185,15 +201,15 @@ impl LinkTask {
     pub(super) fn connect_later(&mut self) {
         // A collect of the ended session may still be held far away; it no longer counts.
         self.grant.take_if(|grant| grant.exchange.is_some());
-        let pause = if self.has_paused {
-            Duration::ZERO
-        } else {
-            self.backoff.pause_after_failure(Self::dice(), None)
+        let pause = match self.unproven.take() {
+            Some(way) => self.setup.routes.handle_unproven(way),
+            None if self.has_paused => Duration::ZERO,
+            None => self.backoff.pause_after_failure(Self::dice(), None),
         };
         self.later(pause, Happening::ConnectDue);
     }
 
-    fn later(&self, pause: Duration, happening: Happening) {
+    pub(super) fn later(&self, pause: Duration, happening: Happening) {
         let sender = self.sender.clone();
         let _task = tasks::spawn(async move {
             tokio::time::sleep(pause).await;

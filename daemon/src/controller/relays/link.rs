@@ -7,7 +7,7 @@ use super::{LinkId, ToLink};
 use crate::controller::keyring::Writers;
 use crate::controller::work::{LinkWork, Work};
 use crate::random::OsRandom;
-use crate::routes::{Routes, Sent, random};
+use crate::routes::{Brought, Raced, Routes, Sent, WayId, random};
 use crate::{clock, tasks};
 use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
@@ -51,8 +51,12 @@ pub(super) enum Happening {
     Carried {
         id: ExchangeId,
         sent: Sent,
-        result: Result<(Vec<u8>, Duration), TransportError>,
+        result: Result<Brought, TransportError>,
     },
+    /// A race ended: for this exchange, or for another way than the one in use.
+    Raced(Option<ExchangeId>, Raced),
+    /// What a better way answered to an ask, or the code of its failure.
+    Probed(WayId, Result<Vec<u8>, &'static str>),
     ConnectDue,
     FailureDue(ExchangeId),
     PollDue,
@@ -81,6 +85,8 @@ pub(super) struct LinkTask {
     pub(super) grant: Option<Grant>,
     pub(super) answered: Option<(ExchangeId, bool)>,
     pub(super) has_paused: bool,
+    /// The way that won the race for the present handshake, until the welcome proves it.
+    pub(super) unproven: Option<WayId>,
     /// True while the relay may lack bundles that were delivered before.
     lacks_bundles: bool,
     pub(super) sender: mpsc::Sender<Happening>,
@@ -108,6 +114,7 @@ impl LinkTask {
             grant: None,
             answered: None,
             has_paused: false,
+            unproven: None,
             lacks_bundles: false,
             sender,
             happenings: Some(happenings),
@@ -137,6 +144,7 @@ impl LinkTask {
         self.deliver_bundles(id);
         self.feed(id, Input::Connect);
         loop {
+            self.look_at_routes();
             self.grant_collect(id);
             if std::mem::take(&mut self.lacks_bundles) {
                 self.deliver_bundles(id);
@@ -146,9 +154,7 @@ impl LinkTask {
             }
             let timeout = self.timeout();
             tokio::select! {
-                () = tokio::time::sleep(timeout.unwrap_or_default()), if timeout.is_some() => {
-                    self.feed(id, Input::Timeout);
-                }
+                () = tokio::time::sleep(timeout) => self.feed(id, Input::Timeout),
                 letter = letters.recv() => match letter {
                     Some(ToLink::Letter(letter)) => self.feed(id, Input::Deliver(letter)),
                     Some(ToLink::Refilled(channel)) => self.feed(id, Input::Refilled { channel }),
@@ -170,11 +176,10 @@ impl LinkTask {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        let at_ms = self.setup.link.poll_timeout()?;
-        Some(Duration::from_millis(
-            at_ms.saturating_sub(clock::mono_ms()),
-        ))
+    fn timeout(&self) -> Duration {
+        let routes_ms = self.setup.routes.due_ms();
+        let link_ms = self.setup.link.poll_timeout().unwrap_or(routes_ms);
+        Duration::from_millis(link_ms.min(routes_ms).saturating_sub(clock::mono_ms()))
     }
 
     pub(super) fn feed(&mut self, id: LinkId, input: Input<'_>) {
@@ -349,6 +354,9 @@ impl LinkTask {
         match event {
             Event::Connected => {
                 self.is_open.store(true, Ordering::Relaxed);
+                if let Some(way) = self.unproven.take() {
+                    self.setup.routes.handle_verified(way);
+                }
                 tracing::info!(%relay, tenant, "relay session open");
             }
             Event::Answered { exchange, is_empty } => self.answered = Some((*exchange, *is_empty)),
@@ -371,6 +379,8 @@ impl LinkTask {
             Event::RefusedByMailbox { reject } => {
                 let reason = reject.map_or("unknown", Reject::as_str);
                 tracing::warn!(%relay, tenant, reason, "relay refused the session");
+                // Every way leads to this relay: none of them is to blame.
+                self.unproven = None;
             }
             Event::Rejected { reject } => {
                 tracing::warn!(%relay, tenant, reason = reject.as_str(), "rejected what a relay said");

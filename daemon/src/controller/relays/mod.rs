@@ -13,6 +13,7 @@
 mod anchors;
 mod carry;
 mod link;
+mod race;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::controller::keyring::{Writers, read_mailboxes};
 use crate::controller::work::Work;
 use crate::exit::CommandError;
 use crate::records::Loaded;
-use crate::routes::Outlet;
+use crate::routes::{Address, Outlet};
 use postern_protocol::key::Signer as _;
 use postern_protocol::record::Table;
 use postern_protocol::trust::{Mailbox, Trust};
@@ -97,6 +97,7 @@ impl Starter {
             let anchors = self.anchors(&relays)?;
             let outlet = Outlet::from(self.config.as_ref());
             let dialer = outlet.dialer(anchors.iter().map(Vec::as_slice))?;
+            let whereabouts = outlet.whereabouts();
             for relay in relays {
                 for tenant in self.config.writers.keys() {
                     let identity = LinkIdentity {
@@ -113,7 +114,11 @@ impl Starter {
                         tenant: tenant.clone(),
                         relay: relay.key.thumbprint(),
                         writers: Arc::clone(&writers),
-                        routes: outlet.routes_by(dialer.clone(), &relay.urls)?,
+                        routes: outlet.routes_by(
+                            dialer.clone(),
+                            whereabouts.clone(),
+                            &Address::of_one(&relay.urls),
+                        )?,
                         work: self.work.clone(),
                         bundles: bundles.to_vec(),
                         is_behind,

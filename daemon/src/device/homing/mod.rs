@@ -1,21 +1,27 @@
-//! Which mailbox this device turns to: the order of the bundle, another after a failure, the best one again.
+//! Which mailbox this device turns to, and along which route: the part of the driver around the routes.
 //!
 //! ```text
-//!   bundle --urls--> routes          failure --begin_elsewhere--> new session at the next mailbox
-//!   told to move, to a listed URL --> new session there
-//!   comeback due --probe--> ask, challenge --handle_probed--> new session at the better mailbox
+//!   ask of a session --race--> challenge wins --> engine --hello--> welcome: proven      (no: race without it)
+//!   route fails twice --race for another--> same mailbox: the session goes on there
+//!                                      '--> another one: a new session
+//!   better route answers three times --ask, hello, welcome beside the session--> used from now on
+//!   told to move, to a listed URL; another network --> new session
 //! ```
 //!
-//! A probe is an ask, which costs a mailbox no memory; the handshake that follows proves who answers.
-//! Refuses to leave a mailbox that works for one that only answers on TCP.
+//! An ask costs a mailbox no memory; the handshake that follows proves who answers. Refuses to leave a
+//! mailbox that works for one that only answers on TCP, and to take a challenge for a proof.
+
+mod prove;
 
 use super::run::{Driver, Happening};
 use crate::exit::CommandError;
-use crate::routes::WayId;
-use postern_protocol::device::Input;
-use postern_protocol::frame::{Direction, PlainFrame};
+use crate::routes::{Address, Change, Loss, Raced, WayId};
+use postern_protocol::device::{Exchange, ExchangeId, Input};
+use postern_protocol::frame::PlainFrame;
 use postern_protocol::id::Thumbprint;
+use postern_protocol::reject::Reject;
 use postern_protocol::trust::Trust;
+pub(super) use prove::Proving;
 use std::time::Duration;
 
 /// What the driver remembers between two mailboxes.
@@ -29,6 +35,10 @@ pub(super) struct Homing {
     moves_to: Option<String>,
     /// How long the next session waits, where a failure has decided that.
     pause: Option<Duration>,
+    /// The way that won the race for the present handshake, until the welcome proves it.
+    unproven: Option<WayId>,
+    /// True while a race decides on the routes of another network.
+    is_elsewhere: bool,
 }
 
 impl Homing {
@@ -39,6 +49,8 @@ impl Homing {
             has_bundle: false,
             moves_to: None,
             pause: None,
+            unproven: None,
+            is_elsewhere: false,
         }
     }
 
@@ -57,39 +69,53 @@ impl Homing {
         self.moves_to = Some(url);
     }
 
+    /// A mailbox refused for a reason that passes by itself: that is not the fault of the way to it.
+    pub(super) const fn note_refusal(&mut self, reject: Option<Reject>) {
+        if let Some(Reject::Overloaded | Reject::Quota) = reject {
+            self.unproven = None;
+        }
+    }
+
     /// Takes the pause before the next session, where one is decided.
     pub(super) const fn take_pause(&mut self) -> Option<Duration> {
         self.pause.take()
     }
+
+    /// Takes the way on which a handshake is under way or ended without a proof.
+    pub(super) const fn take_unproven(&mut self) -> Option<WayId> {
+        self.unproven.take()
+    }
+
+    /// True while a handshake is under way on the way that won.
+    pub(super) const fn is_proving(&self) -> bool {
+        self.unproven.is_some()
+    }
 }
 
-/// Returns the mailbox URLs in order of preference: as the bundle lists them, then those of the join
+/// Returns the mailbox addresses in order of preference: as the bundle lists them, then those of the join
 /// line that it does not list.
-pub(super) fn urls(trust: &Trust, joined: &[String]) -> Vec<String> {
-    let listed = trust.mailboxes().iter().flat_map(|mailbox| &mailbox.urls);
-    let mut urls: Vec<String> = Vec::new();
-    for url in listed.chain(joined) {
-        if !urls.contains(url) {
-            urls.push(url.clone());
-        }
-    }
-    urls
+pub(super) fn addresses(trust: &Trust, joined: &[String]) -> Vec<Address> {
+    let listed = trust.mailboxes().iter();
+    let listed = listed.map(|mailbox| mailbox.urls.as_slice());
+    Address::of_all(listed.chain([joined]))
 }
 
-/// Tells whether an answer to an ask is the challenge of a mailbox that the bundle lists.
-fn is_challenge(body: &[u8], listed: &[Thumbprint]) -> bool {
-    match PlainFrame::decode(body, Direction::Down) {
-        Ok(PlainFrame::Challenge { mailbox, .. }) => listed.contains(&mailbox),
-        Ok(_) | Err(_) => false,
-    }
+/// Returns the mailbox URLs in the order of [`addresses`].
+pub(super) fn urls(trust: &Trust, joined: &[String]) -> Vec<String> {
+    let addresses = addresses(trust, joined);
+    addresses.into_iter().map(|address| address.url).collect()
 }
 
 impl Driver {
-    /// Takes up the URLs of a new bundle, and asks better ways again when it is time.
+    /// Takes up the URLs of a new bundle, looks at the network, and asks better ways again when it is time.
     pub(super) fn look_at_routes(&mut self) -> Result<(), CommandError> {
         if std::mem::take(&mut self.homing.has_bundle) {
-            let urls = urls(self.engine.trust(), &self.homing.joined);
-            if self.routes.replace_urls(&urls) {
+            let addresses = addresses(self.engine.trust(), &self.homing.joined);
+            if let Some(ask) = self.ask_frame() {
+                let listed = self.listed();
+                self.routes.note_asker(ask, listed);
+            }
+            if self.routes.replace_addresses(&addresses) {
                 self.begin_elsewhere(Duration::ZERO)?;
             }
             self.prepare(false);
@@ -104,28 +130,16 @@ impl Driver {
             tracing::info!(transport, "the mailbox sends this device to another one");
             self.begin_elsewhere(Duration::ZERO)?;
         }
-        let probes = self.routes.poll_probes();
-        if probes.is_empty() {
-            return Ok(());
+        if self.routes.look() {
+            self.race_elsewhere()?;
         }
-        let bundle = Some(self.engine.trust().number());
-        let Ok(ask) = (PlainFrame::Ask { bundle }).encode() else {
-            return Ok(());
-        };
-        let mailboxes = self.engine.trust().mailboxes().iter();
-        let listed: Vec<_> = mailboxes.map(|one| one.key.thumbprint()).collect();
-        let sender = self.sender.clone();
-        let _task = crate::tasks::spawn(async move {
-            let mut found = None;
-            for probe in probes {
-                let body = probe.ask(ask.clone()).await;
-                if body.is_some_and(|body| is_challenge(&body, &listed)) {
-                    found = Some(probe.way);
-                    break;
-                }
-            }
-            let _closed = sender.send(Happening::Probed(found)).await;
-        });
+        for probe in self.routes.poll_probes() {
+            let sender = self.sender.clone();
+            let _task = crate::tasks::spawn(async move {
+                let answer = probe.ask().await;
+                let _closed = sender.send(Happening::Probed(probe.way, answer)).await;
+            });
+        }
         Ok(())
     }
 
@@ -166,16 +180,154 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes what the better ways answered.
-    pub(super) fn handle_probed(&mut self, found: Option<WayId>) -> Result<(), CommandError> {
-        if self.routes.handle_probed(found) {
-            tracing::info!(
-                transport = self.routes.current_name(),
-                "a better mailbox answers again"
-            );
-            return self.begin_elsewhere(Duration::ZERO);
+    fn ask_frame(&self) -> Option<Vec<u8>> {
+        let number = self.engine.trust().number();
+        let bundle = Some(number).filter(|number| number.number() > 0);
+        PlainFrame::Ask { bundle }.encode().ok()
+    }
+
+    fn listed(&self) -> Vec<Thumbprint> {
+        let mailboxes = self.engine.trust().mailboxes().iter();
+        mailboxes.map(|one| one.key.thumbprint()).collect()
+    }
+
+    /// Carries the ask of a session along every way, as the ladder orders them.
+    pub(super) fn race(&mut self, exchange: Exchange) {
+        let listed = self.listed();
+        let contest = self.routes.race(exchange.frame, listed);
+        let (sender, id) = (self.sender.clone(), exchange.id);
+        let _task = crate::tasks::spawn(async move {
+            let raced = contest.run().await;
+            let _closed = sender.send(Happening::Raced(Some(id), raced)).await;
+        });
+    }
+
+    /// Looks for another way than the one in use, which goes on meanwhile.
+    pub(super) fn race_for_replacement(&mut self) {
+        let contest = self.routes.race_for_replacement();
+        let sender = self.sender.clone();
+        let _task = crate::tasks::spawn(async move {
+            let raced = contest.run().await;
+            let _closed = sender.send(Happening::Raced(None, raced)).await;
+        });
+    }
+
+    /// Another network: what is under way may hang, and another way may be the best.
+    fn race_elsewhere(&mut self) -> Result<(), CommandError> {
+        if self.is_connected {
+            self.homing.is_elsewhere = true;
+            self.race_for_replacement();
+            return Ok(());
         }
+        self.begin_elsewhere(Duration::ZERO)?;
+        // A long pause may be under way, which was for the network before.
+        self.later(Duration::ZERO, Happening::ConnectDue);
         Ok(())
+    }
+
+    /// Takes the end of a race.
+    pub(super) fn handle_raced(
+        &mut self,
+        exchange: Option<ExchangeId>,
+        raced: Raced,
+    ) -> Result<(), CommandError> {
+        for (way, loss) in &raced.failures {
+            self.note_loss(*way, loss, raced.won.is_some());
+        }
+        let Some(ended) = self.routes.handle_raced(raced) else {
+            // A newer race took its place: the engine must not wait for this one.
+            return exchange.map_or(Ok(()), |id| self.feed_failure(id));
+        };
+        match (ended, exchange) {
+            (Ok(won), Some(id)) => {
+                self.routes.handle_won(won.way);
+                self.homing.unproven = Some(won.way);
+                self.feed(Input::Answer {
+                    exchange: id,
+                    frame: &won.frame,
+                })
+            }
+            (Ok(won), None) => {
+                let change = self.routes.handle_won(won.way);
+                let is_elsewhere = std::mem::take(&mut self.homing.is_elsewhere);
+                if is_elsewhere || change == Change::Mailbox {
+                    return self.begin_elsewhere(Duration::ZERO);
+                }
+                Ok(())
+            }
+            (Err(failures), Some(id)) => {
+                let is_asked = failures.iter().any(|(way, loss)| match loss {
+                    Loss::Failed(error) => self.ask_time(id, *way, error),
+                    Loss::Refused(_) | Loss::NoMailbox { .. } => false,
+                });
+                if is_asked {
+                    return Ok(());
+                }
+                self.lose(id, failures)
+            }
+            (Err(_), None) => {
+                let pause = self.routes.handle_lost();
+                if std::mem::take(&mut self.homing.is_elsewhere) {
+                    return self.begin_elsewhere(pause);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn note_loss(&mut self, way: WayId, loss: &Loss, is_won: bool) {
+        let transport = self.routes.name_of(way);
+        match loss {
+            // Nobody has to act: another way was as good, and the ladder knows why this one was not.
+            Loss::Failed(error) if is_won => {
+                tracing::debug!(%error, code = error.code(), transport, "a way lost the race");
+            }
+            Loss::Failed(error) => {
+                tracing::warn!(%error, code = error.code(), transport, "exchange failed");
+                self.counts.count_failure(error.code());
+            }
+            Loss::NoMailbox { bytes } => {
+                self.note_no_mailbox(*bytes);
+                self.counts.count_failure(loss.code());
+            }
+            Loss::Refused(_) => tracing::debug!(transport, "a mailbox refuses to be asked"),
+        }
+    }
+
+    /// Nobody won the race for a session: the next one comes after a pause, which all who failed may make longer.
+    fn lose(&mut self, id: ExchangeId, failures: Vec<(WayId, Loss)>) -> Result<(), CommandError> {
+        self.is_connected = false;
+        let wished = failures.iter().map(|(_, loss)| match loss {
+            Loss::Failed(error) => error.retry_after_s(),
+            Loss::Refused(_) | Loss::NoMailbox { .. } => None,
+        });
+        let wished = wished.collect::<Option<Vec<_>>>().unwrap_or_default();
+        let least = Duration::from_secs(wished.into_iter().min().unwrap_or_default());
+        let pause = self.routes.handle_lost().saturating_add(least);
+        let refusals = failures.into_iter().filter_map(|(_, loss)| match loss {
+            Loss::Refused(frame) => Some(frame),
+            Loss::Failed(_) | Loss::NoMailbox { .. } => None,
+        });
+        let Some(frame) = refusals.last() else {
+            self.later(pause, Happening::FailureDue(id));
+            return Ok(());
+        };
+        self.homing.pause = Some(pause);
+        let fed = self.feed(Input::Answer {
+            exchange: id,
+            frame: &frame,
+        });
+        self.homing.pause = None;
+        fed
+    }
+
+    /// The welcome verified: who answers is proven.
+    pub(super) fn note_connected(&mut self) {
+        let transport = self.routes.current_name();
+        tracing::info!(device = self.name(), transport, "session open");
+        if let Some(way) = self.homing.take_unproven() {
+            self.routes.handle_verified(way);
+        }
     }
 
     /// Begins a session at the mailbox that the routes lead to now, after a pause.

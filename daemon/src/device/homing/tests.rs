@@ -1,7 +1,4 @@
-use super::{is_challenge, urls};
-use postern_protocol::Reject;
-use postern_protocol::frame::PlainFrame;
-use postern_protocol::id::{Challenge, Thumbprint};
+use super::addresses;
 use postern_protocol::key::{MemorySigner, Signer as _};
 use postern_protocol::revision::Generation;
 use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
@@ -39,7 +36,9 @@ fn trust(mailboxes: &[&[&str]]) -> Trust {
 
 fn check(mailboxes: &[&[&str]], joined: &[&str], expected: &[&str]) {
     let joined: Vec<_> = joined.iter().map(|url| (*url).to_owned()).collect();
-    assert_eq!(urls(&trust(mailboxes), &joined), expected);
+    let found = addresses(&trust(mailboxes), &joined);
+    let urls: Vec<_> = found.iter().map(|one| one.url.as_str()).collect();
+    assert_eq!(urls, expected);
 }
 
 #[test]
@@ -59,30 +58,4 @@ fn mailboxes_are_tried_in_the_order_of_the_bundle_then_of_the_join_line() {
         &["https://a"],
         &["https://a"],
     );
-}
-
-#[test]
-fn only_the_challenge_of_a_listed_mailbox_brings_a_device_back() {
-    let listed = [signer(10).public_key().thumbprint()];
-    let challenge = |mailbox: Thumbprint| {
-        let frame = PlainFrame::Challenge {
-            challenge: Challenge::from_bytes([1; 16]),
-            ephemeral: [2; 32],
-            mailbox,
-        };
-        frame.encode().unwrap()
-    };
-    let refused = PlainFrame::Refused {
-        code: Reject::Overloaded.code(),
-        retry_ms: None,
-    };
-    assert!(is_challenge(&challenge(listed[0]), &listed));
-    assert!(!is_challenge(
-        &challenge(signer(11).public_key().thumbprint()),
-        &listed
-    ));
-    assert!(!is_challenge(&challenge(listed[0]), &[]));
-    assert!(!is_challenge(&refused.encode().unwrap(), &listed));
-    assert!(!is_challenge(b"<html>", &listed));
-    assert!(!is_challenge(b"", &listed));
 }

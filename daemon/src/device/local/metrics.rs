@@ -4,6 +4,7 @@
 
 use crate::device::status::Status;
 use crate::device::view::View;
+use crate::routes::{RouteFacts, Switches};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
@@ -44,6 +45,7 @@ pub fn render(view: &View) -> String {
         "1 after a verified answer of a mailbox, until the way fails",
         u64::from(status.is_connected),
     );
+    routes(&mut page, &status.routes);
     if let Some(ahead_s) = status.clock_ahead_s {
         page.gauge(
             "postern_clock_offset_seconds",
@@ -67,6 +69,25 @@ pub fn render(view: &View) -> String {
     );
     counters(&mut page, status);
     page.0
+}
+
+fn routes(page: &mut Page, routes: &RouteFacts) {
+    page.gauge(
+        "postern_route_intercepted",
+        "1 while only the site's own CA vouches for what answers",
+        u64::from(routes.intercepted_by.is_some()),
+    );
+    page.gauge(
+        "postern_route_races_lost",
+        "Races in a row that no route won",
+        u64::from(routes.rounds_lost),
+    );
+    page.counter(
+        "postern_networks_damaged_total",
+        "Records of networks that were damaged and left aside",
+        routes.records_damaged,
+    );
+    page.switches(&routes.switches);
 }
 
 fn counters(page: &mut Page, status: &Status) {
@@ -119,6 +140,15 @@ fn counters(page: &mut Page, status: &Status) {
 struct Page(String);
 
 impl Page {
+    fn switches(&mut self, switches: &Switches) {
+        let name = "postern_route_switches_total";
+        self.family(name, "Switches to another route", "counter");
+        for (from, to, reason, count) in switches.iter() {
+            let labels = format!("from=\"{from}\",to=\"{to}\",reason=\"{reason}\"");
+            let _infallible = writeln!(self.0, "{name}{{{labels}}} {count}");
+        }
+    }
+
     fn family(&mut self, name: &str, help: &str, kind: &str) {
         let _infallible = writeln!(self.0, "# HELP {name} {help}.\n# TYPE {name} {kind}");
     }

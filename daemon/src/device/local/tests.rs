@@ -185,6 +185,7 @@ fn view(seq: u64) -> View {
             route: "direct",
             is_connected: true,
             bytes: (3, 4),
+            routes: Default::default(),
             bundle: 1,
             counts,
         },

@@ -20,6 +20,7 @@ fn status(bundle: u64) -> Status {
         route: "direct",
         is_connected: false,
         bytes: (0, 0),
+        routes: Default::default(),
         bundle,
         clock_ahead_s: None,
         is_bundle_behind: false,

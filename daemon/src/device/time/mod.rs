@@ -16,7 +16,7 @@ use crate::clock;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
 use crate::records;
-use crate::routes::{Sent, TimeAsk, WayId};
+use crate::routes::{TimeAsk, WayId};
 use postern_egress::{Period, TimeRefused, TransportError};
 use postern_protocol::cbor::{Reader, Writer};
 use postern_protocol::context::draw;
@@ -205,9 +205,9 @@ impl Asker {
 
 impl Driver {
     /// Asks for the time after a certificate failed by its period alone. False when there is nothing to ask.
-    pub(super) fn ask_time(&self, id: ExchangeId, sent: Sent, error: &TransportError) -> bool {
-        let way = error.is_period().then(|| self.routes.time_ask(sent.way));
-        let Some(way) = way.flatten() else {
+    pub(super) fn ask_time(&self, id: ExchangeId, way: WayId, error: &TransportError) -> bool {
+        let ask = error.is_period().then(|| self.routes.time_ask(way));
+        let Some(ask) = ask.flatten() else {
             return false;
         };
         let trust = self.engine.trust();
@@ -223,8 +223,8 @@ impl Driver {
         };
         let sender = self.sender.clone();
         let _task = crate::tasks::spawn(async move {
-            let result = asker.ask(&way).await;
-            let happening = Happening::TimeAsked { id, sent, result };
+            let result = asker.ask(&ask).await;
+            let happening = Happening::TimeAsked { id, way, result };
             let _closed = sender.send(happening).await;
         });
         true

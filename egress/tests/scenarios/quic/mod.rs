@@ -152,7 +152,7 @@ async fn route_exists_only_where_a_direct_one_may_be_taken() {
     let refused = plain.client(&target, Route::Quic).unwrap_err();
     assert_eq!(refused, DialerError::Forbidden { route: Route::Quic });
     let both = plain.with_quic(true);
-    assert_eq!(both.routes(&target), [Route::Direct, Route::Quic]);
+    assert_eq!(both.routes(&target), [Route::Quic, Route::Direct]);
     let required = site
         .dialer(require("http://proxy.test:3128", None))
         .with_quic(true);

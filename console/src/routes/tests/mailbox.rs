@@ -1,0 +1,131 @@
+//! What answers at the end of a way: TLS and HTTP of one answer, a port that hangs, or nothing.
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// What it does with an exchange.
+#[derive(Clone, Debug)]
+pub(super) enum Behaviour {
+    /// Status 200 and this body.
+    Answer(Vec<u8>),
+    /// Another status, and `Retry-After: 7`.
+    Status(u16),
+    /// Takes the connection and says nothing.
+    Hang,
+}
+
+/// One end of ways.
+pub(super) struct Site {
+    address: SocketAddr,
+    pub(super) pem: String,
+    behaviour: Arc<Mutex<Behaviour>>,
+}
+
+impl Site {
+    /// Listens.
+    pub(super) async fn open(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let opened = Self {
+            pem: certificate.pem(),
+            behaviour: Arc::new(Mutex::new(behaviour)),
+            ..Self::at(listener.local_addr().unwrap())
+        };
+        let behaviour = Arc::clone(&opened.behaviour);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, behaviour) = (acceptor.clone(), Arc::clone(&behaviour));
+                tokio::spawn(serve(stream, acceptor, behaviour));
+            }
+        });
+        opened
+    }
+
+    /// Somebody else listens there.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            pem: String::new(),
+            behaviour: Arc::new(Mutex::new(Behaviour::Hang)),
+        }
+    }
+
+    /// A port at which nobody listens.
+    pub(super) fn closed() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(listener.local_addr().unwrap())
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub(super) fn behave(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
+    }
+}
+
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behaviour: Arc<Mutex<Behaviour>>) {
+    let now = behaviour.lock().unwrap().clone();
+    if let Behaviour::Hang = now {
+        // Until the other side gives up.
+        let mut stream = stream;
+        let _end = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        return;
+    }
+    let Ok(mut stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    while request(&mut stream).await.is_some() {
+        let now = behaviour.lock().unwrap().clone();
+        let (status, body) = match now {
+            Behaviour::Answer(body) => (200, body),
+            Behaviour::Status(status) => (status, Vec::new()),
+            Behaviour::Hang => return,
+        };
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nretry-after: 7\r\n\r\n",
+            body.len()
+        );
+        if stream.write_all(head.as_bytes()).await.is_err()
+            || stream.write_all(&body).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Reads one request with its body.
+async fn request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?.to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1)?;
+    let length: usize = length.split("\r\n").next()?.parse().ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(())
+}
