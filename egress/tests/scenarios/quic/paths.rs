@@ -206,10 +206,6 @@ async fn idle_hours(hold_s: u64) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures of ARCHITECTURE.md come from here"
-)]
 async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
     let hours = idle_hours(55).await;
     println!("bytes of idle hours: {hours:?}");
@@ -221,10 +217,6 @@ async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
 const HEARTBEATS: u64 = 12 * 198;
 
 #[tokio::test(start_paused = true)]
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures of ARCHITECTURE.md come from here"
-)]
 async fn idle_hour_at_the_hold_that_a_quiet_route_reaches_stays_below_16_kb() {
     let hours = idle_hours(115).await;
     println!("bytes of idle hours: {hours:?}");
