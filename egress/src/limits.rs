@@ -228,10 +228,10 @@ pub const RACE_LAST_DELAY: Duration = Duration::from_secs(10);
 /// Longest time of one race: lookup, TCP, CONNECT, TLS and one answer of the last way to start.
 pub const RACE_BUDGET: Duration = Duration::from_secs(25);
 
-/// Ways under way in a race at a time. Arbitrary; each costs two sockets at most.
+/// Number of ways under way in a race at a time. Arbitrary; each costs two sockets at most.
 pub const RACE_WAYS_MAX: usize = 6;
 
-/// Ways that a ladder knows. Arbitrary: sixteen mailboxes along four routes; what is beyond is left out.
+/// Number of ways that a ladder knows. Arbitrary: sixteen mailboxes along four routes; what is beyond is left out.
 pub const LADDER_WAYS_MAX: usize = 64;
 
 /// First step of the pause after a race that nobody won; doubled each time, with full jitter.
@@ -253,7 +253,7 @@ pub const PORTAL_CAP: Duration = Duration::from_secs(60);
 /// Failures of a way that count together.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
-/// Failures inside [`FAILURE_WINDOW`] after which a way is left.
+/// Number of failures inside [`FAILURE_WINDOW`] after which a way is left.
 pub const FAILURES_MAX: u32 = 2;
 
 /// A held exchange that is cut earlier than this was cut by no idle timer: the lowest rung is 5 s.
@@ -265,7 +265,7 @@ pub const PROBE_PAUSE: Duration = Duration::from_secs(10 * 60);
 /// Longest pause between two probes, reached by doubling after each that failed.
 pub const PROBE_PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
 
-/// Good probes in a row that a better way owes before it is taken.
+/// Number of good probes in a row that a better way owes before it is taken.
 pub const PROBES_NEEDED: u32 = 3;
 
 /// Time from the first to the last of them at least.
@@ -274,25 +274,25 @@ pub const PROBES_SPAN: Duration = Duration::from_secs(2 * 60);
 /// Time for which the way that was left by a promotion is kept, and in which the new one may not fail once.
 pub const WARM_TIME: Duration = Duration::from_secs(60);
 
-/// Weight of one demotion in the damping of ways that flap (RFC 2439 uses the same shape).
+/// Points of one demotion in the damping of ways that flap (RFC 2439 uses the same shape).
 pub const PENALTY_STEP: u64 = 1_000;
 
 /// Half-life of that weight.
 pub const PENALTY_HALF_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// Weight from which a way is suppressed: neither probed nor promoted, and last in a race.
+/// Points from which a way is suppressed: neither probed nor promoted, and last in a race.
 pub const PENALTY_SUPPRESS: u64 = 2_500;
 
-/// Weight below which it is used again.
+/// Points below which it is used again.
 pub const PENALTY_REUSE: u64 = 1_000;
 
-/// Networks remembered; the one unused for longest is forgotten first. Arbitrary: sites of a van.
+/// Number of networks remembered; the one unused for longest is forgotten first. Arbitrary: sites of a van.
 pub const NETWORKS_MAX: usize = 32;
 
 /// Age after which a network is forgotten, in seconds.
 pub const NETWORK_AGE_S_MAX: u64 = 30 * 24 * 3600;
 
-/// Ways of one network whose limits are remembered. Arbitrary; a device uses one or two.
+/// Number of ways of one network whose limits are remembered. Arbitrary; a device uses one or two.
 pub const NETWORK_WAYS_MAX: usize = 4;
 
 /// Time for which QUIC is left out on a network where it met silence, in seconds: six hours.
@@ -308,7 +308,7 @@ pub const NETWORK_FILE_BYTES_MAX: usize = 64 * 1024;
 /// Lines of such a file that are looked at. Arbitrary; a default route stands near the top.
 pub const NETWORK_LINES_MAX: usize = 512;
 
-/// Resolver addresses and search domains that count for a network. Arbitrary; resolvers use three.
+/// Number of resolver addresses and search domains that count for a network. Arbitrary; resolvers use three.
 pub const NETWORK_NAMES_MAX: usize = 8;
 
 /// Time between two looks at the signs of the network. A device that sleeps or moves finds out with its
@@ -340,9 +340,9 @@ pub const QUIC_PING_UNPROVEN: Duration = Duration::from_secs(8);
 pub const QUIC_UNPROVEN: Duration = Duration::from_secs(10 * 60);
 
 /// Time between two signs of life while an exchange waits, on a proven path: just below the shortest UDP timers
-/// of firewalls (30 s), and above half a hold of 55 s, so that a held poll costs one. Measured at that hold: 223 bytes
-/// a poll with its sign of life, of which that is 73; every 15 s would make it 296.
-pub const QUIC_PING: Duration = Duration::from_secs(28);
+/// of firewalls (30 s), above half a hold of 55 s and a fourth of one of 115 s, so that held polls cost one and
+/// three. Measured at 55 s: 223 bytes a poll with its sign of life, of which that is 73.
+pub const QUIC_PING: Duration = Duration::from_millis(28_800);
 
 /// Silence after a packet that must be acknowledged, a round trip not counted, after which the path is dead. quinn
 /// has sent it five times by then on a path of 50 ms: at 5 % loss that happens once in ten million times.

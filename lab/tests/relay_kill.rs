@@ -165,7 +165,13 @@ fn relay_killed_under_load_serves_again_and_loses_nothing_acknowledged() {
 
     let mut accepted = 0;
     for (number, device) in devices.iter_mut().enumerate() {
-        let status = fleet.wait_converged(&device.name).unwrap();
+        let status = fleet.wait_converged(&device.name).unwrap_or_else(|error| {
+            panic!(
+                "{error}\n{}\n=====C\n{}\n",
+                device.daemon.log(),
+                fleet.controller.log()
+            )
+        });
         let desired = status.get("desired").and_then(Revision::of).unwrap();
         device.wait_applied(desired).unwrap();
         for decision in numbers_of(&decided, number) {

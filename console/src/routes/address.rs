@@ -1,4 +1,6 @@
 //! Where mailboxes are: each URL with the place of its mailbox in the bundle's order.
+//!
+//! Refuses the challenge of a mailbox that the bundle does not list.
 
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::Thumbprint;

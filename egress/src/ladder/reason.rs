@@ -1,4 +1,6 @@
-//! What the ladder is told and tells; labels for people and metrics come from closed sets.
+//! What the ladder is told and tells.
+//!
+//! Labels for people and metrics come from closed sets. Refuses free text, which nobody could count.
 
 use super::way::{Way, WayKey};
 use crate::clock::Moment;

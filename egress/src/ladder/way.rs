@@ -1,4 +1,6 @@
 //! What a ladder knows of a way: its class, its place, whom it shows a password to.
+//!
+//! Refuses to know more: addresses and clients stay with whoever carries the ladder out.
 
 use crate::limits::{
     RACE_DIRECT_DELAY, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_PROXY_DELAY, RACE_RELAY_DELAY,

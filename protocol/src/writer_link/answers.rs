@@ -2,6 +2,7 @@
 //!
 //! Refuses an arrival that the cursor covers, and a mailbox whose store changes all the time.
 
+use super::wishes::Wish;
 use super::{Context, Event, ExchangeId, InFlight, Output, Phase, Piece, Work, WriterLink};
 use crate::frame::{
     Answer, BodyChunk, Collected, Direction, DownFrame, Entry, FrameType, Hints, PlainFrame,
@@ -278,7 +279,7 @@ impl WriterLink {
         ];
         if needs_snapshot.contains(&reject) {
             self.want_snapshot(now_ms, channel);
-        } else if reject == Reject::NotAdmitted && self.may_ask(now_ms, channel) {
+        } else if reject == Reject::NotAdmitted && self.wishes.ask(now_ms, channel, Wish::Refill) {
             self.outbox.note_lacking(Vec::from([channel]));
         }
     }
@@ -331,8 +332,13 @@ impl WriterLink {
     fn handle_hints(&mut self, now_ms: u64, hints: &Hints) {
         self.hold_s_max = hints.hold_s_max.unwrap_or(HOLD_S_MAX).min(HOLD_S_MAX);
         for (channel, plane) in &hints.snapshots_wanted {
-            if *plane == Plane::Desired {
-                self.want_snapshot(now_ms, *channel);
+            // Said again while it is so: nothing has to be remembered of channels that it makes up.
+            if *plane == Plane::Desired
+                && !self.outbox.has_snapshot(*channel)
+                && self.wishes.may_ask(now_ms, *channel)
+            {
+                self.outputs
+                    .push_back(Output::SnapshotWanted { channel: *channel });
             }
         }
     }

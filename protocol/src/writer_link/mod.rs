@@ -15,6 +15,7 @@ mod outbox;
 mod pump;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 pub use io::{Event, ExchangeId, Input, Letter, Output, Piece};
 
@@ -23,9 +24,7 @@ use crate::context::{Now, Random};
 use crate::frame::{Wanted, WantedBody};
 use crate::id::{ChannelId, Tenant, Thumbprint};
 use crate::key::{PublicKey, Signer};
-use crate::limits::{
-    HOLD_S_MAX, LINK_ASKED_MAX, LINK_ENROLLED_MAX, LINK_FETCHES_MAX, NEED_INTERVAL_MS,
-};
+use crate::limits::{HOLD_S_MAX, LINK_ENROLLED_MAX, LINK_FETCHES_MAX};
 use crate::record::{RecordError, Table, Write, read};
 use crate::reject::Reject;
 use crate::revision::{ArrivalNumber, BundleNumber, Knock, StoreEpoch};
@@ -34,6 +33,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use outbox::Outbox;
+use wishes::{Wish, Wishes};
 
 /// What the link is given with every input.
 pub struct Context<'a> {
@@ -113,8 +113,7 @@ pub struct WriterLink {
     puts: usize,
     enrolled: VecDeque<(Knock, Vec<u8>)>,
     fetches: BTreeMap<ChannelId, Vec<Wanted>>,
-    /// When a snapshot of a channel was asked for last.
-    asked: BTreeMap<ChannelId, u64>,
+    wishes: Wishes,
     refilling: Option<ChannelId>,
     exchanges: u64,
     outputs: VecDeque<Output>,
@@ -156,7 +155,7 @@ impl WriterLink {
             puts: 0,
             enrolled: VecDeque::new(),
             fetches: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            wishes: Wishes::default(),
             refilling: None,
             exchanges: 0,
             outputs: VecDeque::new(),
@@ -241,29 +240,29 @@ impl WriterLink {
         self.outputs.push_back(Output::Persist(Vec::from([write])));
     }
 
-    /// Asks for a snapshot unless one waits already, or one was asked for a moment ago.
+    /// Asks for a snapshot unless one waits already: now, or as soon as it may.
     fn want_snapshot(&mut self, now_ms: u64, channel: ChannelId) {
-        if !self.outbox.has_snapshot(channel) && self.may_ask(now_ms, channel) {
+        if self.outbox.has_snapshot(channel) {
+            return;
+        }
+        self.outbox.break_chain(channel);
+        if self.wishes.ask(now_ms, channel, Wish::Snapshot) {
             self.outputs.push_back(Output::SnapshotWanted { channel });
         }
     }
 
-    //= spec/relays.md#deliver
-    //# A writer MUST NOT sign more than one snapshot of a channel in 5 s because of what one mailbox says.
-    fn may_ask(&mut self, now_ms: u64, channel: ChannelId) -> bool {
-        let is_recent = |asked_ms: &u64| now_ms.saturating_sub(*asked_ms) < NEED_INTERVAL_MS;
-        if self.asked.len() >= LINK_ASKED_MAX {
-            self.asked.retain(|_, asked_ms| is_recent(asked_ms));
+    /// Asks for what could not be asked for when it was missed.
+    fn ask_late(&mut self, now_ms: u64) {
+        while let Some((channel, wish)) = self.wishes.take_due(now_ms) {
+            match wish {
+                Wish::Snapshot if self.outbox.is_broken(channel) => {
+                    self.outputs.push_back(Output::SnapshotWanted { channel });
+                }
+                // One went out meanwhile.
+                Wish::Snapshot => {}
+                Wish::Refill => self.outbox.note_lacking(Vec::from([channel])),
+            }
         }
-        let is_full = self.asked.len() >= LINK_ASKED_MAX;
-        let is_allowed = match self.asked.get(&channel) {
-            Some(asked_ms) => !is_recent(asked_ms),
-            None => !is_full,
-        };
-        if is_allowed {
-            self.asked.insert(channel, now_ms);
-        }
-        is_allowed
     }
 
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
@@ -277,7 +276,8 @@ impl WriterLink {
             (is_collect_due && self.seen == self.taken).then_some(open.collect_after_ms);
         let is_work_due = open.work.is_none() && self.has_work();
         let work_ms = is_work_due.then_some(open.work_after_ms);
-        [collect_ms, work_ms].into_iter().flatten().min()
+        let due = [collect_ms, work_ms, self.wishes.due_ms()];
+        due.into_iter().flatten().min()
     }
 
     /// Takes the next output, in order. `None` when the input is fully drained.

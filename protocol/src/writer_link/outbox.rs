@@ -47,6 +47,8 @@ pub(super) struct Outbox {
     under_way: Vec<u64>,
     /// Channels of which something was dropped.
     refill: BTreeSet<ChannelId>,
+    /// Channels whose deltas lead nowhere until a snapshot comes.
+    broken: BTreeSet<ChannelId>,
     bytes: usize,
     last: u64,
 }
@@ -80,6 +82,7 @@ impl Outbox {
             (Some(channel), MessageKind::Delta) => self.push_delta(channel, letter, header),
             (Some(channel), MessageKind::Snapshot) => {
                 self.drop_chain(channel);
+                self.broken.remove(&channel);
                 self.push_slot(letter, header);
                 None
             }
@@ -117,6 +120,9 @@ impl Outbox {
         letter: Letter,
         header: Header,
     ) -> Option<ChannelId> {
+        if self.is_broken(channel) {
+            return Some(channel);
+        }
         let snapshot = (Some(channel), Some(Plane::Desired), MessageKind::Snapshot);
         let deltas = self.chains.get(&channel).map_or(&[][..], Vec::as_slice);
         let last = deltas.last().or_else(|| self.slots.get(&snapshot));
@@ -124,7 +130,7 @@ impl Outbox {
         let continues = last
             .is_none_or(|last| last.header.epoch == header.epoch && last.header.seq == header.base);
         if !continues || deltas.len() >= LINK_DELTAS_MAX {
-            self.drop_chain(channel);
+            self.break_chain(channel);
             return Some(channel);
         }
         let serial = self.insert(None, letter, header)?;
@@ -168,8 +174,25 @@ impl Outbox {
         }
     }
 
+    /// Drops the desired plane of a channel, and what comes of it before the next snapshot: an older snapshot
+    /// would leave the mailbox where it was.
+    pub(super) fn break_chain(&mut self, channel: ChannelId) {
+        self.drop_chain(channel);
+        let snapshot = (Some(channel), Some(Plane::Desired), MessageKind::Snapshot);
+        if let Some(serial) = self.slots.remove(&snapshot) {
+            self.remove(serial);
+        }
+        self.broken.insert(channel);
+    }
+
+    /// Tells whether a channel waits for a snapshot.
+    pub(super) fn is_broken(&self, channel: ChannelId) -> bool {
+        self.broken.contains(&channel)
+    }
+
     /// Drops everything of a channel.
     fn forget(&mut self, channel: ChannelId) {
+        self.broken.remove(&channel);
         let of_channel = |(_, one): &(&u64, &Waiting)| one.letter.channel == Some(channel);
         let serials: Vec<u64> = self
             .waiting

@@ -27,6 +27,7 @@ impl WriterLink {
         if open.session.is_over(now_ms) || (is_idle && open.session.is_renewal_due(now_ms)) {
             return self.disconnect();
         }
+        self.ask_late(now_ms);
         if self.refilling.is_none()
             && let Some(channel) = self.outbox.next_refill()
         {

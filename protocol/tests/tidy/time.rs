@@ -17,7 +17,7 @@ const READS: [&str; 7] = [
 ];
 
 /// Files that may, and what for.
-const READERS: [(&str, &str); 12] = [
+const READERS: [(&str, &str); 13] = [
     ("egress/src/clock.rs", "the reader of certificates' periods"),
     (
         "egress/src/tls/time/mod.rs",
@@ -28,6 +28,10 @@ const READERS: [(&str, &str); 12] = [
     (
         "daemon/src/device/show.rs",
         "maintenance windows, which people set by the clock",
+    ),
+    (
+        "console/src/routes/whereabouts.rs",
+        "the age of what is remembered of networks, across boots",
     ),
     (
         "console/src/doctor/walk.rs",

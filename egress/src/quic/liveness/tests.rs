@@ -33,12 +33,12 @@ fn asked(end: Moment) -> Vec<u64> {
 }
 
 #[test]
-fn young_path_is_asked_every_8_s_and_a_proven_one_every_28() {
+fn young_path_is_asked_every_8_s_and_a_proven_one_every_29() {
     let seconds = asked(s(3_600));
     assert_eq!(seconds[..3], [8, 16, 24]);
     let young = seconds.iter().filter(|second| **second <= 600).count();
-    assert_eq!((young, seconds.len()), (75, 75 + 107));
-    assert_eq!(seconds[76..79], [628 + 28, 628 + 56, 628 + 84]);
+    assert_eq!((young, seconds.len()), (75, 75 + 104));
+    assert_eq!(seconds[74..78], [600, 628, 657, 686]);
 }
 
 #[test]

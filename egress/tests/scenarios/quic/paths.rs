@@ -185,10 +185,10 @@ async fn exchange_that_is_given_up_is_told_to_the_server_and_costs_nobody_else()
 /// Bytes of an idle poll and its answer, as devices and mailboxes exchange them.
 const IDLE: (usize, usize) = (34, 16);
 
-#[tokio::test(start_paused = true)]
-async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
+/// Bytes of the first three hours in which every poll is held this long and nothing happens.
+async fn idle_hours(hold_s: u64) -> Vec<u64> {
     let site = Site::new();
-    let hold = Duration::from_secs(55);
+    let hold = Duration::from_secs(hold_s);
     let server = serving(&site, vec![Act::Hold(hold, vec![0; IDLE.1])]);
     let client = quic(&site, server.address);
     let started = Instant::now();
@@ -201,9 +201,24 @@ async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
         }
         hours.push(client.traffic().bytes_up() + client.traffic().bytes_down() - before);
     }
-    // Without heartbeats, 198 bytes each, of which an hour has twelve.
-    println!("bytes of idle hours: {hours:?}");
     assert_eq!(server.connections(), 1);
+    hours
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_hour_at_a_hold_of_55_s_stays_within_its_budget() {
+    let hours = idle_hours(55).await;
+    println!("bytes of idle hours: {hours:?}");
     assert!(hours[1] <= 15_500 && hours[2] <= 15_500, "{hours:?}");
     assert!(hours[0] <= 28_000, "{hours:?}");
+}
+
+/// Bytes of the heartbeats of an hour: twelve of 198.
+const HEARTBEATS: u64 = 12 * 198;
+
+#[tokio::test(start_paused = true)]
+async fn idle_hour_at_the_hold_that_a_quiet_route_reaches_stays_below_16_kb() {
+    let hours = idle_hours(115).await;
+    println!("bytes of idle hours: {hours:?}");
+    assert!(hours[1] + HEARTBEATS <= 16_000, "{hours:?}");
 }

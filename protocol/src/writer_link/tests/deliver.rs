@@ -228,6 +228,75 @@ fn snapshot_is_asked_for_once_in_5_s_whatever_the_mailbox_says() {
     assert!(desk.wanted().is_empty(), "one waits already");
 }
 
+/// Delivers what waits and has its only letter refused because the mailbox has a gap.
+fn refuse_for_a_gap(desk: &mut Desk) {
+    let (asked, kinds) = desk.delivered();
+    assert_eq!(kinds, [MessageKind::Delta]);
+    desk.answer(asked, refused(0, 68));
+}
+
+//= spec/relays.md#deliver type=test
+//# A writer that holds a snapshot back for that MUST sign it once the 5 s have passed, unless a newer one went out.
+#[test]
+fn snapshot_that_was_wanted_too_early_is_asked_for_when_it_may_be() {
+    let mut desk = Desk::open();
+    desk.push(|desk| desk.delta("press-7", 1, 2));
+    refuse_for_a_gap(&mut desk);
+    assert_eq!(desk.wanted().len(), 1);
+    desk.push(|desk| desk.snapshot("press-7", 2, &state()));
+    let (asked, _) = desk.delivered();
+    desk.answer(asked, Hints::default());
+    desk.now_ms += 1_000;
+    desk.push(|desk| desk.delta("press-7", 8, 9));
+    refuse_for_a_gap(&mut desk);
+    assert!(desk.wanted().is_empty(), "one was signed a second ago");
+    // What comes meanwhile leads nowhere, and asks for nothing either.
+    desk.push(|desk| desk.delta("press-7", 9, 10));
+    assert!(!desk.has_request(FrameType::Deliver));
+    assert_eq!(desk.link.poll_timeout(), Some(desk.now_ms + 4_000));
+    desk.now_ms += 3_999;
+    desk.input(Input::Timeout);
+    assert!(desk.wanted().is_empty());
+    desk.now_ms += 1;
+    desk.input(Input::Timeout);
+    assert_eq!(desk.wanted(), [channel(&desk)]);
+    desk.now_ms += 60_000;
+    desk.input(Input::Timeout);
+    assert!(desk.wanted().is_empty(), "once");
+}
+
+#[test]
+fn snapshot_that_went_out_meanwhile_is_not_asked_for_again() {
+    let mut desk = Desk::open();
+    desk.push(|desk| desk.delta("press-7", 1, 2));
+    refuse_for_a_gap(&mut desk);
+    desk.push(|desk| desk.snapshot("press-7", 2, &state()));
+    let (asked, _) = desk.delivered();
+    desk.answer(asked, Hints::default());
+    desk.push(|desk| desk.delta("press-7", 8, 9));
+    refuse_for_a_gap(&mut desk);
+    assert_eq!(desk.wanted().len(), 1, "the first one");
+    desk.push(|desk| desk.snapshot("press-7", 9, &state()));
+    desk.now_ms += 5_000;
+    desk.input(Input::Timeout);
+    assert!(desk.wanted().is_empty());
+    assert_eq!(desk.delivered().1, [MessageKind::Snapshot]);
+}
+
+#[test]
+fn snapshot_before_a_gap_is_not_brought() {
+    let mut desk = Desk::new();
+    desk.push(|desk| desk.snapshot("press-7", 1, &state()));
+    desk.push(|desk| desk.delta("press-7", 1, 2));
+    desk.push(|desk| desk.delta("press-7", 5, 6));
+    assert_eq!(desk.wanted(), [channel(&desk)]);
+    assert_eq!(desk.link.waiting_bytes(), 0);
+    desk.connect();
+    assert!(!desk.has_request(FrameType::Deliver));
+    desk.push(|desk| desk.snapshot("press-7", 6, &state()));
+    assert_eq!(desk.delivered().1, [MessageKind::Snapshot]);
+}
+
 #[test]
 fn refused_letter_is_told_and_repaired_where_it_can_be() {
     let cases = [
