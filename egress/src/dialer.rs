@@ -8,6 +8,7 @@
 //! known and never waits. A proxy keeps its number while an answer that names it is remembered.
 
 use crate::client::Client;
+use crate::codes;
 use crate::config::{ProxyPolicy, ProxySettings};
 use crate::explanation::Explanation;
 use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, QUIC_BUDGET, TCP_BUDGET, TLS_BUDGET};
@@ -57,7 +58,7 @@ pub enum DialerError {
     #[error("PST-C04 the user agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
     /// The record of rejected proxy credentials cannot be kept.
-    #[error("PST-C05 the record of rejected proxy credentials cannot be read or written ({0})")]
+    #[error("{code} the record of rejected proxy credentials cannot be read or written ({0})", code = codes::LOCKOUT_RECORD)]
     LockoutRecord(std::io::ErrorKind),
     /// The policy forbids this route to this target.
     #[error("the proxy policy forbids the {route} route to this target")]

@@ -1,10 +1,11 @@
 //! What can go wrong between this machine and an answer: one code, one hop, one next step each.
 //!
-//! Codes are stable: D names, T TCP, U QUIC over UDP, P proxy, S TLS, H HTTP, C configuration. Text chosen by
-//! others only appears as [`Foreign`]. Nothing here says whether an answer is genuine: that is
-//! decided by its signature, by the caller.
+//! Codes are stable: D names, T TCP, U QUIC over UDP, P proxy, S TLS, H HTTP, C configuration; `egress/CODES.md`
+//! lists them. Text chosen by others only appears as [`Foreign`]. Nothing here says whether an answer is
+//! genuine: that is decided by its signature, by the caller.
 
 use crate::body_size::SizeClue;
+use crate::codes;
 use crate::connect::{ConnectFault, NegotiateTrouble};
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
@@ -122,7 +123,7 @@ impl Fault {
             Self::Connect(fault) => fault.code(),
             Self::Trust(_) => "PST-C02",
             Self::Secret(_) => "PST-C03",
-            Self::LockoutRecord(_) => "PST-C05",
+            Self::LockoutRecord(_) => codes::LOCKOUT_RECORD,
             Self::Tls(fault) => fault.code(),
             Self::Quic(fault) => fault.code(),
             Self::Status { .. } => "PST-H01",

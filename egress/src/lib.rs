@@ -24,6 +24,7 @@ pub mod backoff;
 pub mod body_size;
 mod client;
 pub mod clock;
+pub mod codes;
 pub mod config;
 pub mod connect;
 mod dialer;

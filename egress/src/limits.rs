@@ -283,10 +283,10 @@ pub const PENALTY_HALF_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Weight from which a way is suppressed: neither probed nor promoted, and last in a race.
 pub const PENALTY_SUPPRESS: u64 = 2_500;
 
-/// Weight below which it is used again.
+/// Weight below which the way is used again.
 pub const PENALTY_REUSE: u64 = 1_000;
 
-/// Networks remembered; the one unused for longest is forgotten first. Arbitrary: sites of a van.
+/// Networks remembered, each an entry of the record; the one unused for longest is forgotten first. Arbitrary: sites of a van.
 pub const NETWORKS_MAX: usize = 32;
 
 /// Age after which a network is forgotten, in seconds.
@@ -308,7 +308,7 @@ pub const NETWORK_FILE_BYTES_MAX: usize = 64 * 1024;
 /// Lines of such a file that are looked at. Arbitrary; a default route stands near the top.
 pub const NETWORK_LINES_MAX: usize = 512;
 
-/// Resolver addresses and search domains that count for a network. Arbitrary; resolvers use three.
+/// Entries of `resolv.conf` that count for a network, resolvers and search domains each. Arbitrary; resolvers use three.
 pub const NETWORK_NAMES_MAX: usize = 8;
 
 /// Time between two looks at the signs of the network. A device that sleeps or moves finds out with its

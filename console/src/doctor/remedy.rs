@@ -4,6 +4,7 @@
 //! target. Refuses to guess: what has no better sentence keeps the short one.
 
 use super::report::Answerer;
+use postern_egress::codes;
 use postern_egress::connect::ConnectFault;
 use postern_egress::{Fault, TlsFault};
 use std::io::ErrorKind;
@@ -78,12 +79,12 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
     match answerer {
         Answerer::Listed | Answerer::Mailbox | Answerer::Busy => None,
         Answerer::Stranger => Some((
-            "PST-A02".into(),
+            codes::STRANGER.into(),
             "a mailbox answers that the bundle does not list".into(),
             format!("check which mailbox runs at {place}, or that nothing redirects there"),
         )),
         Answerer::Nobody => Some((
-            "PST-A01".into(),
+            codes::NO_MAILBOX.into(),
             "something answers that is no mailbox: a captive portal, a block page, another server"
                 .into(),
             format!(

@@ -11,7 +11,7 @@ use super::report::{
 use crate::clock;
 use crate::routes::target_of;
 use postern_egress::{
-    Answer, Client, Dialer, ExchangeLimits, Hop, MailboxUrl, Route, Trail, TransportError,
+    Answer, Client, Dialer, ExchangeLimits, Hop, MailboxUrl, Route, Trail, TransportError, codes,
 };
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::Thumbprint;
@@ -366,7 +366,7 @@ async fn try_large(client: &Client, trail: &Trail, place: &str, way: &mut WayRep
     if let Some(what) = fault {
         hop.is_ok = false;
         hop.evidence.clear();
-        hop.code = Some("PST-L02".into());
+        hop.code = Some(codes::LARGE_BODY_LOST.into());
         hop.what = Some(format!("{LARGE_BODY_BYTES} bytes do not pass: {what}"));
         hop.next = Some(remedy::of_large_body());
     }

@@ -1,4 +1,6 @@
-//! What people and metrics are told of the routes; labels come from closed sets, and no address is among them.
+//! What people and metrics are told of the routes.
+//!
+//! Labels come from closed sets. Refuses to hold a secret.
 
 use super::{Routes, moment};
 use crate::clock;

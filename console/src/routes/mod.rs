@@ -11,6 +11,7 @@
 //! its session: only the way may fail.
 
 mod address;
+mod asks;
 mod contest;
 mod facts;
 mod lockout;
@@ -20,6 +21,7 @@ mod switching;
 mod whereabouts;
 
 pub use address::{Address, is_challenge};
+pub use asks::{Probe, TimeAsk};
 pub use contest::{Contest, Loss, Raced, Won};
 pub use facts::{BetterWay, RouteFacts, Switches};
 pub use outlet::Outlet;
@@ -30,7 +32,7 @@ pub use whereabouts::Whereabouts;
 
 use crate::clock;
 use crate::exit::CommandError;
-use contest::{UdpNews, ask_limits};
+use contest::UdpNews;
 use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
@@ -92,19 +94,6 @@ pub struct Routes {
     switches: Switches,
     /// The connection that carried the last answer.
     link: Option<Arc<LinkReport>>,
-}
-
-/// A better way that is asked whether it leads to a mailbox again.
-pub struct Probe {
-    /// The way.
-    pub way: WayId,
-    client: Arc<Client>,
-    ask: Vec<u8>,
-}
-
-/// A way whose certificate is not valid by the time that is believed here.
-pub struct TimeAsk {
-    client: Arc<Client>,
 }
 
 /// One exchange on the way in use.
@@ -459,43 +448,6 @@ impl Way {
             up_bytes_max: bytes(self.sizes.up_bytes_max()),
             down_bytes_max: bytes(self.sizes.down_bytes_max()),
         }
-    }
-}
-
-impl TimeAsk {
-    /// Sends a frame over a connection of its own whose certificate's period is relaxed. Nothing but the time may be
-    /// taken from the body that comes back.
-    ///
-    /// # Errors
-    /// [`TransportError`] with code, hop and next step.
-    pub async fn carry(&self, frame: Vec<u8>) -> Result<Vec<u8>, TransportError> {
-        let limits = ExchangeLimits {
-            deadline: EXCHANGE_DEADLINE,
-            answer_bytes_max: FRAME_BYTES_MAX,
-        };
-        let answer = self.client.exchange_for_time(frame.into(), limits).await?;
-        Ok(answer.body.to_vec())
-    }
-
-    /// Finds out whether everything is right on this way at a time that was stated, in seconds since 1970.
-    ///
-    /// # Errors
-    /// [`TransportError`]: the time must not be taken.
-    pub async fn prove(&self, unix_s: u64) -> Result<(), TransportError> {
-        self.client.prove_time(unix_s).await
-    }
-}
-
-impl Probe {
-    /// Sends the ask and brings back the body.
-    ///
-    /// # Errors
-    /// The code of the failure.
-    pub async fn ask(&self) -> Result<Vec<u8>, &'static str> {
-        let ask = self.ask.clone();
-        let answer = self.client.exchange(ask.into(), ask_limits()).await;
-        let answer = answer.map_err(|error| error.code())?;
-        Ok(answer.body.to_vec())
     }
 }
 

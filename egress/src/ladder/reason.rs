@@ -1,4 +1,6 @@
 //! What the ladder is told and tells; labels for people and metrics come from closed sets.
+//!
+//! Plain data; refuses to decide anything.
 
 use super::way::{Way, WayKey};
 use crate::clock::Moment;

@@ -1,4 +1,6 @@
 //! What a ladder knows of a way: its class, its place, whom it shows a password to.
+//!
+//! Plain data and its order. Refuses to hold an address: a way is named by a number, and by a hash.
 
 use crate::limits::{
     RACE_DIRECT_DELAY, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_PROXY_DELAY, RACE_RELAY_DELAY,

@@ -17,13 +17,17 @@ const READS: [&str; 7] = [
 ];
 
 /// Files that may, and what for.
-const READERS: [(&str, &str); 12] = [
+const READERS: [(&str, &str); 13] = [
     ("egress/src/clock.rs", "the reader of certificates' periods"),
     (
         "egress/src/tls/time/mod.rs",
         "the period of certificates before a time was taken",
     ),
     ("console/src/clock.rs", "the reader of the programs"),
+    (
+        "console/src/routes/whereabouts.rs",
+        "the age of what is remembered of a network, a hint",
+    ),
     ("relay/src/server/clock/mod.rs", "what a welcome states"),
     (
         "daemon/src/device/show.rs",

@@ -122,8 +122,8 @@ async fn a11_block_page_and_strangers_never_win() {
     for (answer, code) in [
         (b"<html>blocked</html>".to_vec(), "PST-A01"),
         (Vec::new(), "PST-A01"),
-        (challenge_of(OTHER), "PST-A01"),
-        (refusal(), "PST-A02"),
+        (challenge_of(OTHER), "PST-A02"),
+        (refusal(), "PST-A03"),
     ] {
         let stranger = Site::open(Behaviour::Answer(answer)).await;
         let mut alone = scene(&[&stranger], None);
