@@ -14,6 +14,7 @@ use crate::quic::{CloseReason, QuicFault};
 use crate::route::Route;
 use crate::secret::SecretError;
 use crate::tls::{TlsFault, TrustError};
+use crate::trail::Stage;
 use bytes::Bytes;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -181,6 +182,29 @@ impl TransportError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.fault.code()
+    }
+
+    /// Returns the step that failed.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match &self.fault {
+            Fault::Lookup(_) | Fault::LookupSlow => Stage::Lookup,
+            // Without usable anchors nothing is sent: the step is the one that would have needed them.
+            Fault::Tls(_) | Fault::Trust(_) if self.hop.starts_with("proxy ") => Stage::ProxyTls,
+            Fault::Tls(_) | Fault::Trust(_) => Stage::Tls,
+            Fault::Tcp(_) | Fault::TcpSlow => Stage::Tcp,
+            Fault::Connect(_) | Fault::Secret(_) | Fault::LockoutRecord(_) => Stage::Tunnel,
+            Fault::Quic(_) if self.sent_for.is_none() => Stage::Quic,
+            Fault::Quic(_)
+            | Fault::Status { .. }
+            | Fault::Oversize { .. }
+            | Fault::Silent
+            | Fault::Stalled
+            | Fault::Closed
+            | Fault::Truncated { .. }
+            | Fault::NotHttp
+            | Fault::BadRequest => Stage::Exchange,
+        }
     }
 
     /// Returns the HTTP status, when an answer came.

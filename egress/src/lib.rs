@@ -20,6 +20,7 @@
 //! [`proxy_url`], [`no_proxy`], [`ladder`] (which way is in use). [`network`] tells networks apart. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
+pub mod attempts;
 pub mod backoff;
 pub mod body_size;
 mod client;
@@ -77,7 +78,7 @@ pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
 pub use tls::{
-    Date, LeafReport, Period, Reading, SystemTimeSource, TimeKeeper, TimeRefused, TimeReport,
-    TimeSource, TlsClock, TlsFault, Trust, TrustError,
+    Date, LeafReport, Period, Reading, ShownIssuer, SystemTimeSource, TimeKeeper, TimeRefused,
+    TimeReport, TimeSource, TlsClock, TlsFault, Trust, TrustError,
 };
 pub use trail::{Hop, Stage, Trail};

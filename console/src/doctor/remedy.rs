@@ -60,7 +60,7 @@ fn of_proxy(fault: &ConnectFault, target: &str) -> Option<String> {
 }
 
 fn of_tls(fault: &TlsFault, target: &str) -> Option<String> {
-    if let TlsFault::UnknownIssuer { leaf } = fault {
+    if let TlsFault::UnknownIssuer { leaf, .. } = fault {
         return Some(format!(
             "if \"{}\" is your site's inspection CA, put its PEM file into extra_ca_files; else ask who answers for {target}",
             leaf.issuer

@@ -23,7 +23,7 @@ mod way;
 pub use blame::Blame;
 pub use race::Race;
 pub use reason::{Hints, Switch, SwitchReason, Verdict, WayFacts};
-pub use way::{Way, WayId, WayKey};
+pub use way::{Way, WayId, WayKey, label};
 
 use crate::backoff::scale;
 use crate::clock::Moment;

@@ -3,7 +3,7 @@
 //! Two failures that an operator would treat differently are two variants. Names from certificates
 //! are unverified text: escaped and cut.
 
-use super::certificate::LeafReport;
+use super::certificate::{LeafReport, ShownIssuer};
 use super::time::TimeReport;
 use crate::foreign::Foreign;
 use std::io::ErrorKind;
@@ -41,10 +41,12 @@ pub enum TrustError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFault {
     /// Nobody trusted signed the certificate.
-    #[error("the certificate is issued by \"{}\" (key sha256 {}), which is not trusted", .leaf.issuer, .leaf.spki_sha256)]
+    #[error("the certificate is issued by \"{}\", which is not trusted{}", .leaf.issuer, key_of(.shown.as_deref()))]
     UnknownIssuer {
         /// What the certificate says.
         leaf: LeafReport,
+        /// The certificate nearest to that issuer, where it can be read.
+        shown: Option<Box<ShownIssuer>>,
     },
     /// The certificate is for another name.
     #[error("the certificate (issued by \"{}\") is not for this host", .leaf.issuer)]
@@ -102,7 +104,7 @@ impl TlsFault {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::UnknownIssuer { .. } => {
-                "if this issuer is your site's inspection CA, add its PEM to the CA file; no restart is needed"
+                "if this issuer is your site's inspection CA, as its owner confirms, add its PEM to the CA file; no restart is needed"
             }
             Self::WrongName { .. } => "check the URL, or ask for a certificate with this name",
             Self::Time { .. } => {
@@ -114,6 +116,13 @@ impl TlsFault {
             Self::Slow => "check the path; a middlebox may hold the handshake",
         }
     }
+}
+
+fn key_of(shown: Option<&ShownIssuer>) -> String {
+    let issuer = shown.filter(|shown| shown.is_issuer);
+    issuer.map_or_else(String::new, |issuer| {
+        format!(" (key sha256 {})", issuer.spki_sha256)
+    })
 }
 
 fn period_of(leaf: &LeafReport) -> String {
