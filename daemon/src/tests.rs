@@ -132,9 +132,12 @@ async fn device_joins_and_applies_what_the_controller_decides() {
     let report = crate::device::join(&config, &line, key_type).await.unwrap();
     let other = crate::device::join(&config, &line, None).await.unwrap_err();
     assert_eq!(other.name, "device-joined");
-    assert_eq!(
-        (report.device.as_str(), report.route),
-        ("press-4", "direct")
+    assert_eq!(report.device, "press-4");
+    // Which of the two is the faster is the machine's affair.
+    assert!(
+        ["quic", "direct"].contains(&report.route),
+        "{}",
+        report.route
     );
     let running = tokio::spawn(async move { crate::device::run(&config).await });
 

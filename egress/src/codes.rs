@@ -10,6 +10,8 @@ pub const STRANGER: &str = "PST-A02";
 pub const BUSY: &str = "PST-A03";
 /// The record of rejected proxy credentials cannot be read or written.
 pub const LOCKOUT_RECORD: &str = "PST-C05";
+/// Nobody trusted issued the certificate.
+pub const UNKNOWN_ISSUER: &str = "PST-S01";
 /// Not even the smallest useful body passes.
 pub const BODIES_BLOCKED: &str = "PST-L01";
 /// A large request is lost on its way while small ones pass.

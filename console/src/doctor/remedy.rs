@@ -60,10 +60,21 @@ fn of_proxy(fault: &ConnectFault, target: &str) -> Option<String> {
 }
 
 fn of_tls(fault: &TlsFault, target: &str) -> Option<String> {
-    if let TlsFault::UnknownIssuer { leaf, .. } = fault {
+    if let TlsFault::UnknownIssuer { leaf, shown } = fault {
+        let is_shown = shown.as_deref().is_some_and(|shown| shown.is_issuer);
+        return Some(match is_shown {
+            true => format!(
+                "if this site inspects TLS, have the network team tell you the fingerprint of its CA, by phone or in person; only where it is the one above, `postern doctor --save-issuer issuer.pem` and extra_ca_files = [\"issuer.pem\"] in device.toml. Where it differs, or nobody inspects TLS here, do not trust it: ask who answers for {target}"
+            ),
+            false => format!(
+                "if this site inspects TLS, ask the network team for the PEM file of its CA \"{}\", which is not shown here, and name it in extra_ca_files of device.toml; else ask who answers for {target}",
+                leaf.issuer
+            ),
+        });
+    }
+    if let TlsFault::Slow = fault {
         return Some(format!(
-            "if \"{}\" is your site's inspection CA, put its PEM file into extra_ca_files; else ask who answers for {target}",
-            leaf.issuer
+            "ask whether a firewall or inspector holds connections to {target}; where small packets pass and full ones are lost, a smaller MTU of this machine's interface helps (`ping -M do -s 1400` shows it)"
         ));
     }
     if let TlsFault::NotTls = fault {
@@ -94,7 +105,12 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
     }
 }
 
+/// Says what to do when only small packets pass.
+pub(super) fn of_small_packets() -> String {
+    "ask the network team to raise the path's MTU to 1280 bytes at least: a VPN or a tunnel on the way makes it small".into()
+}
+
 /// Says what to do when large bodies are lost and small ones pass.
 pub(super) fn of_large_body() -> String {
-    "a middlebox bounds bodies, or packets of full size are lost: ask for both; smaller bodies are used by itself".into()
+    "ask the network team whether a middlebox bounds requests, or packets of full size are lost on the way (MTU); smaller bodies are used by itself".into()
 }

@@ -22,6 +22,7 @@ fn way(route: &str, state: State, hops: Vec<HopReport>) -> WayReport {
         answerer: None,
         is_intercepted: false,
         issuer: None,
+        unknown_issuer: None,
         took_ms: 5,
         hops,
     }
@@ -98,6 +99,9 @@ fn tree_shows_each_step_with_what_to_do_next() {
         version: "1".into(),
         by: "this command".into(),
         unix_s: None,
+        network: NetworkReport::default(),
+        clock: ClockReport::default(),
+        hold: None,
         settings: Settings {
             proxy: None,
             source: None,
@@ -109,7 +113,10 @@ fn tree_shows_each_step_with_what_to_do_next() {
         targets,
     };
     let expected = "\
-no proxy
+network  no default route: interface, address and gateway are unknown
+clock    1970-01-01T00:00:00Z by this machine's clock; no mailbox has signed a time yet
+proxy    none: neither device.toml nor the environment names one
+hold     unknown: no running device has learnt it
 
 https://m.test
 ways: direct (no proxy is configured)

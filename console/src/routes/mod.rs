@@ -14,6 +14,7 @@ mod address;
 mod asks;
 mod contest;
 mod facts;
+mod learnt;
 mod lockout;
 mod outlet;
 mod script;
@@ -23,8 +24,10 @@ mod whereabouts;
 pub use address::{Address, is_challenge};
 pub use asks::{Probe, TimeAsk};
 pub use contest::{Contest, Loss, Raced, Won};
+pub(crate) use facts::packet_bytes_of;
 pub use facts::{BetterWay, RouteFacts, Switches};
-pub use outlet::Outlet;
+pub use learnt::{HoldFacts, Sizes};
+pub use outlet::{Outlet, proxy_word};
 pub use postern_egress::ladder::WayId;
 pub use script::{NO_WAY_PAUSE, Preparation};
 pub use switching::{Change, Ruling};
@@ -47,6 +50,7 @@ use postern_protocol::context::draw;
 use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::FRAME_BYTES_MAX;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +69,9 @@ struct Way {
     client: Arc<Client>,
     ladder: HoldLadder,
     sizes: BodySizes,
+    /// The statuses of its last failure and of the one that taught its ladder's cap.
+    last_status: Option<u16>,
+    taught_status: Option<u16>,
 }
 
 /// All ways, the one in use, and what makes new ones.
@@ -89,9 +96,13 @@ pub struct Routes {
     /// The last ask of a session, which probes repeat, and whose challenge counts.
     ask: Vec<u8>,
     listed: Vec<Thumbprint>,
-    /// Bytes on the sockets of ways that are gone.
-    gone_bytes: (u64, u64),
+    /// Bytes on the sockets of ways that are gone, by label.
+    gone_bytes: BTreeMap<&'static str, (u64, u64)>,
     switches: Switches,
+    /// Ends of holds, by their words.
+    hold_ends: BTreeMap<&'static str, u64>,
+    /// Which ways lead to each mailbox and why, for people.
+    explained: Arc<[String]>,
     /// The connection that carried the last answer.
     link: Option<Arc<LinkReport>>,
 }
@@ -130,15 +141,6 @@ pub struct Brought {
     pub link: Arc<LinkReport>,
 }
 
-/// The bodies that a way carries, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Largest request.
-    pub up_bytes_max: usize,
-    /// Largest answer to ask for; 0 when not even the smallest useful one passes.
-    pub down_bytes_max: usize,
-}
-
 impl Routes {
     /// Makes the ways to these addresses that the proxy policy allows.
     ///
@@ -165,8 +167,10 @@ impl Routes {
             udp: Arc::default(),
             ask: Vec::new(),
             listed: Vec::new(),
-            gone_bytes: (0, 0),
+            gone_bytes: BTreeMap::new(),
             switches: Switches::default(),
+            hold_ends: BTreeMap::new(),
+            explained: Arc::default(),
             link: None,
         };
         for address in addresses {
@@ -200,6 +204,8 @@ impl Routes {
                     client: Arc::new(client),
                     ladder,
                     sizes,
+                    last_status: None,
+                    taught_status: None,
                 });
             }
         }
@@ -213,6 +219,7 @@ impl Routes {
             choice.is_some_and(|it| it.secret_file.is_some() || it.url.secret.is_some());
         let ways = self.ways.iter().map(|way| {
             let route = way.client.route();
+            way.client.set_relay(way.address.mailbox > 0);
             LadderWay {
                 id: way.id,
                 key: way.key,
@@ -224,6 +231,7 @@ impl Routes {
             }
         });
         let ways: Vec<_> = ways.collect();
+        self.explained = self.explained();
         self.ladder.set_ways(ways)
     }
 
@@ -252,8 +260,7 @@ impl Routes {
         } else {
             self.addresses = addresses.to_vec();
         }
-        let (up, down) = bytes_of(&before);
-        self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
+        facts::add_bytes(&mut self.gone_bytes, &before);
         self.tell_ways()
     }
 
@@ -351,8 +358,9 @@ impl Routes {
     /// Bytes on the sockets of all ways, up and down, TLS and HTTP included.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        let (up, down) = bytes_of(&self.ways);
-        (self.gone_bytes.0 + up, self.gone_bytes.1 + down)
+        let all = self.bytes_by_label();
+        all.values()
+            .fold((0, 0), |sum, (up, down)| (sum.0 + up, sum.1 + down))
     }
 
     /// Asks the hold ladder of the way in use what to do next; nothing before there is one.
@@ -364,22 +372,12 @@ impl Routes {
 
     /// Tells the hold ladder of a way how a hold ended.
     pub fn end_hold(&mut self, way: WayId, hold: Hold, end: HoldEnd) {
+        *self.hold_ends.entry(learnt::end_name(end)).or_default() += 1;
         if let Some(way) = self.way_mut(way) {
-            way.ladder.handle_end(moment(), random(), hold, end);
+            way.end_hold(hold, end);
             let limits = way.limits();
             self.whereabouts.note_limits(limits);
         }
-    }
-
-    /// The bodies that the way in use carries.
-    #[must_use]
-    pub fn sizes(&self) -> Option<Sizes> {
-        let sizes = &self.used()?.sizes;
-        let down = Some(sizes.down_bytes_max()).filter(|bytes| *bytes >= BODY_BYTES_FLOOR);
-        Some(Sizes {
-            up_bytes_max: sizes.up_bytes_max(),
-            down_bytes_max: down.unwrap_or_default(),
-        })
     }
 
     /// Records an answer that verified.
@@ -397,6 +395,7 @@ impl Routes {
     pub fn note_failure(&mut self, sent: Sent, error: &TransportError) -> Option<Lesson> {
         self.ladder.note_error(sent.way, error.code());
         let way = self.way_mut(sent.way)?;
+        way.note_status(error);
         let clue = error.size_clue();
         let lesson = way
             .sizes
@@ -469,13 +468,6 @@ impl Carrier {
 /// Returns where frames for a mailbox go, by its base URL.
 pub(crate) fn target_of(url: &str) -> Result<MailboxUrl, MailboxUrlError> {
     MailboxUrl::parse(&format!("{}{BINDING_PATH}", url.trim_end_matches('/')))
-}
-
-fn bytes_of(ways: &[Way]) -> (u64, u64) {
-    let each = ways.iter().map(|way| way.client.traffic());
-    each.fold((0, 0), |(up, down), traffic| {
-        (up + traffic.bytes_up(), down + traffic.bytes_down())
-    })
 }
 
 fn moment() -> Moment {

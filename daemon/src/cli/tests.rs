@@ -1,6 +1,6 @@
 use super::Cli;
 use super::apply;
-use super::device_life::page;
+use super::device_status::page;
 use super::status::table;
 use crate::operator::DeviceStatus;
 use clap::{CommandFactory as _, Parser as _};

@@ -5,6 +5,7 @@
 
 use super::certificate::{LeafReport, ShownIssuer};
 use super::time::TimeReport;
+use crate::codes;
 use crate::foreign::Foreign;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ impl TlsFault {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::UnknownIssuer { .. } => "PST-S01",
+            Self::UnknownIssuer { .. } => codes::UNKNOWN_ISSUER,
             Self::WrongName { .. } => "PST-S02",
             Self::Time { .. } => "PST-S03",
             Self::Broken { .. } => "PST-S04",

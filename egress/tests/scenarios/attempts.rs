@@ -1,4 +1,6 @@
 //! What is remembered of attempts: one entry each, by label, step and code, and none of a diagnosis.
+//!
+//! Real sockets; nothing is asked about times, which are the machine's.
 
 use crate::origin::{Act, Origin, answer};
 use crate::site::{Site, exchange, url};

@@ -225,5 +225,9 @@ async fn replacement_of_a_broken_way_is_found_and_counted() {
     );
     let better = facts.better.as_ref().and_then(|better| better.last_error);
     assert_eq!(better, Some("PST-A01"));
+    // Both mailboxes are reached for the same reason, which is told once and without their names.
+    assert_eq!(*facts.explained, ["direct (no proxy is configured)"]);
+    assert_eq!(facts.states[&("direct", "failed")], 1);
+    assert_eq!(facts.states[&("relay-direct", "used")], 1);
     assert!(!facts.to_json().to_string().contains("127.0.0.1"));
 }
