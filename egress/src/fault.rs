@@ -37,7 +37,7 @@ pub struct TransportError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The name has no address.
-    #[error("the name could not be looked up ({0})")]
+    #[error("the resolver knows no address for this name, or none answers")]
     Lookup(ErrorKind),
     /// The lookup took too long.
     #[error("the name lookup did not end in time")]

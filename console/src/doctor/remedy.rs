@@ -23,8 +23,9 @@ pub(super) fn of(fault: &Fault, place: &str, target: &str) -> String {
 
 fn of_hop(fault: &Fault, place: &str) -> Option<String> {
     if let Fault::Lookup(_) = fault {
+        let name = place.rsplit_once(':').map_or(place, |(name, _port)| name);
         return Some(format!(
-            "make {place} known to this machine's resolver, or configure the site's proxy, which looks names up itself"
+            "make {name} known to this machine's resolver, or configure the site's proxy, which looks names up itself"
         ));
     }
     if let Fault::TcpSlow = fault {
@@ -34,7 +35,7 @@ fn of_hop(fault: &Fault, place: &str) -> Option<String> {
     }
     if let Fault::Tcp(ErrorKind::ConnectionRefused) = fault {
         return Some(format!(
-            "check that something listens at {place}; a firewall may refuse it for others"
+            "check that {place} is right and that its server runs; if so, a firewall refuses: ask the network team to allow TCP to it"
         ));
     }
     None
@@ -64,7 +65,7 @@ fn of_tls(fault: &TlsFault, target: &str) -> Option<String> {
         let is_shown = shown.as_deref().is_some_and(|shown| shown.is_issuer);
         return Some(match is_shown {
             true => format!(
-                "if this site inspects TLS, have the network team tell you the fingerprint of its CA, by phone or in person; only where it is the one above, `postern doctor --save-issuer issuer.pem` and extra_ca_files = [\"issuer.pem\"] in device.toml. Where it differs, or nobody inspects TLS here, do not trust it: ask who answers for {target}"
+                "if this site inspects TLS, have the network team tell you the SHA-256 fingerprint of its CA, by phone or in person; only where it equals the one above, write the CA with `postern doctor --save-issuer FILE` and name that file in extra_ca_files of device.toml. Where it differs, or nobody inspects TLS here, trust nothing: ask who answers for {target}"
             ),
             false => format!(
                 "if this site inspects TLS, ask the network team for the PEM file of its CA \"{}\", which is not shown here, and name it in extra_ca_files of device.toml; else ask who answers for {target}",

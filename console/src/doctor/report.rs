@@ -283,7 +283,7 @@ fn sentence(url: &str, way: &str, is_intercepted: bool, place: usize) -> String 
         sentence.push_str(", the mailboxes before it are not");
     }
     if is_intercepted {
-        sentence.push_str("; TLS is inspected on the way, which Postern withstands");
+        sentence.push_str("; TLS is inspected on the way: the inspector can change no message, and reads those that are not encrypted");
     }
     sentence
 }

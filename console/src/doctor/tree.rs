@@ -11,6 +11,12 @@ use crate::routes::HoldFacts;
 use postern_egress::{Date, codes};
 use std::fmt::Write as _;
 
+/// What the words below are about, for readers who never heard of it.
+const HEAD: &str = "\
+How this machine reaches its mailbox, the server of Postern: over HTTPS or QUIC, always from here to there.
+
+";
+
 const GREEN: &str = "32";
 const RED: &str = "31";
 const FAINT: &str = "2";
@@ -24,6 +30,7 @@ impl Report {
     pub fn tree(&self, has_colours: bool) -> String {
         let paint = Paint { has_colours };
         let mut text = String::new();
+        text.push_str(HEAD);
         place(&mut text, self);
         let _infallible = writeln!(text, "{}", settings(&self.settings));
         hold_lines(&mut text, self.hold.as_ref());
@@ -70,12 +77,12 @@ fn place(text: &mut String, report: &Report) {
     let _infallible = match (clock.ahead_s, clock.source.as_str()) {
         (Some(0), _) => writeln!(
             text,
-            "clock    {}, as a mailbox signed",
+            "clock    {}, confirmed by a mailbox",
             Date(clock.checked_s)
         ),
         (Some(ahead_s), _) => writeln!(
             text,
-            "clock    {}, as a mailbox signed; this machine's is {} s {}",
+            "clock    {}, confirmed by a mailbox; this machine's is {} s {}",
             Date(clock.checked_s),
             ahead_s.unsigned_abs(),
             if ahead_s < 0 { "behind" } else { "ahead" },
@@ -88,7 +95,7 @@ fn place(text: &mut String, report: &Report) {
         ),
         (None, _) => writeln!(
             text,
-            "clock    {} by this machine's clock; no mailbox has signed a time yet",
+            "clock    {} by this machine; no mailbox has confirmed it yet",
             Date(clock.machine_s),
         ),
     };
@@ -97,7 +104,10 @@ fn place(text: &mut String, report: &Report) {
 /// What the running device has learnt of its way.
 fn hold_lines(text: &mut String, hold: Option<&HoldFacts>) {
     let Some(hold) = hold else {
-        let _infallible = writeln!(text, "hold     unknown: no running device has learnt it");
+        let _infallible = writeln!(
+            text,
+            "hold     how long a request may wait here is unknown: no device runs that has learnt it"
+        );
         return;
     };
     let _infallible = writeln!(text, "hold     {hold}");
@@ -112,20 +122,20 @@ fn settings(settings: &Settings) -> String {
         (_, _) => "proxy    none: neither device.toml nor the environment names one".to_owned(),
     };
     text.push_str(match settings.mode.as_str() {
-        "require" => ", required: nothing goes past it",
-        "prefer" => ", preferred: a direct way is used too",
+        "require" => "; required: nothing is sent around it",
+        "prefer" => "; preferred: ways around it are used too",
         _off => "",
     });
     if settings.proxy.is_some() {
         text.push_str(match settings.has_credentials {
-            true => ", with credentials",
-            false => ", without credentials",
+            true => "; with credentials",
+            false => "; no credentials are configured",
         });
     }
     if !settings.extra_ca_files.is_empty() {
         let _infallible = write!(
             text,
-            "\nCAs      the system's and {}",
+            "\ntrust    the system's CAs and those in {}",
             settings.extra_ca_files.join(", ")
         );
     }

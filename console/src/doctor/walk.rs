@@ -219,7 +219,9 @@ async fn walk(
         if is_deep && way.state == State::Works {
             link = try_large(&client, &trail, &place, &mut way).await.or(link);
         }
-        way.hops.extend(link.as_deref().and_then(mtu::hop));
+        if way.state == State::Works {
+            way.hops.extend(link.as_deref().and_then(mtu::hop));
+        }
     }
     client.close_kept();
     way.took_ms = since(started_us) / 1_000;
@@ -330,7 +332,7 @@ fn answerer(body: &[u8], listed: &[Thumbprint]) -> (Answerer, String) {
     match PlainFrame::decode(body, Direction::Down) {
         Ok(PlainFrame::Challenge { mailbox, .. }) if listed.contains(&mailbox) => (
             Answerer::Listed,
-            format!("mailbox {}, of the bundle", short(mailbox)),
+            format!("mailbox {}, one that this device knows", short(mailbox)),
         ),
         Ok(PlainFrame::Challenge { mailbox, .. }) if listed.is_empty() => {
             (Answerer::Mailbox, format!("mailbox {}", short(mailbox)))

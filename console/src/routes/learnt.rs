@@ -62,21 +62,27 @@ impl fmt::Display for HoldFacts {
     /// Says how long polls live, as one sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_polling {
-            f.write_str("none: every held poll was cut, so it asks about once a minute")?;
+            f.write_str("no request may wait here: it asks about once a minute instead")?;
         } else {
-            write!(f, "{} s on {}", self.rung_s, self.route)?;
+            write!(
+                f,
+                "a request waits up to {} s for news ({})",
+                self.rung_s, self.route
+            )?;
         }
         match (self.cap_s, &self.taught_by) {
-            (Some(cap_s), Some(taught)) => write!(f, ", longer than {cap_s} s is cut: {taught}"),
+            (Some(cap_s), Some(taught)) => {
+                write!(f, ", more than {cap_s} s does not survive: {taught}")
+            }
             (Some(cap_s), None) => {
                 write!(
                     f,
-                    ", longer than {cap_s} s is cut, as an earlier run learnt"
+                    ", more than {cap_s} s does not survive, as an earlier run learnt"
                 )
             }
             (None, _) => write!(
                 f,
-                ", nothing was cut yet; up to {} s is tried",
+                ", nothing was cut yet; up to {} s are tried",
                 self.ceiling_s
             ),
         }
@@ -174,7 +180,7 @@ mod tests {
         let check = |facts: HoldFacts, expected: &str| assert_eq!(facts.to_string(), expected);
         check(
             facts(),
-            "55 s on proxy, nothing was cut yet; up to 115 s is tried",
+            "a request waits up to 55 s for news (proxy), nothing was cut yet; up to 115 s are tried",
         );
         check(
             HoldFacts {
@@ -182,20 +188,25 @@ mod tests {
                 taught_by: Some("cut after 60.1 s, twice, with status 504".into()),
                 ..facts()
             },
-            "55 s on proxy, longer than 55 s is cut: cut after 60.1 s, twice, with status 504",
+            "a request waits up to 55 s for news (proxy), more than 55 s does not survive: cut after 60.1 s, twice, with status 504",
         );
         check(
             HoldFacts {
                 cap_s: Some(55),
                 ..facts()
             },
-            "55 s on proxy, longer than 55 s is cut, as an earlier run learnt",
+            "a request waits up to 55 s for news (proxy), more than 55 s does not survive, as an earlier run learnt",
         );
         let polling = HoldFacts {
             is_polling: true,
             ..facts()
         };
-        assert!(polling.to_string().starts_with("none: "), "{polling}");
+        assert!(
+            polling
+                .to_string()
+                .starts_with("no request may wait here: "),
+            "{polling}"
+        );
     }
 
     #[test]

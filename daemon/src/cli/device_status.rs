@@ -173,11 +173,11 @@ fn clock(status: &Json) -> Option<String> {
         ("mailbox", Some(ahead_s)) => {
             let side = if ahead_s < 0 { "behind" } else { "ahead of" };
             let ahead_s = ahead_s.unsigned_abs();
-            format!("signed by a mailbox; this machine's is {ahead_s} s {side} it")
+            format!("confirmed by a mailbox; this machine's is {ahead_s} s {side} it")
         }
-        ("mailbox", None) => "signed by a mailbox".into(),
+        ("mailbox", None) => "confirmed by a mailbox".into(),
         ("floor", _) => "WRONG on this machine: the latest time known to have passed counts".into(),
-        _machine => "this machine's; no mailbox has signed a time yet".into(),
+        _machine => "this machine's; no mailbox has confirmed it yet".into(),
     };
     Some(format!("clock     {text}"))
 }
