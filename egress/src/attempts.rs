@@ -11,6 +11,7 @@
 
 use crate::clock::{Clock, Moment};
 use crate::limits::{ATTEMPT_BYTES_MAX, ATTEMPTS_MAX, STAGE_BUCKETS_MS};
+use crate::scheme::Scheme;
 use crate::trail::Stage;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,6 +60,8 @@ struct Inner {
     ring: VecDeque<Attempt>,
     ends: BTreeMap<(&'static str, Option<&'static str>), u64>,
     stages: BTreeMap<(&'static str, Stage), Durations>,
+    challenges: u64,
+    proofs: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// The attempts of a process.
@@ -103,6 +106,33 @@ impl Attempts {
             let mut inner = self.lock();
             inner.stages.entry((route, stage)).or_default().add(took_ms);
         }
+    }
+
+    /// Counts a demand of a proxy for credentials (407).
+    pub(crate) fn note_challenge(&self) {
+        self.lock().challenges += 1;
+    }
+
+    /// Counts what a proxy made of credentials.
+    pub(crate) fn note_proof(&self, scheme: Scheme, is_accepted: bool) {
+        let result = if is_accepted { "accepted" } else { "rejected" };
+        let mut inner = self.lock();
+        *inner.proofs.entry((scheme.as_str(), result)).or_default() += 1;
+    }
+
+    /// Returns how often proxies asked for credentials (407).
+    #[must_use]
+    pub fn challenges(&self) -> u64 {
+        self.lock().challenges
+    }
+
+    /// Returns what proxies made of credentials: scheme, `accepted` or `rejected`, number.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let inner = self.lock();
+        let each = inner.proofs.iter();
+        each.map(|((scheme, result), count)| (*scheme, *result, *count))
+            .collect()
     }
 
     /// Returns the last attempts, the oldest first, each with the time since it ended.

@@ -3,6 +3,7 @@
 //! Real sockets; nothing is asked about times, which are the machine's.
 
 use crate::origin::{Act, Origin, answer};
+use crate::proxy::{self, Proxy};
 use crate::site::{Site, exchange, url};
 use postern_egress::attempts::Attempts;
 use postern_egress::{Fault, ProxySettings, Route, Stage, Trail};
@@ -69,4 +70,23 @@ async fn link_tells_which_packets_its_path_carries() {
     #[cfg(target_os = "linux")]
     assert!(bytes.is_some_and(|bytes| bytes >= 1280), "{bytes:?}");
     assert_eq!(received.link.udp_bytes_max, None);
+}
+
+#[tokio::test]
+async fn password_that_a_proxy_rejects_is_counted_once_and_not_while_it_is_locked() {
+    let site = Site::new();
+    let proxy = Proxy::start(|_, _| proxy::Act::Answer(proxy::challenge())).await;
+    let secret = site.file("secret", "alice:wrong\n");
+    let dialer = site.proxied(&format!("http://{}", proxy.address), Some(secret));
+    for _ in 0..3 {
+        let client = dialer.client(&url(443), Route::Proxy(0)).unwrap();
+        let _rejected = exchange(&client).await;
+    }
+    let attempts = dialer.attempts();
+    assert_eq!(attempts.proofs(), [("Basic", "rejected", 1)]);
+    assert_eq!(
+        shown(attempts),
+        [("proxy", Stage::Tunnel, Some("PST-P03")); 3]
+    );
+    assert!(attempts.challenges() >= 2);
 }

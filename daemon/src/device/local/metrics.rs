@@ -168,6 +168,24 @@ fn tries(page: &mut Page, attempts: &Attempts) {
         "counter",
         ends,
     );
+    page.counter(
+        "postern_route_proxy_challenges_total",
+        "Demands of proxies for credentials (407)",
+        attempts.challenges(),
+    );
+    let proofs = attempts
+        .proofs()
+        .into_iter()
+        .map(|(scheme, result, count)| {
+            let labels = format!("scheme=\"{scheme}\",result=\"{result}\"");
+            (labels, count)
+        });
+    page.many(
+        "postern_route_proxy_auth_total",
+        "Credentials that proxies accepted or rejected",
+        "counter",
+        proofs,
+    );
     let name = "postern_route_stage_seconds";
     page.family(
         name,
