@@ -108,7 +108,7 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
 
 /// Says what to do when only small packets pass.
 pub(super) fn of_small_packets() -> String {
-    "ask the network team to raise the path's MTU to 1280 bytes at least: a VPN or a tunnel on the way makes it small".into()
+    "raise the MTU to 1280 bytes at least, of this machine's interface or, by the network team, of what lies on the way: a VPN or a tunnel makes it small".into()
 }
 
 /// Says what to do when large bodies are lost and small ones pass.

@@ -29,8 +29,10 @@ pub struct Report {
     /// When, in seconds since 1970 by this machine's clock; `None` where it is not set.
     pub unix_s: Option<u64>,
     /// The network that this machine is in.
+    #[serde(default)]
     pub network: NetworkReport,
     /// The time at which certificates were checked.
+    #[serde(default)]
     pub clock: ClockReport,
     /// Which proxy applies, and why.
     pub settings: Settings,

@@ -223,3 +223,21 @@ fn tree_says_which_network_and_which_clock() {
     report.clock.source = "floor".into();
     assert!(line(&report, "clock").contains("WRONG"));
 }
+
+#[test]
+fn report_of_an_older_device_is_still_read() {
+    let mut json = serde_json::to_value(report(works())).unwrap();
+    let members = json.as_object_mut().unwrap();
+    for newer in ["network", "clock", "hold"] {
+        assert!(members.remove(newer).is_some(), "{newer}");
+    }
+    let way = &mut members["targets"][0]["ways"][0];
+    assert!(
+        way.as_object_mut()
+            .unwrap()
+            .remove("unknown_issuer")
+            .is_some()
+    );
+    let read: Report = serde_json::from_value(json).unwrap();
+    assert_eq!(read, report(works()));
+}
