@@ -8,8 +8,8 @@ use crate::routes::packet_bytes_of;
 use postern_egress::limits::{PACKET_BYTES_MIN, QUIC_UDP_BYTES};
 use postern_egress::{LinkReport, Route, codes};
 
-/// Says which packets a connection carries; nothing where nobody knows.
-pub(super) fn hop(link: &LinkReport) -> Option<HopReport> {
+/// Says which packets a connection carries; nothing where nobody knows. `is_lossy` says that a large body was lost on it.
+pub(super) fn hop(link: &LinkReport, is_lossy: bool) -> Option<HopReport> {
     let bytes = packet_bytes_of(link)?;
     // QUIC begins with the smallest and tries larger ones later: that it knows of none says nothing yet.
     let is_untried = link.udp_bytes_max == Some(QUIC_UDP_BYTES);
@@ -18,9 +18,12 @@ pub(super) fn hop(link: &LinkReport) -> Option<HopReport> {
         Route::Proxy(_) => ", as far as the proxy",
         Route::Direct | Route::Quic => "",
     };
-    let evidence = match is_untried {
-        true => format!("packets of {bytes} bytes pass, larger ones are not tried yet"),
-        false => format!("packets of {bytes} bytes pass{beyond}"),
+    let evidence = match (is_lossy, is_untried) {
+        (true, _) => {
+            format!("packets of {bytes} bytes are sent; no router says that they are too large")
+        }
+        (false, true) => format!("packets of {bytes} bytes pass, larger ones are not tried yet"),
+        (false, false) => format!("packets of {bytes} bytes pass{beyond}"),
     };
     Some(HopReport {
         stage: "mtu".into(),
@@ -55,7 +58,7 @@ mod tests {
     #[test]
     fn packets_below_the_minimum_of_ipv6_have_a_code_and_a_next_step() {
         let check = |route, packet, udp, code: Option<&str>, words: &str| {
-            let hop = hop(&link(route, packet, udp)).unwrap();
+            let hop = hop(&link(route, packet, udp), false).unwrap();
             assert_eq!(hop.code.as_deref(), code);
             assert_eq!(
                 (hop.is_ok, hop.next.is_some()),
@@ -88,6 +91,13 @@ mod tests {
 
     #[test]
     fn way_of_which_nobody_knows_has_no_line() {
-        assert_eq!(hop(&link(Route::Direct, None, None)), None);
+        assert_eq!(hop(&link(Route::Direct, None, None), false), None);
+    }
+
+    #[test]
+    fn packets_are_not_said_to_pass_where_a_large_body_was_lost() {
+        let lossy = hop(&link(Route::Direct, Some(1_500), None), true).unwrap();
+        assert!(!lossy.evidence.contains("pass"), "{}", lossy.evidence);
+        assert!(lossy.is_ok && lossy.code.is_none());
     }
 }

@@ -113,5 +113,5 @@ pub(super) fn of_small_packets() -> String {
 
 /// Says what to do when large bodies are lost and small ones pass.
 pub(super) fn of_large_body() -> String {
-    "ask the network team whether a middlebox bounds requests, or packets of full size are lost on the way (MTU); smaller bodies are used by itself".into()
+    "ask the network team whether a middlebox bounds requests, or packets of full size are lost on the way (MTU): then let ICMP \"fragmentation needed\" through, or clamp the MSS; smaller bodies are used by itself".into()
 }

@@ -220,7 +220,9 @@ async fn walk(
             link = try_large(&client, &trail, &place, &mut way).await.or(link);
         }
         if way.state == State::Works {
-            way.hops.extend(link.as_deref().and_then(mtu::hop));
+            let is_lossy = way.hops.iter().any(|hop| !hop.is_ok);
+            let packets = link.as_deref().and_then(|link| mtu::hop(link, is_lossy));
+            way.hops.extend(packets);
         }
     }
     client.close_kept();
