@@ -12,10 +12,12 @@ use crate::quic::QuicClient;
 use crate::route::Route;
 use crate::tcp::Traffic;
 use crate::tls::{Period, TimeCheck};
-use crate::trail::Trail;
+use crate::trail::{Stage, Trail};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +141,29 @@ impl Client {
         body: Bytes,
         limits: ExchangeLimits,
     ) -> Result<Answer, TransportError> {
-        match &self.by {
+        let started = Instant::now();
+        let ended = match &self.by {
             By::Http(client) => client.exchange(body, limits).await,
             By::Quic(client) => client.exchange(body, limits).await,
+        };
+        self.note(started, ended.as_ref().err());
+        ended
+    }
+
+    /// Writes the end of an attempt down, unless a diagnosis made it.
+    fn note(&self, started: Instant, error: Option<&TransportError>) {
+        let path = self.path();
+        if path.trail.is_none() {
+            let stage = error.map_or(Stage::Exchange, TransportError::stage);
+            let code = error.map(TransportError::code);
+            path.attempts
+                .note_end(path.label(), stage, code, started.elapsed());
         }
+    }
+
+    /// Says whether the target counts as a relay, which decides on the label of its attempts only.
+    pub fn set_relay(&self, is_relay: bool) {
+        self.path().is_relay.store(is_relay, Ordering::Relaxed);
     }
 
     //= spec/freshness.md#signed-time

@@ -7,7 +7,9 @@
 //! Where a PAC script names the proxies, [`Dialer::prepare`] asks it and waits; [`Dialer::routes`] reads what is
 //! known and never waits. A proxy keeps its number while an answer that names it is remembered.
 
+use crate::attempts::Attempts;
 use crate::client::Client;
+use crate::codes;
 use crate::config::{ProxyPolicy, ProxySettings};
 use crate::explanation::Explanation;
 use crate::limits::{CONNECT_BUDGET, DNS_BUDGET, QUIC_BUDGET, TCP_BUDGET, TLS_BUDGET};
@@ -57,7 +59,7 @@ pub enum DialerError {
     #[error("PST-C04 the user agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
     /// The record of rejected proxy credentials cannot be kept.
-    #[error("PST-C05 the record of rejected proxy credentials cannot be read or written ({0})")]
+    #[error("{code} the record of rejected proxy credentials cannot be read or written ({0})", code = codes::LOCKOUT_RECORD)]
     LockoutRecord(std::io::ErrorKind),
     /// The policy forbids this route to this target.
     #[error("the proxy policy forbids the {route} route to this target")]
@@ -79,6 +81,7 @@ pub struct Dialer {
     resolver: Arc<dyn Resolve>,
     budgets: Budgets,
     has_quic: bool,
+    attempts: Arc<Attempts>,
 }
 
 impl Dialer {
@@ -108,6 +111,7 @@ impl Dialer {
             resolver: Arc::new(SystemResolver),
             budgets: Budgets::default(),
             has_quic: false,
+            attempts: Arc::default(),
         })
     }
 
@@ -160,6 +164,12 @@ impl Dialer {
     #[must_use]
     pub const fn settings(&self) -> &ProxySettings {
         &self.settings
+    }
+
+    /// Returns the last attempts of all clients of this dialer.
+    #[must_use]
+    pub const fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
     }
 
     /// Returns the time at which certificates are checked.
@@ -292,6 +302,8 @@ impl Dialer {
             user_agent: self.user_agent.clone(),
             traffic: Arc::new(Traffic::default()),
             trail: None,
+            attempts: Arc::clone(&self.attempts),
+            is_relay: Arc::default(),
         };
         Ok(match route {
             Route::Quic => Client::quic(path),

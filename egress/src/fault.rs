@@ -1,10 +1,11 @@
 //! What can go wrong between this machine and an answer: one code, one hop, one next step each.
 //!
-//! Codes are stable: D names, T TCP, U QUIC over UDP, P proxy, S TLS, H HTTP, C configuration. Text chosen by
-//! others only appears as [`Foreign`]. Nothing here says whether an answer is genuine: that is
-//! decided by its signature, by the caller.
+//! Codes are stable: D names, T TCP, U QUIC over UDP, P proxy, S TLS, H HTTP, C configuration; `egress/CODES.md`
+//! lists them. Text chosen by others only appears as [`Foreign`]. Nothing here says whether an answer is
+//! genuine: that is decided by its signature, by the caller.
 
 use crate::body_size::SizeClue;
+use crate::codes;
 use crate::connect::{ConnectFault, NegotiateTrouble};
 use crate::foreign::Foreign;
 use crate::hold::HoldEnd;
@@ -13,6 +14,7 @@ use crate::quic::{CloseReason, QuicFault};
 use crate::route::Route;
 use crate::secret::SecretError;
 use crate::tls::{TlsFault, TrustError};
+use crate::trail::Stage;
 use bytes::Bytes;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -35,7 +37,7 @@ pub struct TransportError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The name has no address.
-    #[error("the name could not be looked up ({0})")]
+    #[error("the resolver knows no address for this name, or none answers")]
     Lookup(ErrorKind),
     /// The lookup took too long.
     #[error("the name lookup did not end in time")]
@@ -122,7 +124,7 @@ impl Fault {
             Self::Connect(fault) => fault.code(),
             Self::Trust(_) => "PST-C02",
             Self::Secret(_) => "PST-C03",
-            Self::LockoutRecord(_) => "PST-C05",
+            Self::LockoutRecord(_) => codes::LOCKOUT_RECORD,
             Self::Tls(fault) => fault.code(),
             Self::Quic(fault) => fault.code(),
             Self::Status { .. } => "PST-H01",
@@ -180,6 +182,29 @@ impl TransportError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.fault.code()
+    }
+
+    /// Returns the step that failed.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match &self.fault {
+            Fault::Lookup(_) | Fault::LookupSlow => Stage::Lookup,
+            // Without usable anchors nothing is sent: the step is the one that would have needed them.
+            Fault::Tls(_) | Fault::Trust(_) if self.hop.starts_with("proxy ") => Stage::ProxyTls,
+            Fault::Tls(_) | Fault::Trust(_) => Stage::Tls,
+            Fault::Tcp(_) | Fault::TcpSlow => Stage::Tcp,
+            Fault::Connect(_) | Fault::Secret(_) | Fault::LockoutRecord(_) => Stage::Tunnel,
+            Fault::Quic(_) if self.sent_for.is_none() => Stage::Quic,
+            Fault::Quic(_)
+            | Fault::Status { .. }
+            | Fault::Oversize { .. }
+            | Fault::Silent
+            | Fault::Stalled
+            | Fault::Closed
+            | Fault::Truncated { .. }
+            | Fault::NotHttp
+            | Fault::BadRequest => Stage::Exchange,
+        }
     }
 
     /// Returns the HTTP status, when an answer came.

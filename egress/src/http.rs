@@ -82,11 +82,11 @@ impl HttpClient {
     ) -> Result<Answer, TransportError> {
         let mut lease = self.lease().await?;
         let started = Instant::now();
-        let link = Arc::clone(&lease.connection.report);
         let outcome = match self.request(body, lease.connection.http) {
             Ok(request) => send(&mut lease.connection.sender, request, &limits).await,
             Err(fault) => Err(Broken(fault)),
         };
+        let link = lease.connection.link();
         let outcome = self.settle(lease, outcome);
         let age = started.elapsed();
         let seen = outcome.as_ref().map(|complete| complete.status.to_string());

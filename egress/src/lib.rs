@@ -20,10 +20,12 @@
 //! [`proxy_url`], [`no_proxy`], [`ladder`] (which way is in use). [`network`] tells networks apart. Time is read in [`clock`], the environment in [`environment`], every bound stands
 //! in [`limits`].
 
+pub mod attempts;
 pub mod backoff;
 pub mod body_size;
 mod client;
 pub mod clock;
+pub mod codes;
 pub mod config;
 pub mod connect;
 mod dialer;
@@ -75,7 +77,7 @@ pub use scheme::{Schemes, SchemesError};
 pub use secret::{ProxySecret, SecretError};
 pub use tcp::{Lookup, Resolve, SystemResolver, Traffic};
 pub use tls::{
-    Date, LeafReport, Period, Reading, SystemTimeSource, TimeKeeper, TimeRefused, TimeReport,
-    TimeSource, TlsClock, TlsFault, Trust, TrustError,
+    Date, LeafReport, Period, Reading, ShownIssuer, SystemTimeSource, TimeKeeper, TimeRefused,
+    TimeReport, TimeSource, TlsClock, TlsFault, Trust, TrustError,
 };
 pub use trail::{Hop, Stage, Trail};

@@ -4,6 +4,7 @@
 //! privoxy, dante, mitmproxy on loopback and in network namespaces). Numbers called "arbitrary"
 //! only have to be finite.
 
+pub use crate::pac::limits::*;
 use std::time::Duration;
 
 /// Longest time for one name lookup. System resolvers retry for up to 30 s; a name that takes
@@ -110,6 +111,10 @@ pub const CA_FILES_MAX: usize = 256;
 
 /// Deepest nesting followed in a certificate. Issuer and key lie at depth 4.
 pub const DER_DEPTH_MAX: usize = 8;
+
+/// Largest certificate of an unknown issuer that is kept to be shown to people, in bytes. Arbitrary; those of inspecting
+/// proxies have 1 to 2 KiB.
+pub const SHOWN_CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 
 /// Pauses after the first, the second and every later rejection of the same proxy secret.
 /// Directory services lock an account after 3 to 10 bad tries, counted over 15 to 30 minutes.
@@ -283,10 +288,10 @@ pub const PENALTY_HALF_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Points from which a way is suppressed: neither probed nor promoted, and last in a race.
 pub const PENALTY_SUPPRESS: u64 = 2_500;
 
-/// Points below which it is used again.
+/// Weight below which the way is used again.
 pub const PENALTY_REUSE: u64 = 1_000;
 
-/// Number of networks remembered; the one unused for longest is forgotten first. Arbitrary: sites of a van.
+/// Networks remembered, each an entry of the record; the one unused for longest is forgotten first. Arbitrary: sites of a van.
 pub const NETWORKS_MAX: usize = 32;
 
 /// Age after which a network is forgotten, in seconds.
@@ -308,7 +313,7 @@ pub const NETWORK_FILE_BYTES_MAX: usize = 64 * 1024;
 /// Lines of such a file that are looked at. Arbitrary; a default route stands near the top.
 pub const NETWORK_LINES_MAX: usize = 512;
 
-/// Number of resolver addresses and search domains that count for a network. Arbitrary; resolvers use three.
+/// Entries of `resolv.conf` that count for a network, resolvers and search domains each. Arbitrary; resolvers use three.
 pub const NETWORK_NAMES_MAX: usize = 8;
 
 /// Time between two looks at the signs of the network. A device that sleeps or moves finds out with its
@@ -320,6 +325,19 @@ pub const NETWORK_SETTLE: Duration = Duration::from_secs(1);
 /// Most hops of one client that are written down for a diagnosis, each an entry of some hundred bytes. Arbitrary; a proxy that asks for
 /// three legs and reopens makes about ten.
 pub const TRAIL_HOPS_MAX: usize = 64;
+
+/// Attempts that are remembered for a diagnosis, each an entry of [`ATTEMPT_BYTES_MAX`] bytes at most. Arbitrary: a night of
+/// failures with a pause of five minutes.
+pub const ATTEMPTS_MAX: usize = 200;
+
+/// Bytes of such an entry at most: all of them fit into 20 KiB of a small device.
+pub const ATTEMPT_BYTES_MAX: usize = 96;
+
+/// Bounds in milliseconds of the buckets in which stages are counted: a LAN, a WAN, a slow proxy, and the budgets.
+pub const STAGE_BUCKETS_MS: [u64; 5] = [10, 50, 250, 1_000, 5_000];
+
+/// Packets in bytes that a path should carry at least: the minimum of IPv6 (RFC 8200, section 5).
+pub const PACKET_BYTES_MIN: u32 = 1280;
 
 /// Longest time for a QUIC handshake, over all addresses, TLS included. On a network that drops UDP quinn's own
 /// defaults wait for 30 s (measured); with the first round trip guessed as below three packets fit.
@@ -377,83 +395,6 @@ pub const PROXIES_MAX: usize = 16;
 
 /// Most entries of `proxy.credentials_for`. Arbitrary.
 pub const CREDENTIALS_FOR_ENTRIES_MAX: usize = 64;
-
-/// Largest PAC script, in bytes. Browsers take 1 MiB; real ones with long lists of hosts stay below 200 KiB.
-pub const PAC_SCRIPT_BYTES_MAX: usize = 1024 * 1024;
-
-/// Longest time that a script may compute for one answer; waiting for names is counted apart.
-/// A usual script takes 4 ms (measured).
-pub const PAC_EVALUATION: Duration = Duration::from_millis(300);
-
-/// Extra time of the evaluating process before it is killed: the engine's own bound comes first
-/// unless the script found one of its loops without a clock.
-pub const PAC_KILL_GRACE: Duration = Duration::from_millis(200);
-
-/// Longest time for the evaluating process to come up. A loaded device with slow flash needs a second.
-pub const PAC_CHILD_START: Duration = Duration::from_secs(5);
-
-/// Memory that the engine may use for a script, in bytes: script, syntax tree and values.
-pub const PAC_MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Stack that the engine may use, in bytes; a thread of the runtime has eight times as much.
-pub const PAC_STACK_BYTES_MAX: usize = 256 * 1024;
-
-/// Address space of the evaluating process, in bytes: program, C library, script, engine, twice.
-pub const PAC_CHILD_MEMORY_BYTES_MAX: u64 = 128 * 1024 * 1024;
-
-/// Processor time of the evaluating process, in seconds: the kernel's word if all else fails.
-pub const PAC_CHILD_CPU_S_MAX: u64 = 2;
-
-/// Longest line between evaluating process and parent, in bytes: a URL, a host, some addresses.
-pub const PAC_LINE_BYTES_MAX: usize = 4096;
-
-/// Most names that are looked up in one evaluation, each within the seconds of [`PAC_LOOKUP_BUDGET`]. Arbitrary; scripts ask for the target and their own address.
-pub const PAC_LOOKUPS_MAX: usize = 16;
-
-/// Longest time for all lookups of one evaluation, as for one lookup elsewhere.
-pub const PAC_LOOKUP_BUDGET: Duration = DNS_BUDGET;
-
-/// Largest part of a script's answer that is read, in bytes.
-pub const PAC_RESULT_BYTES_MAX: usize = 16 * 1024;
-
-/// Most ways tried of one answer, each with budgets of its own. Arbitrary.
-pub const PAC_ENTRIES_MAX: usize = 8;
-
-/// Most entries of an answer that are looked at, understood or not. Arbitrary.
-pub const PAC_ENTRIES_READ_MAX: usize = 64;
-
-/// Longest text that `shExpMatch` matches, in bytes; a URL is shorter.
-pub const PAC_GLOB_TEXT_BYTES_MAX: usize = 8 * 1024;
-
-/// Longest pattern of `shExpMatch`, in bytes.
-pub const PAC_GLOB_PATTERN_BYTES_MAX: usize = 1024;
-
-/// Longest time to fetch a script, redirects and all.
-pub const PAC_FETCH_BUDGET: Duration = Duration::from_secs(10);
-
-/// Most redirects on the way to a script, each a request and a connection. Arbitrary.
-pub const PAC_REDIRECTS_MAX: usize = 3;
-
-/// Time after which a fetched script is fetched again, on average.
-pub const PAC_REFRESH: Duration = Duration::from_secs(4 * 3600);
-
-/// Largest deviation from [`PAC_REFRESH`] to either side, so that a fleet does not fetch at once.
-pub const PAC_REFRESH_JITTER: Duration = Duration::from_secs(3600);
-
-/// Time after which a script's file is read again.
-pub const PAC_FILE_REFRESH: Duration = Duration::from_secs(60);
-
-/// Pause after a script could not be had, or failed, before it is tried again.
-pub const PAC_RETRY: Duration = Duration::from_secs(10);
-
-/// Age at which an answer is asked for again: scripts look at the time of day.
-pub const PAC_DECISION_AGE: Duration = Duration::from_secs(5 * 60);
-
-/// Targets whose answers are remembered: mailboxes and relays of one process. Arbitrary.
-pub const PAC_TARGETS_MAX: usize = 64;
-
-/// Longest time of [`Dialer::prepare`](crate::Dialer::prepare): a fetch, a process and its lookups.
-pub const PAC_PREPARE_BUDGET: Duration = Duration::from_secs(20);
 
 /// The first second of the year of this release, 2026, in seconds since 1970: no clock that is earlier is believed,
 /// and no time that is earlier is taken. A constant and not the time of the build, so that the same source makes

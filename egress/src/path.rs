@@ -8,10 +8,12 @@
 //! Each hop has its own budget and its own fault. On the proxy route the target's name is never
 //! looked up here: it goes to the proxy as it is. The proxy's part stands in [`crate::tunnel`].
 
+use crate::attempts::Attempts;
 use crate::connect::ConnectFault;
 use crate::dialer::Budgets;
 use crate::fault::{Fault, TransportError};
 use crate::host::{Authority, Host};
+use crate::ladder::label;
 use crate::limits::ADDRESSES_MAX;
 use crate::mailbox_url::MailboxUrl;
 use crate::proxy_auth::ProxyAuth;
@@ -24,6 +26,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -55,6 +58,8 @@ pub struct LinkReport {
     pub http: Option<HttpVersion>,
     /// Over QUIC the largest UDP payload in bytes that the path is known to carry, 1200 to 1452.
     pub udp_bytes_max: Option<u16>,
+    /// Over TCP the largest packet in bytes that the system knows the path to the peer to carry, headers included.
+    pub packet_bytes_max: Option<u32>,
     /// Whether ALPN was answered; inspecting proxies often leave it out.
     pub alpn_answered: bool,
     /// The certificate that was shown.
@@ -88,6 +93,10 @@ pub(crate) struct Path {
     pub(crate) traffic: Arc<Traffic>,
     /// Where every hop is written down, when somebody wants to know.
     pub(crate) trail: Option<Arc<Trail>>,
+    /// Where its end is written down otherwise.
+    pub(crate) attempts: Arc<Attempts>,
+    /// Whether the target counts as a relay; decides on the label only.
+    pub(crate) is_relay: Arc<AtomicBool>,
 }
 
 /// An open connection, ready for HTTP.
@@ -112,6 +121,11 @@ impl Path {
             (false, Some(proxy)) => Route::Proxy(proxy.place),
             (false, None) => Route::Direct,
         }
+    }
+
+    /// The label of this kind of way.
+    pub(crate) fn label(&self) -> &'static str {
+        label(self.route(), self.is_relay.load(Ordering::Relaxed))
     }
 
     pub(crate) fn error(&self, hop: String, fault: Fault) -> TransportError {
@@ -139,19 +153,21 @@ impl Path {
         started: Instant,
         seen: Result<String, Fault>,
     ) {
-        if let Some(trail) = &self.trail {
-            let (evidence, fault) = match seen {
-                Ok(evidence) => (evidence, None),
-                Err(fault) => (String::new(), Some(fault)),
-            };
-            trail.note(Hop {
-                stage,
-                place: place.to_string(),
-                took: started.elapsed(),
-                evidence,
-                fault,
-            });
-        }
+        let took = started.elapsed();
+        let Some(trail) = &self.trail else {
+            return self.attempts.note_stage(self.label(), stage, took);
+        };
+        let (evidence, fault) = match seen {
+            Ok(evidence) => (evidence, None),
+            Err(fault) => (String::new(), Some(fault)),
+        };
+        trail.note(Hop {
+            stage,
+            place: place.to_string(),
+            took,
+            evidence,
+            fault,
+        });
     }
 
     /// Opens a connection; `check` says at which time the target's certificate has to be valid.
@@ -198,6 +214,7 @@ impl Path {
             peer: carrier.peer,
             http: Some(http),
             udp_bytes_max: None,
+            packet_bytes_max: carrier.liveness.packet_bytes_max(),
             alpn_answered: session.alpn_protocol().is_some(),
             leaf: chain.first().map(LeafReport::of).unwrap_or_default(),
             intercepted: trust.is_intercepted(chain, &name),

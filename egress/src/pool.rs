@@ -66,6 +66,17 @@ impl Connection {
         }
     }
 
+    /// What is known about the connection, with the packets that its path is known to carry now.
+    pub(crate) fn link(&self) -> Arc<LinkReport> {
+        let bytes = self.liveness.packet_bytes_max();
+        if bytes == self.report.packet_bytes_max {
+            return Arc::clone(&self.report);
+        }
+        let mut changed = LinkReport::clone(&self.report);
+        changed.packet_bytes_max = bytes;
+        Arc::new(changed)
+    }
+
     fn try_share(&self) -> Option<Self> {
         match &self.sender {
             Sender::Http1(_) => None,

@@ -98,6 +98,26 @@ impl Liveness {
     }
 }
 
+impl Liveness {
+    /// The largest packet in bytes that the system knows the path to carry, headers included; `None` where it does
+    /// not tell. It learns of smaller ones while packets are sent.
+    pub(crate) fn packet_bytes_max(&self) -> Option<u32> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use rustix::net::sockopt::{ip_mtu, ipv6_mtu};
+            let is_ipv6 = self.0.domain().ok()? == socket2::Domain::IPV6;
+            let mtu = if is_ipv6 {
+                ipv6_mtu(&self.0)
+            } else {
+                ip_mtu(&self.0)
+            };
+            mtu.ok()
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        None
+    }
+}
+
 /// A TCP stream that counts its bytes.
 #[derive(Debug)]
 pub(crate) struct Counted {

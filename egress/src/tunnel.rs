@@ -5,10 +5,10 @@
 //! connection's try or a Kerberos server takes is not counted as the proxy's. Refuses to send
 //! anything after the first fault.
 
-use crate::connect::{Connect, ConnectFault, Step};
+use crate::connect::{Challenge, Connect, ConnectFault, Step};
 use crate::fault::{Fault, TransportError};
 use crate::path::{BoxStream, Carrier, Path, Proxy};
-use crate::proxy_auth::{Conversation, ProxyAuth, Ticket};
+use crate::proxy_auth::{Answer, Conversation, ProxyAuth, Ticket};
 use crate::proxy_url::ProxyScheme;
 use crate::socks::{Socks, SocksStep};
 use crate::trail::Stage;
@@ -96,7 +96,7 @@ impl Path {
                 },
                 Step::Challenged(offered) => {
                     let asked = Instant::now();
-                    let answer = conversation.answer(&offered).await?;
+                    let answer = self.answer(&mut conversation, &offered).await?;
                     deadline += asked.elapsed();
                     machine.authorize(answer.value, answer.leg)?;
                 }
@@ -107,8 +107,34 @@ impl Path {
                 Step::Open => break,
             }
         }
+        if let Some(scheme) = conversation.shown().filter(|_| self.trail.is_none()) {
+            self.attempts.note_proof(scheme, true);
+        }
         conversation.handle_open();
         Ok(opened(carrier, machine.into_leftover()))
+    }
+
+    /// Answers a 407, and counts it with what became of the proof before.
+    async fn answer(
+        &self,
+        conversation: &mut Conversation<'_>,
+        offered: &[Challenge],
+    ) -> Result<Answer, Fault> {
+        let shown = conversation.shown();
+        let answer = conversation.answer(offered).await;
+        if self.trail.is_none() {
+            self.attempts.note_challenge();
+            let is_rejected = matches!(
+                answer,
+                Err(Fault::Connect(
+                    ConnectFault::Rejected | ConnectFault::TicketRejected { .. }
+                ))
+            );
+            if let Some(scheme) = shown.filter(|_| is_rejected) {
+                self.attempts.note_proof(scheme, false);
+            }
+        }
+        answer
     }
 
     /// Drives the SOCKS5 state machine.

@@ -3,9 +3,11 @@
 //! `POSTERN_TRANSCRIPTS=write cargo test -p postern-lab --test doctor` writes the transcripts anew; read the difference.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
+use postern_lab::netns::{CONTROLLER, DEVICE, Namespace, Site};
+use postern_lab::wire::Shape;
 use postern_lab::{
     BASIC_USER, Device, DeviceSettings, Finished, Fleet, Inspector, Kind, LabError, Pki, Plan,
     Squid, Tree, Trick, free_address,
@@ -26,6 +28,20 @@ fn settled(text: &str, replaced: &[(String, &str)]) -> String {
 
 /// Settles one line: a number before a unit is TIME, the word after `mailbox` a MAILBOX; columns are two spaces apart.
 fn settle_line(line: &str) -> String {
+    // What the machine that runs this test is like is no part of a transcript.
+    if let Some((signs, _id)) = line
+        .split_once(", id ")
+        .filter(|_| line.starts_with("network "))
+    {
+        let is_of_the_lab = signs.contains(&DEVICE.to_string());
+        let unknown = "network INTERFACE (KIND), address ADDRESS, gateway GATEWAY";
+        return format!("{}, id ID", if is_of_the_lab { signs } else { unknown });
+    }
+    // The two clocks of one machine may be a second apart, for they are read one after the other.
+    let line = match line.split_once("; this machine's is 1 s ") {
+        Some((line, _side)) if line.starts_with("clock ") => line,
+        Some(_) | None => line,
+    };
     let indent: String = line.chars().take_while(|c| " │├└─".contains(*c)).collect();
     let words: Vec<_> = line
         .trim_start_matches([' ', '│', '├', '└', '─'])
@@ -43,12 +59,40 @@ fn settle_line(line: &str) -> String {
             _ if is_time => settled.push("TIME".into()),
             _ if is_unit && settled.last().is_some_and(|last| last == "TIME") => {}
             word if before == Some(&"mailbox") && is_hex(word) => settled.push("MAILBOX".into()),
+            word if is_date(word) => settled.push(word.replace(&word[..DATE_CHARS], "DATE")),
+            word if is_fingerprint(word) => settled.push("FINGERPRINT".into()),
+            _ if before == Some(&"of")
+                && words.get(at + 1) == Some(&"bytes")
+                && is_packet(&words) =>
+            {
+                settled.push("PACKET".into());
+            }
             word if before == Some(&"sha256") => settled.push(word.replace(digits(word), "DIGEST")),
             "" => {}
             word => settled.push(word.to_owned()),
         }
     }
     format!("{indent}{}", settled.join(" "))
+}
+
+/// Characters of a date, such as `2026-11-28T13:00:00Z`.
+const DATE_CHARS: usize = 20;
+
+fn is_fingerprint(word: &str) -> bool {
+    word.len() == 95
+        && word
+            .split(':')
+            .all(|pair| pair.len() == 2 && digits(pair) == pair)
+}
+
+fn is_date(word: &str) -> bool {
+    let shape = word.get(..DATE_CHARS).unwrap_or_default();
+    shape.ends_with('Z') && shape.get(10..11) == Some("T")
+}
+
+/// The loopback's packets are larger than any network's, and QUIC may not have tried yet.
+fn is_packet(words: &[&str]) -> bool {
+    words.contains(&"mtu") && !words.contains(&"FAIL")
 }
 
 /// The hexadecimal digits with which a word begins.
@@ -180,9 +224,52 @@ fn doctor_of_a_running_device_looks_from_that_device() {
     assert_eq!(report["by"], "running device", "{}", printed.stderr);
     assert_eq!(report["verdict"]["state"], "ok");
     assert_eq!(report["targets"][0]["ways"][0]["answerer"], "listed");
+    assert!(report["network"]["id"].is_string() && report["clock"]["source"].is_string());
     // What the device does is not disturbed by being looked at.
     let revision = scene.fleet.set("hall-1", "fan/speed", "3").unwrap();
     scene.device.wait_applied(revision).unwrap();
+}
+
+#[test]
+fn running_device_tells_its_holds_and_its_last_attempts() {
+    let Some(mut scene) = Scene::make("doctor behind a proxy").unwrap() else {
+        return;
+    };
+    let allowed = [scene.fleet.address().port()];
+    let Some((squid, _pki)) = scene
+        .squid("doctor behind a proxy", Kind::Plain, &allowed)
+        .unwrap()
+    else {
+        return;
+    };
+    let behind = DeviceSettings::behind(squid.url());
+    scene.device.folder.configure(&behind).unwrap();
+    scene.device.daemon.start().unwrap();
+    let revision = scene.fleet.set("hall-1", "fan/speed", "3").unwrap();
+    scene.device.wait_applied(revision).unwrap();
+    scene
+        .check("running", &behind, &[port(&squid)], &["--deep"])
+        .unwrap();
+    let bundle = scene.device.folder.path().join("support.tar");
+    scene
+        .doctor(&["--bundle", bundle.to_str().unwrap()])
+        .unwrap();
+    let text = String::from_utf8_lossy(&std::fs::read(&bundle).unwrap()).into_owned();
+    for part in ["attempts.txt", "status.json", "\"took_ms\"", "\"hold\""] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let words = ["device", "status", "--attempts", "--json"];
+    let printed = scene.fleet.on_device(&scene.device, &words).unwrap();
+    let attempts: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();
+    let first = &attempts["attempts"][0];
+    assert_eq!(first["route"], "proxy", "{}", printed.stdout);
+    assert_eq!(
+        (&first["stage"], first["code"].is_null()),
+        (&"exchange".into(), true)
+    );
+    scene.device.daemon.terminate().unwrap();
+    let printed = scene.fleet.on_device(&scene.device, &words).unwrap();
+    assert_eq!(printed.status.code(), Some(3), "{}", printed.stderr);
 }
 
 #[test]
@@ -309,15 +396,73 @@ fn doctor_names_who_inspects_tls() {
     scene
         .check("inspected-untrusted", &behind, &[port(&squid)], &[])
         .unwrap();
-    scene
-        .device
-        .folder
-        .write("corp.pem", &pki.corp_ca_pem)
-        .unwrap();
+    // What the doctor saves, and nothing else, makes the inspector's certificates good.
+    let issuer = scene.device.folder.path().join("corp.pem");
+    let save = ["--save-issuer", issuer.to_str().unwrap()];
+    let printed = scene.doctor(&save).unwrap();
+    assert_eq!(printed.status.code(), Some(4), "{}", printed.stderr);
+    assert!(
+        printed.stderr.contains("NOT verified"),
+        "{}",
+        printed.stderr
+    );
+    let saved = std::fs::read_to_string(&issuer).unwrap();
+    assert_eq!(saved.trim(), pki.corp_ca_pem.trim());
+    let again = scene.doctor(&save).unwrap();
+    assert_eq!(again.status.code(), Some(3), "{}", again.stderr);
     let trusting = behind.trusting("corp.pem");
+    let other = scene.device.folder.path().join("other.pem");
     scene
         .check("inspected", &trusting, &[port(&squid)], &["--deep"])
         .unwrap();
+    let save = ["--save-issuer", other.to_str().unwrap()];
+    let printed = scene.doctor(&save).unwrap();
+    assert_eq!(printed.status.code(), Some(3), "{}", printed.stderr);
+    assert!(!other.exists());
+}
+
+/// A device in a site of namespaces, whose controller is outside under its address. What ends first stands last.
+fn in_site(
+    scenario: &str,
+    make: impl FnOnce() -> Result<Site, LabError>,
+) -> Result<Option<(Site, Fleet, Device)>, LabError> {
+    if Namespace::possible_or_skip(scenario)?.is_none() {
+        return Ok(None);
+    }
+    let site = make()?;
+    let listen = SocketAddr::new(CONTROLLER, 443);
+    let url = format!("https://{CONTROLLER}");
+    let Some(fleet) = Fleet::start_outside_or_skip(scenario, &site, listen, &url)? else {
+        return Ok(None);
+    };
+    let device = fleet.device("hall-1", &DeviceSettings::direct())?;
+    Ok(Some((site, fleet, device)))
+}
+
+#[test]
+fn doctor_names_an_interface_that_carries_small_packets_only() {
+    let Some((site, fleet, device)) = in_site("doctor small packets", Site::make).unwrap() else {
+        return;
+    };
+    let small = ["link", "set", "eth0", "mtu", "1100"];
+    site.device.ip(&small).unwrap();
+    let printed = fleet.on_device(&device, &["doctor", "--deep"]).unwrap();
+    compare("small-packets", &printed, &[]).unwrap();
+}
+
+#[test]
+fn doctor_names_a_path_that_swallows_large_packets() {
+    let shape = Shape {
+        mtu: 1_280,
+        seed: 1,
+        ..Shape::default()
+    };
+    let make = || Site::make_behind(shape);
+    let Some((_site, fleet, device)) = in_site("doctor black hole", make).unwrap() else {
+        return;
+    };
+    let printed = fleet.on_device(&device, &["doctor", "--deep"]).unwrap();
+    compare("large-packets-lost", &printed, &[]).unwrap();
 }
 
 #[test]

@@ -12,6 +12,8 @@
 mod arrows;
 #[path = "tidy/attacks.rs"]
 mod attacks;
+#[path = "tidy/codes.rs"]
+mod codes;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/pages.rs"]

@@ -6,9 +6,11 @@
 //!
 //! Every way that the proxy policy allows is walked with connections of its own, up to a frame that only
 //! a mailbox answers. The report holds hosts, addresses, issuers and text of others, escaped and cut;
-//! never a credential. Codes of its own, beside those of `egress/README.md`: A01 something answers that is no
-//! mailbox, A02 a mailbox that the bundle does not list, L02 large bodies do not pass. Refuses to walk what the policy forbids: it says so instead.
+//! never a credential. Codes stand in `egress/CODES.md`; its own are A01, A02, L02 and L03. Refuses to walk what the policy
+//! forbids: it says so instead.
 
+mod mtu;
+mod place;
 mod remedy;
 mod report;
 mod tree;
@@ -17,6 +19,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use place::{ClockReport, IssuerReport, NetworkReport};
 pub use report::{
     Answerer, HopReport, Outcome, Report, Settings, State, TargetReport, Verdict, WayReport,
 };

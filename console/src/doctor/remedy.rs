@@ -4,6 +4,7 @@
 //! target. Refuses to guess: what has no better sentence keeps the short one.
 
 use super::report::Answerer;
+use postern_egress::codes;
 use postern_egress::connect::ConnectFault;
 use postern_egress::{Fault, TlsFault};
 use std::io::ErrorKind;
@@ -22,8 +23,9 @@ pub(super) fn of(fault: &Fault, place: &str, target: &str) -> String {
 
 fn of_hop(fault: &Fault, place: &str) -> Option<String> {
     if let Fault::Lookup(_) = fault {
+        let name = place.rsplit_once(':').map_or(place, |(name, _port)| name);
         return Some(format!(
-            "make {place} known to this machine's resolver, or configure the site's proxy, which looks names up itself"
+            "make {name} known to this machine's resolver, or configure the site's proxy, which looks names up itself"
         ));
     }
     if let Fault::TcpSlow = fault {
@@ -33,7 +35,7 @@ fn of_hop(fault: &Fault, place: &str) -> Option<String> {
     }
     if let Fault::Tcp(ErrorKind::ConnectionRefused) = fault {
         return Some(format!(
-            "check that something listens at {place}; a firewall may refuse it for others"
+            "check that {place} is right and that its server runs; if so, a firewall refuses: ask the network team to allow TCP to it"
         ));
     }
     None
@@ -59,10 +61,21 @@ fn of_proxy(fault: &ConnectFault, target: &str) -> Option<String> {
 }
 
 fn of_tls(fault: &TlsFault, target: &str) -> Option<String> {
-    if let TlsFault::UnknownIssuer { leaf } = fault {
+    if let TlsFault::UnknownIssuer { leaf, shown } = fault {
+        let is_shown = shown.as_deref().is_some_and(|shown| shown.is_issuer);
+        return Some(match is_shown {
+            true => format!(
+                "if this site inspects TLS, have the network team tell you the SHA-256 fingerprint of its CA, by phone or in person; only where it equals the one above, write the CA with `postern doctor --save-issuer FILE` and name that file in extra_ca_files of device.toml. Where it differs, or nobody inspects TLS here, trust nothing: ask who answers for {target}"
+            ),
+            false => format!(
+                "if this site inspects TLS, ask the network team for the PEM file of its CA \"{}\", which is not shown here, and name it in extra_ca_files of device.toml; else ask who answers for {target}",
+                leaf.issuer
+            ),
+        });
+    }
+    if let TlsFault::Slow = fault {
         return Some(format!(
-            "if \"{}\" is your site's inspection CA, put its PEM file into extra_ca_files; else ask who answers for {target}",
-            leaf.issuer
+            "ask whether a firewall or inspector holds connections to {target}; where small packets pass and full ones are lost, a smaller MTU of this machine's interface helps (`ping -M do -s 1400` shows it)"
         ));
     }
     if let TlsFault::NotTls = fault {
@@ -78,12 +91,12 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
     match answerer {
         Answerer::Listed | Answerer::Mailbox | Answerer::Busy => None,
         Answerer::Stranger => Some((
-            "PST-A02".into(),
+            codes::STRANGER.into(),
             "a mailbox answers that the bundle does not list".into(),
             format!("check which mailbox runs at {place}, or that nothing redirects there"),
         )),
         Answerer::Nobody => Some((
-            "PST-A01".into(),
+            codes::NO_MAILBOX.into(),
             "something answers that is no mailbox: a captive portal, a block page, another server"
                 .into(),
             format!(
@@ -93,7 +106,12 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
     }
 }
 
+/// Says what to do when only small packets pass.
+pub(super) fn of_small_packets() -> String {
+    "raise the MTU to 1280 bytes at least, of this machine's interface or, by the network team, of what lies on the way: a VPN or a tunnel makes it small".into()
+}
+
 /// Says what to do when large bodies are lost and small ones pass.
 pub(super) fn of_large_body() -> String {
-    "a middlebox bounds bodies, or packets of full size are lost: ask for both; smaller bodies are used by itself".into()
+    "ask the network team whether a middlebox bounds requests, or packets of full size are lost on the way (MTU): then let ICMP \"fragmentation needed\" through, or clamp the MSS; smaller bodies are used by itself".into()
 }

@@ -2,6 +2,8 @@
 //!
 //! Refuses to hold anything that would have to be cut out before it is shown to strangers.
 
+use super::place::{ClockReport, IssuerReport, NetworkReport};
+use crate::routes::HoldFacts;
 use postern_egress::{ProxyPolicy, ProxySettings};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +28,16 @@ pub struct Report {
     pub by: String,
     /// When, in seconds since 1970 by this machine's clock; `None` where it is not set.
     pub unix_s: Option<u64>,
+    /// The network that this machine is in.
+    #[serde(default)]
+    pub network: NetworkReport,
+    /// The time at which certificates were checked.
+    #[serde(default)]
+    pub clock: ClockReport,
     /// Which proxy applies, and why.
     pub settings: Settings,
+    /// What the running device has learnt about holds and bodies on its way; `None` where none runs or no way is in use.
+    pub hold: Option<HoldFacts>,
     /// One entry for each mailbox URL, in the order of preference.
     pub targets: Vec<TargetReport>,
     /// What it comes to.
@@ -79,6 +89,8 @@ pub struct WayReport {
     pub is_intercepted: bool,
     /// The issuer of the certificate that was shown, escaped.
     pub issuer: Option<String>,
+    /// What the certificate of an issuer that is not trusted shows.
+    pub unknown_issuer: Option<IssuerReport>,
     /// Milliseconds from the first packet to the last answer.
     pub took_ms: u64,
     /// Each step, in order.
@@ -104,7 +116,7 @@ pub enum Answerer {
 /// One step of a way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HopReport {
-    /// `lookup`, `tcp`, `proxy-tls`, `tunnel`, `tls`, `quic`, `exchange`, `answer` or `body`.
+    /// `lookup`, `tcp`, `proxy-tls`, `tunnel`, `tls`, `quic`, `exchange`, `answer`, `body` or `mtu`.
     pub stage: String,
     /// With whom: a host and port, or a proxy's URL.
     pub place: String,
@@ -192,6 +204,16 @@ impl Settings {
     }
 }
 
+impl Report {
+    /// Returns the certificate of an issuer that is not trusted, as the most preferred way shows it that shows one.
+    #[must_use]
+    pub fn unknown_issuer(&self) -> Option<&IssuerReport> {
+        let ways = self.targets.iter().flat_map(|target| &target.ways);
+        let mut shown = ways.filter_map(|way| way.unknown_issuer.as_ref());
+        shown.find(|shown| shown.is_issuer)
+    }
+}
+
 impl WayReport {
     /// Returns the hop that went wrong, if one did.
     #[must_use]
@@ -263,7 +285,7 @@ fn sentence(url: &str, way: &str, is_intercepted: bool, place: usize) -> String 
         sentence.push_str(", the mailboxes before it are not");
     }
     if is_intercepted {
-        sentence.push_str("; TLS is inspected on the way, which Postern withstands");
+        sentence.push_str("; TLS is inspected on the way: the inspector can change no message, and reads those that are not encrypted");
     }
     sentence
 }

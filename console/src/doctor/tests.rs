@@ -22,6 +22,7 @@ fn way(route: &str, state: State, hops: Vec<HopReport>) -> WayReport {
         answerer: None,
         is_intercepted: false,
         issuer: None,
+        unknown_issuer: None,
         took_ms: 5,
         hops,
     }
@@ -98,6 +99,9 @@ fn tree_shows_each_step_with_what_to_do_next() {
         version: "1".into(),
         by: "this command".into(),
         unix_s: None,
+        network: NetworkReport::default(),
+        clock: ClockReport::default(),
+        hold: None,
         settings: Settings {
             proxy: None,
             source: None,
@@ -109,7 +113,12 @@ fn tree_shows_each_step_with_what_to_do_next() {
         targets,
     };
     let expected = "\
-no proxy
+How this machine reaches its mailbox, the server of Postern: over HTTPS or QUIC, always from here to there.
+
+network  no default route: interface, address and gateway are unknown
+clock    1970-01-01T00:00:00Z by this machine; no mailbox has confirmed it yet
+proxy    none: neither device.toml nor the environment names one
+hold     how long a request may wait here is unknown: no device runs that has learnt it
 
 https://m.test
 ways: direct (no proxy is configured)
@@ -126,4 +135,109 @@ ok  https://m.test is reached directly
     let json = serde_json::to_string(&report).unwrap();
     let again: Report = serde_json::from_str(&json).unwrap();
     assert_eq!(again, report);
+}
+
+fn report(way: WayReport) -> Report {
+    let targets = vec![target("https://m.test", vec![way])];
+    Report {
+        version: "1".into(),
+        by: "this command".into(),
+        unix_s: None,
+        network: NetworkReport::default(),
+        clock: ClockReport::default(),
+        settings: Settings {
+            proxy: None,
+            source: None,
+            mode: "off".into(),
+            has_credentials: false,
+            extra_ca_files: vec![],
+        },
+        hold: None,
+        verdict: Verdict::of(&targets),
+        targets,
+    }
+}
+
+fn shown(is_issuer: bool) -> IssuerReport {
+    IssuerReport {
+        issuer: "CN=Corp".into(),
+        subject: "CN=Corp".into(),
+        fingerprint: "AB:CD".into(),
+        spki_sha256: "ef".into(),
+        is_issuer,
+        pem: "-----BEGIN CERTIFICATE-----".into(),
+    }
+}
+
+#[test]
+fn tree_shows_the_fingerprint_of_an_unknown_issuer_and_never_its_certificate() {
+    let with = |is_issuer| {
+        let hops = vec![hop("tcp", None), hop("tls", Some("PST-S01"))];
+        report(WayReport {
+            unknown_issuer: Some(shown(is_issuer)),
+            ..way("direct", State::Fails, hops)
+        })
+    };
+    let tree = with(true).tree(false);
+    assert!(
+        tree.contains("         shown: \"CN=Corp\", SHA-256 fingerprint AB:CD\n"),
+        "{tree}"
+    );
+    assert!(!tree.contains("BEGIN"), "{tree}");
+    assert_eq!(with(true).unknown_issuer(), Some(&shown(true)));
+    // The server's own certificate is nothing to trust.
+    assert!(
+        with(false)
+            .tree(false)
+            .contains("shown, the server's own: ")
+    );
+    assert_eq!(with(false).unknown_issuer(), None);
+}
+
+#[test]
+fn tree_says_which_network_and_which_clock() {
+    let line = |report: &Report, title: &str| {
+        let tree = report.tree(false);
+        let found = tree.lines().find(|line| line.starts_with(title));
+        found.unwrap_or_default().to_owned()
+    };
+    let mut report = report(works());
+    report.network = NetworkReport {
+        id: "7f3a0b12".into(),
+        interface: Some("eth0".into()),
+        kind: Some("Ethernet".into()),
+        address: None,
+        gateway: Some("10.0.0.1".into()),
+        proxies_from: None,
+    };
+    assert_eq!(
+        line(&report, "network"),
+        "network  eth0 (Ethernet), address unknown, gateway 10.0.0.1, id 7f3a0b12"
+    );
+    report.clock.source = "mailbox".into();
+    report.clock.ahead_s = Some(-9);
+    assert!(
+        line(&report, "clock").ends_with("confirmed by a mailbox; this machine's is 9 s behind")
+    );
+    report.clock.ahead_s = None;
+    report.clock.source = "floor".into();
+    assert!(line(&report, "clock").contains("WRONG"));
+}
+
+#[test]
+fn report_of_an_older_device_is_still_read() {
+    let mut json = serde_json::to_value(report(works())).unwrap();
+    let members = json.as_object_mut().unwrap();
+    for newer in ["network", "clock", "hold"] {
+        assert!(members.remove(newer).is_some(), "{newer}");
+    }
+    let way = &mut members["targets"][0]["ways"][0];
+    assert!(
+        way.as_object_mut()
+            .unwrap()
+            .remove("unknown_issuer")
+            .is_some()
+    );
+    let read: Report = serde_json::from_value(json).unwrap();
+    assert_eq!(read, report(works()));
 }

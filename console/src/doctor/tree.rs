@@ -3,10 +3,19 @@
 //! One line a step; what went wrong has its next step below it. Refuses colours where nobody sees them:
 //! the caller says.
 
+use super::place::IssuerReport;
 use super::report::{
     HopReport, Outcome, Report, Settings, State, TargetReport, Verdict, WayReport,
 };
+use crate::routes::HoldFacts;
+use postern_egress::{Date, codes};
 use std::fmt::Write as _;
+
+/// What the words below are about, for readers who never heard of it.
+const HEAD: &str = "\
+How this machine reaches its mailbox, the server of Postern: over HTTPS or QUIC, always from here to there.
+
+";
 
 const GREEN: &str = "32";
 const RED: &str = "31";
@@ -21,7 +30,10 @@ impl Report {
     pub fn tree(&self, has_colours: bool) -> String {
         let paint = Paint { has_colours };
         let mut text = String::new();
+        text.push_str(HEAD);
+        place(&mut text, self);
         let _infallible = writeln!(text, "{}", settings(&self.settings));
+        hold_lines(&mut text, self.hold.as_ref());
         for target in &self.targets {
             target_lines(&mut text, target, &paint);
         }
@@ -43,24 +55,89 @@ impl Paint {
     }
 }
 
+/// Which network and which clock, as far as they are known.
+fn place(text: &mut String, report: &Report) {
+    let network = &report.network;
+    let known = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".into());
+    let _infallible = match &network.interface {
+        Some(interface) => writeln!(
+            text,
+            "network  {interface} ({}), address {}, gateway {}, id {}",
+            known(&network.kind),
+            known(&network.address),
+            network.gateway.as_deref().unwrap_or("none"),
+            network.id,
+        ),
+        None => writeln!(
+            text,
+            "network  no default route: interface, address and gateway are unknown"
+        ),
+    };
+    let clock = &report.clock;
+    let _infallible = match (clock.ahead_s, clock.source.as_str()) {
+        (Some(0), _) => writeln!(
+            text,
+            "clock    {}, confirmed by a mailbox",
+            Date(clock.checked_s)
+        ),
+        (Some(ahead_s), _) => writeln!(
+            text,
+            "clock    {}, confirmed by a mailbox; this machine's is {} s {}",
+            Date(clock.checked_s),
+            ahead_s.unsigned_abs(),
+            if ahead_s < 0 { "behind" } else { "ahead" },
+        ),
+        (None, "floor") => writeln!(
+            text,
+            "clock    this machine's is WRONG: {}, and it is at least {}, which counts for certificates",
+            Date(clock.machine_s),
+            Date(clock.checked_s),
+        ),
+        (None, _) => writeln!(
+            text,
+            "clock    {} by this machine; no mailbox has confirmed it yet",
+            Date(clock.machine_s),
+        ),
+    };
+}
+
+/// What the running device has learnt of its way.
+fn hold_lines(text: &mut String, hold: Option<&HoldFacts>) {
+    let Some(hold) = hold else {
+        let _infallible = writeln!(
+            text,
+            "hold     how long a request may wait here is unknown: no device runs that has learnt it"
+        );
+        return;
+    };
+    let _infallible = writeln!(text, "hold     {hold}");
+    if let Some(bodies) = hold.bodies() {
+        let _infallible = writeln!(text, "bodies   {bodies}");
+    }
+}
+
 fn settings(settings: &Settings) -> String {
     let mut text = match (&settings.proxy, &settings.source) {
-        (Some(proxy), Some(source)) => format!("proxy {proxy}, from {source}"),
-        (_, _) => "no proxy".to_owned(),
+        (Some(proxy), Some(source)) => format!("proxy    {proxy}, from {source}"),
+        (_, _) => "proxy    none: neither device.toml nor the environment names one".to_owned(),
     };
     text.push_str(match settings.mode.as_str() {
-        "require" => ", required: nothing goes past it",
-        "prefer" => ", preferred: a direct way is used too",
+        "require" => "; required: nothing is sent around it",
+        "prefer" => "; preferred: ways around it are used too",
         _off => "",
     });
     if settings.proxy.is_some() {
         text.push_str(match settings.has_credentials {
-            true => ", with credentials",
-            false => ", without credentials",
+            true => "; with credentials",
+            false => "; no credentials are configured",
         });
     }
     if !settings.extra_ca_files.is_empty() {
-        let _infallible = write!(text, "\nCA files {}", settings.extra_ca_files.join(", "));
+        let _infallible = write!(
+            text,
+            "\ntrust    the system's CAs and those in {}",
+            settings.extra_ca_files.join(", ")
+        );
     }
     text
 }
@@ -101,11 +178,20 @@ fn way_lines(text: &mut String, way: &WayReport, is_last: bool, paint: &Paint) {
     };
     let _infallible = writeln!(text, "{branch} {:<6}  {head}{mark}", way.route);
     for (at, hop) in way.hops.iter().enumerate() {
-        hop_lines(text, hop, below, at + 1 == way.hops.len(), paint);
+        let shown = way.unknown_issuer.as_ref();
+        let shown = shown.filter(|_| hop.code.as_deref() == Some(codes::UNKNOWN_ISSUER));
+        hop_lines(text, hop, below, at + 1 == way.hops.len(), shown, paint);
     }
 }
 
-fn hop_lines(text: &mut String, hop: &HopReport, below: &str, is_last: bool, paint: &Paint) {
+fn hop_lines(
+    text: &mut String,
+    hop: &HopReport,
+    below: &str,
+    is_last: bool,
+    shown: Option<&IssuerReport>,
+    paint: &Paint,
+) {
     let (branch, indent) = match is_last {
         true => ("└─", "   "),
         false => ("├─", "│  "),
@@ -125,6 +211,21 @@ fn hop_lines(text: &mut String, hop: &HopReport, below: &str, is_last: bool, pai
         micros(hop.took_us),
     );
     let _infallible = writeln!(text, "{}", line.trim_end());
+    if let Some(shown) = shown {
+        let whose = match shown.is_issuer {
+            true => "shown",
+            false => "shown, the server's own",
+        };
+        let IssuerReport {
+            subject,
+            fingerprint,
+            ..
+        } = shown;
+        let _infallible = writeln!(
+            text,
+            "{below}{indent}      {whose}: \"{subject}\", SHA-256 fingerprint {fingerprint}"
+        );
+    }
     if let Some(next) = &hop.next {
         let _infallible = writeln!(text, "{below}{indent}      next: {next}");
     }

@@ -4,14 +4,17 @@
 //! key is proven by a session, not here: a stranger's challenge is told apart, a copied one is not.
 //! Refuses to walk a way twice at a time, and any way that the dialer does not offer.
 
+use super::mtu;
+use super::place::{IssuerReport, NetworkReport};
 use super::remedy;
 use super::report::{
     Answerer, HopReport, Report, Settings, State, TargetReport, Verdict, WayReport,
 };
 use crate::clock;
-use crate::routes::target_of;
+use crate::routes::{HoldFacts, target_of};
 use postern_egress::{
-    Answer, Client, Dialer, ExchangeLimits, Hop, MailboxUrl, Route, Trail, TransportError,
+    Answer, Client, Dialer, ExchangeLimits, Hop, LinkReport, MailboxUrl, Route, Trail,
+    TransportError, codes,
 };
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::Thumbprint;
@@ -39,6 +42,10 @@ pub struct Case {
     pub bundle: Option<BundleNumber>,
     /// Which proxy applies.
     pub settings: Settings,
+    /// The word for the proxy setting in the network's name.
+    pub proxy_word: String,
+    /// What the running device has learnt.
+    pub hold: Option<HoldFacts>,
     /// Who looks: `running device`, `this command`.
     pub by: String,
     /// Whether to try a large body too.
@@ -72,9 +79,23 @@ pub async fn examine(case: &Case) -> Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         by: case.by.clone(),
         unix_s: clock::unix_s(),
+        network: network(case),
+        clock: case.dialer.time().report().into(),
+        hold: case.hold.clone(),
         settings: case.settings.clone(),
         verdict: Verdict::of(&targets),
         targets,
+    }
+}
+
+/// Looks where this machine is, and which setting names the proxies there.
+fn network(case: &Case) -> NetworkReport {
+    let first = case.targets.first();
+    let mailbox = first.and_then(|target| target_of(&target.url).ok());
+    let explained = mailbox.map(|mailbox| case.dialer.explain(&mailbox));
+    NetworkReport {
+        proxies_from: explained.and_then(|explained| explained.source),
+        ..NetworkReport::look(&case.proxy_word)
     }
 }
 
@@ -165,6 +186,7 @@ fn skipped(route: Route, reason: String) -> WayReport {
         answerer: None,
         is_intercepted: false,
         issuer: None,
+        unknown_issuer: None,
         took_ms: 0,
         hops: Vec::new(),
     }
@@ -191,11 +213,17 @@ async fn walk(
     if let Ok(ask) = (PlainFrame::Ask { bundle }).encode() {
         let asked_us = clock::mono_us();
         let answer = client.exchange(ask.into(), limits()).await;
-        way.hops = hops(&trail, &place);
+        let mut link = link_of(&answer);
+        note_hops(&mut way, &trail, &place);
         judge(&mut way, &place, asked_us, answer, &listed);
-    }
-    if is_deep && way.state == State::Works {
-        try_large(&client, &trail, &place, &mut way).await;
+        if is_deep && way.state == State::Works {
+            link = try_large(&client, &trail, &place, &mut way).await.or(link);
+        }
+        if way.state == State::Works {
+            let is_lossy = way.hops.iter().any(|hop| !hop.is_ok);
+            let packets = link.as_deref().and_then(|link| mtu::hop(link, is_lossy));
+            way.hops.extend(packets);
+        }
     }
     client.close_kept();
     way.took_ms = since(started_us) / 1_000;
@@ -210,12 +238,16 @@ const fn limits() -> ExchangeLimits {
 }
 
 /// Turns what the client wrote down into steps of the report.
-fn hops(trail: &Trail, target: &str) -> Vec<HopReport> {
-    let mut hops = Vec::new();
+fn note_hops(way: &mut WayReport, trail: &Trail, target: &str) {
     for hop in trail.take() {
-        hops.push(hop_report(hop, target));
+        let shown = hop.fault.as_ref().and_then(IssuerReport::of);
+        way.unknown_issuer = shown.or(way.unknown_issuer.take());
+        way.hops.push(hop_report(hop, target));
     }
-    hops
+}
+
+fn link_of(answer: &Result<Answer, TransportError>) -> Option<Arc<LinkReport>> {
+    answer.as_ref().ok().map(|answer| Arc::clone(&answer.link))
 }
 
 fn hop_report(hop: Hop, target: &str) -> HopReport {
@@ -302,7 +334,7 @@ fn answerer(body: &[u8], listed: &[Thumbprint]) -> (Answerer, String) {
     match PlainFrame::decode(body, Direction::Down) {
         Ok(PlainFrame::Challenge { mailbox, .. }) if listed.contains(&mailbox) => (
             Answerer::Listed,
-            format!("mailbox {}, of the bundle", short(mailbox)),
+            format!("mailbox {}, one that this device knows", short(mailbox)),
         ),
         Ok(PlainFrame::Challenge { mailbox, .. }) if listed.is_empty() => {
             (Answerer::Mailbox, format!("mailbox {}", short(mailbox)))
@@ -335,14 +367,19 @@ fn short(mailbox: Thumbprint) -> String {
     whole.get(..16).unwrap_or(&whole).to_owned()
 }
 
-/// Sends a body of many packets. A mailbox refuses it by name, which shows that all of it came.
-async fn try_large(client: &Client, trail: &Trail, place: &str, way: &mut WayReport) {
-    let Ok(mut body) = (PlainFrame::Ask { bundle: None }).encode() else {
-        return;
-    };
+/// Sends a body of many packets. A mailbox refuses it by name, which shows that all of it came. Returns the connection
+/// as it is known afterwards.
+async fn try_large(
+    client: &Client,
+    trail: &Trail,
+    place: &str,
+    way: &mut WayReport,
+) -> Option<Arc<LinkReport>> {
+    let mut body = (PlainFrame::Ask { bundle: None }).encode().ok()?;
     body.resize(LARGE_BODY_BYTES, 0);
     let asked_us = clock::mono_us();
     let answer = client.exchange(body.into(), limits()).await;
+    let link = link_of(&answer);
     let _hops_of_the_same_way = trail.take();
     let mut hop = HopReport {
         stage: "body".into(),
@@ -366,9 +403,10 @@ async fn try_large(client: &Client, trail: &Trail, place: &str, way: &mut WayRep
     if let Some(what) = fault {
         hop.is_ok = false;
         hop.evidence.clear();
-        hop.code = Some("PST-L02".into());
+        hop.code = Some(codes::LARGE_BODY_LOST.into());
         hop.what = Some(format!("{LARGE_BODY_BYTES} bytes do not pass: {what}"));
         hop.next = Some(remedy::of_large_body());
     }
     way.hops.push(hop);
+    link
 }

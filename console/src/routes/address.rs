@@ -1,7 +1,8 @@
 //! Where mailboxes are: each URL with the place of its mailbox in the bundle's order.
 //!
-//! Refuses the challenge of a mailbox that the bundle does not list.
+//! Refuses to take an answer for a proof: a challenge only says who answers.
 
+use postern_egress::codes;
 use postern_protocol::frame::{Direction, PlainFrame};
 use postern_protocol::id::Thumbprint;
 
@@ -49,6 +50,15 @@ pub fn is_challenge(body: &[u8], listed: &[Thumbprint]) -> bool {
     match PlainFrame::decode(body, Direction::Down) {
         Ok(PlainFrame::Challenge { mailbox, .. }) => listed.contains(&mailbox),
         Ok(_) | Err(_) => false,
+    }
+}
+
+/// Returns the code for an answer to an ask that is not the challenge of a listed mailbox.
+pub(super) fn why_no_challenge(body: &[u8]) -> &'static str {
+    match PlainFrame::decode(body, Direction::Down) {
+        Ok(PlainFrame::Challenge { .. }) => codes::STRANGER,
+        Ok(PlainFrame::Refused { .. }) => codes::BUSY,
+        Ok(_) | Err(_) => codes::NO_MAILBOX,
     }
 }
 
@@ -102,6 +112,9 @@ mod tests {
             code: Reject::Overloaded.code(),
             retry_ms: None,
         };
+        assert_eq!(why_no_challenge(&challenge(other)), "PST-A02");
+        assert_eq!(why_no_challenge(&refused.encode().unwrap()), "PST-A03");
+        assert_eq!(why_no_challenge(b"<html>"), "PST-A01");
         assert!(is_challenge(&challenge(ours), &[ours]));
         assert!(!is_challenge(&challenge(other), &[ours]));
         assert!(!is_challenge(&challenge(ours), &[]));

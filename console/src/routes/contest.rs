@@ -8,10 +8,10 @@
 //! QUIC alone is let end by itself, within its own three seconds: that it met silence is worth knowing.
 //! Refuses an answer of anybody whom the bundle does not list.
 
-use super::address::is_challenge;
+use super::address::{is_challenge, why_no_challenge};
 use super::moment;
 use postern_egress::ladder::{Race, WayId};
-use postern_egress::{Answer, Client, ExchangeLimits, Route, TransportError};
+use postern_egress::{Answer, Client, ExchangeLimits, Route, TransportError, codes};
 use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::FRAME_BYTES_MAX;
@@ -66,6 +66,8 @@ pub enum Loss {
     NoMailbox {
         /// Bytes of the answer.
         bytes: usize,
+        /// Whether it is a stranger's mailbox or none at all.
+        code: &'static str,
     },
 }
 
@@ -75,8 +77,8 @@ impl Loss {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Failed(error) => error.code(),
-            Self::NoMailbox { .. } => "PST-A01",
-            Self::Refused(_) => "PST-A02",
+            Self::NoMailbox { code, .. } => code,
+            Self::Refused(_) => codes::BUSY,
         }
     }
 }
@@ -183,7 +185,10 @@ impl Contest {
         }
         Err(match frame_type(&body) {
             Ok(FrameType::Refused) => Loss::Refused(body),
-            Ok(_) | Err(_) => Loss::NoMailbox { bytes: body.len() },
+            Ok(_) | Err(_) => Loss::NoMailbox {
+                bytes: body.len(),
+                code: why_no_challenge(&body),
+            },
         })
     }
 

@@ -1,10 +1,13 @@
 //! What people and metrics are told of the routes.
 //!
-//! Labels come from closed sets. Refuses to name an address: statuses are passed around.
+//! Labels come from closed sets. Refuses to hold a secret.
 
-use super::{Routes, moment};
+use super::{HoldFacts, Routes, Way, moment};
 use crate::clock;
+use postern_egress::LinkReport;
+use postern_egress::ladder::label;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Switches counted: from, to and reason, each of a closed set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,18 @@ pub struct RouteFacts {
     pub last_switch: Option<(&'static str, u64)>,
     /// Switches since the start.
     pub switches: Switches,
+    /// What the way in use has learnt about holds and bodies.
+    pub hold: Option<HoldFacts>,
+    /// Ends of holds since the start: `ok`, `data`, `cut`, `silent` or `other`.
+    pub hold_ends: BTreeMap<&'static str, u64>,
+    /// How many ways of each label are `used`, `ready`, `failed` or `suppressed`.
+    pub states: BTreeMap<(&'static str, &'static str), u64>,
+    /// Bytes on the sockets by label, up and down.
+    pub bytes: BTreeMap<&'static str, (u64, u64)>,
+    /// The largest packet in bytes, headers included, that the way in use is known to carry.
+    pub packet_bytes_max: Option<u32>,
+    /// Which ways lead to each mailbox and why: policy, source of the proxies, exceptions.
+    pub explained: Arc<[String]>,
     /// Races in a row that nobody won.
     pub rounds_lost: u32,
     /// Records of networks that were damaged.
@@ -78,10 +93,63 @@ impl Routes {
             }),
             last_switch: last_switch.map(|(at, made)| (made.reason.as_str(), at.as_millis())),
             switches: self.switches.clone(),
+            hold: self.hold_facts(),
+            hold_ends: self.hold_ends.clone(),
+            states: self.states(),
+            bytes: self.bytes_by_label(),
+            packet_bytes_max: self.link.as_deref().and_then(packet_bytes_of),
+            explained: Arc::clone(&self.explained),
             rounds_lost: self.ladder.rounds_lost(),
             records_damaged: self.whereabouts.damaged(),
         }
     }
+}
+
+impl Way {
+    /// The label of its kind.
+    pub(super) fn label(&self) -> &'static str {
+        label(self.client.route(), self.address.mailbox > 0)
+    }
+}
+
+impl Routes {
+    fn states(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        let mut states = BTreeMap::new();
+        for fact in self.ladder.facts(moment()) {
+            let state = match fact {
+                fact if fact.is_current => "used",
+                fact if fact.is_suppressed => "suppressed",
+                fact if fact.last_error.is_some() => "failed",
+                _others => "ready",
+            };
+            *states.entry((fact.way.as_str(), state)).or_default() += 1;
+        }
+        states
+    }
+
+    pub(super) fn bytes_by_label(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let mut all = self.gone_bytes.clone();
+        add_bytes(&mut all, &self.ways);
+        all
+    }
+}
+
+/// Adds what crossed the sockets of these ways.
+pub(super) fn add_bytes(all: &mut BTreeMap<&'static str, (u64, u64)>, ways: &[Way]) {
+    for way in ways {
+        let traffic = way.client.traffic();
+        let (up, down) = all.entry(way.label()).or_default();
+        *up += traffic.bytes_up();
+        *down += traffic.bytes_down();
+    }
+}
+
+/// The largest packet that the path of a connection is known to carry, headers included.
+pub(crate) fn packet_bytes_of(link: &LinkReport) -> Option<u32> {
+    // A UDP header, and one of IPv4 or IPv6.
+    let headers = if link.peer.is_ipv4() { 8 + 20 } else { 8 + 40 };
+    let over_udp = link.udp_bytes_max.map(|bytes| u32::from(bytes) + headers);
+    over_udp.or(link.packet_bytes_max)
 }
 
 impl RouteFacts {
@@ -112,6 +180,9 @@ impl RouteFacts {
                 "from": from, "to": to, "reason": reason, "count": count,
             })).collect::<Vec<_>>(),
             "races_lost": self.rounds_lost,
+            "hold": self.hold,
+            "packet_bytes_max": self.packet_bytes_max,
+            "explained": *self.explained,
         })
     }
 }

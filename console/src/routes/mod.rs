@@ -11,9 +11,10 @@
 //! its session: only the way may fail.
 
 mod address;
-mod carrier;
+mod asks;
 mod contest;
 mod facts;
+mod learnt;
 mod lockout;
 mod outlet;
 mod script;
@@ -21,11 +22,12 @@ mod switching;
 mod whereabouts;
 
 pub use address::{Address, is_challenge};
-use carrier::EXCHANGE_DEADLINE;
-pub use carrier::{Brought, Carrier, Probe, Sent, Sizes, TimeAsk};
+pub use asks::{Probe, TimeAsk};
 pub use contest::{Contest, Loss, Raced, Won};
+pub(crate) use facts::packet_bytes_of;
 pub use facts::{BetterWay, RouteFacts, Switches};
-pub use outlet::Outlet;
+pub use learnt::{HoldFacts, Sizes};
+pub use outlet::{Outlet, proxy_word};
 pub use postern_egress::ladder::WayId;
 pub use script::{NO_WAY_PAUSE, Preparation};
 pub use switching::{Change, Ruling};
@@ -48,9 +50,12 @@ use postern_protocol::context::draw;
 use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::id::Thumbprint;
 use postern_protocol::limits::FRAME_BYTES_MAX;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longest time for an exchange that is not held. Arbitrary, above a slow proxy's round trip.
+const EXCHANGE_DEADLINE: Duration = Duration::from_secs(20);
 //= spec/postern.md#http-binding
 //# A client MUST send a frame as the body of `POST <base URL>/postern/1` with Content-Length and
 //# the content type `application/octet-stream`.
@@ -64,6 +69,9 @@ struct Way {
     client: Arc<Client>,
     ladder: HoldLadder,
     sizes: BodySizes,
+    /// The statuses of its last failure and of the one that taught its ladder's cap.
+    last_status: Option<u16>,
+    taught_status: Option<u16>,
 }
 
 /// All ways, the one in use, and what makes new ones.
@@ -88,11 +96,49 @@ pub struct Routes {
     /// The last ask of a session, which probes repeat, and whose challenge counts.
     ask: Vec<u8>,
     listed: Vec<Thumbprint>,
-    /// Bytes on the sockets of ways that are gone.
-    gone_bytes: (u64, u64),
+    /// Bytes on the sockets of ways that are gone, by label.
+    gone_bytes: BTreeMap<&'static str, (u64, u64)>,
     switches: Switches,
+    /// Ends of holds, by their words.
+    hold_ends: BTreeMap<&'static str, u64>,
+    /// Which ways lead to each mailbox and why, for people.
+    explained: Arc<[String]>,
     /// The connection that carried the last answer.
     link: Option<Arc<LinkReport>>,
+}
+
+/// One exchange on the way in use.
+pub struct Carrier {
+    client: Arc<Client>,
+    limits: ExchangeLimits,
+    /// What is sent, and where.
+    pub sent: Sent,
+}
+
+/// What an exchange says about the sizes of its way, once it has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Which way carries it.
+    pub way: WayId,
+    /// Bytes of the frame.
+    up_bytes: usize,
+    /// Bytes of the answer, where they follow from what the frame asks for, else 0.
+    asked_bytes: usize,
+    /// When it began.
+    begun: Moment,
+    /// Whether the mailbox was to hold it.
+    is_held: bool,
+}
+
+/// What an exchange brought.
+#[derive(Debug)]
+pub struct Brought {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Time from sending the request to the end of the answer.
+    pub age: Duration,
+    /// The connection that carried it.
+    pub link: Arc<LinkReport>,
 }
 
 impl Routes {
@@ -121,8 +167,10 @@ impl Routes {
             udp: Arc::default(),
             ask: Vec::new(),
             listed: Vec::new(),
-            gone_bytes: (0, 0),
+            gone_bytes: BTreeMap::new(),
             switches: Switches::default(),
+            hold_ends: BTreeMap::new(),
+            explained: Arc::default(),
             link: None,
         };
         for address in addresses {
@@ -156,6 +204,8 @@ impl Routes {
                     client: Arc::new(client),
                     ladder,
                     sizes,
+                    last_status: None,
+                    taught_status: None,
                 });
             }
         }
@@ -169,6 +219,7 @@ impl Routes {
             choice.is_some_and(|it| it.secret_file.is_some() || it.url.secret.is_some());
         let ways = self.ways.iter().map(|way| {
             let route = way.client.route();
+            way.client.set_relay(way.address.mailbox > 0);
             LadderWay {
                 id: way.id,
                 key: way.key,
@@ -180,6 +231,7 @@ impl Routes {
             }
         });
         let ways: Vec<_> = ways.collect();
+        self.explained = self.explained();
         self.ladder.set_ways(ways)
     }
 
@@ -208,8 +260,7 @@ impl Routes {
         } else {
             self.addresses = addresses.to_vec();
         }
-        let (up, down) = bytes_of(&before);
-        self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
+        facts::add_bytes(&mut self.gone_bytes, &before);
         self.tell_ways()
     }
 
@@ -307,8 +358,9 @@ impl Routes {
     /// Bytes on the sockets of all ways, up and down, TLS and HTTP included.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
-        let (up, down) = bytes_of(&self.ways);
-        (self.gone_bytes.0 + up, self.gone_bytes.1 + down)
+        let all = self.bytes_by_label();
+        all.values()
+            .fold((0, 0), |sum, (up, down)| (sum.0 + up, sum.1 + down))
     }
 
     /// Asks the hold ladder of the way in use what to do next; nothing before there is one.
@@ -320,22 +372,12 @@ impl Routes {
 
     /// Tells the hold ladder of a way how a hold ended.
     pub fn end_hold(&mut self, way: WayId, hold: Hold, end: HoldEnd) {
+        *self.hold_ends.entry(learnt::end_name(end)).or_default() += 1;
         if let Some(way) = self.way_mut(way) {
-            way.ladder.handle_end(moment(), random(), hold, end);
+            way.end_hold(hold, end);
             let limits = way.limits();
             self.whereabouts.note_limits(limits);
         }
-    }
-
-    /// The bodies that the way in use carries.
-    #[must_use]
-    pub fn sizes(&self) -> Option<Sizes> {
-        let sizes = &self.used()?.sizes;
-        let down = Some(sizes.down_bytes_max()).filter(|bytes| *bytes >= BODY_BYTES_FLOOR);
-        Some(Sizes {
-            up_bytes_max: sizes.up_bytes_max(),
-            down_bytes_max: down.unwrap_or_default(),
-        })
     }
 
     /// Records an answer that verified.
@@ -353,6 +395,7 @@ impl Routes {
     pub fn note_failure(&mut self, sent: Sent, error: &TransportError) -> Option<Lesson> {
         self.ladder.note_error(sent.way, error.code());
         let way = self.way_mut(sent.way)?;
+        way.note_status(error);
         let clue = error.size_clue();
         let lesson = way
             .sizes
@@ -407,16 +450,24 @@ impl Way {
     }
 }
 
+impl Carrier {
+    /// Sends a frame and brings back the body.
+    ///
+    /// # Errors
+    /// [`TransportError`] with code, hop and next step.
+    pub async fn carry(&self, frame: Vec<u8>) -> Result<Brought, TransportError> {
+        let answer = self.client.exchange(frame.into(), self.limits).await?;
+        Ok(Brought {
+            body: answer.body.to_vec(),
+            age: answer.age,
+            link: answer.link,
+        })
+    }
+}
+
 /// Returns where frames for a mailbox go, by its base URL.
 pub(crate) fn target_of(url: &str) -> Result<MailboxUrl, MailboxUrlError> {
     MailboxUrl::parse(&format!("{}{BINDING_PATH}", url.trim_end_matches('/')))
-}
-
-fn bytes_of(ways: &[Way]) -> (u64, u64) {
-    let each = ways.iter().map(|way| way.client.traffic());
-    each.fold((0, 0), |(up, down), traffic| {
-        (up + traffic.bytes_up(), down + traffic.bytes_down())
-    })
 }
 
 fn moment() -> Moment {

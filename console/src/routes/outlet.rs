@@ -12,6 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The word for a proxy setting that is a part of the network's name.
+#[must_use]
+pub fn proxy_word(proxy: &ProxySettings) -> String {
+    let choice = proxy.choice();
+    choice.map_or_else(
+        || "none".to_owned(),
+        |choice| format!("{} {:?}", choice.url.authority, choice.source),
+    )
+}
+
 /// What decides how one role gets out.
 #[derive(Debug, Clone, Copy)]
 pub struct Outlet<'a> {
@@ -48,12 +58,7 @@ impl Outlet<'_> {
     /// Looks where this machine is; once for a folder.
     #[must_use]
     pub fn whereabouts(&self) -> Whereabouts {
-        let choice = self.proxy.choice();
-        let proxy = choice.map_or_else(
-            || "none".to_owned(),
-            |choice| format!("{} {:?}", choice.url.authority, choice.source),
-        );
-        Whereabouts::open(self.dir, proxy)
+        Whereabouts::open(self.dir, proxy_word(self.proxy))
     }
 
     /// Makes the routes to mailboxes along a dialer, and with a memory, that others use too.

@@ -7,8 +7,10 @@
 //! Ways that stay keep what they learnt. Refuses to leave a mailbox without a way because a script could not be
 //! asked, as long as an older answer stands.
 
+use super::facts::add_bytes;
 use super::{Routes, Way};
 use postern_egress::{Dialer, MailboxUrl};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the script is asked whether its answers are still the same; it decides itself what is due.
@@ -64,8 +66,9 @@ impl Routes {
                 self.ways.push(way);
             }
         }
-        let (up, down) = super::bytes_of(&before);
-        self.gone_bytes = (self.gone_bytes.0 + up, self.gone_bytes.1 + down);
+        add_bytes(&mut self.gone_bytes, &before);
+        // The script's last failure, too, is for people.
+        self.explained = self.explained();
         if ids(&self.ways) == ids_before {
             return false;
         }
@@ -83,6 +86,18 @@ impl Routes {
             .map(|target| self.dialer.explain(&target).to_string())
             .collect()
     }
+
+    /// The same for status: each line once, without the name of its mailbox.
+    pub(super) fn explained(&self) -> Arc<[String]> {
+        let mut lines: Vec<String> = Vec::new();
+        for line in self.explain() {
+            let why = line.split_once(": ").map_or("", |(_mailbox, why)| why);
+            if !why.is_empty() && !lines.iter().any(|known| known == why) {
+                lines.push(why.to_owned());
+            }
+        }
+        lines.into()
+    }
 }
 
 fn is_same(way: &Way, made: &Way) -> bool {
@@ -97,7 +112,6 @@ mod tests {
     use super::*;
     use postern_egress::pac::ThreadEvaluator;
     use postern_egress::{FileSettings, ProxyPolicy, ProxySettings, Trust, Variables};
-    use std::sync::Arc;
 
     const URLS: [&str; 2] = ["https://controller.test:8443", "https://relay.test"];
 

@@ -3,10 +3,11 @@
 //! Thin over the pure ladder: reads the clock and draws the dice for it, and keeps the numbers. Refuses the end
 //! of a race that is not the newest.
 
+use super::address::why_no_challenge;
 use super::{Contest, Loss, Probe, Raced, Routes, Sent, Won, is_challenge, moment, random};
-use postern_egress::TransportError;
 use postern_egress::hold::HoldLadder;
 use postern_egress::ladder::{Blame, Race, Switch, Verdict, WayId};
+use postern_egress::{TransportError, codes};
 use postern_protocol::id::Thumbprint;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Routes {
         self.is_racing = false;
         for (way, loss) in &raced.failures {
             self.ladder.note_error(*way, loss.code());
-            if let Loss::NoMailbox { .. } = loss {
+            if loss.code() == codes::NO_MAILBOX {
                 self.ladder.note_portal(moment());
             }
         }
@@ -122,7 +123,7 @@ impl Routes {
 
     /// Takes an answer that is none of a mailbox.
     pub fn handle_no_mailbox(&mut self, sent: Sent) -> Ruling {
-        self.ladder.note_error(sent.way, "PST-A01");
+        self.ladder.note_error(sent.way, codes::NO_MAILBOX);
         self.blame(sent, Blame::Way)
     }
 
@@ -204,7 +205,7 @@ impl Routes {
     pub fn handle_probed(&mut self, way: WayId, answer: &Result<Vec<u8>, &'static str>) -> bool {
         let code = match answer {
             Ok(body) if is_challenge(body, &self.listed) => None,
-            Ok(_) => Some("PST-A01"),
+            Ok(body) => Some(why_no_challenge(body)),
             Err(code) => Some(*code),
         };
         let is_ripe = self
@@ -219,7 +220,7 @@ impl Routes {
     /// A better way did not prove who answers.
     pub fn handle_unproven_probe(&mut self, way: WayId) {
         self.ladder.handle_probe(moment(), random(), way, false);
-        self.ladder.note_error(way, "PST-A01");
+        self.ladder.note_error(way, codes::NO_MAILBOX);
     }
 
     /// Tells whether a way leads to the mailbox in use.

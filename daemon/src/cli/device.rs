@@ -3,6 +3,7 @@
 //! A join line comes from standard input or a file, never as an argument: others can read those.
 
 use super::device_life::{self, LifeArgs, ResetArgs, RotateArgs};
+use super::device_status::{self, StatusArgs};
 use super::{LogArgs, block_on, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
@@ -37,10 +38,11 @@ pub(super) enum DeviceCommand {
     /// Show how the device of a folder is
     #[command(
         long_about = "Shows how the device of a folder is: what it accepted and applied, why not, and by which way it is\n\
-            connected. Asks the running device; of one that does not run, what it wrote last.\n\n\
+            connected. Asks the running device; of one that does not run, what it wrote last. With --attempts, how its\n\
+            last attempts to get out ended, as `egress/CODES.md` explains the codes.\n\n\
             Example: postern device status --dir device"
     )]
-    Status(LifeArgs),
+    Status(StatusArgs),
     /// Keep changes from the application
     #[command(
         long_about = "Keeps changes from the application until `postern device resume`, over restarts. Revisions are still\n\
@@ -132,9 +134,8 @@ impl DeviceCommand {
         match self {
             Self::Join(args) => args.json,
             Self::Run(_) => false,
-            Self::Status(args) | Self::Pause(args) | Self::Resume(args) | Self::Leave(args) => {
-                args.json
-            }
+            Self::Pause(args) | Self::Resume(args) | Self::Leave(args) => args.json,
+            Self::Status(args) => args.life.json,
             Self::RotateKey(args) => args.life.json,
             Self::Reset(args) => args.json,
         }
@@ -149,7 +150,7 @@ pub(super) fn run(command: DeviceCommand) -> Result<(), CommandError> {
             args.log.start(&config.log);
             block_on(driver::run(&config))
         }
-        DeviceCommand::Status(args) => device_life::status(&args),
+        DeviceCommand::Status(args) => device_status::status(&args),
         DeviceCommand::Pause(args) => device_life::pause(&args),
         DeviceCommand::Resume(args) => device_life::resume(&args),
         DeviceCommand::RotateKey(args) => device_life::rotate_key(&args),

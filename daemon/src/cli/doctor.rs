@@ -2,6 +2,7 @@
 //!
 //! The running device looks, with its environment, user and proxy memory; where none runs, this command does.
 
+use super::support::{self, Running};
 use super::{block_on, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
@@ -9,7 +10,7 @@ use crate::exit::{CommandError, Exit};
 use clap::Args;
 use postern_console::doctor::{Case, Outcome, Report, examine};
 use postern_protocol::join_line::JoinLine;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -28,8 +29,11 @@ pub(super) struct DoctorArgs {
     /// Write a support bundle without secrets into this file
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Write the certificate of the issuer that nobody here trusts into this file (PEM), to be compared and then trusted
+    #[arg(long, value_name = "FILE")]
+    save_issuer: Option<PathBuf>,
     /// Write over a file that exists
-    #[arg(long, requires = "bundle")]
+    #[arg(long)]
     force: bool,
     /// Print the report as JSON
     #[arg(long)]
@@ -49,8 +53,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
         output::text(&report.tree(output::has_colours()));
     }
     if let Some(file) = &args.bundle {
-        let status = driver::local_status(&config.local_api).ok().flatten();
-        super::support::write(file, args.force, &config, &report, status)?;
+        let running = Running {
+            status: driver::local_status(&config.local_api).ok().flatten(),
+            attempts: driver::local_attempts(&config.local_api).ok().flatten(),
+        };
+        support::write(file, args.force, &config, &report, running)?;
         if !args.json {
             output::hint(format!(
                 "wrote {}: read it before you send it",
@@ -58,7 +65,31 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
             ));
         }
     }
+    if let Some(file) = &args.save_issuer {
+        save_issuer(file, args, &report)?;
+    }
     end(&report)
+}
+
+/// Writes the certificate of an unknown issuer. It is trusted by nobody until somebody names the file.
+fn save_issuer(file: &Path, args: &DoctorArgs, report: &Report) -> Result<(), CommandError> {
+    let Some(issuer) = report.unknown_issuer() else {
+        return Err(CommandError::configuration(
+            "no-unknown-issuer",
+            "no way shows the certificate of an issuer that is not trusted; nothing was written",
+            "ask the network team for the PEM file of the CA that inspects TLS, if one does",
+        ));
+    };
+    support::write_file(file, args.force, issuer.pem.as_bytes())?;
+    if !args.json {
+        output::hint(format!(
+            "wrote {}: {}; NOT verified: before extra_ca_files names it, compare its SHA-256 fingerprint with the network team's: {}",
+            file.display(),
+            issuer.subject,
+            issuer.fingerprint
+        ));
+    }
+    Ok(())
 }
 
 fn look(args: &DoctorArgs, config: &DeviceConfig) -> Result<Report, CommandError> {
@@ -79,7 +110,7 @@ fn examine_now(case: Case) -> Result<Report, CommandError> {
     block_on(async move { Ok(examine(&case).await) })
 }
 
-fn read_line(file: &std::path::Path) -> Result<JoinLine, CommandError> {
+fn read_line(file: &Path) -> Result<JoinLine, CommandError> {
     let line = super::device::read_line(Some(file))?;
     JoinLine::parse(&line).map_err(|error| {
         CommandError::configuration(

@@ -11,6 +11,7 @@ mod controller;
 mod desired;
 mod device;
 mod device_life;
+mod device_status;
 mod doctor;
 mod intent;
 mod keep;

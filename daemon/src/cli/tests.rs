@@ -1,6 +1,6 @@
 use super::Cli;
 use super::apply;
-use super::device_life::page;
+use super::device_status::{attempts_page, page};
 use super::status::table;
 use crate::operator::DeviceStatus;
 use clap::{CommandFactory as _, Parser as _};
@@ -195,4 +195,63 @@ fn device_page_of_a_device_that_stopped_says_so() {
     let text = page(&json!({ "name": "hall-1", "tenant": "default", "running": false }));
     assert!(text.contains("NOT RUNNING"), "{text}");
     assert!(!text.contains("STALE"), "{text}");
+}
+
+#[test]
+fn device_page_explains_its_route() {
+    let status = |source: &str, ahead: serde_json::Value| {
+        page(&json!({
+            "name": "hall-1", "tenant": "default", "running": true, "connected": true, "route": "proxy",
+            "clock_source": source, "clock_ahead_s": ahead,
+            "routes": {
+                "network": "7f3a0b12", "issuer": "CN=Corp\u{1b}[31m", "way": "proxy",
+                "better": { "route": "direct", "last_error": "PST-T02", "suppressed": false },
+                "hold": {
+                    "route": "proxy", "rung_s": 55, "cap_s": 55, "ceiling_s": 115, "is_polling": false,
+                    "taught_by": "cut after 60.1 s, twice, with status 504",
+                    "request_bytes_max": 49152, "answer_bytes_max": 24576,
+                },
+                "packet_bytes_max": 1500,
+                "explained": ["http://proxy.test:3128 (source device.toml: proxy.url)"],
+            },
+        }))
+    };
+    let text = status("mailbox", json!(-7));
+    for words in [
+        "TLS INTERCEPTED by",
+        "direct is not used: it failed with PST-T02",
+        "more than 55 s does not survive: cut after 60.1 s, twice, with status 504",
+        "answers above 24576 bytes do not pass (PST-L04)",
+        "packets   of 1500 bytes pass",
+        "ways      http://proxy.test:3128 (source device.toml: proxy.url)",
+        "confirmed by a mailbox; this machine's is 7 s behind it",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let floor = status("floor", serde_json::Value::Null);
+    assert!(floor.contains("clock     WRONG on this machine"), "{floor}");
+    let machine = status("machine", serde_json::Value::Null);
+    assert!(
+        machine.contains("no mailbox has confirmed it yet"),
+        "{machine}"
+    );
+}
+
+#[test]
+fn attempts_stand_one_a_line_with_the_step_and_the_code() {
+    let attempts = json!({ "attempts": [
+        { "age_ms": 61_240, "route": "quic", "stage": "quic", "code": "PST-U01", "took_ms": 3_000 },
+        { "age_ms": 900, "route": "direct", "stage": "exchange", "code": null, "took_ms": 25_043 },
+    ] });
+    let page = attempts_page(&attempts);
+    let lines: Vec<_> = page.lines().map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "61.2 s ago  quic          took    3.0 s  failed in quic with PST-U01",
+            "0.9 s ago  direct        took   25.0 s  answered",
+        ]
+    );
+    assert_eq!(attempts_page(&json!({})), "no attempt has ended yet\n");
 }

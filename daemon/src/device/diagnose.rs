@@ -14,9 +14,10 @@ use super::start::{not_joined, trust_of};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::records;
-use crate::routes::Outlet;
+use crate::routes::{Outlet, proxy_word};
 use postern_console::doctor::{Case, Settings, Target};
 use postern_egress::Dialer;
+use postern_protocol::id::Thumbprint;
 use postern_protocol::join_line::JoinLine;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile};
@@ -32,7 +33,11 @@ impl Driver {
         let trust = self.engine.trust();
         let urls = homing::urls(trust, self.homing.joined());
         let dialer = self.routes.dialer().clone();
-        joined(&self.config, dialer, &urls, trust, BY_DEVICE, is_deep)
+        Case {
+            hold: self.routes.hold_facts(),
+            by: BY_DEVICE.to_owned(),
+            ..joined(&self.config, dialer, &urls, trust, is_deep)
+        }
     }
 }
 
@@ -53,7 +58,7 @@ pub fn of_stopped(config: &DeviceConfig, is_deep: bool) -> Result<Case, CommandE
     let trust = trust_of(config, &stored, &records)?;
     let dialer = Outlet::from(config).dialer(stored.tls_ca.as_deref())?;
     let urls = homing::urls(&trust, &stored.urls);
-    Ok(joined(config, dialer, &urls, &trust, BY_COMMAND, is_deep))
+    Ok(joined(config, dialer, &urls, &trust, is_deep))
 }
 
 /// Prepares a diagnosis for a device that is to join by this line; its secret is not used.
@@ -67,18 +72,7 @@ pub fn of_join_line(
 ) -> Result<Case, CommandError> {
     let dialer = dialer(config, line.tls_ca.as_deref())?;
     let listed: Vec<_> = line.mailbox.into_iter().collect();
-    let target = |url: &String| Target {
-        url: url.clone(),
-        listed: listed.clone(),
-    };
-    Ok(Case {
-        dialer,
-        targets: line.urls.iter().map(target).collect(),
-        bundle: None,
-        settings: Settings::of(&config.proxy, &config.extra_ca_files),
-        by: BY_COMMAND.to_owned(),
-        is_deep,
-    })
+    Ok(case(config, dialer, &line.urls, &listed, is_deep))
 }
 
 /// Prepares a diagnosis of mailboxes that only their URLs are known of.
@@ -90,18 +84,8 @@ pub fn of_urls(
     urls: &[String],
     is_deep: bool,
 ) -> Result<Case, CommandError> {
-    let target = |url: &String| Target {
-        url: url.clone(),
-        listed: Vec::new(),
-    };
-    Ok(Case {
-        dialer: dialer(config, None)?,
-        targets: urls.iter().map(target).collect(),
-        bundle: None,
-        settings: Settings::of(&config.proxy, &config.extra_ca_files),
-        by: BY_COMMAND.to_owned(),
-        is_deep,
-    })
+    let dialer = dialer(config, None)?;
+    Ok(case(config, dialer, urls, &[], is_deep))
 }
 
 /// Before a device has joined there may be no folder that remembers a rejected password.
@@ -117,21 +101,36 @@ fn joined(
     dialer: Dialer,
     urls: &[String],
     trust: &Trust,
-    by: &str,
     is_deep: bool,
 ) -> Case {
     let mailboxes = trust.mailboxes().iter();
     let listed: Vec<_> = mailboxes.map(|one| one.key.thumbprint()).collect();
+    Case {
+        bundle: Some(trust.number()),
+        ..case(config, dialer, urls, &listed, is_deep)
+    }
+}
+
+/// What this command looks at where no device runs and no bundle is known.
+fn case(
+    config: &DeviceConfig,
+    dialer: Dialer,
+    urls: &[String],
+    listed: &[Thumbprint],
+    is_deep: bool,
+) -> Case {
     let target = |url: &String| Target {
         url: url.clone(),
-        listed: listed.clone(),
+        listed: listed.to_vec(),
     };
     Case {
         dialer,
         targets: urls.iter().map(target).collect(),
-        bundle: Some(trust.number()),
+        bundle: None,
         settings: Settings::of(&config.proxy, &config.extra_ca_files),
-        by: by.to_owned(),
+        proxy_word: proxy_word(&config.proxy),
+        hold: None,
+        by: BY_COMMAND.to_owned(),
         is_deep,
     }
 }

@@ -27,6 +27,7 @@ impl Driver {
         let desk = Desk {
             view: self.view.subscribe(),
             asks,
+            attempts: Arc::clone(self.routes.dialer().attempts()),
             diagnosing: Arc::new(Semaphore::new(1)),
         };
         let _task = crate::tasks::spawn(local::serve(listener, desk));

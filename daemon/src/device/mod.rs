@@ -40,7 +40,7 @@ pub use diagnose::{
 pub use filed::{export, import, request};
 pub use gate::{pause, resume};
 pub use join::join;
-pub use local::{Control, control, diagnose, status as local_status};
+pub use local::{Control, attempts as local_attempts, control, diagnose, status as local_status};
 pub use rotation::next_file;
 pub use run::run;
 

@@ -8,6 +8,7 @@ use super::status::Failure;
 use crate::exit::CommandError;
 use crate::routes::WayId;
 use postern_egress::body_size::Lesson;
+use postern_egress::codes;
 use postern_protocol::device::{Applied, Event};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::message::IntentNote;
@@ -140,11 +141,11 @@ impl Driver {
             kind = kind.as_str(),
             bytes,
             transport = self.routes.current_name(),
-            code = "PST-L01",
+            code = codes::BODIES_BLOCKED,
             remedy = "let the proxy or front carry bodies of 48 KiB, or add another route",
             "held back: the route carries no body as large as this needs"
         );
-        self.counts.count_failure("PST-L01");
+        self.counts.count_failure(codes::BODIES_BLOCKED);
     }
 
     pub(super) fn note_lesson(&mut self, way: WayId, lesson: Lesson) {

@@ -53,6 +53,7 @@ impl Driver {
             bytes: self.routes.bytes(),
             routes: self.routes.facts(),
             clock_ahead_s: self.time.ahead_s(),
+            clock_source: self.routes.time().report().source(),
         }
     }
 

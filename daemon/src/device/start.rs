@@ -57,6 +57,7 @@ pub(super) fn start(
         bytes: (0, 0),
         routes: routes.facts(),
         clock_ahead_s: None,
+        clock_source: routes.time().report().source(),
     };
     let (view, _) = watch::channel(view_of(&engine, config, &around));
     let head = engine.head().map(|head| head.revision);

@@ -1,7 +1,7 @@
 //! What this process sees of its device: `status.json` in its folder, `/v1/status`, and the numbers of `/metrics`.
 //!
 //! Not durable and not authoritative: the controller's status comes from signed reports. Holds no
-//! secret and no address.
+//! secret; of addresses, those of proxies only.
 
 use super::gate::Gate;
 use crate::clock;
@@ -126,6 +126,8 @@ pub struct Status {
     pub routes: RouteFacts,
     /// Seconds that the machine's clock is ahead of the signed time; `None` before one was taken.
     pub clock_ahead_s: Option<i64>,
+    /// Where the time comes from at which certificates are checked: `mailbox`, `machine` or `floor`.
+    pub clock_source: &'static str,
     /// The number of the bundle that counts.
     pub bundle: u64,
     /// True when the controller has shown a higher one, which does not arrive here.
@@ -172,6 +174,7 @@ impl Status {
             "bytes_down": self.bytes.1,
             "routes": self.routes.to_json(),
             "clock_ahead_s": self.clock_ahead_s,
+            "clock_source": self.clock_source,
             "bundle": self.bundle,
             "bundle_behind": self.is_bundle_behind,
             "stale": self.is_stale,
@@ -224,6 +227,8 @@ pub struct Surroundings<'a> {
     pub routes: RouteFacts,
     /// Seconds that the machine's clock is ahead of the signed time.
     pub clock_ahead_s: Option<i64>,
+    /// Where the time comes from at which certificates are checked.
+    pub clock_source: &'static str,
 }
 
 impl Status {
@@ -245,6 +250,7 @@ impl Status {
             bytes: around.bytes,
             routes: around.routes.clone(),
             clock_ahead_s: around.clock_ahead_s,
+            clock_source: around.clock_source,
             bundle: bundle.number(),
             is_bundle_behind: freshness.bundle_shown.is_some_and(|shown| shown > bundle),
             actual: engine.actual_head().map(Shown::from),

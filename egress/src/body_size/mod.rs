@@ -10,6 +10,7 @@
 //! happens again while small bodies pass, or three times in a row. Refuses to learn from bodies
 //! that every route carries, so that a cut hold or a dead network teaches nothing about sizes.
 
+use crate::codes;
 use crate::limits::{BODY_BYTES_FLOOR, BODY_BYTES_START, BODY_CUTS_MAX};
 
 /// What the end of an exchange may say about sizes; see [`TransportError::size_clue`](crate::TransportError::size_clue).
@@ -75,7 +76,7 @@ impl Lesson {
     pub const fn code(&self) -> Option<&'static str> {
         match self {
             Self::Smaller { .. } => None,
-            Self::Blocked { .. } => Some("PST-L01"),
+            Self::Blocked { .. } => Some(codes::BODIES_BLOCKED),
         }
     }
 

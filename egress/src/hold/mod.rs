@@ -20,6 +20,7 @@ use crate::limits::{
     HOLD_GRACE, HOLD_OK_PERCENT, HOLD_PROOF, HOLD_RUNGS_S, HOLD_SIMILAR_PERCENT, HOLD_START_RUNG,
     POLL_PAUSE, POLL_RETRY_HOLD,
 };
+use std::fmt;
 use std::time::Duration;
 
 /// What to do next on this route.
@@ -90,6 +91,18 @@ enum Evidence {
 }
 
 impl Evidence {
+    const fn taught(self, times: u32) -> Taught {
+        let (is_silent, after_ms) = match self {
+            Self::Cut { age_ms } => (false, age_ms),
+            Self::Silent { hold_ms } => (true, hold_ms),
+        };
+        Taught {
+            is_silent,
+            after: Duration::from_millis(after_ms),
+            times,
+        }
+    }
+
     fn is_similar(self, other: Self) -> bool {
         let (a, b) = match (self, other) {
             (Self::Cut { age_ms: a }, Self::Cut { age_ms: b })
@@ -116,6 +129,33 @@ struct Suspicion {
 struct Cap {
     rung: usize,
     until: Moment,
+    taught: Option<Taught>,
+}
+
+/// What taught a cap: failures of similar age in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taught {
+    /// True for silence until the deadline, false for loud cuts.
+    pub is_silent: bool,
+    /// How old the last of these holds was when it was cut; of a silent one, how long it was to be.
+    pub after: Duration,
+    /// How many there were.
+    pub times: u32,
+}
+
+impl fmt::Display for Taught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.after.as_millis() / 100;
+        let (whole, rest) = (tenths / 10, tenths % 10);
+        match self.is_silent {
+            true => write!(f, "no answer to a hold of {whole} s")?,
+            false => write!(f, "cut after {whole}.{rest} s")?,
+        }
+        match self.times {
+            2 => f.write_str(", twice"),
+            times => write!(f, ", {times} times"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +233,7 @@ impl HoldLadder {
         self.cap = learnt.cap.map(|cap| Cap {
             rung: usize::from(cap),
             until: now.after(cap_age(random)),
+            taught: None,
         });
     }
 
@@ -200,6 +241,30 @@ impl HoldLadder {
     #[must_use]
     pub fn settled(&self) -> Duration {
         rung_hold(self.rung)
+    }
+
+    /// Returns the longest hold that the route lets live, where one was cut.
+    #[must_use]
+    pub fn cap(&self) -> Option<Duration> {
+        self.cap.map(|cap| rung_hold(cap.rung))
+    }
+
+    /// Returns what taught the cap; `None` also where it was remembered from an earlier process.
+    #[must_use]
+    pub fn taught(&self) -> Option<Taught> {
+        self.cap?.taught
+    }
+
+    /// Returns the longest hold that is tried at all.
+    #[must_use]
+    pub fn ceiling(&self) -> Duration {
+        rung_hold(self.ceiling)
+    }
+
+    /// Tells whether holding was given up for plain polls.
+    #[must_use]
+    pub const fn is_polling(&self) -> bool {
+        matches!(self.mode, Mode::Polling { .. })
     }
 
     /// Forgets everything learnt: another network has other timers.
@@ -296,6 +361,7 @@ impl HoldLadder {
             self.cap = Some(Cap {
                 rung: below,
                 until: now.after(cap_age(random)),
+                taught: Some(evidence.taught(failures)),
             });
             self.rung = self.rung.min(below);
             self.survived = 0;

@@ -209,6 +209,37 @@ fn only_two_similar_failures_sink_a_rung() {
     check_pair(cut(20_000), 0, HoldEnd::Other, 25);
 }
 
+#[test]
+fn cap_remembers_what_taught_it_until_it_is_forgotten() {
+    let mut ladder = HoldLadder::new();
+    assert_eq!((ladder.cap(), ladder.taught()), (None, None));
+    let fail = |ladder: &mut HoldLadder, end| {
+        let hold = ladder_at(Moment::START, ladder);
+        ladder.handle_end(Moment::START, 0, hold, end);
+    };
+    let cut = |ms| HoldEnd::Cut {
+        age: Duration::from_millis(ms),
+    };
+    fail(&mut ladder, cut(20_100));
+    assert_eq!(ladder.taught(), None, "one failure teaches nothing");
+    fail(&mut ladder, cut(20_120));
+    assert_eq!(ladder.cap(), Some(Duration::from_secs(12)));
+    assert_eq!(
+        ladder.taught().unwrap().to_string(),
+        "cut after 20.1 s, twice"
+    );
+    fail(&mut ladder, HoldEnd::Silent);
+    fail(&mut ladder, HoldEnd::Silent);
+    let silent = ladder.taught().unwrap().to_string();
+    assert_eq!(silent, "no answer to a hold of 12 s, twice");
+    // Another process knows the cap and not why.
+    let mut next = HoldLadder::new();
+    next.resume(Moment::START, 0, ladder.learnt());
+    assert_eq!((next.cap(), next.taught()), (ladder.cap(), None));
+    ladder.handle_network_change();
+    assert_eq!((ladder.cap(), ladder.taught()), (None, None));
+}
+
 /// Failures of equal age in a row that it takes to leave a rung survived this often before.
 fn check_record(survivals: usize, needed: usize) {
     let mut ladder = HoldLadder::with_ceiling(Duration::from_secs(25));

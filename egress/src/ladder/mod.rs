@@ -23,10 +23,11 @@ mod way;
 pub use blame::Blame;
 pub use race::Race;
 pub use reason::{Hints, Switch, SwitchReason, Verdict, WayFacts};
-pub use way::{Way, WayId, WayKey};
+pub use way::{Way, WayId, WayKey, label};
 
 use crate::backoff::scale;
 use crate::clock::Moment;
+use crate::codes;
 use crate::limits::{
     FAILURE_WINDOW, FAILURES_MAX, LADDER_WAYS_MAX, PORTAL_CAP, PORTAL_CAP_FIRST, PORTAL_TIME,
     PROBES_NEEDED, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_RELAY_DELAY, ROUND_BASE, ROUND_CAP,
@@ -274,7 +275,7 @@ impl Ladder {
         self.lead = self.lead.filter(|lead| *lead != way);
         if let Some(rung) = self.rung_mut(way) {
             rung.is_barred = true;
-            rung.last_error.get_or_insert("PST-A01");
+            rung.last_error.get_or_insert(codes::NO_MAILBOX);
         }
         if self.rungs.iter().any(|rung| !rung.is_barred) {
             return Duration::ZERO;

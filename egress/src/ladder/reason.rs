@@ -1,6 +1,6 @@
-//! What the ladder is told and tells.
+//! What the ladder is told and tells; labels for people and metrics come from closed sets.
 //!
-//! Labels for people and metrics come from closed sets. Refuses free text, which nobody could count.
+//! Plain data; refuses to decide anything.
 
 use super::way::{Way, WayKey};
 use crate::clock::Moment;

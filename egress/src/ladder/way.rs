@@ -1,6 +1,6 @@
 //! What a ladder knows of a way: its class, its place, whom it shows a password to.
 //!
-//! Refuses to know more: addresses and clients stay with whoever carries the ladder out.
+//! Plain data and its order. Refuses to hold an address: a way is named by a number, and by a hash.
 
 use crate::limits::{
     RACE_DIRECT_DELAY, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_PROXY_DELAY, RACE_RELAY_DELAY,
@@ -35,6 +35,17 @@ impl WayKey {
     }
 }
 
+/// Returns the label of a kind of way, of a closed set.
+#[must_use]
+pub const fn label(route: Route, is_relay: bool) -> &'static str {
+    match (is_relay, route) {
+        (false, route) => route.as_str(),
+        (true, Route::Quic) => "relay-quic",
+        (true, Route::Direct) => "relay-direct",
+        (true, Route::Proxy(_)) => "relay-proxy",
+    }
+}
+
 /// One way to a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -56,12 +67,7 @@ impl Way {
     /// Returns the label of this kind of way, of a closed set.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
-        match (self.mailbox, self.route) {
-            (0, route) => route.as_str(),
-            (_, Route::Quic) => "relay-quic",
-            (_, Route::Direct) => "relay-direct",
-            (_, Route::Proxy(_)) => "relay-proxy",
-        }
+        label(self.route, self.mailbox > 0)
     }
 
     /// Returns what using this way costs: nothing, a proxy's goodwill, or a relay's quota.

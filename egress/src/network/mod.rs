@@ -54,6 +54,22 @@ pub struct Signs {
 }
 
 impl Signs {
+    /// Says what kind of interface the default route leaves by; `None` where the system does not tell.
+    #[must_use]
+    pub const fn kind_name(&self) -> Option<&'static str> {
+        // The numbers are the kernel's (`if_arp.h`).
+        match self.kind {
+            (0, _) => None,
+            (_, true) | (801..=803, false) => Some("wireless"),
+            (1, false) => Some("Ethernet"),
+            (512, false) => Some("PPP"),
+            (519, false) => Some("cellular"),
+            (768 | 769 | 776 | 778 | 65_534, false) => Some("tunnel"),
+            (772, false) => Some("loopback"),
+            (_other, false) => Some("another kind"),
+        }
+    }
+
     /// Returns the name of the network.
     #[must_use]
     pub fn id(&self) -> NetworkId {

@@ -8,6 +8,7 @@ use super::{NetworkId, Signs};
 use crate::limits::NETWORK_FILE_BYTES_MAX;
 use std::fs::File;
 use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
 /// Reads the signs below `root`, which is `/` but for tests. `proxy` is the word for the proxy setting.
@@ -33,6 +34,27 @@ pub fn signs(root: &Path, proxy: &str) -> Signs {
         resolvers: resolvers(&text(&root.join("etc/resolv.conf"))),
         proxy: proxy.to_owned(),
     }
+}
+
+/// Finds this machine's address on its default route. No packet is sent: the kernel names the address that one to
+/// a documentation address (RFC 5737, RFC 3849) would have.
+#[must_use]
+pub fn own_address(signs: &Signs) -> Option<IpAddr> {
+    let gateway: IpAddr = signs.route.as_ref()?.gateway.parse().ok()?;
+    let (own, far): (IpAddr, IpAddr) = match gateway {
+        IpAddr::V4(_) => (
+            Ipv4Addr::UNSPECIFIED.into(),
+            Ipv4Addr::new(192, 0, 2, 1).into(),
+        ),
+        IpAddr::V6(_) => (
+            Ipv6Addr::UNSPECIFIED.into(),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        ),
+    };
+    let socket = UdpSocket::bind((own, 0)).ok()?;
+    // The port of "discard".
+    socket.connect((far, 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
 }
 
 /// Names the network that this machine is in.

@@ -25,6 +25,7 @@ mod evaluate;
 mod fault;
 mod fetch;
 mod keeper;
+pub(crate) mod limits;
 mod pipe;
 mod process;
 mod result;

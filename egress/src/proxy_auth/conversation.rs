@@ -143,6 +143,18 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// The scheme whose proof was shown last, and not answered yet.
+    pub(crate) const fn shown(&self) -> Option<Scheme> {
+        match &self.stage {
+            // The first message of NTLM names nobody.
+            Stage::Idle | Stage::NtlmBegun { .. } => None,
+            Stage::Basic(_) => Some(Scheme::Basic),
+            Stage::Digest { .. } => Some(Scheme::Digest),
+            Stage::NtlmProved(_) => Some(Scheme::Ntlm),
+            Stage::Negotiate { .. } => Some(Scheme::Negotiate),
+        }
+    }
+
     /// The connection or the budget ended instead of an answer.
     pub(crate) fn handle_silence(&mut self) {
         // The logon may have happened all the same, and some proxies answer a bad one so: asking again would cost

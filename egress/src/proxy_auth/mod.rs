@@ -13,7 +13,7 @@
 mod conversation;
 mod negotiate;
 
-pub(crate) use conversation::Conversation;
+pub(crate) use conversation::{Answer, Conversation};
 
 use crate::connect::ConnectFault;
 use crate::environment;

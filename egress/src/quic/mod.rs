@@ -181,6 +181,7 @@ impl QuicClient {
             peer: opened.connection.remote_address(),
             http: None,
             udp_bytes_max: Some(opened.connection.stats().path.current_mtu),
+            packet_bytes_max: None,
             alpn_answered: true,
             leaf: chain.first().map(LeafReport::of).unwrap_or_default(),
             intercepted: trust.is_intercepted(&chain, &name),

@@ -3,8 +3,9 @@
 //! Two failures that an operator would treat differently are two variants. Names from certificates
 //! are unverified text: escaped and cut.
 
-use super::certificate::LeafReport;
+use super::certificate::{LeafReport, ShownIssuer};
 use super::time::TimeReport;
+use crate::codes;
 use crate::foreign::Foreign;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -41,10 +42,12 @@ pub enum TrustError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFault {
     /// Nobody trusted signed the certificate.
-    #[error("the certificate is issued by \"{}\" (key sha256 {}), which is not trusted", .leaf.issuer, .leaf.spki_sha256)]
+    #[error("the certificate is issued by \"{}\", which is not trusted{}", .leaf.issuer, key_of(.shown.as_deref()))]
     UnknownIssuer {
         /// What the certificate says.
         leaf: LeafReport,
+        /// The certificate nearest to that issuer, where it can be read.
+        shown: Option<Box<ShownIssuer>>,
     },
     /// The certificate is for another name.
     #[error("the certificate (issued by \"{}\") is not for this host", .leaf.issuer)]
@@ -87,7 +90,7 @@ impl TlsFault {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::UnknownIssuer { .. } => "PST-S01",
+            Self::UnknownIssuer { .. } => codes::UNKNOWN_ISSUER,
             Self::WrongName { .. } => "PST-S02",
             Self::Time { .. } => "PST-S03",
             Self::Broken { .. } => "PST-S04",
@@ -102,7 +105,7 @@ impl TlsFault {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::UnknownIssuer { .. } => {
-                "if this issuer is your site's inspection CA, add its PEM to the CA file; no restart is needed"
+                "if this issuer is your site's inspection CA, as its owner confirms, add its PEM to the CA file; no restart is needed"
             }
             Self::WrongName { .. } => "check the URL, or ask for a certificate with this name",
             Self::Time { .. } => {
@@ -114,6 +117,13 @@ impl TlsFault {
             Self::Slow => "check the path; a middlebox may hold the handshake",
         }
     }
+}
+
+fn key_of(shown: Option<&ShownIssuer>) -> String {
+    let issuer = shown.filter(|shown| shown.is_issuer);
+    issuer.map_or_else(String::new, |issuer| {
+        format!(" (key sha256 {})", issuer.spki_sha256)
+    })
 }
 
 fn period_of(leaf: &LeafReport) -> String {

@@ -12,7 +12,7 @@ mod period;
 mod time;
 mod verifier;
 
-pub use certificate::LeafReport;
+pub use certificate::{LeafReport, ShownIssuer};
 pub use fault::{TlsFault, TrustError};
 pub use period::{Date, Period};
 pub(crate) use time::TimeCheck;

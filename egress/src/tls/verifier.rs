@@ -4,7 +4,7 @@
 //! its error carries the issuer and the time for people to read, or is kept for a library that hands no
 //! error through. Refuses to relax anything but the period.
 
-use super::certificate::LeafReport;
+use super::certificate::{LeafReport, ShownIssuer};
 use super::fault::TlsFault;
 use super::time::{TimeCheck, TimeKeeper, TimeReport};
 use crate::foreign::Foreign;
@@ -85,7 +85,7 @@ impl ServerCertVerifier for NamingVerifier {
                 checked_s: at_s,
                 ..self.time.report()
             };
-            let error = name_refusal(end_entity, error, time);
+            let error = name_refusal(end_entity, intermediates, error, time);
             if let Some(refusal) = &self.refusal {
                 let fault = TlsFault::from_io(&std::io::Error::other(error.clone()));
                 *refusal.last() = Some(fault);
@@ -121,13 +121,19 @@ impl ServerCertVerifier for NamingVerifier {
     clippy::wildcard_enum_match_arm,
     reason = "the enum is the library's and not exhaustive"
 )]
-fn name_refusal(leaf: &CertificateDer<'_>, error: Error, time: TimeReport) -> Error {
+fn name_refusal(
+    leaf: &CertificateDer<'_>,
+    rest: &[CertificateDer<'_>],
+    error: Error,
+    time: TimeReport,
+) -> Error {
     let Error::InvalidCertificate(refusal) = error else {
         return error;
     };
+    let shown = ShownIssuer::of(leaf, rest).map(Box::new);
     let leaf = LeafReport::of(leaf);
     let fault = match &refusal {
-        CertificateError::UnknownIssuer => TlsFault::UnknownIssuer { leaf },
+        CertificateError::UnknownIssuer => TlsFault::UnknownIssuer { leaf, shown },
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsFault::WrongName { leaf }
         }

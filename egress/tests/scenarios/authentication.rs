@@ -72,6 +72,8 @@ async fn a07_three_legs_of_ntlm_share_one_connection_and_drain_64_kib_each() {
     // Known to work: not asked first.
     assert_eq!(connect(&dialer).await, Ok("pong".to_owned()));
     assert_eq!(proxy.connections(), [1, 1, 1, 2, 2]);
+    assert_eq!(dialer.attempts().challenges(), 3);
+    assert_eq!(dialer.attempts().proofs(), [("NTLM", "accepted", 2)]);
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use crate::origin::{Act, Origin, answer};
 use crate::pki::Ca;
 use crate::proxy::{self, OK, Proxy};
 use crate::site::{Site, exchange, outcome, url};
-use postern_egress::{Dialer, HttpVersion, MailboxUrl, ProxySettings, Route, Trust, TrustError};
+use postern_egress::{
+    Dialer, Fault, HttpVersion, MailboxUrl, ProxySettings, Route, TlsFault, Trust, TrustError,
+};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -28,6 +30,12 @@ async fn a13_unknown_inspector_is_named_and_works_after_its_ca_is_added() {
         "{error}"
     );
     assert_eq!(origin.requests(), 0);
+    let Fault::Tls(TlsFault::UnknownIssuer { shown, .. }) = &error.fault else {
+        panic!("{error}");
+    };
+    // What was shown can be recognised: here it is the server's own certificate and nothing above it.
+    let shown = shown.as_deref().unwrap();
+    assert!(!shown.is_issuer && shown.fingerprint.len() == 95);
 
     std::fs::write(site.ca_folder().join("corp.pem"), corp.pem()).unwrap();
     let received = exchange(&client).await.unwrap();

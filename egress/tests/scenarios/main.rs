@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod attempts;
 mod authentication;
 mod authentication_hostile;
 mod direct;

@@ -24,14 +24,14 @@ const READERS: [(&str, &str); 13] = [
         "the period of certificates before a time was taken",
     ),
     ("console/src/clock.rs", "the reader of the programs"),
+    (
+        "console/src/routes/whereabouts.rs",
+        "the age of what is remembered of a network, a hint",
+    ),
     ("relay/src/server/clock/mod.rs", "what a welcome states"),
     (
         "daemon/src/device/show.rs",
         "maintenance windows, which people set by the clock",
-    ),
-    (
-        "console/src/routes/whereabouts.rs",
-        "the age of what is remembered of networks, across boots",
     ),
     (
         "console/src/doctor/walk.rs",

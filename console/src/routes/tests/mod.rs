@@ -36,6 +36,11 @@ struct Scene {
 
 /// Routes to these mailboxes, in their order; `proxy` is required where there is one.
 fn scene(boxes: &[&Site], proxy: Option<&str>) -> Scene {
+    scene_up_to(Duration::from_secs(5), boxes, proxy)
+}
+
+/// The same with another longest hold.
+fn scene_up_to(hold_ceiling: Duration, boxes: &[&Site], proxy: Option<&str>) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let settings = FileSettings {
         file: folder.path().join("device.toml"),
@@ -53,7 +58,7 @@ fn scene(boxes: &[&Site], proxy: Option<&str>) -> Scene {
     let urls: Vec<_> = boxes.iter().map(|one| vec![one.url()]).collect();
     let addresses = Address::of_all(urls.iter().map(Vec::as_slice));
     let whereabouts = Whereabouts::open(folder.path(), "none".into());
-    let routes = Routes::new(dialer, whereabouts, &addresses, Duration::from_secs(5)).unwrap();
+    let routes = Routes::new(dialer, whereabouts, &addresses, hold_ceiling).unwrap();
     Scene { folder, routes }
 }
 
@@ -122,8 +127,8 @@ async fn a11_block_page_and_strangers_never_win() {
     for (answer, code) in [
         (b"<html>blocked</html>".to_vec(), "PST-A01"),
         (Vec::new(), "PST-A01"),
-        (challenge_of(OTHER), "PST-A01"),
-        (refusal(), "PST-A02"),
+        (challenge_of(OTHER), "PST-A02"),
+        (refusal(), "PST-A03"),
     ] {
         let stranger = Site::open(Behaviour::Answer(answer)).await;
         let mut alone = scene(&[&stranger], None);
@@ -225,5 +230,49 @@ async fn replacement_of_a_broken_way_is_found_and_counted() {
     );
     let better = facts.better.as_ref().and_then(|better| better.last_error);
     assert_eq!(better, Some("PST-A01"));
+    // Both mailboxes are reached for the same reason, which is told once and without their names.
+    assert_eq!(*facts.explained, ["direct (no proxy is configured)"]);
+    assert_eq!(facts.states[&("direct", "failed")], 1);
+    assert_eq!(facts.states[&("relay-direct", "used")], 1);
     assert!(!facts.to_json().to_string().contains("127.0.0.1"));
+}
+
+fn cut_with(status: u16, sent_for: Duration) -> TransportError {
+    TransportError {
+        route: Route::Direct,
+        hop: "controller.test:443".into(),
+        fault: postern_egress::Fault::Status {
+            status,
+            retry_after_s: None,
+            excerpt: postern_egress::Foreign::default(),
+            body: Vec::new().into(),
+        },
+        sent_for: Some(sent_for),
+    }
+}
+
+#[tokio::test]
+async fn hold_facts_name_the_status_that_taught_the_cap() {
+    let mailbox = Site::open(Behaviour::Answer(challenge_of(OURS))).await;
+    let mut scene = scene_up_to(Duration::from_secs(25), &[&mailbox], None);
+    assert_eq!(scene.routes.hold_facts(), None, "no way is in use");
+    scene.winner().await;
+    for _ in 0..2 {
+        let Some(Next::Hold(hold)) = scene.routes.next_poll() else {
+            panic!("no hold");
+        };
+        let sent = scene.routes.carrier(b"x", Some(hold.asked())).unwrap().sent;
+        let error = cut_with(504, Duration::from_millis(20_100));
+        scene.routes.note_failure(sent, &error);
+        scene.routes.end_hold(sent.way, hold, error.hold_end());
+    }
+    let facts = scene.routes.facts();
+    assert_eq!(facts.hold_ends, [("cut", 2)].into());
+    let hold = facts.hold.unwrap();
+    assert_eq!(
+        (hold.rung_s, hold.cap_s, hold.ceiling_s),
+        (12, Some(12), 25)
+    );
+    let taught = hold.taught_by.as_deref();
+    assert_eq!(taught, Some("cut after 20.1 s, twice, with status 504"));
 }

@@ -105,7 +105,7 @@ impl LinkTask {
             Loss::Failed(error) => {
                 tracing::warn!(%error, code = error.code(), transport, "exchange with a relay failed");
             }
-            Loss::NoMailbox { bytes } => note_no_mailbox(*bytes),
+            Loss::NoMailbox { bytes, .. } => note_no_mailbox(*bytes),
             Loss::Refused(_) => tracing::debug!(transport, "a relay refuses to be asked"),
         }
     }

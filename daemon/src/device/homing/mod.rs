@@ -286,7 +286,7 @@ impl Driver {
                 tracing::warn!(%error, code = error.code(), transport, "exchange failed");
                 self.counts.count_failure(error.code());
             }
-            Loss::NoMailbox { bytes } => {
+            Loss::NoMailbox { bytes, .. } => {
                 self.note_no_mailbox(*bytes);
                 self.counts.count_failure(loss.code());
             }

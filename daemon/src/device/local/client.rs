@@ -25,6 +25,14 @@ pub fn status(api: &LocalApi) -> Result<Option<Json>, CommandError> {
     ask(api, "GET", "/v1/status", ANSWER_DEADLINE)
 }
 
+/// Asks the running device for its last attempts to get out; `None` when none runs.
+///
+/// # Errors
+/// As [`status`].
+pub fn attempts(api: &LocalApi) -> Result<Option<Json>, CommandError> {
+    ask(api, "GET", "/v1/attempts", ANSWER_DEADLINE)
+}
+
 /// Asks the running device to do something; false when none runs.
 ///
 /// # Errors

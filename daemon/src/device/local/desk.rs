@@ -15,6 +15,7 @@ use crate::device::status::{Shown, revision_json};
 use crate::device::view::View;
 use crate::operator::value;
 use postern_console::doctor::{Case, examine};
+use postern_egress::attempts::Attempts;
 use postern_protocol::device::Applied;
 use postern_protocol::revision::Revision;
 use postern_protocol::state::{Change, Path, State, Value};
@@ -72,6 +73,8 @@ pub struct Desk {
     pub view: watch::Receiver<View>,
     /// Where questions for the engine go.
     pub asks: mpsc::Sender<Ask>,
+    /// The last attempts to get out.
+    pub attempts: Arc<Attempts>,
     /// Taken while a diagnosis runs: one at a time.
     pub diagnosing: Arc<Semaphore>,
 }
@@ -95,7 +98,11 @@ impl Desk {
                 Ok(state_answer(shown, None, values))
             }
             Question::Status => Ok(Answer::Json(self.view.borrow().status_json(), None)),
-            Question::Metrics => Ok(Answer::Text(metrics::render(&self.view.borrow()))),
+            Question::Metrics => {
+                let page = metrics::render(&self.view.borrow(), &self.attempts);
+                Ok(Answer::Text(page))
+            }
+            Question::Attempts => Ok(Answer::Json(attempts(&self.attempts), None)),
             Question::Intents => Ok(intents(&self.view.borrow())),
             Question::Write(changes) => self
                 .ask(|reply| Ask::Write(changes, reply))
@@ -223,6 +230,20 @@ fn written(written: Written) -> Answer {
 
 fn done((): ()) -> Answer {
     Answer::Json(json!({ "done": true }), None)
+}
+
+/// The last attempts, the oldest first.
+fn attempts(attempts: &Attempts) -> Json {
+    let each = attempts.last().into_iter().map(|(age, attempt)| {
+        json!({
+            "age_ms": u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            "route": attempt.route,
+            "stage": attempt.stage.as_str(),
+            "code": attempt.code,
+            "took_ms": attempt.took_ms,
+        })
+    });
+    json!({ "attempts": each.collect::<Vec<_>>() })
 }
 
 fn intents(view: &View) -> Answer {

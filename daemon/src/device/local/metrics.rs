@@ -5,12 +5,14 @@
 use crate::device::status::Status;
 use crate::device::view::View;
 use crate::routes::{RouteFacts, Switches};
+use postern_egress::attempts::{Attempts, Durations};
+use postern_egress::limits::STAGE_BUCKETS_MS;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 /// Writes all families.
 #[must_use]
-pub fn render(view: &View) -> String {
+pub fn render(view: &View, attempts: &Attempts) -> String {
     let status = &view.status;
     let mut page = Page(String::new());
     page.gauge(
@@ -46,13 +48,9 @@ pub fn render(view: &View) -> String {
         u64::from(status.is_connected),
     );
     routes(&mut page, &status.routes);
-    if let Some(ahead_s) = status.clock_ahead_s {
-        page.gauge(
-            "postern_clock_offset_seconds",
-            "Seconds that the machine's clock is ahead of the signed time",
-            ahead_s,
-        );
-    }
+    holds(&mut page, &status.routes);
+    tries(&mut page, attempts);
+    clock(&mut page, status);
     page.gauge(
         "postern_bundle_number",
         "Number of the key bundle that counts",
@@ -88,6 +86,116 @@ fn routes(page: &mut Page, routes: &RouteFacts) {
         routes.records_damaged,
     );
     page.switches(&routes.switches);
+    page.many(
+        "postern_route_state",
+        "Ways of each kind that are used, ready, failed or suppressed",
+        "gauge",
+        routes.states.iter().map(|((route, state), count)| {
+            let labels = format!("route=\"{route}\",state=\"{state}\"");
+            (labels, *count)
+        }),
+    );
+    let bytes = routes.bytes.iter().flat_map(|(route, (up, down))| {
+        [("down", down), ("up", up)].map(|(direction, bytes)| {
+            let labels = format!("route=\"{route}\",direction=\"{direction}\"");
+            (labels, *bytes)
+        })
+    });
+    page.many(
+        "postern_route_bytes_total",
+        "Bytes on the sockets of each kind of way, TLS and HTTP included",
+        "counter",
+        bytes,
+    );
+    if let Some(bytes) = routes.packet_bytes_max {
+        page.gauge(
+            "postern_route_packet_bytes",
+            "Bytes of the largest packet that the way in use is known to carry, headers included",
+            bytes,
+        );
+    }
+}
+
+fn clock(page: &mut Page, status: &Status) {
+    if let Some(ahead_s) = status.clock_ahead_s {
+        page.gauge(
+            "postern_clock_offset_seconds",
+            "Seconds that the machine's clock is ahead of the signed time",
+            ahead_s,
+        );
+    }
+    page.gauge(
+        "postern_clock_signed",
+        "1 while certificates are checked at a time that a mailbox signed",
+        u64::from(status.clock_source == "mailbox"),
+    );
+}
+
+fn holds(page: &mut Page, routes: &RouteFacts) {
+    if let Some(hold) = &routes.hold {
+        page.gauge(
+            "postern_route_hold_seconds",
+            "Seconds that a poll is held on the way in use; 0 while it polls plainly",
+            if hold.is_polling { 0 } else { hold.rung_s },
+        );
+        page.gauge(
+            "postern_route_hold_cap_seconds",
+            "Seconds of the longest hold that the way in use lets live, as far as it is known",
+            hold.cap_s.unwrap_or(hold.ceiling_s),
+        );
+    }
+    page.labelled(
+        "postern_route_hold_ends_total",
+        "Ends of held polls: ok, data, cut, silent or other",
+        "end",
+        &routes.hold_ends,
+    );
+}
+
+/// How attempts ended, and how long their steps took.
+fn tries(page: &mut Page, attempts: &Attempts) {
+    let ends = attempts.ends().into_iter().map(|(route, code, count)| {
+        let (result, code) = match code {
+            Some(code) => ("failed", code),
+            None => ("ok", ""),
+        };
+        let labels = format!("route=\"{route}\",result=\"{result}\",code=\"{code}\"");
+        (labels, count)
+    });
+    page.many(
+        "postern_route_attempts_total",
+        "Attempts to get an answer, by how they ended",
+        "counter",
+        ends,
+    );
+    page.counter(
+        "postern_route_proxy_challenges_total",
+        "Demands of proxies for credentials (407)",
+        attempts.challenges(),
+    );
+    let proofs = attempts
+        .proofs()
+        .into_iter()
+        .map(|(scheme, result, count)| {
+            let labels = format!("scheme=\"{scheme}\",result=\"{result}\"");
+            (labels, count)
+        });
+    page.many(
+        "postern_route_proxy_auth_total",
+        "Credentials that proxies accepted or rejected",
+        "counter",
+        proofs,
+    );
+    let name = "postern_route_stage_seconds";
+    page.family(
+        name,
+        "Seconds that each step of connecting took",
+        "histogram",
+    );
+    for (route, stage, durations) in attempts.stages() {
+        let labels = format!("route=\"{route}\",stage=\"{}\"", stage.as_str());
+        page.durations(name, &labels, &durations);
+    }
 }
 
 fn counters(page: &mut Page, status: &Status) {
@@ -137,9 +245,39 @@ fn counters(page: &mut Page, status: &Status) {
     );
 }
 
+/// Milliseconds as seconds.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+}
+
 struct Page(String);
 
 impl Page {
+    /// A family whose labels are written already.
+    fn many(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: &str,
+        numbers: impl Iterator<Item = (String, u64)>,
+    ) {
+        self.family(name, help, kind);
+        for (labels, number) in numbers {
+            let _infallible = writeln!(self.0, "{name}{{{labels}}} {number}");
+        }
+    }
+
+    fn durations(&mut self, name: &str, labels: &str, durations: &Durations) {
+        for (bound, count) in STAGE_BUCKETS_MS.iter().zip(durations.buckets) {
+            let bound = seconds(*bound);
+            let _infallible = writeln!(self.0, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
+        }
+        let (count, sum) = (durations.count, seconds(durations.sum_ms));
+        let _infallible = writeln!(self.0, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+        let _infallible = writeln!(self.0, "{name}_sum{{{labels}}} {sum}");
+        let _infallible = writeln!(self.0, "{name}_count{{{labels}}} {count}");
+    }
+
     fn switches(&mut self, switches: &Switches) {
         let name = "postern_route_switches_total";
         self.family(name, "Switches to another route", "counter");

@@ -19,7 +19,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use client::{control, diagnose, status};
+pub use client::{attempts, control, diagnose, status};
 pub use desk::{Ask, Desk, Reply, Written};
 pub use problem::Problem;
 pub use request::{Control, Done};

@@ -52,6 +52,8 @@ pub enum Target {
     Status,
     /// Read the counters.
     Metrics,
+    /// Read the last attempts to get out.
+    Attempts,
     /// Read the intents.
     Intents,
     /// Tell that an intent is done.
@@ -103,6 +105,8 @@ pub enum Question {
     Status,
     /// The counters.
     Metrics,
+    /// The last attempts to get out.
+    Attempts,
     /// The intents.
     Intents,
     /// An intent is done.
@@ -183,6 +187,7 @@ impl Target {
             ("actual", Some(path)) => Self::one_actual(method, parse_path(path)?),
             ("results", None) => only(method, &Method::POST, "POST").map(|()| Self::Results),
             ("status", None) => only(method, &Method::GET, "GET").map(|()| Self::Status),
+            ("attempts", None) => only(method, &Method::GET, "GET").map(|()| Self::Attempts),
             ("metrics", None) => only(method, &Method::GET, "GET").map(|()| Self::Metrics),
             ("intents", None) => only(method, &Method::GET, "GET").map(|()| Self::Intents),
             ("intents", Some(rest)) => {
@@ -241,6 +246,7 @@ impl Target {
             | Self::ClearActual
             | Self::Status
             | Self::Metrics
+            | Self::Attempts
             | Self::Intents
             | Self::Control(_)
             | Self::Diagnose { .. } => false,
@@ -278,6 +284,7 @@ impl Target {
             Self::Results => Question::Result(parse_result(body)?),
             Self::Status => Question::Status,
             Self::Metrics => Question::Metrics,
+            Self::Attempts => Question::Attempts,
             Self::Intents => Question::Intents,
             Self::Done(path) => Question::Done(parse_done(path, body)?),
             Self::Control(control) => Question::Control(control),

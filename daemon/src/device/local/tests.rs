@@ -7,6 +7,8 @@ use crate::device::local::desk::Answer;
 use crate::device::status::{Counts, Shown, Status};
 use crate::device::view::{Intent, View};
 use hyper::Method;
+use postern_console::routes::{HoldFacts, RouteFacts};
+use postern_egress::attempts::Attempts;
 use postern_protocol::reject::Reject;
 use postern_protocol::revision::{Epoch, Revision, Seq};
 use postern_protocol::state::{Change, Path, State, Value};
@@ -33,6 +35,7 @@ fn request_becomes_its_question() {
     let cases = [
         ("GET /v1/status", "", Question::Status),
         ("GET /metrics", "", Question::Metrics),
+        ("GET /v1/attempts", "", Question::Attempts),
         ("GET /v1/intents", "", Question::Intents),
         (
             "GET /v1/actual/a/b",
@@ -95,6 +98,9 @@ fn request_that_is_wrong_is_refused() {
         ("GET /v1/doctor", "method-not-allowed"),
         ("POST /v1/doctor?deep=true", "request-malformed"),
         ("POST /v1/status", "method-not-allowed"),
+        ("POST /v1/attempts", "method-not-allowed"),
+        ("GET /v1/attempts/1", "not-found"),
+        ("GET /v1/attempts?last=5", "request-malformed"),
         ("PATCH /v1/actual/a", "method-not-allowed"),
         ("GET /v1/results", "method-not-allowed"),
         ("PUT /v1/desired/a", "method-not-allowed"),
@@ -180,6 +186,7 @@ fn view(seq: u64) -> View {
             frozen: None,
             is_rotating: false,
             clock_ahead_s: None,
+            clock_source: "machine",
             is_bundle_behind: false,
             gate: Gate::Open,
             route: "direct",
@@ -208,6 +215,7 @@ fn desk(asks_max: usize) -> (watch::Sender<View>, mpsc::Receiver<Ask>, Desk) {
     let desk = Desk {
         view,
         asks,
+        attempts: Arc::default(),
         diagnosing,
     };
     (sender, receiver, desk)
@@ -291,7 +299,7 @@ async fn path_without_values_is_absent() {
 
 #[test]
 fn metrics_have_closed_labels_and_the_lag() {
-    let page = metrics::render(&view(3));
+    let page = metrics::render(&view(3), &Attempts::default());
     for line in [
         "postern_replica_lag_revisions 2",
         "postern_envelopes_rejected_total{reason=\"writer-behind\"} 1",
@@ -305,4 +313,80 @@ fn metrics_have_closed_labels_and_the_lag() {
     }
     assert!(!page.contains("hall-1"));
     assert!(!page.contains("restart"));
+}
+
+fn routes() -> RouteFacts {
+    RouteFacts {
+        hold: Some(HoldFacts {
+            route: "proxy".into(),
+            rung_s: 55,
+            cap_s: None,
+            ceiling_s: 115,
+            is_polling: false,
+            taught_by: None,
+            request_bytes_max: 49_152,
+            answer_bytes_max: 49_152,
+        }),
+        hold_ends: [("cut", 2)].into(),
+        states: [(("direct", "failed"), 1), (("proxy", "used"), 1)].into(),
+        bytes: [("proxy", (3, 4))].into(),
+        packet_bytes_max: Some(1_500),
+        ..RouteFacts::default()
+    }
+}
+
+#[test]
+fn metrics_of_routes_say_state_holds_and_packets() {
+    let mut view = view(3);
+    view.status.routes = routes();
+    let page = metrics::render(&view, &Attempts::default());
+    for line in [
+        "postern_route_state{route=\"direct\",state=\"failed\"} 1",
+        "postern_route_state{route=\"proxy\",state=\"used\"} 1",
+        "postern_route_hold_seconds 55",
+        "postern_route_hold_cap_seconds 115",
+        "postern_route_hold_ends_total{end=\"cut\"} 2",
+        "postern_route_bytes_total{route=\"proxy\",direction=\"down\"} 4",
+        "postern_route_packet_bytes 1500",
+        "postern_clock_signed 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+    let hold = view.status.routes.hold.as_mut().unwrap();
+    (hold.is_polling, hold.cap_s) = (true, Some(12));
+    let page = metrics::render(&view, &Attempts::default());
+    assert!(page.contains("postern_route_hold_seconds 0\n"), "{page}");
+    assert!(
+        page.contains("postern_route_hold_cap_seconds 12\n"),
+        "{page}"
+    );
+}
+
+#[test]
+fn each_metric_is_described_once_and_before_its_numbers() {
+    let mut view = view(3);
+    view.status.routes = routes();
+    let page = metrics::render(&view, &Attempts::default());
+    let mut described = Vec::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let name = rest.split(' ').next().unwrap();
+            assert!(!described.contains(&name), "{name} twice");
+            described.push(name);
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert_eq!(described.last(), Some(&name), "{line}");
+        }
+    }
+    assert!(described.len() > 20, "{described:?}");
+}
+
+#[tokio::test]
+async fn attempts_are_told_to_whoever_may_use_the_socket() {
+    let (_sender, _asks, desk) = desk(1);
+    let asked = question("GET /v1/attempts", "").unwrap();
+    let Ok(Answer::Json(json, None)) = desk.answer(asked, false).await else {
+        panic!("no answer");
+    };
+    assert_eq!(json, serde_json::json!({ "attempts": [] }));
 }

@@ -23,6 +23,7 @@ fn status(bundle: u64) -> Status {
         routes: Default::default(),
         bundle,
         clock_ahead_s: None,
+        clock_source: "machine",
         is_bundle_behind: false,
         counts: Counts::default(),
     }

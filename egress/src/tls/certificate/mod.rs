@@ -3,6 +3,10 @@
 //! A strict walk over DER (X.690) that reads lengths and skips everything else. Decides nothing:
 //! trust is the verifier's business. A certificate that cannot be walked yields empty texts.
 
+mod shown;
+
+pub use shown::ShownIssuer;
+
 use super::period::{Period, read_time};
 use crate::foreign::Foreign;
 use crate::limits::DER_DEPTH_MAX;
@@ -37,9 +41,37 @@ impl LeafReport {
     }
 }
 
+fn walk(der: &[u8]) -> Option<LeafReport> {
+    let fields = fields(der)?;
+    let from = read(fields.validity)?;
+    let until = read(from.rest)?;
+    let from = read_time(from.tag, from.content);
+    let until = read_time(until.tag, until.content);
+    Some(LeafReport {
+        issuer: Foreign::new(name(fields.issuer).as_bytes()),
+        period: from.zip(until).map(|(not_before_s, not_after_s)| Period {
+            not_before_s,
+            not_after_s,
+        }),
+        spki_sha256: hexadecimal(&Sha256::digest(fields.key)),
+    })
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The parts of a certificate that are looked at: the contents of names and validity, the whole key.
+struct Fields<'d> {
+    issuer: &'d [u8],
+    validity: &'d [u8],
+    subject: &'d [u8],
+    key: &'d [u8],
+}
+
 /// Certificate ::= SEQUENCE { tbs SEQUENCE { [0]?, serial, algorithm, issuer, validity, subject,
 /// key, .. }, .. } (RFC 5280, 4.1)
-fn walk(der: &[u8]) -> Option<LeafReport> {
+fn fields(der: &[u8]) -> Option<Fields<'_>> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
     if rest.first() == Some(&VERSION) {
@@ -50,22 +82,13 @@ fn walk(der: &[u8]) -> Option<LeafReport> {
     }
     let (issuer, rest) = expect(rest, SEQUENCE)?;
     let validity = read(rest)?;
-    let (from, after_from) = {
-        let from = read(validity.content)?;
-        (read_time(from.tag, from.content), from.rest)
-    };
-    let until = read(after_from)?;
-    let until = read_time(until.tag, until.content);
     let subject = read(validity.rest)?;
     let key = read(subject.rest)?;
-    let digest = Sha256::digest(key.whole);
-    Some(LeafReport {
-        issuer: Foreign::new(name(issuer).as_bytes()),
-        period: from.zip(until).map(|(not_before_s, not_after_s)| Period {
-            not_before_s,
-            not_after_s,
-        }),
-        spki_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+    Some(Fields {
+        issuer,
+        validity: validity.content,
+        subject: subject.content,
+        key: key.whole,
     })
 }
 

@@ -178,6 +178,19 @@ pub struct TimeReport {
     pub ahead_s: Option<i64>,
 }
 
+impl TimeReport {
+    /// Says where the time that is checked at comes from: `mailbox` where one signed it, else `machine` or, where that
+    /// clock is behind it, `floor`.
+    #[must_use]
+    pub const fn source(&self) -> &'static str {
+        match self.ahead_s {
+            Some(_) => "mailbox",
+            None if self.wall_s < self.floor_s => "floor",
+            None => "machine",
+        }
+    }
+}
+
 impl fmt::Display for TimeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

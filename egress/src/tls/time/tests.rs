@@ -36,6 +36,22 @@ fn clock_above_the_floor_counts_until_a_time_was_taken() {
     assert_eq!(clock.ahead_s(at(in_2040, 0)), Some(14 * 365 * 86_400));
 }
 
+#[test]
+fn report_says_where_its_time_comes_from() {
+    let check = |wall_s, ahead_s, source| {
+        let report = TimeReport {
+            checked_s: TODAY_S,
+            wall_s,
+            floor_s: RELEASE_UNIX_S,
+            ahead_s,
+        };
+        assert_eq!(report.source(), source);
+    };
+    check(TODAY_S, None, "machine");
+    check(RELEASE_UNIX_S - 1, None, "floor");
+    check(0, Some(-5), "mailbox");
+}
+
 //= spec/freshness.md#signed-time type=test
 //# A device MUST check certificates at the time that it took, moved on by a clock that does not jump,
 //# and before it took one at the later of its own clock and the floor.
