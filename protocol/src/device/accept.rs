@@ -3,6 +3,7 @@
 //! Refuses to apply: what is accepted is made durable first and handed to the application by the engine.
 
 use super::fetch::Pending;
+use super::link::Link;
 use super::{Context, Device, Event, records};
 use crate::envelope::Verified;
 use crate::id::Plane;
@@ -53,6 +54,14 @@ impl Desired {
         let need = self.need.is_wanted.then_some(self.need.allowed_ms);
         let fetch = self.pending.as_ref().map(|pending| pending.retry_ms);
         [need, fetch].into_iter().flatten().min()
+    }
+
+    /// Tells whether bodies are being fetched: nothing newer could be used, its base is not here yet. Once they could
+    /// not be had, a newer snapshot may have taken the place of theirs, and polls go on.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.pending
+            .as_ref()
+            .is_some_and(|pending| pending.failures == 0)
     }
 
     /// Tells whether a delta continues the snapshot that is being fetched: it will come again.
@@ -246,6 +255,9 @@ impl Device {
 
     /// Moves to an accepted revision: state, head, envelope, cursors and marks in one commit.
     pub(super) fn adopt(&mut self, head: &Head, state: State, arrived: Arrived) {
+        if let Link::Open(open) = &mut self.link {
+            open.paced_until_ms = 0;
+        }
         if arrived.kind == MessageKind::Snapshot {
             self.note_skipped(head.revision);
         }

@@ -167,9 +167,10 @@ impl Device {
         self.report_notes(context);
         let pace_ms = if is_progress || is_quiet { 0 } else { PACE_MS };
         self.handle_move_hint(now_ms, answer.hints.move_url.as_deref());
-        let wait_ms = answer.hints.retry_ms.unwrap_or(0).max(pace_ms);
+        let wait_ms = answer.hints.retry_ms.unwrap_or(0);
         if let Link::Open(open) = &mut self.link {
             open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
+            open.paced_until_ms = open.paced_until_ms.max(now_ms.saturating_add(pace_ms));
             if work.is_none() {
                 open.pace_empty(now_ms, is_quiet);
             }

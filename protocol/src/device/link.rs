@@ -55,6 +55,8 @@ pub(super) struct Open {
     pub(super) early_empties: u32,
     pub(super) work: Option<(InFlight, Work)>,
     pub(super) poll_after_ms: u64,
+    /// The same, for what came and led nowhere: news end it.
+    pub(super) paced_until_ms: u64,
     pub(super) receipt: Naming,
 }
 
@@ -66,6 +68,11 @@ pub(super) struct InFlight {
 }
 
 impl Open {
+    /// When the next poll may start.
+    pub(super) fn poll_due_ms(&self) -> u64 {
+        self.poll_after_ms.max(self.paced_until_ms)
+    }
+
     //= spec/postern.md#poll
     //# A device SHOULD poll once a second when held polls keep coming back at once and empty.
     /// Slows polling down when the mailbox keeps answering held polls at once with nothing.
@@ -162,6 +169,7 @@ impl Device {
                     early_empties: 0,
                     work: None,
                     poll_after_ms: 0,
+                    paced_until_ms: 0,
                     receipt: Naming::default(),
                 }));
                 self.event(Event::Connected);
@@ -250,9 +258,7 @@ impl Device {
         let Link::Open(open) = &mut self.link else {
             return;
         };
-        // While bodies are fetched, nothing newer could be used: its base is not here yet.
-        let is_fetching = self.desired.pending.is_some();
-        if is_fetching || open.poll.is_some() || open.poll_after_ms > now_ms {
+        if self.desired.is_fetching() || open.poll.is_some() || open.poll_due_ms() > now_ms {
             return;
         }
         let Some(hold_s) = self.hold_s.take() else {

@@ -213,10 +213,10 @@ impl Device {
     pub fn poll_timeout(&self) -> Option<u64> {
         let (poll, work) = match &self.link {
             Link::Open(open) => {
-                let is_fetching = self.desired.pending.is_some();
-                let is_granted = open.poll.is_none() && self.hold_s.is_some() && !is_fetching;
+                let is_free = open.poll.is_none() && !self.desired.is_fetching();
+                let is_granted = is_free && self.hold_s.is_some();
                 let work_ms = self.work_due_ms().filter(|_| open.work.is_none());
-                (is_granted.then_some(open.poll_after_ms), work_ms)
+                (is_granted.then(|| open.poll_due_ms()), work_ms)
             }
             Link::Down | Link::Asking(..) | Link::Greeting(..) => (None, None),
         };

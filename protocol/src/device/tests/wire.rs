@@ -228,6 +228,53 @@ fn mailbox_without_bodies_is_asked_at_a_pace() {
     assert_eq!(lone.node.head(), None);
 }
 
+/// Answers a fetch with no bodies: a newer snapshot took the place of theirs.
+fn bring_nothing(lone: &mut Lone) {
+    let fetch = lone.request(FrameType::Fetch).unwrap();
+    let frame = lone.seal(fetch.counter, &DownFrame::Bodies(vec![]));
+    lone.answer_raw(fetch.exchange, &frame);
+}
+
+#[test]
+fn snapshot_whose_bodies_are_gone_gives_way_to_a_newer_one_at_once() {
+    let mut lone = fetching();
+    assert!(lone.poll().is_none(), "what is newer could not be used");
+    bring_nothing(&mut lone);
+    let poll = lone.poll().unwrap();
+    let newer = lone.seal_snapshot(&state(2), at(EPOCH, 9), vec![]);
+    lone.answer(&poll, &[newer]);
+    lone.serve_bodies(&state(2));
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 9)));
+}
+
+#[test]
+fn snapshot_whose_bodies_are_gone_and_that_comes_again_is_not_fetched_before_its_time() {
+    let mut lone = fetching();
+    bring_nothing(&mut lone);
+    let poll = lone.poll().unwrap();
+    let same = lone.seal_snapshot(&state(1), at(EPOCH, 5), vec![]);
+    lone.answer(&poll, &[same]);
+    assert!(lone.request(FrameType::Fetch).is_none());
+    assert!(lone.poll().is_none(), "it brought nothing: at a pace");
+}
+
+#[test]
+fn deltas_behind_a_snapshot_are_asked_for_as_soon_as_it_is_here() {
+    let mut lone = fetching();
+    bring_nothing(&mut lone);
+    let poll = lone.poll().unwrap();
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.run(3_000);
+    lone.answer(&poll, &[delta.clone()]);
+    assert!(lone.poll().is_none(), "it leads nowhere yet: at a pace");
+    lone.run(2_000);
+    lone.serve_bodies(&state(1));
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
+    let poll = lone.poll().unwrap();
+    lone.answer(&poll, &[delta]);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 6)));
+}
+
 #[test]
 fn fetch_answered_by_an_answer_is_asked_at_a_pace() {
     let mut lone = fetching();
