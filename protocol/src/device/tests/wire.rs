@@ -265,7 +265,7 @@ fn deltas_behind_a_snapshot_are_asked_for_as_soon_as_it_is_here() {
     let poll = lone.poll().unwrap();
     let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
     lone.run(3_000);
-    lone.answer(&poll, &[delta.clone()]);
+    lone.answer(&poll, core::slice::from_ref(&delta));
     assert!(lone.poll().is_none(), "it leads nowhere yet: at a pace");
     lone.run(2_000);
     lone.serve_bodies(&state(1));
