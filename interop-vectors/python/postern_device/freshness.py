@@ -74,3 +74,10 @@ class Watch:
         age_ms = self.age_ms(now_ms)
         has_reason = age_ms is None or self._foreign_start is not None or age_ms * 3 > self._max_age_ms * 2
         return has_reason and now_ms >= self._next_ask_ms
+
+    def quiet_ms(self, now_ms: int) -> int:
+        """How long no nonce is due, as far as that is known now."""
+        age_ms = self.age_ms(now_ms)
+        if age_ms is None or self._foreign_start is not None or age_ms * 3 > self._max_age_ms * 2:
+            return self._next_ask_ms - now_ms
+        return max(self._max_age_ms * 2 // 3 - age_ms, self._next_ask_ms - now_ms)

@@ -1,10 +1,9 @@
 """Members of a request: hexadecimal, typed values of a state, keys and places."""
 
-import struct
-
 from ..cose import Place
 from ..keys import PublicKey
 from ..rejects import Reject
+from ..typed import from_typed
 
 
 class RunnerFault(Exception):
@@ -50,38 +49,6 @@ def from_hex(text) -> bytes:
         return bytes.fromhex(text)
     except (ValueError, TypeError):
         raise RunnerFault("hexadecimal") from None
-
-
-def from_typed(value):
-    """Reads one typed value; what is none is refused as the value that it would be."""
-    if not isinstance(value, dict):
-        if isinstance(value, (list, float)):
-            raise Reject("value-invalid")
-        return value
-    value = Members(value)
-    if "int" in value:
-        return int(value["int"])
-    if "float" in value:
-        return struct.unpack(">d", value.hex("float"))[0]
-    if "bytes" in value:
-        return value.hex("bytes")
-    if "reference" in value:
-        reference = Members(value["reference"])
-        return [reference.hex("digest"), from_typed(reference["size"]), reference["media_type"]]
-    raise Reject("value-invalid")
-
-
-def to_typed(value):
-    """Writes one typed value."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= 2**53 else {"int": str(value)}
-    if isinstance(value, float):
-        return {"float": struct.pack(">d", value).hex()}
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    return {"reference": {"digest": value[0].hex(), "size": to_typed(value[1]), "media_type": value[2]}}
 
 
 def hexed(**outputs: bytes) -> dict:

@@ -8,7 +8,8 @@ from ..intents import Marks
 from ..kinds import ACTUAL, DESIRED
 from ..rejects import Reject
 from ..trust import Trust
-from .members import Members, from_hex, from_typed, hexed, scenario, shown
+from ..typed import from_typed
+from .members import Members, from_hex, hexed, scenario, shown
 
 
 def _bundle_accept(request: Members) -> dict:

@@ -9,7 +9,8 @@ from ..kinds import Position
 from ..plane_keys import compare, open_body, open_payload
 from ..rejects import require
 from ..state import bodies_of, check_state, keyed_hash, plain_hash, read_body, root_digest, table_of
-from .members import Members, from_hex, hexed, to_typed
+from ..typed import to_typed
+from .members import Members, from_hex, hexed
 
 
 def _digests(state: dict, hash_with=plain_hash) -> dict:
