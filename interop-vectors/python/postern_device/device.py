@@ -196,11 +196,13 @@ class Device:
             self._take(answer, batch)
 
     def _put(self) -> None:
-        for chunk in chunks_for(self._engine.wanted, self._engine.bodies()):
-            plane = self._engine.plane_of_body(chunk[0])
-            self._take(self._exchange(frames.PUT, [plane, chunk]))
-            return  # the answer says what is still missing
-        self._engine.wanted = []
+        """Puts the bodies that were asked for, chunk by chunk, until nothing is missing or held here."""
+        engine = self._engine
+        while chunk := next(chunks_for(engine.wanted, engine.bodies()), None):
+            answer = self._exchange(frames.PUT, [engine.plane_of_body(chunk[0]), chunk])
+            engine.wanted = []  # the answer says what is still missing
+            self._take(answer)
+        engine.wanted = []
 
     def _is_need_due(self) -> bool:
         is_soon = self._needed_ms is not None and now_ms() - self._needed_ms < NEED_INTERVAL_MS
@@ -231,5 +233,5 @@ class Device:
         if hints.HOLD_S_MAX in answer.hints:
             self._hold_s = max(1, min(answer.hints[hints.HOLD_S_MAX], HOLD_S_MAX))
         self._take(answer)
-        if not answer.items and hold_s and now_ms() - began_ms < 1000:
+        if not answer.items and not answer.hints and hold_s and now_ms() - began_ms < 1000:
             time.sleep(1)

@@ -201,7 +201,7 @@ class Engine:
 
     def take_hints(self, answer_hints: dict) -> None:
         """Takes the hints 5 and 6."""
-        self.wanted = answer_hints.get(hints.WANTED, [])
+        self.wanted = answer_hints.get(hints.WANTED, self.wanted)
         if kinds.ACTUAL in answer_hints.get(hints.NEED, []):
             self._wants_actual_snapshot()
 
