@@ -47,7 +47,8 @@ class Application:
 
     def show(self, status: dict) -> None:
         """Writes where the device stands."""
-        self._write("status.json", status)
+        self._write("status.json", status, durable=False)
 
-    def _write(self, name: str, content: dict) -> None:
-        replace_file(self._folder / name, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+    def _write(self, name: str, content: dict, durable: bool = True) -> None:
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        replace_file(self._folder / name, text.encode(), durable=durable)

@@ -90,8 +90,7 @@ class DesiredReader:
             self._notes.count(outcome.reject)
             self.wants_need = True
         else:
-            self._refuse(data, envelope, outcome)
-            return True
+            return self._refuse(data, envelope, outcome) or changed
         return changed
 
     def _receive(self, head: Head) -> bool:
@@ -101,12 +100,13 @@ class DesiredReader:
         self._record.desired.received = head
         return True
 
-    def _refuse(self, data: bytes, envelope: cose.Envelope, outcome: acceptance.Outcome) -> None:
-        self._notes.refuse(envelope.position, Reject(outcome.reject), payload_verified=True)
+    def _refuse(self, data: bytes, envelope: cose.Envelope, outcome: acceptance.Outcome) -> bool:
+        is_news = self._notes.refuse(envelope.position, Reject(outcome.reject), payload_verified=True)
         if outcome.freezes:
             self._record.desired.is_frozen = True
-        if outcome.reject in ("writer-behind", "equivocation"):
+        if is_news and outcome.reject in ("writer-behind", "equivocation"):
             self._record.evidence = evidence.seal(self._record, self._place, outcome.reject, data, self.hash_with)
+        return is_news
 
     def _apply_delta(self, data: bytes, envelope: cose.Envelope, head: Head) -> None:
         position = envelope.position
@@ -166,8 +166,9 @@ class DesiredReader:
                     waiting.bodies[section] = self._open_body(section, row, body)
             return self._finish_snapshot()
         except Reject as reject:
-            if reject.name != "body-mismatch":
-                self.waiting = None  # what is wrong was signed: no other route brings a better one
+            if reject.name == "body-mismatch":
+                raise  # the way brought other bytes: another way may bring the right ones
+            self.waiting = None  # what is wrong was signed
             return self._notes.refuse(waiting.position, reject, payload_verified=True)
 
     def _open_body(self, section: str, row, body: bytes) -> dict:

@@ -70,7 +70,6 @@ class Device:
                 self._say(f"refused: {refusal.name}")
                 self._wait(refusal.retry_ms)
             except Reject as reject:
-                self._engine.reporter.count(reject.name)
                 self._say(f"refused what came: {reject.name}")
                 self._wait(None)
             except TransportError as error:
@@ -95,9 +94,12 @@ class Device:
             for url in mailbox.urls:
                 try:
                     return self._greet(url, rank > 0)
-                except (Reject, TransportError) as error:
-                    name = error.name if isinstance(error, Reject) else str(error)
-                    self._say(f"{url}: {name}")
+                except Reject as reject:
+                    self._engine.reporter.count(reject.name)
+                    self._say(f"{url}: {reject.name}")
+                    failure = reject
+                except TransportError as error:
+                    self._say(f"{url}: {error}")
                     failure = error
         raise failure
 
@@ -131,6 +133,7 @@ class Device:
         try:
             self._link = self._greet(url, True)
             self._engine.begin_session()
+            self._show()
         except (Reject, TransportError) as error:
             self._say(f"move to {url} failed: {error}")
 
@@ -145,6 +148,9 @@ class Device:
                 answer = opened.answer(self._transport.exchange(self._link.url, frame, hold_s))
                 self._failures = 0
                 return answer
+            except Reject as reject:
+                self._engine.reporter.count(reject.name)
+                raise
             except TransportError:
                 if attempt == 2 or opened.is_used_up:
                     raise
@@ -228,10 +234,14 @@ class Device:
         hold_s = max(0, min(self._hold_s, engine.quiet_ms(now_ms()) // 1000))
         began_ms = now_ms()
         items = engine.poll_items(hold_s)
-        answer = self._exchange(frames.POLL, items, hold_s)
+        try:
+            answer = self._exchange(frames.POLL, items, hold_s)
+        except TransportError:
+            self._hold_s = max(1, self._hold_s // 2)  # something on the way may not bear the silence
+            raise
         engine.receipts.named()
-        if hints.HOLD_S_MAX in answer.hints:
-            self._hold_s = max(1, min(answer.hints[hints.HOLD_S_MAX], HOLD_S_MAX))
+        self._hold_s = min(self._hold_s, answer.hints.get(hints.HOLD_S_MAX, HOLD_S_MAX))
         self._take(answer)
-        if not answer.items and not answer.hints and hold_s and now_ms() - began_ms < 1000:
-            time.sleep(1)
+        is_idle = engine.poll_items(hold_s) == items and not engine.posts_are_due(now_ms())
+        if is_idle and hold_s and now_ms() - began_ms < 1000:
+            time.sleep(1)  # what came at once changed nothing, and would come again

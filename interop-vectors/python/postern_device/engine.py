@@ -65,7 +65,8 @@ class Engine:
         self.is_bundle_behind = False
         self.wanted: list = []
         self._start = (os.urandom(8), now_ms)
-        self._echo: bytes | None = None
+        self._echo: bytes | None = None  # the controller's nonce that waits for its answer
+        self._is_evidence_lost = False  # a receipt said that nobody read it
         self._posted_ms: dict[str, int] = {}
         self._is_changed = True
         self.reporter.open_epoch()
@@ -179,14 +180,12 @@ class Engine:
         if held is None:
             self.actual.open_epoch()
 
-    def _handle_receipt(self, _data: bytes, envelope: Envelope, now_ms: int) -> None:
+    def _handle_receipt(self, _data: bytes, envelope: Envelope, _now_ms: int) -> None:
         mailboxes = [mailbox.key for mailbox in self.trust.bundle.mailboxes]
         aad = self.place.of_tenant(kinds.RECEIPT)
         verified = cose.verify(envelope, "mailbox", None, aad, mailboxes, self.trust.revoked)
         if self.receipts.take(verified) and verified.content.code > 0:
-            posted_ms = self._posted_ms.get("evidence")
-            if posted_ms is not None and now_ms - posted_ms >= POST_AGAIN_MS:
-                del self._posted_ms["evidence"]
+            self._is_evidence_lost = True
 
     def take_chunks(self, chunks: list) -> None:
         """Takes pieces of bodies that were fetched."""
@@ -224,8 +223,7 @@ class Engine:
             self.save()
             if actions:
                 self._act(apply, actions)
-        if self.actual.write(say_actual() | self._done_intents()):
-            self._is_changed = True
+        self._is_changed |= self._write_actual(say_actual() | self.record.marks.ended)
         if self.reporter.is_due():
             self.reporter.seal()
             self._posted_ms.pop("report", None)
@@ -251,12 +249,16 @@ class Engine:
     def _act(self, apply, actions: list) -> None:
         for path, value in actions:
             status, output = apply(self.record.desired.state, [(path, value)])
-            self.record.marks.done[path] = value
+            self.record.marks.done[path] = self.record.marks.ended[path] = value
             self.reporter.intents([[path, value, intents.FINISHED, [status, output]]])
         self._is_changed = True
 
-    def _done_intents(self) -> dict:
-        return dict(self.record.marks.done)
+    def _write_actual(self, state: dict) -> bool:
+        try:
+            return self.actual.write(state)
+        except Reject as reject:  # what the application said, beside the intents, is no state
+            self.reporter.count(reject.name)
+            return False
 
     def save(self) -> None:
         """Commits when something changed."""
@@ -283,7 +285,7 @@ class Engine:
         change = self.actual.due(now_ms)
         if change is not None:
             due.append(Post("actual", kinds.ACTUAL, change))
-        if self.record.evidence is not None and "evidence" not in self._posted_ms:
+        if self.record.evidence is not None and self._is_evidence_due(now_ms):
             due.append(Post("evidence", kinds.DESIRED, self.record.evidence.message))
         if self._echo is not None or self.watch.wants_to_ask(now_ms):
             due.append(Post("heartbeat", kinds.ACTUAL, self._heartbeat(now_ms)))
@@ -299,6 +301,10 @@ class Engine:
         is_again = what == "report" and self.desired.acknowledges_again
         return posted_ms is None or now_ms - posted_ms >= POST_AGAIN_MS or is_again
 
+    def _is_evidence_due(self, now_ms: int) -> bool:
+        posted_ms = self._posted_ms.get("evidence")
+        return posted_ms is None or (self._is_evidence_lost and now_ms - posted_ms >= POST_AGAIN_MS)
+
     def posted(self, posts: list[Post], now_ms: int) -> None:
         """Notes that they went out."""
         for post in posts:
@@ -307,19 +313,22 @@ class Engine:
                 self.actual.posted(now_ms)
             if post.what == "report":
                 self.desired.acknowledges_again = False
+            if post.what == "heartbeat":
+                self._echo = None
+            if post.what == "evidence":
+                self._is_evidence_lost = False
 
     def _heartbeat(self, now_ms: int) -> bytes:
         ask = None
         if self.watch.wants_to_ask(now_ms):
             ask = os.urandom(16)
             self.watch.ask(ask, now_ms)
-        echo, self._echo = self._echo, None
         actual, desired = self.record.actual.head, self.record.desired.head
         head = (actual.epoch, actual.seq, self.trust.number, actual.digest) if actual else (0, 0, self.trust.number, b"")
         position = kinds.Position(kinds.HEARTBEAT, *head)
         other = (desired.epoch, desired.seq) if desired else (0, 0)
         start, started_ms = self._start
-        payload = Heartbeat(start, now_ms - started_ms, other, echo, ask).to_payload()
+        payload = Heartbeat(start, now_ms - started_ms, other, self._echo, ask).to_payload()
         aad = self.place.of_plane(kinds.HEARTBEAT, kinds.ACTUAL)
         return cose.seal(self.record.identity.seed, position, payload, aad)
 
@@ -334,7 +343,7 @@ class Engine:
     def quiet_ms(self, now_ms: int) -> int:
         """How long a poll may be held without keeping anything from going out."""
         until = [self.watch.quiet_ms(now_ms)]
-        for what in ("report", "actual"):
+        for what in ("report", "actual", "evidence"):
             if what in self._posted_ms:
                 until.append(self._posted_ms[what] + POST_AGAIN_MS - now_ms)
         return max(1000, min(until))
@@ -368,6 +377,7 @@ class Engine:
             "report": [record.reporting.epoch, record.reporting.rseq, record.reporting.acked],
             "stale": self.watch.is_stale(now_ms),
             "encrypted": record.held_keys is not None,
+            "rotating": record.next_key is not None,
             "rejects": dict(self.reporter.rejects),
         }
 

@@ -17,12 +17,13 @@ PREFIX = "intent/"
 class Marks:
     """What the device keeps for ever in one life: taken, done, and what it noted once.
 
-    `noted` holds for a path the encoding of the value that was noted last, so that a note is not repeated.
+    `ended` is what `actual` shows: values whose action has ended. `noted` holds for a path the encoding of the value that was noted last, so that a note is not repeated.
     """
 
     taken: dict[str, int] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     noted: dict[str, bytes] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
 
     def record(self, intents: dict) -> list:
         """The first snapshot of an incarnation: nothing fires."""

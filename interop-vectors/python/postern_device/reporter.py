@@ -13,6 +13,8 @@ from .rejects import Reject
 from .reports import INTENTS, LOST, REJECTS, RESULTS, ROTATION, SUPERSEDED, Report
 from .store import Entry, Record
 
+REFUSALS_REMEMBERED = 64  # refusals that are not listed again by one process; arbitrary
+
 
 def next_epoch(highest: int) -> int:
     """A further epoch: above all that is known, and unlikely to be drawn by anybody else."""
@@ -28,6 +30,7 @@ class Reporter:
         self._place = place
         self.rejects: collections.Counter[str] = collections.Counter()
         self._is_first = True
+        self._listed: collections.deque[list] = collections.deque(maxlen=REFUSALS_REMEMBERED)
 
     @property
     def _reporting(self):
@@ -57,8 +60,11 @@ class Reporter:
         if not reject.is_reported(payload_verified):
             return False
         value = [position.kind, position.epoch, position.seq, reject.number]
-        if any(entry.number == REJECTS and entry.value == value for entry in self._reporting.entries):
+        # A mailbox offers the same message with each poll: listed again after its acknowledgement it would make
+        # report after report.
+        if value in self._listed:
             return False
+        self._listed.append(value)
         self._add(REJECTS, value)
         return True
 

@@ -162,15 +162,18 @@ class Store:
         replace_file(self.folder / "device.cbor", cbor.encode(to_item(record)), 0o600)
 
 
-def replace_file(path: pathlib.Path, data: bytes, mode: int = 0o644) -> None:
-    """Writes a file beside the old one, flushes it, and puts it in its place."""
+def replace_file(path: pathlib.Path, data: bytes, mode: int = 0o644, durable: bool = True) -> None:
+    """Writes a file beside the old one and puts it in its place; a durable one outlives a power cut."""
     beside = path.with_name(path.name + ".new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.replace(beside, path)
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
