@@ -135,4 +135,3 @@ class ActualWriter:
     def posted(self, now_ms: int | None) -> None:
         """Notes when the message went out; None when a new session begins."""
         self._posted_ms = now_ms
-

@@ -1,9 +1,9 @@
 """The application at the end of the wire, as small as it can be: files in the device's folder.
 
-    desired.json   written: what the device shall be, as {path: typed value}
-    actual.json    read when it is there: what the device is, in the same form
-    intents.jsonl  appended: actions that were asked for, one a line
-    status.json    written: where the device stands, for people and tests
+desired.json   written: what the device shall be, as {path: typed value}
+actual.json    read when it is there: what the device is, in the same form
+intents.jsonl  appended: actions that were asked for, one a line
+status.json    written: where the device stands, for people and tests
 """
 
 import json

@@ -17,6 +17,7 @@ from .rejects import Reject, require
 
 _POSITION = -65537
 
+
 @dataclass(frozen=True)
 class Place:
     """What a reader expects around an envelope; it is signed and never sent."""

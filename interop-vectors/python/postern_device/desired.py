@@ -151,7 +151,7 @@ class DesiredReader:
         waiting = self.waiting
         if waiting is None:
             return False
-        wanted = {digest: offset for digest, offset in waiting.wants()}
+        wanted = dict(waiting.wants())
         if wanted.get(chunk.digest) != chunk.offset:
             return False
         piece = waiting.pieces.setdefault(chunk.digest, bytearray())

@@ -123,12 +123,12 @@ class Device:
             return False
         return self._engine.trust.bundle.mailbox_of(link.mailbox.key.thumbprint) is not None
 
-    def _move(self, url: str) -> None:
-        """Goes where the mailbox says, when the bundle lists it, once in a minute."""
+    def _move(self, url: str) -> bool:
+        """Goes where the mailbox says, when the bundle lists it, once in a minute. True when it is there."""
         listed = [one for mailbox in self._engine.trust.bundle.mailboxes for one in mailbox.urls]
         is_soon = self._moved_ms is not None and now_ms() - self._moved_ms < MOVE_MS_MIN
         if url not in listed or url == self._link.url or is_soon:
-            return
+            return False
         self._moved_ms = now_ms()
         try:
             self._link = self._greet(url, True)
@@ -136,6 +136,8 @@ class Device:
             self._show()
         except (Reject, TransportError) as error:
             self._say(f"move to {url} failed: {error}")
+            return False
+        return True
 
     # --- exchanges --------------------------------------------------------------------------------
 
@@ -177,8 +179,8 @@ class Device:
         engine.take_refusals(posts, answer.hints.get(hints.REFUSED, []))
         engine.take_hints(answer.hints)
         self._settle()
-        if hints.MOVE in answer.hints:
-            self._move(answer.hints[hints.MOVE])
+        if hints.MOVE in answer.hints and self._move(answer.hints[hints.MOVE]):
+            return  # the pause was about the mailbox that is left
         retry_ms = min(answer.hints.get(hints.RETRY_MS, 0), RETRY_MS_MAX)
         if retry_ms:
             time.sleep(retry_ms / 1000)
@@ -241,7 +243,8 @@ class Device:
             raise
         engine.receipts.named()
         self._hold_s = min(self._hold_s, answer.hints.get(hints.HOLD_S_MAX, HOLD_S_MAX))
+        link = self._link
         self._take(answer)
-        is_idle = engine.poll_items(hold_s) == items and not engine.posts_are_due(now_ms())
+        is_idle = self._link is link and engine.poll_items(hold_s) == items and not engine.posts_are_due(now_ms())
         if is_idle and hold_s and now_ms() - began_ms < 1000:
             time.sleep(1)  # what came at once changed nothing, and would come again

@@ -126,9 +126,7 @@ class PlaneKeyPlace:
 
 def open_plane_key(secret: bytes, place, generation: int, encapsulated: bytes, ciphertext: bytes) -> list[bytes]:
     """Opens the sealed keys: digest key, key of desired, key of actual."""
-    aad = cbor.encode(
-        ["postern/1 plane-key", place.genesis, place.tenant, place.device, place.incarnation, generation]
-    )
+    aad = cbor.encode(["postern/1 plane-key", place.genesis, place.tenant, place.device, place.incarnation, generation])
     try:
         plaintext = _hpke_open(secret, encapsulated, ciphertext, aad)
     except (InvalidTag, ValueError):
@@ -173,5 +171,3 @@ def _extract(suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
 def _expand(suite: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
     labelled = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
     return hmac.digest(prk, labelled + b"\x01", "sha256")[:length]  # one block is enough for 32 bytes
-
-

@@ -29,9 +29,7 @@ from .store import HeldKeys, NextKey, Record
 from .trust import Trust
 
 POST_AGAIN_MS = 60_000  # milliseconds after which a report or evidence that nobody answered is posted again
-NEEDS_SNAPSHOT = {
-    NUMBER_OF[name] for name in ("nothing-stored", "epoch-needs-snapshot", "base-older", "base-newer")
-}
+NEEDS_SNAPSHOT = {NUMBER_OF[name] for name in ("nothing-stored", "epoch-needs-snapshot", "base-older", "base-newer")}
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,7 @@ class Engine:
         self.record = record
         self._commit = commit
         self.place = place_of(identity)
-        self.channel_id = names.short_id(
-            names.channel_preimage(identity.genesis, identity.tenant, identity.device)
-        )
+        self.channel_id = names.short_id(names.channel_preimage(identity.genesis, identity.tenant, identity.device))
         self.trust = Trust(identity.genesis, identity.recovery)
         for bundle in record.bundles:
             self.trust.accept(bundle)
@@ -324,8 +320,8 @@ class Engine:
             ask = os.urandom(16)
             self.watch.ask(ask, now_ms)
         actual, desired = self.record.actual.head, self.record.desired.head
-        head = (actual.epoch, actual.seq, self.trust.number, actual.digest) if actual else (0, 0, self.trust.number, b"")
-        position = kinds.Position(kinds.HEARTBEAT, *head)
+        epoch, seq, digest = (actual.epoch, actual.seq, actual.digest) if actual else (0, 0, b"")
+        position = kinds.Position(kinds.HEARTBEAT, epoch, seq, self.trust.number, digest)
         other = (desired.epoch, desired.seq) if desired else (0, 0)
         start, started_ms = self._start
         payload = Heartbeat(start, now_ms - started_ms, other, self._echo, ask).to_payload()

@@ -15,9 +15,10 @@ PREFIX = "intent/"
 
 @dataclass
 class Marks:
-    """What the device keeps for ever in one life: taken, done, and what it noted once.
+    """What the device keeps for ever in one life, by path.
 
-    `ended` is what `actual` shows: values whose action has ended. `noted` holds for a path the encoding of the value that was noted last, so that a note is not repeated.
+    `taken` and `done` are the marks. `ended` is what `actual` shows: values whose action has ended. `noted` is the
+    encoding of the value that was noted last, so that a note is not repeated.
     """
 
     taken: dict[str, int] = field(default_factory=dict)

@@ -31,9 +31,7 @@ class Exchange:
     def preimage(self) -> bytes:
         """What the transcript is the hash of."""
         ephemerals = [self.device_ephemeral, self.mailbox_ephemeral]
-        return cbor.encode(
-            ["postern/1 session", self.mailbox_thumbprint, self.challenge, *ephemerals, self.channel_id]
-        )
+        return cbor.encode(["postern/1 session", self.mailbox_thumbprint, self.challenge, *ephemerals, self.channel_id])
 
     def transcript(self) -> bytes:
         """What both ends sign."""
@@ -92,9 +90,7 @@ class Greeting:
         self._secret = secret
         self._mailbox_ephemeral = challenge.ephemeral
         ephemeral = X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-        self.exchange = Exchange(
-            challenge.challenge, ephemeral, challenge.ephemeral, challenge.thumbprint, channel_id
-        )
+        self.exchange = Exchange(challenge.challenge, ephemeral, challenge.ephemeral, challenge.thumbprint, channel_id)
 
     def hello(self, seed: bytes, place: cose.Place) -> bytes:
         """The frame that answers the challenge."""

@@ -64,9 +64,7 @@ def is_stored_table(table: dict) -> bool:
 
 def covers(lineage: list, epoch: int, seq: int, digest: bytes) -> bool:
     """Tells whether a writer with this lineage knows the head."""
-    return any(
-        entry[0] == epoch and (entry[1] > seq or (entry[1] == seq and entry[2] == digest)) for entry in lineage
-    )
+    return any(entry[0] == epoch and (entry[1] > seq or (entry[1] == seq and entry[2] == digest)) for entry in lineage)
 
 
 def _check_lineage(lineage, own_epoch: int) -> None:

@@ -10,7 +10,7 @@ spec/encryption.md#encrypted-snapshot.
 import hashlib
 import hmac
 import re
-from typing import Callable
+from collections.abc import Callable
 
 from . import cbor
 from .limits import (
@@ -110,7 +110,7 @@ def check_limits(bodies: dict[str, bytes], encrypted: bool = False) -> None:
     require(len(bodies) <= SECTIONS_MAX, "state-oversize")
     require(sum(len(body) + overhead for body in bodies.values()) <= STATE_BYTES_MAX, "state-oversize")
     row = [bytes(32), bytes(32)] if encrypted else bytes(32)
-    table_bytes = len(cbor.encode({section: row for section in bodies}))
+    table_bytes = len(cbor.encode(dict.fromkeys(bodies, row)))
     require(table_bytes + _SNAPSHOT_OVERHEAD_BYTES <= ENVELOPE_BYTES_MAX, "state-oversize")
 
 

@@ -146,6 +146,10 @@ class Store:
         self._lock = open(self.folder / "lock", "w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def close(self) -> None:
+        """Lets another process have the folder."""
+        self._lock.close()
+
     def load(self) -> Record | None:
         """Reads what was committed last."""
         try:

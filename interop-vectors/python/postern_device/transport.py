@@ -7,6 +7,7 @@ Implements spec/postern.md#http-binding, the client's part.
 """
 
 import ssl
+import urllib.parse
 
 import urllib3
 
@@ -31,7 +32,12 @@ class Transport:
         if join_ca is not None:
             context.load_verify_locations(cadata=join_ca)
         options = {"ssl_context": context, "retries": False, "maxsize": 2, "block": False}
-        self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        if proxy is None:
+            self._pool = urllib3.PoolManager(**options)
+            return
+        user = urllib3.util.parse_url(proxy).auth
+        headers = urllib3.make_headers(proxy_basic_auth=urllib.parse.unquote(user)) if user else None
+        self._pool = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
     def exchange(self, url: str, frame: bytes, hold_s: float = 0) -> bytes:
         """Gives the frame of the answer; what is no Postern is refused by name."""

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import time
 
+from live_site import WAIT_S, Site, until
 from proxy import ConnectProxy
-from site_of_tests import WAIT_S, Site, until
 
 TYPED = {"line/speed": 12, "temp": {"float": "4037000000000000"}, "fw/blob": {"bytes": "00ff"}, "ok": True}
 

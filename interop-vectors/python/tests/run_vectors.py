@@ -23,7 +23,10 @@ def main() -> int:
     """Prints what differs; 0 only when nothing does."""
     child = subprocess.Popen(
         [sys.executable, "-m", "postern_device", "child"],
-        cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=HERE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     asked = failed = 0
     for path in sorted(VECTORS.glob(f"{sys.argv[1] if len(sys.argv) > 1 else '[0-9]'}*/*.json")):

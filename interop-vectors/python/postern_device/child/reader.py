@@ -37,7 +37,8 @@ def _revision_accept(request: Members) -> dict:
     one = Members(request["incoming"])
     lineage = [[epoch, seq, from_hex(digest)] for epoch, seq, digest in one["lineage"]]
     numbers = one["generation"], one["epoch"], one["seq"], one["base"]
-    outcome = judge(stored, request["frozen"], Incoming(one["kind"] == "snapshot", *numbers, one.hex("digest"), lineage))
+    incoming = Incoming(one["kind"] == "snapshot", *numbers, one.hex("digest"), lineage)
+    outcome = judge(stored, request["frozen"], incoming)
     reply: dict = {"outcome": outcome.outcome, "row": outcome.row}
     if outcome.superseded:
         reply["superseded"] = list(outcome.superseded)

@@ -44,9 +44,7 @@ class Site:
         """Starts a process whose output goes to a log beside it."""
         log = open(self.folder / f"{name}.log", "a")
         environment = {**os.environ, "PYTHONPATH": str(HERE)}
-        self.running[name] = subprocess.Popen(
-            [str(word) for word in command], stdout=log, stderr=log, env=environment
-        )
+        self.running[name] = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, env=environment)
 
     def end(self, name: str, how=signal.SIGTERM) -> None:
         """Ends a process that this site started."""
@@ -73,8 +71,12 @@ class Site:
     def run_controller(self) -> None:
         """Starts the controller of the folder and waits until it answers."""
         self.start("controller", self.postern, "controller", "run", "--dir", self.controller)
-        until("controller", lambda: subprocess.run(
-            [self.postern, "status", "--dir", self.controller], capture_output=True).returncode == 0)
+        until(
+            "controller",
+            lambda: (
+                subprocess.run([self.postern, "status", "--dir", self.controller], capture_output=True).returncode == 0
+            ),
+        )
 
     def make_controller(self, listens: bool = True) -> None:
         """Makes and starts a controller."""
@@ -99,8 +101,9 @@ class Site:
         """Lets a device of this package join."""
         line = self.of_controller("controller", "invite", name)
         joining = [sys.executable, "-m", "postern_device", "join", "--dir", self.folder / name, *options]
-        done = subprocess.run(list(map(str, joining)), input=line, text=True, cwd=HERE, timeout=WAIT_S,
-                              capture_output=True)
+        done = subprocess.run(
+            list(map(str, joining)), input=line, text=True, cwd=HERE, timeout=WAIT_S, capture_output=True
+        )
         assert done.returncode == 0, done.stderr
 
     def run_device(self, name: str, *options) -> None:
