@@ -161,8 +161,9 @@ def restore(site: Site) -> None:
     site.wait_converged("press-7")
     assert site.read("press-7", "desired.json") == {"line/name": "x", "line/speed": 2}
     site.set("press-7", "line/speed", "3")
+    time.sleep(2)  # epochs come from a clock of seconds: the next one has to lie above the one just adopted
     back(site, backup, "again", '"y"')  # and once more, with a decision of its own before the device is heard
-    until("conflict", lambda: site.seen("press-7")["evidence"] > 0)
+    until("conflict", lambda: site.seen("press-7")["behind"])
     site.of_controller("recover", "press-7", "--take", "controller")
     site.wait_converged("press-7")
     assert site.read("press-7", "desired.json") == {"line/name": "y", "line/speed": 1}
