@@ -86,6 +86,7 @@ class Acceptance(Base):
         self.writer.bring(self.engine, A)
         self.writer.give(self.engine, self.writer.delta({"line/speed": 2}, C, 2, 1))
         self.assertEqual((self.head(), self.refused()), ((5, 1), ["digest-mismatch"]))
+        self.assertTrue(self.engine.desired.wants_need)
 
     def test_delta_of_an_earlier_incarnation_is_refused_and_not_listed(self):
         other = cose.Place(self.writer.place.genesis, "acme", "press-7", bytes(16))
@@ -114,11 +115,12 @@ class Acceptance(Base):
 
     def test_refusal_that_is_offered_again_after_its_ack_is_not_listed_again(self):
         self.writer.bring(self.engine, A)
+        self.writer.give(self.engine, self.writer.snapshot(B, epoch=4, seq=9))
+        number = self.engine.record.reporting.rseq
         for _ in range(3):
             self.writer.give(self.engine, self.writer.snapshot(B, epoch=4, seq=9), self.writer.ack(self.engine))
-        self.writer.give(self.engine, self.writer.ack(self.engine))
-        self.assertEqual(self.rejects()["epoch-stale"], 3)
-        self.assertEqual((self.refused(), self.engine.reporter.is_outstanding), (["epoch-stale"], False))
+        self.assertEqual(self.rejects()["epoch-stale"], 4)
+        self.assertEqual(self.engine.record.reporting.rseq, number)
 
     def restart(self):
         """Another process on the same store."""
@@ -199,6 +201,13 @@ class Surroundings(Base):
             self.assertEqual(echo, b"n" * 16)
         self.engine.posted([post], 0)
         self.assertFalse(any(post.what == "heartbeat" for post in self.engine.posts(1)))
+
+    def test_poll_is_held_no_longer_than_until_an_outstanding_report_goes_out_again(self):
+        nonce = cbor.decode(cose.Envelope.parse(self.engine.posts(0)[-1].envelope).payload)[5]
+        self.writer.give(self.engine, self.writer.heartbeat(echo=nonce))
+        self.assertGreater(self.engine.quiet_ms(0), 300_000)
+        self.engine.posted(self.engine.posts(0), 0)
+        self.assertEqual(self.engine.quiet_ms(20_000), 40_000)
 
     def test_receipt_is_named_until_a_poll_is_answered_and_not_in_the_next_session(self):
         self.writer.give(self.engine, self.writer.receipt(3, self.engine.channel_id))
