@@ -24,7 +24,7 @@ BACKOFF_S = (0.5, 30.0)  # shortest and longest wait after all ways failed; arbi
 RETURN_MS = 120_000  # milliseconds after which a device on a lesser mailbox tries the better ones; arbitrary
 MOVE_MS_MIN = 60_000  # milliseconds between two moves, spec/postern.md#answer
 POST_BYTES_MAX = FRAME_BYTES_MAX - 64  # bytes of the items of one post: a frame less its head and tag
-TICK_MS = 5_000  # milliseconds of the shortest hold that a timer asks for; arbitrary
+KEEPS_SESSION = ("overloaded", "quota", "need-limited")  # refusals that say nothing about the session
 
 
 def now_ms() -> int:
@@ -45,12 +45,15 @@ class Link:
 class Device:
     """Runs until it is ended; everything that counts is in the store at every instant."""
 
-    def __init__(self, engine: Engine, transport: Transport, application: Application, hold_s: int, say):
+    def __init__(
+        self, engine: Engine, transport: Transport, application: Application, hold_s: int, say, sleep=time.sleep
+    ):
         self._engine = engine
         self._transport = transport
         self._application = application
         self._hold_s = min(hold_s, HOLD_S_MAX)
         self._say = say
+        self._sleep = sleep
         self._link: Link | None = None
         self._moved_ms: int | None = None
         self._needed_ms: int | None = None
@@ -58,24 +61,35 @@ class Device:
 
     def run(self) -> None:
         """Greets and serves, for ever."""
-        self._settle()
+        self.start()
         while True:
-            try:
-                self._link = self._greet_any()
-                self._engine.begin_session()
-                self._show()
-                while self._is_link_good():
-                    self._serve()
-            except Refusal as refusal:
-                self._say(f"refused: {refusal.name}")
-                self._wait(refusal.retry_ms)
-            except Reject as reject:
-                self._say(f"refused what came: {reject.name}")
-                self._wait(None)
-            except TransportError as error:
-                self._say(f"the way failed: {error}")
-                self._wait(None)
+            self.step()
+
+    def start(self) -> None:
+        """Applies what was accepted before the last end, and shows where the device stands."""
+        self._settle()
+
+    def step(self) -> None:
+        """Greets when no session is good, else sends what is due and polls once; then waits if it has to."""
+        try:
+            if self._is_link_good():
+                self._serve()
+                return
+            self._link = self._greet_any()
+            self._engine.begin_session()
+        except Refusal as refusal:
+            self._say(f"refused: {refusal.name}")
+            self._link = self._link if refusal.name in KEEPS_SESSION else None
+            self._wait(refusal.retry_ms)
+        except Reject as reject:
+            self._say(f"refused what came: {reject.name}")
             self._link = None
+            self._wait(None)
+        except TransportError as error:
+            self._say(f"the way failed: {error}")
+            self._link = None
+            self._wait(None)
+        self._show()
 
     def _wait(self, retry_ms: int | None) -> None:
         """Waits before the next attempt, longer each time, unless told how long."""
@@ -83,7 +97,7 @@ class Device:
         wait_s = min(BACKOFF_S[0] * 2 ** min(self._failures - 1, 10), BACKOFF_S[1]) * random.uniform(0.5, 1)
         if retry_ms is not None:
             wait_s = max(wait_s, min(retry_ms, RETRY_MS_MAX) / 1000)
-        time.sleep(wait_s if self._failures > 1 or retry_ms else 0)
+        self._sleep(wait_s if self._failures > 1 or retry_ms else 0)
 
     # --- sessions ---------------------------------------------------------------------------------
 
@@ -183,7 +197,7 @@ class Device:
             return  # the pause was about the mailbox that is left
         retry_ms = min(answer.hints.get(hints.RETRY_MS, 0), RETRY_MS_MAX)
         if retry_ms:
-            time.sleep(retry_ms / 1000)
+            self._sleep(retry_ms / 1000)
 
     def _settle(self) -> None:
         self._engine.settle(self._application.apply, self._application.say_actual)
@@ -247,4 +261,4 @@ class Device:
         self._take(answer)
         is_idle = self._link is link and engine.poll_items(hold_s) == items and not engine.posts_are_due(now_ms())
         if is_idle and hold_s and now_ms() - began_ms < 1000:
-            time.sleep(1)  # what came at once changed nothing, and would come again
+            self._sleep(1)  # what came at once changed nothing, and would come again
