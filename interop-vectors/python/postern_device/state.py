@@ -9,6 +9,7 @@ spec/encryption.md#encrypted-snapshot.
 
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable
 
@@ -70,6 +71,7 @@ def check_value(value) -> None:
     else:
         require(not isinstance(value, dict), "value-invalid")
         require(type(value) is not int or -(2**63) <= value <= U64_MAX, "value-invalid")
+        require(not isinstance(value, float) or math.isfinite(value), "value-invalid")
 
 
 def check_pairs(pairs) -> None:

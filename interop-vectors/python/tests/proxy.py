@@ -32,7 +32,11 @@ class ConnectProxy:
         method, target, _ = head.split(b" ", 2)
         assert method == b"CONNECT", "everything goes through a tunnel"
         host, port = target.decode().rsplit(":", 1)
-        server = socket.create_connection((host, int(port)))
+        try:
+            server = socket.create_connection((host, int(port)))
+        except OSError:
+            client.close()  # as a proxy does whose target is gone
+            return
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.tunnels += 1
         for source, sink in ((client, server), (server, client)):

@@ -4,13 +4,12 @@ import os
 import shutil
 import unittest
 
-from writer import Writer, chunk_of
-
 from postern_device import cbor, cose, kinds
 from postern_device.keys import public_of
 from postern_device.kinds import Position
 from postern_device.rejects import NUMBER_OF, Reject
 from postern_device.state import bodies_of
+from writer import Writer, chunk_of
 
 A = {"line/speed": 1, "line/name": "x"}
 B = {**A, "line/speed": 2}
