@@ -339,8 +339,13 @@ class Engine:
     def quiet_ms(self, now_ms: int) -> int:
         """How long a poll may be held without keeping anything from going out."""
         until = [self.watch.quiet_ms(now_ms)]
-        for what in ("report", "actual", "evidence"):
-            if what in self._posted_ms:
+        outstanding = {
+            "report": self._has_report(),
+            "actual": self.record.actual.message is not None,
+            "evidence": self._is_evidence_lost,
+        }
+        for what, is_outstanding in outstanding.items():
+            if is_outstanding and what in self._posted_ms:
                 until.append(self._posted_ms[what] + POST_AGAIN_MS - now_ms)
         return max(1000, min(until))
 

@@ -207,6 +207,8 @@ class Surroundings(Base):
         self.assertGreater(self.engine.quiet_ms(0), 300_000)
         self.engine.posted(self.engine.posts(0), 0)
         self.assertEqual(self.engine.quiet_ms(20_000), 40_000)
+        self.writer.give(self.engine, self.writer.ack(self.engine))
+        self.assertGreater(self.engine.quiet_ms(20_000), 300_000)
 
     def test_receipt_is_named_until_a_poll_is_answered_and_not_in_the_next_session(self):
         self.writer.give(self.engine, self.writer.receipt(3, self.engine.channel_id))
