@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from live_site import WAIT_S, Site, until
-from proxy import ConnectProxy
+from proxy import ConnectProxy, InspectingProxy
 
 TYPED = {"line/speed": 12, "temp": {"float": "4037000000000000"}, "fw/blob": {"bytes": "00ff"}, "ok": True}
 
@@ -225,6 +225,24 @@ def proxy(site: Site) -> None:
         assert way.tunnels >= 2, way.tunnels
 
 
+def inspected(site: Site) -> None:
+    """By a proxy that looks into TLS: not without its CA, and what it changes is refused and comes again."""
+    site.make_controller()
+    with InspectingProxy(site.folder) as way:
+        options = ("--proxy", way.url, "--ca", way.ca)
+        site.join("press-7", *options)
+        site.run_device("press-7", *options)
+        site.set("press-7", "line/speed", "1")
+        way.changes_left = 1
+        site.set("press-7", "line/name", json.dumps("x" * 500))
+        rejects = site.read("press-7", "status.json")["rejects"]
+        assert (way.changes_left, rejects) == (0, {"session-mac": 1}), rejects
+        site.end("press-7")
+        site.run_device("press-7", "--proxy", way.url)
+        until("refusal", lambda: "SSLError" in (site.folder / "press-7.log").read_text())
+        assert site.read("press-7", "status.json")["mailbox"] is None
+
+
 def rejoin(site: Site) -> None:
     """A name is enrolled anew: the old life is over, the new one starts with nothing."""
     site.make_controller()
@@ -241,7 +259,7 @@ def rejoin(site: Site) -> None:
     assert site.read("old", "desired.json") == {"line/speed": 1}
 
 
-SCENARIOS = [direct, relay, encrypted, kills, keys, restore, failover, drain, proxy, rejoin]
+SCENARIOS = [direct, relay, encrypted, kills, keys, restore, failover, drain, proxy, inspected, rejoin]
 
 
 def main() -> int:
