@@ -1,0 +1,116 @@
+"""How the driver greets, polls, moves and waits. Run: python -m unittest discover -s tests"""
+
+import shutil
+import unittest
+
+from mailbox import Mailbox
+from postern_device import cbor, cose, frames, keys, kinds
+from postern_device.application import Application
+from postern_device.device import Device
+from postern_device.kinds import Position
+from writer import MAILBOX_URL, Writer
+
+HOST = MAILBOX_URL.removeprefix("https://")
+
+
+class Driver(unittest.TestCase):
+    """A device, its engine, and a mailbox in the place of the network."""
+
+    def setUp(self):
+        self.writer = Writer()
+        self.addCleanup(shutil.rmtree, self.writer.folder)
+        self.addCleanup(self.writer.store.close)
+        self.mailbox = Mailbox(self.writer)
+        self.slept: list[float] = []
+        self.said: list[str] = []
+        self.engine = self.writer.engine()
+        application = Application(self.writer.folder, self.said.append)
+        self.device = Device(self.engine, self.mailbox, application, 50, self.said.append, self.slept.append)
+        self.device.start()
+
+    def steps(self, number: int) -> list[int]:
+        """Runs so many steps and gives the types of the frames that went up in them."""
+        before = len(self.mailbox.asked)
+        for _ in range(number):
+            self.device.step()
+        return [kind for _, kind in self.mailbox.asked[before:]]
+
+    def rejects(self) -> dict:
+        """Counted rejects."""
+        return dict(self.engine.reporter.rejects)
+
+    def test_session_is_opened_then_what_is_due_is_posted_then_it_polls(self):
+        self.assertEqual(self.steps(2), [frames.ASK, frames.HELLO, frames.POST, frames.POLL])
+
+    def test_challenge_of_a_mailbox_that_the_bundle_does_not_list_is_refused_before_any_hello(self):
+        self.mailbox.seed = keys.generate_secret()
+        self.assertEqual(self.steps(1), [frames.ASK])
+        self.assertEqual(self.rejects(), {"mailbox-mismatch": 1})
+
+    def test_answer_to_another_request_ends_the_session_and_changes_nothing(self):
+        self.mailbox.answers = [({"counter": 1}, [self.writer.heartbeat(ask=b"n" * 16)])]
+        self.steps(2)
+        self.assertEqual(self.rejects(), {"answer-mismatch": 1})
+        self.assertEqual(self.steps(1), [frames.ASK, frames.HELLO])
+
+    def test_forged_answer_is_refused_by_its_tag(self):
+        self.mailbox.answers = [bytes([frames.ANSWER]) + b"idid" + cbor.encode(2) + bytes(8)]
+        self.steps(2)
+        self.assertEqual(self.rejects(), {"session-mac": 1})
+
+    def test_page_of_somebody_else_is_counted_and_is_no_news(self):
+        self.mailbox.answers = [b"<html>sign in</html>"]
+        self.steps(2)
+        self.assertEqual(self.rejects(), {"not-postern": 1})
+        self.assertIsNone(self.engine.record.desired.head)
+
+    def test_unsigned_refusal_only_makes_the_device_wait_and_keeps_the_session(self):
+        self.mailbox.answers = [frames.plain(frames.REFUSED, [114, 7000])]
+        self.steps(2)
+        self.assertEqual(self.slept, [7.0])
+        self.assertEqual(self.steps(1)[-1], frames.POLL)
+
+    def test_longest_pause_is_an_hour_whatever_a_mailbox_says(self):
+        self.mailbox.answers = [({1: 2**63}, [])]
+        self.steps(2)
+        self.assertEqual(self.slept[0], 3600.0)
+
+    def test_move_to_a_url_that_the_bundle_does_not_list_is_ignored(self):
+        self.mailbox.answers = [({3: "https://elsewhere.example"}, [])]
+        self.steps(4)
+        self.assertEqual({host for host, _ in self.mailbox.asked}, {HOST})
+
+    def test_second_move_within_a_minute_is_ignored(self):
+        self.list_urls([[self.mailbox.seed, [MAILBOX_URL, "https://b.example", "https://c.example"]]])
+        self.mailbox.answers = [({3: "https://b.example"}, []), ({3: "https://c.example"}, [])]
+        self.steps(4)
+        self.assertEqual({host for host, _ in self.mailbox.asked}, {HOST, "b.example"})
+
+    def test_session_ends_when_a_bundle_drops_its_mailbox(self):
+        other = keys.generate_secret()
+        self.mailbox.answers = [({}, [(None, self.bundle([[other, [MAILBOX_URL]]]))])]
+        self.steps(2)
+        self.mailbox.seed = other
+        self.assertEqual(self.steps(1), [frames.ASK, frames.HELLO])
+
+    def test_poll_that_comes_back_at_once_without_news_is_followed_by_a_pause(self):
+        self.steps(3)
+        self.assertEqual(self.slept, [1, 1])
+
+    def bundle(self, mailboxes: list) -> bytes:
+        """The next bundle, with these mailboxes."""
+        envelope = cose.Envelope.parse(self.engine.trust.envelopes[-1])
+        aad = self.writer.place.trust(kinds.BUNDLE)
+        content = cbor.decode(envelope.payload)
+        content[4] = [[keys.public_of(seed).to_item(), urls] for seed, urls in mailboxes]
+        number = envelope.position.seq
+        position = Position(kinds.BUNDLE, 0, number + 1, number, cose.message_id(envelope, aad))
+        return cose.seal(self.writer.root, position, cbor.encode(content), aad)
+
+    def list_urls(self, mailboxes: list) -> None:
+        """Lets the device hold a bundle with these mailboxes."""
+        self.engine.handle([(None, self.bundle(mailboxes))], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
