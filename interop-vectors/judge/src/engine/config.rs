@@ -46,6 +46,7 @@ impl Config {
             Some(_) => Some(uint(config, "unix_s")?),
             None => None,
         };
+        node.set_max_age(uint(config, "max_age_ms")?)?;
         Ok(Self {
             node,
             held: blobs(config, "held")?,

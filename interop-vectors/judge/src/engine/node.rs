@@ -85,6 +85,8 @@ pub(crate) struct Node {
     pub(crate) now_ms: u64,
     /// Seconds since 1970 at moment 0, where it has a clock.
     pub(crate) unix_s: Option<u64>,
+    /// Milliseconds of silence of the writer that still count as fresh.
+    settings: Settings,
     /// The engine.
     pub(crate) engine: Device,
     /// Digests of what it accepted.
@@ -110,7 +112,8 @@ impl Node {
         Ok(Self {
             now_ms: 0,
             unix_s: None,
-            engine: restored(&identity, &joined, &store)?,
+            settings: Settings::default(),
+            engine: restored(&identity, &joined, Settings::default(), &store)?,
             digests: BTreeMap::new(),
             outbox: Outbox::default(),
             identity,
@@ -119,6 +122,13 @@ impl Node {
             store,
             draws,
         })
+    }
+
+    /// Chooses how long a writer may be silent, before the start. # Errors: [`Fault::Unsupported`].
+    pub(crate) fn set_max_age(&mut self, max_age_ms: u64) -> Result<(), Fault> {
+        self.settings = Settings { max_age_ms };
+        self.engine = restored(&self.identity, &self.joined, self.settings, &self.store)?;
+        Ok(())
     }
 
     /// Drops the engine and starts it from what it made durable. # Errors: [`Fault::Unsupported`].
@@ -130,7 +140,7 @@ impl Node {
         let trust = bundles.fold(self.joined.clone(), |trust, (_, bundle)| {
             trust.offer(bundle).unwrap_or(trust)
         });
-        self.engine = restored(&self.identity, &trust, &self.store)?;
+        self.engine = restored(&self.identity, &trust, self.settings, &self.store)?;
         self.outbox = Outbox::default();
         self.input(Input::Start);
         Ok(())
@@ -218,11 +228,12 @@ impl Node {
 fn restored(
     identity: &Identity,
     trust: &Trust,
+    settings: Settings,
     store: &BTreeMap<(Table, Vec<u8>), Vec<u8>>,
 ) -> Result<Device, Fault> {
     let rows = store
         .iter()
         .map(|((table, key), value)| (*table, key.as_slice(), value.as_slice()));
-    Device::restore(identity.clone(), trust.clone(), Settings::default(), rows)
+    Device::restore(identity.clone(), trust.clone(), settings, rows)
         .map_err(|error| Fault::Unsupported(format!("the store does not read back: {error:?}")))
 }
