@@ -1,13 +1,11 @@
-//! The operations on bytes of the hop: frames, sizes, answers of HTTP, files.
+//! The operation `frame.parse`: the form of one frame.
 //!
 //! The tag of a session frame is not checked: a vector of a frame has no session.
 
-use crate::request::{Fault, Given, Outputs, bytes, given, nothing, text, uint, wrong};
+use crate::request::{Given, bytes, given, text, wrong};
 use postern_protocol::Reject;
-use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::{
-    Direction, FileFrames, FrameKey, FrameType, PlainFrame, SessionFrame, check_exchange,
-    frame_type, seal_down, seal_up,
+    Direction, FrameKey, FrameType, PlainFrame, SessionFrame, frame_type, seal_down, seal_up,
 };
 use serde_json::Value as Json;
 
@@ -31,7 +29,7 @@ pub(crate) fn parse(request: &Json) -> Given {
 }
 
 /// Parses a frame, which must encode to the same bytes again. # Errors: its reject.
-fn parse_frame(input: &[u8], direction: Direction) -> Result<FrameType, Reject> {
+pub(crate) fn parse_frame(input: &[u8], direction: Direction) -> Result<FrameType, Reject> {
     let found = frame_type(input)?;
     let is_same = if found.is_in_session() {
         let again = encode_again(input, direction)?;
@@ -56,52 +54,5 @@ fn encode_again(input: &[u8], direction: Direction) -> Result<Vec<u8>, Reject> {
         Direction::Up => seal_up(&key, frame.session(), body.counter(), &body.decode_up()?),
         Direction::Down => seal_down(&key, frame.session(), body.counter(), &body.decode_down()?),
         Direction::File => Err(Reject::FrameDirection),
-    }
-}
-
-/// The size of a message.
-pub(crate) fn size(request: &Json) -> Given {
-    let input = bytes(request, "input")?;
-    match text(request, "form")? {
-        "envelope" => ReceivedEnvelope::parse(&input).map(|_| ())?,
-        "frame" => {
-            let direction = frame_type(&input)?.direction();
-            parse_frame(&input, direction)?;
-        }
-        _ => return Err(wrong("the form is no envelope and no frame")),
-    }
-    let budget = uint(request, "budget")?;
-    if u64::try_from(input.len()).is_ok_and(|size| size > budget) {
-        return Err(Reject::Oversize.into());
-    }
-    given([("bytes", input.len().into())])
-}
-
-/// What came back over HTTP.
-pub(crate) fn exchange(request: &Json) -> Given {
-    let status = u16::try_from(uint(request, "status")?);
-    let status = status.map_err(|_| wrong("the status has 16 bits"))?;
-    check_exchange(status, &bytes(request, "body")?)?;
-    nothing()
-}
-
-/// Reads a file frame by frame, up to the first that is refused.
-pub(crate) fn file(request: &Json) -> Given {
-    let input = bytes(request, "input")?;
-    let mut count = 0_u64;
-    let mut refusal = None;
-    for frame in FileFrames::new(&input) {
-        match frame.and_then(|frame| PlainFrame::decode(frame, Direction::File).map(|_| ())) {
-            Ok(()) => count += 1,
-            Err(reject) => {
-                refusal = Some(reject);
-                break;
-            }
-        }
-    }
-    let outputs = Outputs::from_iter([("frames".to_owned(), count.into())]);
-    match refusal {
-        Some(reject) => Err(Fault::RefusedWith(reject, outputs)),
-        None => Ok(outputs),
     }
 }

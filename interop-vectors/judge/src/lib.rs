@@ -9,26 +9,45 @@
 //! Goes through the functions that devices, controllers and mailboxes use. Refuses to keep anything
 //! between lines, to hold more than one line in memory, and to guess.
 
-mod acceptance;
 mod child;
-mod clones;
-mod encryption;
 mod engine;
-mod enrolment;
 mod frames;
+mod keys;
 pub mod limits;
-mod lives;
 mod operation;
-mod published;
+#[cfg_attr(
+    not(feature = "all"),
+    expect(dead_code, reason = "the further operations use the rest")
+)]
 mod request;
-mod session;
 mod sign1;
 mod state;
 #[cfg(test)]
 mod tests;
-mod time;
-mod trust;
 mod typed;
+
+#[cfg(feature = "all")]
+mod acceptance;
+#[cfg(feature = "all")]
+mod bodies;
+#[cfg(feature = "all")]
+mod clones;
+#[cfg(feature = "all")]
+mod domain;
+#[cfg(feature = "all")]
+mod encryption;
+#[cfg(feature = "all")]
+mod enrolment;
+#[cfg(feature = "all")]
+mod hop;
+#[cfg(feature = "all")]
+mod lives;
+#[cfg(feature = "all")]
+mod published;
+#[cfg(feature = "all")]
+mod session;
+#[cfg(feature = "all")]
+mod time;
 
 pub use child::{reply, serve};
 pub use operation::operations;

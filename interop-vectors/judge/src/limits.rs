@@ -1,4 +1,6 @@
-//! Bounds of the judge. Refuses to be configured: a vector fits, or it is no vector.
+//! Bounds of the judge.
+//!
+//! Refuses to be configured: a vector fits, or it is no vector.
 
 /// Bytes of one line. Arbitrary, above the largest state in hexadecimal.
 pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -12,8 +14,8 @@ pub const FILL_VALUE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of all values that `fill` may describe. Above the bound of a state.
 pub const FILL_BYTES_MAX: u64 = 1 << 26;
 
-/// Steps of one scenario. Arbitrary, far above every vector.
+/// Entries of one list, as steps of a scenario. Arbitrary, far above every vector.
 pub const STEPS_MAX: usize = 4_096;
 
-/// Wakes of an engine between two steps: more is a busy loop. Arbitrary.
+/// Times that an engine wakes between two steps, each at a millisecond of its own: more is a busy loop. Arbitrary.
 pub const WAKES_MAX: usize = 10_000;

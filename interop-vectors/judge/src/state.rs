@@ -1,19 +1,17 @@
-//! The operations on states: digests, deltas, stored bodies, and digests under a key.
+//! The operations on states: digests and deltas.
 //!
 //! Refuses a `fill` that describes more than a state could ever need to be refused.
 
 use crate::limits::{FILL_BYTES_MAX, FILL_ENTRIES_MAX, FILL_VALUE_BYTES_MAX};
-use crate::request::Fault;
-use crate::request::{Given, Outputs, array, bytes, hex, member, nothing, text, uint, wrong};
-use crate::{encryption, typed};
+use crate::request::{Fault, Given, Outputs, bytes, hex, member, uint, wrong};
+use crate::typed;
 use postern_protocol::Reject;
-use postern_protocol::encryption::Digester;
 use postern_protocol::id::Digest;
-use postern_protocol::state::{Delta, Path, SectionName, State, Value, check_body};
+use postern_protocol::state::{Delta, Path, State, Value};
 use serde_json::Value as Json;
 
 /// Reads `state`, or what `fill` describes in its place.
-fn state_of(request: &Json) -> Result<State, Fault> {
+pub(crate) fn state_of(request: &Json) -> Result<State, Fault> {
     match (request.get("state"), request.get("fill")) {
         (None, Some(fill)) => filled(fill),
         (_, _) => typed::state(member(request, "state")?),
@@ -40,7 +38,7 @@ fn filled(fill: &Json) -> Result<State, Fault> {
     Ok(State::from_entries(entries?)?)
 }
 
-fn describe(state: &State) -> Outputs {
+pub(crate) fn describe(state: &State) -> Outputs {
     let sections = state
         .section_digests()
         .map(|(name, digest)| (name.to_string(), digest.to_string().into()));
@@ -55,12 +53,6 @@ pub(crate) fn digest(request: &Json) -> Given {
     state_of(request).map(|state| describe(&state))
 }
 
-/// The digest of a state under a key.
-pub(crate) fn keyed_digest(request: &Json) -> Given {
-    let digester = Digester::Keyed(encryption::digest_key(request)?);
-    Ok(describe(&state_of(request)?.under(digester)?))
-}
-
 /// A delta on a state.
 pub(crate) fn apply(request: &Json) -> Given {
     let (delta, digest) = (bytes(request, "delta")?, bytes(request, "digest")?);
@@ -70,12 +62,4 @@ pub(crate) fn apply(request: &Json) -> Given {
     let mut outputs = describe(&after);
     outputs.insert("before".into(), hex(before.root().as_bytes()));
     Ok(outputs)
-}
-
-/// A stored body against the digest of its row.
-pub(crate) fn body(request: &Json) -> Given {
-    let name = SectionName::parse(text(request, "section")?)?;
-    let digest = Digest::from_bytes(array(request, "digest")?);
-    check_body(&name, &digest, &bytes(request, "body")?)?;
-    nothing()
 }

@@ -32,7 +32,7 @@ const RELAY_EXCEPTIONS: [(&str, &str); 2] = [
     ("relay/src/fixtures.rs", "cbor"),
 ];
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "protocol",
     "egress",
     "egress/gssapi",
@@ -43,6 +43,7 @@ const CRATES: [&str; 10] = [
     "lab",
     "bench",
     "interop-vectors/judge",
+    "interop-vectors/runner",
 ];
 
 #[test]

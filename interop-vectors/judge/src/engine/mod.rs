@@ -15,6 +15,7 @@ mod node;
 mod shown;
 mod turn;
 
+#[cfg(feature = "all")]
 pub(crate) use node::{Draws, Node};
 
 use crate::request::{Given, member, scenario};

@@ -1,36 +1,15 @@
-//! The operations on keys and names: thumbprints, ids, signatures, bundles, lines.
+//! The operations on a trust domain: ids, bundles, lines.
 //!
 //! Refuses lines without the prefix of their form: those are no rejects.
 
 use crate::request::{
-    Fault, Given, blobs, bytes, channel_below, given, hex, key, nothing, text, thumbprint,
-    untagged, wrong,
+    Fault, Given, blobs, bytes, channel_below, given, hex, text, thumbprint, untagged, wrong,
 };
 use postern_protocol::Reject;
-use postern_protocol::cbor;
 use postern_protocol::id::{MailboxId, Tenant, TenantId};
-use postern_protocol::key::{Algorithm, PublicKey};
 use postern_protocol::trust::Trust;
 use postern_protocol::trust_line::{LineError, RelayLine, TrustLine};
 use serde_json::Value as Json;
-
-/// One item of the profile.
-pub(crate) fn cbor(request: &Json) -> Given {
-    cbor::check(&bytes(request, "input")?)?;
-    nothing()
-}
-
-/// The key check and what follows from a key.
-pub(crate) fn key_names(request: &Json) -> Given {
-    let key = key(request, "public_key")?;
-    let mut writer = cbor::Writer::new();
-    key.encode(&mut writer);
-    given([
-        ("cose_key", hex(writer.as_bytes())),
-        ("thumbprint", hex(key.thumbprint().as_bytes())),
-        ("kid", hex(key.key_id().as_bytes())),
-    ])
-}
 
 /// The id of a channel.
 pub(crate) fn channel(request: &Json) -> Given {
@@ -45,28 +24,7 @@ pub(crate) fn greeter(request: &Json) -> Given {
         Some(tenant) => *TenantId::of(root, &Tenant::parse(tenant)?).as_bytes(),
         None => *MailboxId::of(root, thumbprint(request, "mailbox")?).as_bytes(),
     };
-    given([("id", hex(&id))])
-}
-
-/// A signature of Ed25519.
-pub(crate) fn ed25519(request: &Json) -> Given {
-    verify(request, Algorithm::Ed25519)
-}
-
-/// A signature of ESP256.
-pub(crate) fn esp256(request: &Json) -> Given {
-    verify(request, Algorithm::Esp256)
-}
-
-fn verify(request: &Json, algorithm: Algorithm) -> Given {
-    let key = bytes(request, "public_key")?;
-    let (message, signature) = (bytes(request, "message")?, bytes(request, "signature")?);
-    let key = PublicKey::from_bytes(&key)?;
-    if key.algorithm() != algorithm {
-        return Err(Reject::KeyRefused.into());
-    }
-    key.verify(&message, &signature)?;
-    nothing()
+    given([("greeter_id", hex(&id))])
 }
 
 /// The next bundle after those that are held.
