@@ -13,6 +13,8 @@ mod carrier;
 mod config;
 mod node;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 #[cfg(feature = "all")]
