@@ -45,7 +45,6 @@ const TABLE: &[Operation] = &[
     row("state.digest", &["sections", "digest"], &[]),
     row("state.apply", &["before", "after", "sections"], &[]),
     row("frame.parse", &["type", "bytes"], &[]),
-    row("bytes", &["bytes"], &[]),
     row("session.derive", SESSION, &[]),
     row("session.hello", SESSION, &[]),
     row(

@@ -312,9 +312,9 @@ fn list_and_show_print_what_a_child_is_asked() {
     let folder = folder.to_str().expect("a name");
     let listed = call(&["list", "--only", "08-bytes", folder]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 12);
-    let shown = call(&["show", "bytes-delta", folder]);
+    let shown = call(&["show", "frame-answer-idle", folder]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     let request: Json = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
-    assert_eq!(request["op"], "bytes");
+    assert_eq!(request["op"], "frame.parse");
     assert!(request.get("bytes").is_none() && request.get("input").is_some());
 }
