@@ -224,7 +224,7 @@ def ways(file):
     talk.end_session("session-unknown", change={"session": blob("session of another", 4)})
     add(talk, "answer-of-another-session", "#sessions", "an inspector answers for a session that is not this one")
     for name, reject, frame in (
-        ("page-of-a-portal", "frame-unknown", b"<html><body>Please log in</body></html>"), ("empty-body", "shape", b""), ("unknown-type", "frame-unknown", b"\x63" + bytes(40)),
+        ("page-of-a-portal", "frame-unknown", b"<html><body>Please log in</body></html>"), ("empty-body", "shape", b""), ("unknown-type", "frame-unknown", b"\x63" + bytes(40)), ("49153-bytes", "oversize", b"\x01" + bytes(49152)),
         ("own-poll", "frame-direction", Session(session_id=blob("session", 4), challenge=blob("challenge", 16)).frame(0, 1, 0, 1, None, 0, 0)),
     ):
         talk = Talk().connect()
@@ -236,6 +236,16 @@ def ways(file):
     talk = Talk().connect()
     talk.end_session("answer-mismatch", kind=5)
     add(talk, "bodies-to-a-poll", "#answer", "garbage, oversized or misdirected frames: bodies that nobody asked for")
+    for name, reject, body in (("cut", "cbor-truncated", b"\x82"), ("of-another-shape", "shape", encode("an envelope")), ("with-unknown-hint", "shape", encode({99: 1}))):
+        talk = Talk().connect()
+        talk.end_session(reject, body=body)
+        talk.connect("-2", wait=5_000)
+        talk.accept(at(NEXT, 2))
+        add(talk, f"answer-{name}", "#answer", "garbage, oversized or misdirected frames, under the right tag")
+    talk = Talk().connect()
+    talk.refuse(at(NEXT, 2, payload=bytes(48128)), "oversize", expect={"session": True})
+    talk.accept(at(NEXT, 2))
+    add(talk, "envelope-oversize", "#limits", "garbage, oversized or misdirected frames: an envelope above its limit spoils no other")
     handshakes(file, add)
     hints(file, add)
 
