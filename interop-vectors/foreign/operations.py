@@ -2,7 +2,7 @@
 
 import struct
 
-from . import cbor, encryption, frame, lives, overtime, payload, relays, session, state, trust
+from . import cbor, encryption, engine, frame, lives, overtime, payload, relays, session, state, trust
 from .cbor import Refused, ensure, write
 from .crypto import check_key, cose_key, sha256, thumbprint, verify
 from .envelope import untag, verify_envelope
@@ -180,5 +180,6 @@ TABLE = {
     "greeter.id": relays.greeter_id, "session.greeting": relays.greeting, "admission.compare": relays.admission, "line.read": relays.line,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,
     "encryption.digest": keyed_digest, "encryption.open": encryption.judge_open, "plane-key.open": encryption.judge_plane_key,
+    "engine.step": lambda test: engine.step(test, table),
     "freshness.watch": overtime.freshness, "intent.take": overtime.intents, "clone.show": overtime.clones,
 }

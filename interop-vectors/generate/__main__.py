@@ -12,7 +12,7 @@ from .keys import keys_file
 MODULES = (
     "c01_cbor", "c02_keys", "c02_esp256", "c03_valid", "c03_header", "c03_payload", "c03_lives", "c03_esp256",
     "c03_relays", "c04_state", "c04_edit", "c05_frames", "c05_relays",
-    "c06_sessions", "c06_exchange", "c06_enrol", "c06_lives", "c06_relays", "c07_acceptance", "c08_bytes", "c09_time", "c10_encryption",
+    "c06_sessions", "c06_exchange", "c06_enrol", "c06_lives", "c06_relays", "c07_acceptance", "c08_bytes", "c09_time", "c10_encryption", "c11_engine",
 )
 
 

@@ -57,6 +57,7 @@ class Envelope:
 
     def __init__(self, signer, kind, numbers, digest, payload, **change):
         self.kind = kind
+        self.numbers = (kind, *numbers, digest)
         self.signer = signer
         self.payload = payload
         self.role = change.get("role", ROLES.get(kind, "writer"))

@@ -77,6 +77,20 @@ def nullable(schema):
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+ENGINE_CONFIG = fields(
+    **PLACE, recovery=HASH, seed=HASH, bundles=many(HEX), held=many(HEX), max_age_ms=UINT, unix_s_=UINT, mailbox_seeds=many(HASH),
+    random=fields(ephemerals=many(HASH), nonces=many(sized(16))),
+)
+ENGINE_REQUEST = {"enum": ["ask", "hello", "poll", "post", "need", "fetch", "put"]}
+ENGINE_INPUT = fields(
+    kind={"enum": ["connect", "hold", "answer", "failed", "applied", "restart", "filed", "wait"]}, seconds_=UINT, to_=ENGINE_REQUEST, frame_=HEX,
+    type_={"enum": [1, 5, 8]}, body_=HEX, again_=UINT, change_=fields(earlier_=UINT, later_=UINT, session_=sized(4), flip_=BOOL), status_={"type": "integer"},
+)
+ENGINE_EXPECT = fields(
+    head=nullable(orders(UINT, UINT, UINT, HASH)), rejects=many(REJECT), sent_=many(ENGINE_REQUEST), frames_=many(HEX), poll_=orders(UINT, UINT, UINT),
+    applied_=nullable(orders(UINT, UINT, HASH)), applying_=nullable(orders(UINT, UINT)), frozen_=nullable(UINT), bundle_=UINT, session_=BOOL, stale_=BOOL, moves_=many(TEXT),
+)
+ENGINE_STEP = fields(at_ms=UINT, input=ENGINE_INPUT, expect=ENGINE_EXPECT, result=RESULT, error_=REJECT)
 CLONE_STEP = fields(epoch=UINT, rseq=UINT, content=UINT, live=BOOL, outcome=OUTCOME, cloned=BOOL, result=RESULT, error_=REJECT)
 INPUTS = {
     "cbor.check": dict(input=HEX),
@@ -145,6 +159,7 @@ INPUTS = {
         secret=HASH, **PLACE, writer=UINT, epoch=UINT, generation=UINT, held=nullable(KEY_HELD), input=HEX,
         outcome_={"enum": ["new", "again", "known"]}, digest_key_=HASH, desired_=HASH, actual_=HASH,
     ),
+    "engine.step": dict(config=ENGINE_CONFIG, steps=many(ENGINE_STEP)),
     "report.accept": dict(stored=nullable(NUMBERED), incoming=NUMBERED, outcome=OUTCOME),
 }
 

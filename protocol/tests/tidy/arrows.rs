@@ -32,7 +32,7 @@ const RELAY_EXCEPTIONS: [(&str, &str); 2] = [
     ("relay/src/fixtures.rs", "cbor"),
 ];
 
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 11] = [
     "protocol",
     "egress",
     "egress/gssapi",
@@ -42,6 +42,8 @@ const CRATES: [&str; 9] = [
     "daemon",
     "lab",
     "bench",
+    "interop-vectors/judge",
+    "interop-vectors/runner",
 ];
 
 #[test]
@@ -109,7 +111,14 @@ fn dependencies(of: &str, sections: &[&str]) -> BTreeSet<String> {
 fn arrows_between_crates_point_to_the_right() {
     // The two commands stand beside each other and know nothing of one another.
     for commands in [["daemon"], ["relay/command"]] {
-        let libraries = ["console", "relay", "egress", "egress/gssapi", "protocol"];
+        let libraries = [
+            "console",
+            "relay",
+            "egress",
+            "egress/gssapi",
+            "interop-vectors/judge",
+            "protocol",
+        ];
         let order = [&commands[..], &libraries].concat();
         let mut findings = Vec::new();
         for (place, one) in order.iter().enumerate() {
@@ -172,6 +181,7 @@ fn workspace_dependencies_say_what_they_are_for() {
         "postern-gssapi",
         "postern-relay",
         "postern-console",
+        "postern-judge",
     ];
     let (mut findings, mut is_said) = (Vec::new(), false);
     for (section, at, line) in manifest("") {

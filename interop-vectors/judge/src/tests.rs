@@ -1,4 +1,5 @@
-use super::{LINE_BYTES_MAX, serve};
+use crate::limits::LINE_BYTES_MAX;
+use crate::serve;
 use serde_json::{Value as Json, json};
 
 fn ask(input: &[u8]) -> Vec<Json> {

@@ -4,22 +4,21 @@
 //! the request is read into a channel and must be, byte for byte, what the protocol builds from it.
 //! Refuses every other aad as a signature that does not verify.
 
-use super::operation::{Fault, Outputs, bytes, member, put, text};
-use crate::inspect::hex::from_hex;
+use crate::request::{Fault, Given, bytes, given, hex, member, text, unhex};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Reader;
-use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
+use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope, Verified};
 use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
 use postern_protocol::key::PublicKey;
 use postern_protocol::kind::Role;
-use postern_protocol::message::check_payload;
+use postern_protocol::message::{PlaneMessage, REPORT_ACK_PAYLOAD, check_payload};
 use serde_json::Value as Json;
 
 /// Verifies one envelope with one key.
 ///
 /// # Errors
 /// [`Fault`]: the reject of the envelope, or what is wrong with the request.
-pub(super) fn verify(request: &Json) -> Result<Outputs, Fault> {
+pub(crate) fn verify(request: &Json) -> Given {
     let cose = bytes(request, "cose")?;
     let key = bytes(request, "public_key")?;
     let aad = bytes(request, "aad")?;
@@ -39,9 +38,31 @@ pub(super) fn verify(request: &Json) -> Result<Outputs, Fault> {
         return Err(Reject::SignatureInvalid.into());
     }
     check_payload(&verified)?;
-    let mut outputs = Outputs::new();
-    put(&mut outputs, "message_id", verified.message_id().as_bytes());
-    Ok(outputs)
+    check_again(&verified)?;
+    given([
+        ("message_id", hex(verified.message_id().as_bytes())),
+        ("payload", hex(verified.payload())),
+    ])
+}
+
+/// A payload of a plane must encode to the same bytes again. # Errors: `shape` where it does not.
+fn check_again(verified: &Verified<'_>) -> Result<(), Fault> {
+    let again = match PlaneMessage::decode(verified) {
+        Ok(PlaneMessage::Delta(view)) => view.to_delta()?.encode(),
+        Ok(PlaneMessage::Snapshot(snapshot)) => snapshot.encode(),
+        Ok(PlaneMessage::Report(report)) => report.encode(),
+        Ok(PlaneMessage::ReportAck) => REPORT_ACK_PAYLOAD.to_vec(),
+        Ok(PlaneMessage::Heartbeat(heartbeat)) => heartbeat.encode(),
+        Ok(PlaneMessage::Evidence(evidence)) => evidence.encode(),
+        // Other kinds, and what is encrypted, have no meaning here.
+        Err(Reject::SignerRole | Reject::PlaneKeyMissing) => return Ok(()),
+        Err(reject) => return Err(reject.into()),
+    };
+    if again == verified.payload() {
+        Ok(())
+    } else {
+        Err(Reject::Shape.into())
+    }
 }
 
 fn role(word: &str) -> Result<Role, Fault> {
@@ -74,7 +95,7 @@ fn revoked(request: &Json) -> Result<Vec<Vec<u8>>, Fault> {
     rows.as_array()
         .ok_or_else(unsupported)?
         .iter()
-        .map(|row| row.as_str().and_then(from_hex).ok_or_else(unsupported))
+        .map(|row| unhex(row.as_str().ok_or_else(unsupported)?))
         .collect()
 }
 

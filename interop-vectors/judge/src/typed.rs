@@ -4,14 +4,14 @@
 //! `reference` are objects of one member. Refuses other JSON as the runner's fault, except for
 //! arrays, objects and floats that no state may hold: those are values that are invalid.
 
-use super::operation::{Fault, bytes, member, text};
+use crate::request::{Fault, bytes, member, text};
 use postern_protocol::Reject;
 use postern_protocol::id::Digest;
 use postern_protocol::state::{Finite, Integer, Path, Reference, State, Value};
 use serde_json::{Number, Value as Json};
 
 /// Reads a state. # Errors: [`Fault`], the reject of what is wrong first.
-pub(super) fn state(json: &Json) -> Result<State, Fault> {
+pub(crate) fn state(json: &Json) -> Result<State, Fault> {
     let entries = json
         .as_object()
         .ok_or_else(|| Fault::Unsupported("state is no object".into()))?
@@ -22,7 +22,7 @@ pub(super) fn state(json: &Json) -> Result<State, Fault> {
 }
 
 /// Reads a value. # Errors: [`Fault`].
-pub(super) fn value(json: &Json) -> Result<Value, Fault> {
+pub(crate) fn value(json: &Json) -> Result<Value, Fault> {
     match json {
         Json::Null => Ok(Value::Null),
         Json::Bool(value) => Ok(Value::Bool(*value)),

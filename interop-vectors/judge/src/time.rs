@@ -1,0 +1,258 @@
+//! The operations in which time or order decides: freshness and intents.
+//!
+//! Freshness goes through the watch that both roles use, intents through a device that reads files.
+
+use crate::engine::{Draws, Node};
+use crate::published::signer;
+use crate::request::{
+    Fault, Given, Outputs, array, bytes, flag, key, member, place, rows, scenario, text, uint,
+    wrong,
+};
+use crate::typed;
+use postern_protocol::Reject;
+use postern_protocol::device::{ActOutcome, Applied, Event, Identity, Input};
+use postern_protocol::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
+use postern_protocol::frame::{PlainFrame, body_frames};
+use postern_protocol::freshness::{FreshnessWatch, Heard, Hearing};
+use postern_protocol::id::{Channel, DeviceName, Digest, Incarnation, Nonce, Plane, Tenant};
+use postern_protocol::key::{PublicKey, Signer as _};
+use postern_protocol::kind::{MessageKind, Role};
+use postern_protocol::message::{Heartbeat, IntentOutcome, Snapshot};
+use postern_protocol::revision::{BundleNumber, Epoch, Generation, Lineage, Seq};
+use postern_protocol::state::{Path, State, Value};
+use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The epoch of the revisions that intents ride on. Arbitrary.
+const EPOCH: u64 = 100;
+
+fn hear(request: &Json, key: &PublicKey, cose: &[u8]) -> Result<Heard, Fault> {
+    let (channel, incarnation) = place(request)?;
+    let (role, plane) = match text(request, "role")? {
+        "writer" => (Role::Writer, Plane::Desired),
+        "device" => (Role::Device, Plane::Actual),
+        _ => return Err(wrong("the role writes no plane")),
+    };
+    let binding = Binding::Device {
+        channel: &channel,
+        incarnation,
+    };
+    let expected = Expected {
+        role,
+        plane: Some(plane),
+    };
+    let received = ReceivedEnvelope::parse_tagged(cose)?;
+    let verified = received.verify(expected, binding, [key], |_| false)?;
+    let heartbeat = Heartbeat::decode(verified.payload())?;
+    Ok(Heard {
+        start: heartbeat.start,
+        uptime_ms: heartbeat.uptime_ms,
+        bundle: BundleNumber::new(verified.header().base.number()),
+        echo: heartbeat.echo,
+    })
+}
+
+/// Heartbeats over time.
+pub(crate) fn freshness(request: &Json) -> Given {
+    let key = key(request, "public_key")?;
+    let mut watch = FreshnessWatch::new(uint(request, "max_age_ms")?);
+    scenario(request, |step| {
+        let at_ms = uint(step, "at_ms")?;
+        if step.get("ask").is_some() {
+            watch.ask(Nonce::from_bytes(array(step, "ask")?), at_ms);
+        }
+        let mut outputs = Outputs::new();
+        let mut refusal = None;
+        if step.get("heartbeat").is_some() {
+            match hear(request, &key, &bytes(step, "heartbeat")?) {
+                Ok(heard) => {
+                    let word = match watch.hear(&heard, at_ms) {
+                        Hearing::Anchored => "anchored",
+                        Hearing::Later => "later",
+                        Hearing::Unproven => "unproven",
+                    };
+                    outputs.insert("hearing".into(), word.into());
+                }
+                Err(Fault::Refused(reject)) => refusal = Some(reject),
+                Err(fault) => return Err(fault),
+            }
+        }
+        outputs.insert("stale".into(), watch.is_stale(at_ms).into());
+        match refusal {
+            Some(reject) => Err(Fault::RefusedWith(reject, outputs)),
+            None => Ok(outputs),
+        }
+    })
+}
+
+/// A device of the published keys that is started and trusts bundle 1.
+fn device() -> Result<Node, Fault> {
+    let (root, recovery) = (signer("root"), signer("recovery"));
+    let tenant = Tenant::parse("acme")?;
+    let writership = Writership {
+        generation: Generation::new(1),
+        key: signer("writer").public_key().clone(),
+    };
+    let content = BundleContent {
+        root: root.public_key().clone(),
+        recovery: recovery.public_key().clone(),
+        writers: BTreeMap::from([(tenant.clone(), writership)]),
+        mailboxes: Vec::from([Mailbox {
+            key: signer("mailbox").public_key().clone(),
+            urls: Vec::from(["https://box.example/".into()]),
+        }]),
+        revoked: BTreeSet::new(),
+    };
+    let domain = root.public_key().thumbprint();
+    let bundle = content.seal(None, domain, &root)?.into_bytes();
+    let recovery = recovery.public_key().thumbprint();
+    let trust = Trust::from_chain(domain, recovery, [bundle.as_slice()])?;
+    let identity = Identity {
+        channel: Channel {
+            root: domain,
+            tenant,
+            device: DeviceName::parse("press-7")?,
+        },
+        incarnation: Incarnation::from_bytes([0x1c; 16]),
+    };
+    let mut node = Node::new(
+        identity,
+        signer("device-a"),
+        trust,
+        Draws::new(vec![], vec![]),
+    )?;
+    node.input(Input::Start);
+    Ok(node)
+}
+
+/// Gives a signed decision to the device as a file, and lets its application end well.
+fn decide(node: &mut Node, header: Header, payload: Vec<u8>, bodies: &State) -> Result<(), Fault> {
+    let identity = node.identity().clone();
+    let binding = Binding::Device {
+        channel: &identity.channel,
+        incarnation: identity.incarnation,
+    };
+    let sealed = Draft { header, payload }.seal(Role::Writer, binding, &signer("writer"))?;
+    let channel = identity.channel.id();
+    let posted = PlainFrame::Posted {
+        channel,
+        plane: Some(Plane::Desired),
+        envelope: sealed.as_bytes(),
+    };
+    node.input(Input::Filed {
+        frame: &posted.encode()?,
+    });
+    for frame in body_frames(channel, Plane::Desired, bodies.bodies())? {
+        node.input(Input::Filed { frame: &frame });
+    }
+    while let Some(revision) = node.outbox.applies.pop() {
+        node.outbox.applies.clear();
+        node.input(Input::Applied(Applied {
+            revision,
+            status: 0,
+            output: String::new(),
+        }));
+    }
+    Ok(())
+}
+
+fn header(kind: MessageKind, seq: u64, digest: Digest) -> Header {
+    let base = if kind == MessageKind::Delta {
+        seq.saturating_sub(1)
+    } else {
+        0
+    };
+    Header {
+        kind,
+        epoch: Epoch::new(EPOCH),
+        seq: Seq::new(seq),
+        base: Seq::new(base),
+        digest: Some(digest),
+    }
+}
+
+/// The state of a step: its intents, and a value that makes every step a decision.
+fn decided(step: &Json, place: u64) -> Result<State, Fault> {
+    let intents = member(step, "intents")?.as_object();
+    let intents = intents.ok_or_else(|| wrong("intents is no object"))?;
+    let mut entries = Vec::new();
+    for (path, value) in intents {
+        entries.push((Path::parse(path)?, typed::value(value)?));
+    }
+    entries.push((Path::parse("a/x")?, Value::Int(place.into())));
+    Ok(State::from_entries(entries)?)
+}
+
+/// Actions that began, each ended now, by path.
+fn take_actions(node: &mut Node) -> Json {
+    let mut actions: Vec<(Path, u64)> = Vec::new();
+    while let Some((path, value)) = node.outbox.acts.pop() {
+        actions.push((path.clone(), value));
+        let outcome = ActOutcome::Finished {
+            status: 0,
+            output: String::new(),
+        };
+        node.input(Input::Acted {
+            path,
+            value,
+            outcome,
+        });
+    }
+    actions.sort();
+    actions
+        .iter()
+        .map(|(path, value)| json!([path.as_str(), value]))
+        .collect()
+}
+
+/// What was noted but ends of actions, by path.
+fn take_notes(node: &mut Node) -> Json {
+    let mut notes = Vec::new();
+    for event in node.outbox.events.drain(..) {
+        if let Event::IntentNoted { note } = event
+            && !matches!(note.outcome, IntentOutcome::Finished { .. })
+        {
+            notes.push((note.path.clone(), note.value, note.outcome.number()));
+        }
+    }
+    notes.sort();
+    let shown = notes.iter();
+    shown
+        .map(|(path, value, outcome)| json!([path.as_str(), value, outcome]))
+        .collect()
+}
+
+/// Intents over revisions, the first one a snapshot.
+pub(crate) fn intents(request: &Json) -> Given {
+    let first = rows(request, "steps")?.first();
+    let mut before = decided(first.ok_or_else(|| wrong("no step"))?, 0)?;
+    let mut node = device()?;
+    let mut place = 0_u64;
+    scenario(request, |step| {
+        if flag(step, "restart")? {
+            node.restart()?;
+            node.outbox.events.clear();
+        }
+        let after = decided(step, place)?;
+        if place == 0 {
+            let payload = Snapshot {
+                table: after.section_table(),
+                lineage: Lineage::default(),
+            };
+            let header = header(MessageKind::Snapshot, 1, *after.root());
+            decide(&mut node, header, payload.encode(), &after)?;
+        } else {
+            let delta = before.diff(&after).ok_or(Reject::Shape)?;
+            let header = header(MessageKind::Delta, place.saturating_add(1), *after.root());
+            decide(&mut node, header, delta.encode(), &State::default())?;
+        }
+        let (actions, notes) = (take_actions(&mut node), take_notes(&mut node));
+        before = after;
+        place += 1;
+        Ok(Outputs::from_iter([
+            ("actions".to_owned(), actions),
+            ("notes".to_owned(), notes),
+        ]))
+    })
+}
