@@ -25,6 +25,8 @@ impl Driver {
                 self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
+            // Nobody asks for streams yet.
+            Event::Streamed { .. } | Event::StreamEnded { .. } => {}
             Event::Accepted {
                 revision,
                 kind,
