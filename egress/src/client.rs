@@ -5,7 +5,7 @@
 
 use crate::fault::TransportError;
 use crate::foreign::Foreign;
-use crate::http::HttpClient;
+use crate::http::{HttpClient, OpenBody};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{LinkReport, Path};
 use crate::quic::QuicClient;
@@ -142,6 +142,22 @@ impl Client {
         match &self.by {
             By::Http(client) => client.exchange(body, limits).await,
             By::Quic(client) => client.exchange(body, limits).await,
+        }
+    }
+
+    /// Sends one body and returns the answer as soon as its head came, to be read piece by piece; `None` over QUIC,
+    /// which has whole exchanges only. Never sends it twice.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn open(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+    ) -> Result<Option<OpenBody<'_>>, TransportError> {
+        match &self.by {
+            By::Http(client) => client.open(body, limits).await.map(Some),
+            By::Quic(_) => Ok(None),
         }
     }
 

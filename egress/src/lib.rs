@@ -22,6 +22,7 @@
 
 pub mod backoff;
 pub mod body_size;
+pub mod canary;
 mod client;
 pub mod clock;
 pub mod config;
@@ -48,6 +49,7 @@ mod pool;
 mod proxies;
 mod proxy_auth;
 pub mod proxy_url;
+pub mod push;
 mod quic;
 mod route;
 pub mod scheme;
@@ -66,6 +68,7 @@ pub use explanation::{ExplainedRoute, Explanation};
 pub use fault::{Fault, TransportError};
 pub use foreign::Foreign;
 pub use host::{Authority, Host, HostError};
+pub use http::OpenBody;
 pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};

@@ -6,6 +6,10 @@
 //! redirects, and answers over the bound. A status of 200 is not success: only the caller can tell,
 //! by verifying the body.
 
+mod open;
+
+pub use open::OpenBody;
+
 use crate::client::{Answer, ExchangeLimits};
 use crate::fault::{Fault, TransportError};
 use crate::foreign::Foreign;
