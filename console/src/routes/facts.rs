@@ -1,6 +1,6 @@
 //! What people and metrics are told of the routes; labels come from closed sets, and no address is among them.
 
-use super::{Routes, moment};
+use super::{PushFacts, Routes, moment};
 use crate::clock;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,8 @@ pub struct RouteFacts {
     pub rounds_lost: u32,
     /// Records of networks that were damaged.
     pub records_damaged: u64,
+    /// How news come.
+    pub push: PushFacts,
 }
 
 impl Routes {
@@ -78,6 +80,7 @@ impl Routes {
             switches: self.switches.clone(),
             rounds_lost: self.ladder.rounds_lost(),
             records_damaged: self.whereabouts.damaged(),
+            push: self.push_facts(),
         }
     }
 }
@@ -110,6 +113,7 @@ impl RouteFacts {
                 "from": from, "to": to, "reason": reason, "count": count,
             })).collect::<Vec<_>>(),
             "races_lost": self.rounds_lost,
+            "push": self.push.to_json(),
         })
     }
 }

@@ -15,6 +15,7 @@ mod contest;
 mod facts;
 mod lockout;
 mod outlet;
+mod push;
 mod script;
 mod switching;
 mod whereabouts;
@@ -24,6 +25,7 @@ pub use contest::{Contest, Loss, Raced, Won};
 pub use facts::{BetterWay, RouteFacts, Switches};
 pub use outlet::Outlet;
 pub use postern_egress::ladder::WayId;
+pub use push::{PushFacts, Pushed, StreamPiece, StreamReader, StreamStop, Streamer, flow_end};
 pub use script::{NO_WAY_PAUSE, Preparation};
 pub use switching::{Change, Ruling};
 pub use whereabouts::Whereabouts;
@@ -37,6 +39,7 @@ use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
 use postern_egress::ladder::memory::Limits;
 use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
+use postern_egress::push::{Push, PushMode};
 use postern_egress::{
     Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Period, Route,
     TimeKeeper, TimeRefused, TransportError,
@@ -63,6 +66,7 @@ struct Way {
     client: Arc<Client>,
     ladder: HoldLadder,
     sizes: BodySizes,
+    push: Push,
 }
 
 /// All ways, the one in use, and what makes new ones.
@@ -90,6 +94,8 @@ pub struct Routes {
     /// Bytes on the sockets of ways that are gone.
     gone_bytes: (u64, u64),
     switches: Switches,
+    push_mode: PushMode,
+    push: push::PushCounts,
     /// The connection that carried the last answer.
     link: Option<Arc<LinkReport>>,
 }
@@ -178,6 +184,8 @@ impl Routes {
             listed: Vec::new(),
             gone_bytes: (0, 0),
             switches: Switches::default(),
+            push_mode: PushMode::Held,
+            push: push::PushCounts::default(),
             link: None,
         };
         for address in addresses {
@@ -211,6 +219,7 @@ impl Routes {
                     client: Arc::new(client),
                     ladder,
                     sizes,
+                    push: Push::new(self.push_mode),
                 });
             }
         }

@@ -25,8 +25,10 @@ impl Driver {
                 self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
-            // Nobody asks for streams yet.
-            Event::Streamed { .. } | Event::StreamEnded { .. } => {}
+            Event::Streamed {
+                exchange, age_ms, ..
+            } => self.note_streamed(exchange, age_ms),
+            Event::StreamEnded { exchange, why } => self.note_stream_ended(exchange, why),
             Event::Accepted {
                 revision,
                 kind,

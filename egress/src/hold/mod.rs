@@ -202,6 +202,12 @@ impl HoldLadder {
         rung_hold(self.rung)
     }
 
+    /// Returns the longest hold that the route lets live, where one was cut.
+    #[must_use]
+    pub fn cap(&self) -> Option<Duration> {
+        self.cap.map(|cap| rung_hold(cap.rung))
+    }
+
     /// Forgets everything learnt: another network has other timers.
     pub fn handle_network_change(&mut self) {
         *self = Self::at(self.ceiling);
