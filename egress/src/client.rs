@@ -146,7 +146,7 @@ impl Client {
     }
 
     /// Sends one body and returns the answer as soon as its head came, to be read piece by piece; `None` over QUIC,
-    /// which has whole exchanges only. Never sends it twice.
+    /// which has whole exchanges only. Never sends it twice. `is_new` asks for a connection of its own age.
     ///
     /// # Errors
     /// As [`Self::exchange`].
@@ -154,9 +154,10 @@ impl Client {
         &self,
         body: Bytes,
         limits: ExchangeLimits,
+        is_new: bool,
     ) -> Result<Option<OpenBody<'_>>, TransportError> {
         match &self.by {
-            By::Http(client) => client.open(body, limits).await.map(Some),
+            By::Http(client) => client.open(body, limits, is_new).await.map(Some),
             By::Quic(_) => Ok(None),
         }
     }

@@ -6,6 +6,8 @@
 use postern_lab::doors::{Door, Nginx, Program, Spot};
 use postern_lab::{Device, DeviceSettings, Fleet, LabError, Pki, free_address};
 use serde_json::Value;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 const STREAM: &str = "[transport]\nquic = false\npush = \"stream\"\n";
 
@@ -128,4 +130,64 @@ fn a14_device_behind_an_edge_that_holds_back_is_pushed_to_by_held_polls() {
     scene.push_values().unwrap();
     scene.wait_push("held", "buffered").unwrap();
     assert_eq!(scene.count("streams"), 0);
+}
+
+/// Passes connections on to `far` and ends each after `age`, whatever goes on there.
+fn cut_after(age: Duration, near: SocketAddr, far: SocketAddr) -> Result<(), LabError> {
+    let listener = TcpListener::bind(near).map_err(LabError::io("listen"))?;
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || pass(client, far, age));
+        }
+    });
+    Ok(())
+}
+
+/// One connection of [`cut_after`]; `None` where it broke before.
+fn pass(client: TcpStream, far: SocketAddr, age: Duration) -> Option<()> {
+    let server = TcpStream::connect(far).ok()?;
+    let (mut up, mut up_out) = (client.try_clone().ok()?, server.try_clone().ok()?);
+    let (mut down, mut down_out) = (server.try_clone().ok()?, client.try_clone().ok()?);
+    std::thread::spawn(move || std::io::copy(&mut up, &mut up_out));
+    std::thread::spawn(move || std::io::copy(&mut down, &mut down_out));
+    // Nobody sends: this is the timer of the scenario.
+    let (_sender, timer) = std::sync::mpsc::channel::<()>();
+    let _elapsed = timer.recv_timeout(age);
+    drop(client.shutdown(Shutdown::Both));
+    drop(server.shutdown(Shutdown::Both));
+    Some(())
+}
+
+/// Two cuts at 30 s, then streams that are renewed before: the longest test here.
+#[test]
+fn a15_a18_streams_that_are_cut_at_30_s_are_renewed_before_and_lose_nothing() {
+    let listen = free_address().unwrap();
+    let Some(fleet) = Fleet::start_behind_or_skip("A15", listen).unwrap() else {
+        return;
+    };
+    cut_after(Duration::from_secs(30), listen, fleet.address()).unwrap();
+    let settings = DeviceSettings::direct().with_tables(STREAM);
+    let (mut device, joined) = fleet.try_join("hall-1", &settings, |_| Ok(())).unwrap();
+    assert!(joined.status.success(), "{}", joined.stderr);
+    device.daemon.start().unwrap();
+    let mut scene = Scene {
+        fleet,
+        _edge: None,
+        device,
+    };
+    for (end, count) in [("cut", 1), ("cut", 2), ("renewed", 1), ("renewed", 2)] {
+        let what = format!("{count} streams {end}");
+        let waited = scene.device.wait_for(&what, |folder| {
+            let ends = folder.status().pointer("/routes/push/ends").cloned()?;
+            (ends.get(end)?.as_u64()? >= count).then_some(())
+        });
+        waited.unwrap();
+        scene.push_values().unwrap();
+    }
+    assert_eq!(
+        scene.count("ends/cut"),
+        2,
+        "{}",
+        scene.device.folder.status()
+    );
 }

@@ -221,7 +221,9 @@ impl Streamer {
             deadline: EXCHANGE_DEADLINE,
             answer_bytes_max: FRAME_BYTES_MAX,
         };
-        let opened = self.client.open(frame.into(), limits).await;
+        // Whatever counts the age of a connection counts that of the stream then, and a renewal begins anew.
+        let is_new = !self.flow.is_canary();
+        let opened = self.client.open(frame.into(), limits, is_new).await;
         let body = opened
             .map_err(StreamStop::Failed)?
             .ok_or(StreamStop::Refused(Reject::FrameUnknown))?;

@@ -70,6 +70,11 @@ impl Streams {
         dues.min()
     }
 
+    /// True while one waits for its first answer.
+    fn is_opening(&self) -> bool {
+        self.open.values().any(|one| !one.is_flowing)
+    }
+
     /// Reads none of them any more.
     pub(super) fn clear(&mut self) {
         self.open.clear();
@@ -233,6 +238,11 @@ impl Driver {
             return Ok(());
         };
         match stop {
+            // The mailbox ends it when the next one is asked for, which may be heard before that is answered.
+            StreamStop::Ended if self.streams.is_opening() && open.is_flowing => {
+                let age = open.age();
+                self.end_badly(id, FlowEnd::Renewed { age }, Ruling::Stay)
+            }
             // What ends in order again and again before it was of any use is no order.
             StreamStop::Ended if open.age() < STREAM_INTERVAL_MIN => {
                 self.end_badly(id, FlowEnd::Other, Ruling::Stay)

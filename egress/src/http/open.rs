@@ -34,8 +34,12 @@ impl HttpClient {
         &self,
         body: Bytes,
         limits: ExchangeLimits,
+        is_new: bool,
     ) -> Result<OpenBody<'_>, TransportError> {
-        let mut lease = self.lease().await?;
+        let mut lease = match is_new {
+            true => self.lease_new().await?,
+            false => self.lease().await?,
+        };
         let started = Instant::now();
         let link = Arc::clone(&lease.connection.report);
         let outcome = match self.request(body, lease.connection.http) {
