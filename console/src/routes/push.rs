@@ -113,7 +113,7 @@ impl Routes {
         let (now, random) = (moment(), random());
         let next = match way.client.route() {
             Route::Quic => NextPush::Held,
-            Route::Direct | Route::Proxy(_) => way.push.poll_next(now, random, way.ladder.cap()),
+            Route::Direct | Route::Proxy(_) => way.push.poll_next(now, random, way.ladder.cap(now)),
         };
         Some(match next {
             NextPush::Held => Pushed::Poll(way.ladder.poll_next(now, random)),

@@ -202,10 +202,11 @@ impl HoldLadder {
         rung_hold(self.rung)
     }
 
-    /// Returns the longest hold that the route lets live, where one was cut.
+    /// Returns the longest hold that the route lets live, where one was cut and that is not forgotten yet.
     #[must_use]
-    pub fn cap(&self) -> Option<Duration> {
-        self.cap.map(|cap| rung_hold(cap.rung))
+    pub fn cap(&self, now: Moment) -> Option<Duration> {
+        let cap = self.cap.filter(|cap| now < cap.until);
+        cap.map(|cap| rung_hold(cap.rung))
     }
 
     /// Forgets everything learnt: another network has other timers.
