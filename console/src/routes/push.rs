@@ -113,7 +113,9 @@ impl Routes {
         let (now, random) = (moment(), random());
         let next = match way.client.route() {
             Route::Quic => NextPush::Held,
-            Route::Direct | Route::Proxy(_) => way.push.poll_next(now, random, way.ladder.cap(now)),
+            Route::Direct | Route::Proxy(_) => {
+                way.push.poll_next(now, random, way.ladder.cap_at(now))
+            }
         };
         Some(match next {
             NextPush::Held => Pushed::Poll(way.ladder.poll_next(now, random)),

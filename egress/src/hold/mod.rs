@@ -204,7 +204,7 @@ impl HoldLadder {
 
     /// Returns the longest hold that the route lets live, where one was cut and that is not forgotten yet.
     #[must_use]
-    pub fn cap(&self, now: Moment) -> Option<Duration> {
+    pub fn cap_at(&self, now: Moment) -> Option<Duration> {
         let cap = self.cap.filter(|cap| now < cap.until);
         cap.map(|cap| rung_hold(cap.rung))
     }
