@@ -145,23 +145,6 @@ impl Client {
         }
     }
 
-    /// Sends one body and returns the answer as soon as its head came, to be read piece by piece; `None` over QUIC,
-    /// which has whole exchanges only. Never sends it twice. `is_new` asks for a connection of its own age.
-    ///
-    /// # Errors
-    /// As [`Self::exchange`].
-    pub async fn open(
-        &self,
-        body: Bytes,
-        limits: ExchangeLimits,
-        is_new: bool,
-    ) -> Result<Option<OpenBody<'_>>, TransportError> {
-        match &self.by {
-            By::Http(client) => client.open(body, limits, is_new).await.map(Some),
-            By::Quic(_) => Ok(None),
-        }
-    }
-
     //= spec/freshness.md#signed-time
     //# A device MUST take nothing but the time from what comes over such a connection, and close it.
     /// Sends one body over a connection of its own, whose certificate has to be right in all but its period: it may
@@ -193,6 +176,23 @@ impl Client {
         match &self.by {
             By::Http(client) => client.path().open(check).await.map(|_link| ()),
             By::Quic(client) => client.path().over_tcp().open(check).await.map(|_link| ()),
+        }
+    }
+
+    /// Sends one body and returns the answer as soon as its head came, to be read piece by piece; `None` over QUIC,
+    /// which has whole exchanges only. Never sends it twice. `is_new` asks for a connection of its own age.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn open(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+        is_new: bool,
+    ) -> Result<Option<OpenBody<'_>>, TransportError> {
+        match &self.by {
+            By::Http(client) => client.open(body, limits, is_new).await.map(Some),
+            By::Quic(_) => Ok(None),
         }
     }
 

@@ -202,13 +202,6 @@ impl HoldLadder {
         rung_hold(self.rung)
     }
 
-    /// Returns the longest hold that the route lets live, where one was cut and that is not forgotten yet.
-    #[must_use]
-    pub fn cap_at(&self, now: Moment) -> Option<Duration> {
-        let cap = self.cap.filter(|cap| now < cap.until);
-        cap.map(|cap| rung_hold(cap.rung))
-    }
-
     /// Forgets everything learnt: another network has other timers.
     pub fn handle_network_change(&mut self) {
         *self = Self::at(self.ceiling);
@@ -217,6 +210,13 @@ impl HoldLadder {
     /// Takes the server's limit for holds, from a verified answer; `None` lifts it.
     pub const fn handle_hold_max(&mut self, hold_max: Option<Duration>) {
         self.hold_max = hold_max;
+    }
+
+    /// Returns the longest hold that the route lets live, where one was cut and that is not forgotten yet.
+    #[must_use]
+    pub fn cap_at(&self, now: Moment) -> Option<Duration> {
+        let cap = self.cap.filter(|cap| now < cap.until);
+        cap.map(|cap| rung_hold(cap.rung))
     }
 
     /// Returns what to do next. `random` is uniform over all of `u64`.

@@ -4,7 +4,7 @@
 
 use crate::device::status::Status;
 use crate::device::view::View;
-use crate::routes::{PushFacts, RouteFacts, Switches};
+use crate::routes::{RouteFacts, Switches};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
@@ -46,6 +46,7 @@ pub fn render(view: &View) -> String {
         u64::from(status.is_connected),
     );
     routes(&mut page, &status.routes);
+    streams(&mut page, &status.routes.push);
     if let Some(ahead_s) = status.clock_ahead_s {
         page.gauge(
             "postern_clock_offset_seconds",
@@ -88,40 +89,6 @@ fn routes(page: &mut Page, routes: &RouteFacts) {
         routes.records_damaged,
     );
     page.switches(&routes.switches);
-    streams(page, &routes.push);
-}
-
-fn streams(page: &mut Page, push: &PushFacts) {
-    page.gauge(
-        "postern_push_streaming",
-        "1 while news come on a stream and not by held polls",
-        u64::from(push.is_streaming),
-    );
-    page.gauge(
-        "postern_push_canary",
-        "1 where the route in use lets streams through, 0 where it holds them back, -1 while that is not known",
-        match push.verdict {
-            Some("streaming") => 1,
-            Some(_) => 0,
-            None => -1,
-        },
-    );
-    page.counter(
-        "postern_push_streams_total",
-        "Streams that brought an answer",
-        push.streams,
-    );
-    page.counter(
-        "postern_push_stream_answers_total",
-        "Answers of streams",
-        push.answers,
-    );
-    page.labelled(
-        "postern_push_stream_ends_total",
-        "Streams that ended",
-        "reason",
-        &push.ends,
-    );
 }
 
 fn counters(page: &mut Page, status: &Status) {
@@ -168,6 +135,39 @@ fn counters(page: &mut Page, status: &Status) {
         "Bytes on the sockets, TLS and HTTP included",
         "direction",
         &BTreeMap::from([("down", down), ("up", up)]),
+    );
+}
+
+fn streams(page: &mut Page, push: &crate::routes::PushFacts) {
+    page.gauge(
+        "postern_push_streaming",
+        "1 while news come on a stream and not by held polls",
+        u64::from(push.is_streaming),
+    );
+    page.gauge(
+        "postern_push_canary",
+        "1 where the route in use lets streams through, 0 where it holds them back, -1 while that is not known",
+        match push.verdict {
+            Some("streaming") => 1,
+            Some(_) => 0,
+            None => -1,
+        },
+    );
+    page.counter(
+        "postern_push_streams_total",
+        "Streams that brought an answer",
+        push.streams,
+    );
+    page.counter(
+        "postern_push_stream_answers_total",
+        "Answers of streams",
+        push.answers,
+    );
+    page.labelled(
+        "postern_push_stream_ends_total",
+        "Streams that ended",
+        "reason",
+        &push.ends,
     );
 }
 
