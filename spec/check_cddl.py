@@ -20,7 +20,7 @@ KINDS = {
 }
 SESSION_FRAMES = {
     0: "poll", 1: "answer", 2: "post", 3: "need", 4: "fetch", 5: "bodies", 6: "put", 7: "collect", 8: "collected",
-    9: "deliver", 10: "deliver-bodies", 11: "fetch-bodies", 12: "deliver-enrolled",
+    9: "deliver", 10: "deliver-bodies", 11: "fetch-bodies", 12: "deliver-enrolled", 13: "stream", 15: "stream-answer",
 }
 PLAIN_FRAMES = {
     14: "filed-body", 16: "enrol", 17: "enrolled", 18: "ask", 19: "challenge-frame",
@@ -71,6 +71,8 @@ SAMPLES = [
     ("answer-body", [1, {7: [[bytes(16), 0]], 8: [[bytes(16), 1, DIGEST, 5]]}], True), ("answer-body", [1, {7: []}], False), ("answer-body", [1, {8: [[bytes(16), 1, DIGEST]]}], False),
     ("relay-line", {1: KEY, 2: ["https://m"]}, True), ("relay-line", {1: KEY, 2: []}, False), ("relay-line", {1: KEY}, False), ("trust-line", {1: DIGEST, 2: DIGEST, 3: []}, False),
     ("deliver-body", [1], False), ("deliver-enrolled-body", [1, 5, b"x"], True), ("deliver-enrolled-body", [1, 5], False), ("fetch-bodies-body", [1, bytes(16), 1, [DIGEST, 0]], True), ("fetch-bodies-body", [1, bytes(16), 1], False),
+    ("stream-body", [1, 15000, 1024, 0, 1, None, 0, 0], True), ("stream-body", [1, 15000, 0, 0, 1, None, 0, 0], False), ("stream-body", [1, 249, 4, 0, 1, None, 0, 0], False),
+    ("stream-answer-body", [1, 0, 0, b""], True), ("stream-answer-body", [1, 1024, 0, b""], False), ("stream-answer-body", [1, 0, 0], False), ("stream-answer-body", [1, 0, 5, bytes(9), {1: 5}], True),
     ("challenge-frame", [19, bytes(16), DIGEST, DIGEST], True), ("challenge-frame", [19, bytes(15), DIGEST, DIGEST], False),
 ]
 

@@ -5,7 +5,7 @@
 
 use crate::fault::TransportError;
 use crate::foreign::Foreign;
-use crate::http::HttpClient;
+use crate::http::{HttpClient, OpenBody};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{LinkReport, Path};
 use crate::quic::QuicClient;
@@ -197,6 +197,23 @@ impl Client {
         match &self.by {
             By::Http(client) => client.path().open(check).await.map(|_link| ()),
             By::Quic(client) => client.path().over_tcp().open(check).await.map(|_link| ()),
+        }
+    }
+
+    /// Sends one body and returns the answer as soon as its head came, to be read piece by piece; `None` over QUIC,
+    /// which has whole exchanges only. Never sends it twice. `is_new` asks for a connection of its own age.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn open(
+        &self,
+        body: Bytes,
+        limits: ExchangeLimits,
+        is_new: bool,
+    ) -> Result<Option<OpenBody<'_>>, TransportError> {
+        match &self.by {
+            By::Http(client) => client.open(body, limits, is_new).await.map(Some),
+            By::Quic(_) => Ok(None),
         }
     }
 

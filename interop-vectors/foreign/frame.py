@@ -4,7 +4,7 @@ from .cbor import Reader, Refused, ensure
 from .payload import sized, tuple_of, uints
 
 BYTES_MAX = 49152
-UP, DOWN, FILE = (0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 16, 18, 20), (1, 5, 8, 17, 19, 21, 22), (14, 16, 17, 23)
+UP, DOWN, FILE = (0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 13, 16, 18, 20), (1, 5, 8, 15, 17, 19, 21, 22), (14, 16, 17, 23)
 CHUNK_BYTES_MAX = 32768
 SECTION_BYTES_MAX = 65536
 
@@ -17,7 +17,7 @@ def parse(data, direction):
     ensure(kind in UP + DOWN + FILE, "frame-unknown")
     allowed = {"up": UP, "down": DOWN, "file": FILE}[direction]
     ensure(kind in allowed, "frame-direction")
-    if kind < 14:
+    if kind < 14 or kind == 15:
         ensure(len(data) >= 13, "shape")
         reader = Reader(data[5:-8])
     else:
@@ -89,6 +89,27 @@ def poll(reader):
     """Reads a poll."""
     items = [counter(reader), number(reader)]
     ensure(items[1] <= 300, "hold-range")
+    return heads(reader, items)
+
+
+def stream(reader):
+    """Reads a stream."""
+    items = [counter(reader), number(reader), number(reader), number(reader)]
+    _, interval, frames, pad = items
+    ensure(250 <= interval <= 60000 and 1 <= frames <= 1024 and pad <= 16384, "shape")
+    ensure(frames <= 8 or interval >= 5000 and pad <= 4096, "shape")
+    return heads(reader, items)
+
+
+def stream_answer(reader):
+    """Reads one answer of a stream."""
+    first = [counter(reader), number(reader), number(reader), reader.item()]
+    ensure(isinstance(first[3], bytes) and len(first[3]) <= 16384 and first[1] < 1024, "shape")
+    return first + listed(reader, [])
+
+
+def heads(reader, items):
+    """Reads what a poll and a stream have in common."""
     items.append(number(reader))
     acked = reader.item()
     ensure(acked is None or uints(acked), "shape")
@@ -199,11 +220,14 @@ def enrolled(reader):
 
 def answer(reader):
     """Reads an answer."""
-    items = [counter(reader)]
+    return [counter(reader), *listed(reader, [])]
+
+
+def listed(reader, items):
+    """Reads the hints and the items of an answer."""
     while not reader.done:
         value = reader.item()
-        first = len(items) == 1 and isinstance(value, dict)
-        items.append(hints(value) if first else item(value))
+        items.append(hints(value) if not items and isinstance(value, dict) else item(value))
     return items
 
 
@@ -310,7 +334,7 @@ def posted(reader):
 
 
 FORMS = {
-    0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies, 6: put, 14: filed,
+    0: poll, 1: answer, 2: post, 3: need, 4: fetch, 5: bodies, 6: put, 13: stream, 14: filed, 15: stream_answer,
     7: collect, 8: collected, 9: deliver, 10: at_place(chunk, 4096), 11: at_place(want, 16), 12: enrolled,
     16: fixed(lambda v: sized(v, 8), lambda v: sized(v, 32), shaped), 17: fixed(bundles, shaped), 18: ask,
     19: fixed(lambda v: sized(v, 16), lambda v: sized(v, 32), lambda v: sized(v, 32)), 20: fixed(lambda v: sized(v, 16), shaped),

@@ -176,7 +176,7 @@ TABLE = {
     "sign1.verify": sign1_verify, "state.digest": state_digest, "state.apply": state_apply, "body.check": body_check,
     "frame.parse": frame_parse, "evidence.verify": lives.evidence, "enrol.rotation": lives.rotation, "file.read": lives.file, "bytes": sizes, "session.derive": session.derivation, "session.challenge": session.challenge,
     "session.hello": session.hello, "session.welcome": session.welcome, "session.up": session.up, "session.down": session.down,
-    "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
+    "session.stream": session.stream, "session.switch": session.switch, "need.limit": session.need, "exchange.answer": session.exchange, "bundle.accept": trust.bundle,
     "greeter.id": relays.greeter_id, "session.greeting": relays.greeting, "admission.compare": relays.admission, "line.read": relays.line,
     "enrol.request": trust.request, "enrol.answer": trust.answer, "revision.accept": revision_accept, "report.accept": report_accept,
     "encryption.digest": keyed_digest, "encryption.open": encryption.judge_open, "plane-key.open": encryption.judge_plane_key,

@@ -92,6 +92,20 @@ def down(test):
     steps(test["steps"], action)
 
 
+def stream(test):
+    """Judges the answers of one stream, as a device takes them."""
+    window = Window(*unhex(test))
+    awaited = iter(range(test["frames"]))
+
+    def action(row):
+        data = bytes.fromhex(row["frame"])
+        ensure(data[1:5] == window.session_id, "session-unknown")
+        ensure(window.authenticate(data, "down") == test["request"] and data[0] == 15, "answer-mismatch")
+        ensure(frame.parse(data, "down")[1][1] == next(awaited, None), "stream-order")
+
+    steps(test["steps"], action)
+
+
 def switch(test):
     """Judges two sessions of one channel."""
     live = [Window(*unhex(test["older"])), Window(*unhex(test["newer"]))]

@@ -35,6 +35,9 @@ def frames_up():
         ("poll-receipt", frame(0, 4, 25, 1, None, *HEAD, [77, 5]), "names the receipt that the session gave"),
         ("poll-two-planes-receipt", frame(0, 5, 25, 1, 7, *HEAD, e.EPOCH, 3, [2**64 - 1, 2**64 - 1]), "behind the head of an actual plane"),
         ("poll-largest-counter", frame(0, 65535, 0, 1, None, *HEAD), "65535"),
+        ("stream-usual", frame(13, 6, 15000, 80, 0, 1, 7, *HEAD), "an answer each 15 s"), ("stream-longest", frame(13, 6, 60000, 1024, 4096, 1, None, 0, 0), "the most of everything"), ("stream-shortest", frame(13, 6, 5000, 9, 0, 1, None, *HEAD), "no probe any more"),
+        ("stream-probe", frame(13, 6, 500, 4, 1024, 1, None, *HEAD), "a probe"), ("stream-probe-most", frame(13, 6, 250, 8, 16384, 1, None, *HEAD), "the shortest interval, the most bytes"),
+        ("stream-two-planes-receipt", frame(13, 65535, 15000, 80, 512, 1, 7, *HEAD, e.EPOCH, 3, [77, 5]), "all that a poll may say"),
         ("post-report", frame(2, 4, item(REPORT)), "one report"), ("post-two", frame(2, 5, item(REPORT), item(REPORT)), "two items"),
         ("need-nothing", frame(3, 6, 0, 0, 0), "holds nothing"), ("need-head", frame(3, 7, 0, *HEAD), "holds a head"),
         ("fetch-one", frame(4, 8, 0, WANT), "one body"), ("fetch-sixteen", frame(4, 9, 0, *[WANT] * 16), "the most"),
@@ -63,6 +66,8 @@ def frames_down():
         ("answer-need-and-refusals", frame(1, 300, {4: [[0, 60], [2, 64], [3, 66]], 6: [1]}), "three of four items are refused"),
         ("answer-lives", frame(1, 300, item(LIVES["heartbeat-echo"]), item(LIVES["evidence-of-controller"]), item(OTHERS["enrol-answer"])), "a heartbeat, evidence about actual, and the answer about a next key"),
         ("answer-receipt", frame(1, 300, item(e.receipt(LIVES["evidence-writer-behind"].message_id, 118))), "the mailbox put evidence of this device aside"),
+        ("stream-answer-idle", frame(15, 6, 0, 0, b""), "the first, nothing new"), ("stream-answer-delta", frame(15, 6, 1, 14999, b"", item(DELTA)), "one item"), ("stream-answer-last", frame(15, 6, 1023, 2**64 - 1, b""), "the largest index and age"),
+        ("stream-answer-padded", frame(15, 6, 3, 1500, bytes(1000)), "padding"), ("stream-answer-most-padding", frame(15, 6, 3, 1500, bytes(16384)), "the most"), ("stream-answer-hints-and-item", frame(15, 6, 2, 30000, bytes(9), {1: 0, 6: [1]}, item(DELTA)), "padding, hints, an item"),
         ("bodies-one", frame(5, 8, CHUNK), "one whole body"), ("bodies-none", frame(5, 8), "no digest is held"), ("bodies-middle", frame(5, 8, [CHUNK[0], len(BODY), 1, BODY[1:3]]), "a part"),
         ("bodies-largest-chunk", frame(5, 8, [blob("large body", 32), 65536, 32768, bytes(32768)]), "32768 bytes"),
         ("enrolled", plain(17, [raw(OTHERS["bundle-first"]), raw(OTHERS["bundle-second"])], raw(OTHERS["enrol-answer"])), "two bundles and the answer"),
@@ -107,11 +112,10 @@ def directions(file):
             for wrong in wrong_ways if frame[0] not in seen else ():
                 file.invalid(f"frame-{name}-sent-{wrong}", "frame-direction", "#frames", f"does not travel {wrong}", [wrong], input=frame, direction=wrong)
             seen.add(frame[0])
-    for number in (13, 15, 24, 31):
+    for number in (24, 31):
         file.invalid(f"frame-type-{number}-filed", "frame-unknown", "#file-binding", "no such type", ["type"], input=plain(number, CHANNEL, 0, CHUNK), direction="file")
-    for number in (13, 15, 24, 31, 128, 255):
-        frame = SESSION.frame(number, 1) if number < 14 else plain(number, 1)
-        file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=frame, direction="up")
+    for number in (24, 31, 128, 255):
+        file.invalid(f"frame-type-{number}", "frame-unknown", "#frames", "no such type", ["type"], input=plain(number, 1), direction="up")
 
 
 def bodies_up():
@@ -124,6 +128,12 @@ def bodies_up():
         ("poll-hold-65536", "hold-range", frame(0, 1, 65536, 1, None, *h)), ("poll-counter-null", "shape", frame(0, None, 0, 1, None, *h)),
         ("poll-hold-text", "shape", frame(0, 1, "25", 1, None, *h)), ("poll-acked-text", "shape", frame(0, 1, 25, 1, "7", *h)), ("poll-epoch-null", "shape", frame(0, 1, 25, 1, 7, None, 1)),
         ("poll-negative-seq", "shape", frame(0, 1, 25, 1, 7, 1, -1)), ("poll-array-body", "shape", frame(0, [1, 0, 1, None, 1, 1])), ("poll-bundle-null", "shape", frame(0, 1, 0, None, None, *h)),
+        ("stream-counter-0", "counter-exhausted", frame(13, 0, 15000, 40, 0, 1, None, *h)), ("stream-counter-65536", "counter-exhausted", frame(13, 65536, 15000, 40, 0, 1, None, *h)),
+        *((f"stream-{name}", "shape", frame(13, 1, interval, frames, pad, 1, None, *h)) for name, interval, frames, pad in (
+            ("interval-249", 249, 4, 0), ("interval-0", 0, 4, 0), ("interval-60001", 60001, 40, 0), ("interval-65536", 65536, 40, 0), ("interval-text", "500", 4, 0), ("frames-0", 15000, 0, 0), ("frames-1025", 15000, 1025, 0), ("frames-null", 15000, None, 0),
+            ("pad-16385", 500, 4, 16385), ("pad-largest", 500, 4, 2**64 - 1), ("pad-negative", 500, 4, -1), ("nine-interval-4999", 4999, 9, 0), ("nine-pad-4097", 15000, 9, 4097), ("most-probing", 250, 1024, 16384),
+        )),
+        ("stream-epoch-alone", "shape", frame(13, 1, 15000, 40, 0, 1, None, 5, 0)), ("stream-acked-text", "shape", frame(13, 1, 15000, 40, 0, 1, "7", *h)), ("stream-receipt-null", "shape", frame(13, 1, 15000, 40, 0, 1, None, *h, None)), ("stream-receipt-number-0", "shape", frame(13, 1, 15000, 40, 0, 1, None, *h, [5, 0])),
         ("post-item-not-array", "shape", frame(2, 1, {})), ("post-item-three-fields", "shape", frame(2, 1, [*item(REPORT), 0])), ("post-plane-2", "shape", frame(2, 1, [2, raw(REPORT)])),
         ("post-envelope-bytes", "shape", frame(2, 1, [1, REPORT.untagged])), ("post-envelope-tagged", "cbor-tag", frame(2, 1, [1, Raw(REPORT.tagged)])),
         ("need-plane-2", "shape", frame(3, 1, 2, *h)), ("need-plane-null", "shape", frame(3, 1, None, *h)), ("fetch-plane-2", "shape", frame(4, 1, 2, WANT)),
@@ -149,6 +159,9 @@ def bodies_down():
     digest, size, offset, content = CHUNK
     return (
         ("answer-counter-0", "counter-exhausted", frame(1, 0)), ("bodies-counter-65536", "counter-exhausted", frame(5, 65536)),
+        ("stream-answer-counter-0", "counter-exhausted", frame(15, 0, 0, 0, b"")), ("stream-answer-index-1024", "shape", frame(15, 1, 1024, 0, b"")), ("stream-answer-index-largest", "shape", frame(15, 1, 2**64 - 1, 0, b"")), ("stream-answer-index-null", "shape", frame(15, 1, None, 0, b"")),
+        ("stream-answer-age-negative", "shape", frame(15, 1, 0, -1, b"")), ("stream-answer-age-text", "shape", frame(15, 1, 0, "5", b"")), ("stream-answer-padding-text", "shape", frame(15, 1, 0, 0, "")), ("stream-answer-padding-null", "shape", frame(15, 1, 0, 0, None)), ("stream-answer-padding-16385", "shape", frame(15, 1, 0, 0, bytes(16385))),
+        ("stream-answer-empty-hints", "shape", frame(15, 1, 0, 0, b"", {})), ("stream-answer-hints-twice", "shape", frame(15, 1, 0, 0, b"", {1: 0}, {1: 0})), ("stream-answer-item-null", "shape", frame(15, 1, 0, 0, b"", None)), ("stream-answer-without-padding", "shape", frame(15, 1, 0, 0, item(DELTA))),
         ("answer-empty-hints", "shape", frame(1, 1, {})), ("answer-hint-5", "shape", frame(1, 1, {5: 1})), ("answer-hint-0", "shape", frame(1, 1, {0: 1})),
         ("answer-hint-7", "shape", frame(1, 1, {7: [1]})), ("answer-wanted-empty", "shape", frame(1, 1, {5: []})), ("answer-wanted-17", "shape", frame(1, 1, {5: [WANT] * 17})), ("answer-wanted-short-digest", "shape", frame(1, 1, {5: [[bytes(31), 0]]})),
         ("answer-wanted-no-offset", "shape", frame(1, 1, {5: [[WANT[0]]]})), ("answer-wanted-negative-offset", "shape", frame(1, 1, {5: [[WANT[0], -1]]})), ("answer-wanted-bare", "shape", frame(1, 1, {5: WANT})), ("answer-wanted-with-size", "shape", frame(1, 1, {5: [[*WANT, 1]]})),

@@ -108,6 +108,37 @@ def answers():
     return file
 
 
+def stream_answer(index, request=7, session=SESSION, *items):
+    """Returns one answer of a stream."""
+    return session.frame(15, request, index, index * 500, b"", *items)
+
+
+def streams():
+    """Returns the file of what a device receives on a stream."""
+    file = Collection("06-sessions/stream.json", "session.stream", "a device takes the answers of a stream in their order, and nothing behind the first that it refuses")
+    def add(name, comment, *steps, frames=4, request=7):
+        scenario(file, f"stream-{name}", comment, "#stream", list(steps), request=request, frames=frames, **keys())
+
+    a = stream_answer
+    add("whole", "from 0 to the last", *(step(a(index)) for index in range(4)))
+    add("cut", "a stream may end anywhere", step(a(0)), step(a(1)))
+    add("one", "of one answer", step(a(0)), frames=1)
+    add("hints", "an answer with a hint", step(a(0)), step(a(1, 7, SESSION, {1: 1000})))
+    add("gap", "the second is missing", step(a(0)), step(a(2), "stream-order"))
+    add("first-missing", "begins with 1", step(a(1), "stream-order"))
+    add("repeat", "the first again", step(a(0)), step(a(0), "stream-order"))
+    add("replayed-later", "the first again after others", step(a(0)), step(a(1)), step(a(2)), step(a(0), "stream-order"))
+    add("behind-the-last", "a fifth of four", *(step(a(index)) for index in range(4)), step(a(4), "stream-order"))
+    add("of-another-request", "an answer to an older stream", step(a(0)), step(a(1, 6), "answer-mismatch"))
+    add("answer-to-a-poll", "frame 1 with the counter", step(a(0)), step(SESSION.frame(1, 7), "answer-mismatch"))
+    add("of-another-session", "the session before", step(a(0, 7, NEWER), "session-unknown"))
+    tampered = a(1)[:-1] + bytes([a(1)[-1] ^ 1])
+    add("tampered", "one bit of the tag", step(a(0)), step(tampered, "session-mac"))
+    add("renumbered", "the index of one that was seen, made the next", step(a(0)), step(a(0)[:6] + b"\x01" + a(0)[7:], "session-mac"))
+    add("reflected", "the stream itself sent back", step(SESSION.frame(13, 7, 500, 4, 0, 1, None, *HEAD), "frame-direction"))
+    return file
+
+
 def switches():
     """Returns the file of two sessions of one channel."""
     file = Collection("06-sessions/switch.json", "session.switch", "the older session lives until the first frame that verifies under the newer one")
@@ -170,5 +201,5 @@ def exchanges():
 
 
 def build():
-    """Returns the five files."""
-    return [counters(), answers(), switches(), needs(), exchanges()]
+    """Returns the six files."""
+    return [counters(), answers(), streams(), switches(), needs(), exchanges()]

@@ -117,11 +117,11 @@ def files():
     add("from-device", "report, evidence, heartbeat, actual and its body", [report, posted(LIVES["evidence-writer-behind"]), posted(LIVES["heartbeat-of-device"]), posted(e.actual(e.snapshot, STATE)), plain(14, CHANNEL, 1, CHUNK)])
     add("same-twice", "a frame twice is two frames", [delta, delta])
     session = Session()
-    for name, frame in (("poll", session.frame(0, 1, 25, 1, None, *HEAD)), ("answer", session.frame(1, 1)), ("put", session.frame(6, 1, 1, CHUNK)), ("ask", plain(18, 1)), ("challenge", challenge_frame(session)), ("hello", plain(20, CHANNEL, raw(session.hello()))), ("refused", plain(22, 114))):
+    for name, frame in (("poll", session.frame(0, 1, 25, 1, None, *HEAD)), ("answer", session.frame(1, 1)), ("put", session.frame(6, 1, 1, CHUNK)), ("stream", session.frame(13, 1, 15000, 40, 0, 1, None, *HEAD)), ("stream-answer", session.frame(15, 1, 0, 0, b"")), ("ask", plain(18, 1)), ("challenge", challenge_frame(session)), ("hello", plain(20, CHANNEL, raw(session.hello()))), ("refused", plain(22, 114))):
         add(f"with-{name}", "this type does not travel in files", [bundle, delta], "frame-direction", frame + delta)
-    for number in (13, 15):
+    for number in (24, 31):
         add(f"type-{number}", "no frame has this type", [bundle], "frame-unknown", bytes([number]) + delta)
-    for first in (24, 0x83, 0xd2, 0xff):
+    for first in (0x83, 0xd2, 0xff):
         add(f"byte-{first}", "no frame begins so", [delta], "frame-unknown", bytes([first]) + delta)
     for name, frame in (("posted", delta), ("body", body), ("enrol", enrol), ("enrolled", enrolled)):
         add(f"cut-{name}", "the last byte is missing", [bundle], "cbor-truncated", frame[:-1])

@@ -125,6 +125,7 @@ INPUTS = {
     ),
     "session.up": dict(steps=many(STEP), **SESSION),
     "session.down": dict(steps=many(ANSWER_STEP), **SESSION),
+    "session.stream": dict(request=UINT, frames=UINT, steps=many(STEP), **SESSION),
     "session.switch": dict(steps=many(STEP), older=fields(**SESSION), newer=fields(**SESSION)),
     "need.limit": dict(steps=many(NEED_STEP)),
     "exchange.answer": dict(status=UINT, content_type=TEXT, body=HEX),

@@ -10,7 +10,7 @@ SESSION_ID = blob("session", 4)
 CHANNEL = sha256(encode(["postern-channel", e.ROOT, e.TENANT, e.DEVICE]))[:16]
 TOKEN = blob("token", 8)
 SECRET = blob("enrol secret", 32)
-UP_TYPES, DOWN_TYPES = (0, 2, 3, 4, 6, 7, 9, 10, 11, 12), (1, 5, 8)
+UP_TYPES, DOWN_TYPES = (0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 13), (1, 5, 8, 15)
 TENANT_ID = sha256(encode(["postern-tenant", e.ROOT, e.TENANT]))[:16]
 MAILBOX_ID = sha256(encode(["postern-mailbox", e.ROOT, SIGNERS["mailbox-2"].thumbprint]))[:16]
 

@@ -60,6 +60,24 @@ pub const SNAPSHOTS_WANTED_MAX: usize = 64;
 pub const COUNTER_MAX: u64 = 65_535;
 /// Seconds that a poll may be held (spec: #poll): above the longest rung of the hold ladder.
 pub const HOLD_S_MAX: u64 = 300;
+/// Least milliseconds between two idle answers of a stream (spec: #stream): four in a second are a probe's.
+pub const STREAM_INTERVAL_MS_MIN: u64 = 250;
+/// Largest of them (spec: #stream): above it a held poll costs no more.
+pub const STREAM_INTERVAL_MS_MAX: u64 = 60_000;
+/// Least milliseconds between two idle answers of a stream that is no probe (spec: #stream).
+pub const STREAM_INTERVAL_MS_LONG: u64 = 5_000;
+/// Answers of one stream (spec: #stream): more than an hour of idle ones at the usual interval.
+pub const STREAM_FRAMES_MAX: u64 = 1_024;
+/// Answers of a probe (spec: #stream).
+pub const STREAM_PROBE_FRAMES_MAX: u64 = 8;
+/// Bytes to which a probe's answers are filled up at most (spec: #stream): the largest buffer seen on a way.
+pub const STREAM_PAD_BYTES_MAX: u64 = 16_384;
+/// The same for a stream that is no probe (spec: #stream): beyond it polls are cheaper.
+pub const STREAM_PAD_BYTES_LONG: u64 = 4_096;
+/// Seconds of life of a stream (spec: #stream): above the ten minutes after which a device opens the next.
+pub const STREAM_AGE_S_MAX: u64 = 900;
+/// Milliseconds in which the reader of a stream takes an answer (spec: #stream).
+pub const STREAM_TAKE_MS_MAX: u64 = 20_000;
 /// Seconds of life of a session (spec: #sessions).
 pub const SESSION_AGE_S_MAX: u64 = 86_400;
 /// Latest stated time, in seconds since 1970: the end of the year 9999, the last one that X.509 can name.

@@ -140,6 +140,7 @@ rejects! {
     SessionRole = 116 "session-role" "the frame does not belong into a session of whoever opened this one";
     AdmissionStale = 117 "admission-stale" "a newer admission of this device is already held";
     RetentionExpired = 118 "retention-expired" "the mailbox kept it as long as it may, and nobody came for it";
+    StreamOrder = 119 "stream-order" "the answer of a stream is not the next one";
 
     NotEncrypted = 120 "not-encrypted" "the message is readable where plane keys are held";
     PlaneKeyMissing = 121 "plane-key-missing" "a key that encryption needs is not held, or was not bound";

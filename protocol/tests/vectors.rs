@@ -46,6 +46,7 @@ const ELSEWHERE: &[&str] = &[
     "session.down",
     "session.greeting",
     "session.hello",
+    "session.stream",
     "session.switch",
     "session.up",
     "session.welcome",

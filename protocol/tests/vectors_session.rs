@@ -25,7 +25,8 @@ use postern_protocol::enrol::{
 };
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope};
 use postern_protocol::frame::{
-    Direction, FrameKey, PlainFrame, SessionFrame, check_exchange, frame_type, seal_down, seal_up,
+    Direction, FrameKey, PlainFrame, SessionFrame, StreamIndex, check_exchange, frame_type,
+    seal_down, seal_up,
 };
 use postern_protocol::id::{
     Challenge, Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, SessionId, Tenant,
@@ -58,6 +59,7 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("session.greeting", greeting::greeting),
     ("session.up", up),
     ("session.down", down),
+    ("session.stream", stream),
     ("session.switch", switch),
     ("need.limit", need),
     ("exchange.answer", exchange),
@@ -289,6 +291,20 @@ fn down(test: &Json) -> Given {
         session
             .open_answer(counter, &bytes(step, "frame"))
             .map(|_| ())
+    })
+}
+
+//= spec/postern.md#stream type=test
+//# A device MUST refuse an answer whose index is not the next one with `stream-order`.
+fn stream(test: &Json) -> Given {
+    let id = SessionId::from_bytes(array(test, "session_id"));
+    let session = ClientSession::new(id, keys_of(test), BundleNumber::new(1), 60, 0);
+    let number = |member| u16::try_from(uint(test, member)).expect("16 bits");
+    let (request, mut index) = (number("request"), StreamIndex::new(number("frames")));
+    steps(test, |step| {
+        let frame = bytes(step, "frame");
+        let taken = session.open_stream_answer(request, &mut index, &frame);
+        taken.map(|_| ())
     })
 }
 

@@ -7,7 +7,7 @@ use crate::exchange::{AdmittedDevice, MailboxSigner};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
 use postern_protocol::envelope::{Binding, Draft, Header, SealedEnvelope};
-use postern_protocol::frame::{Answer, BodyChunk, DownFrame, Item, Poll, UpFrame};
+use postern_protocol::frame::{Answer, BodyChunk, DownFrame, Item, Poll, Stream, UpFrame};
 use postern_protocol::id::{
     Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, Thumbprint,
 };
@@ -210,6 +210,30 @@ pub(crate) fn poll_of(
     session.seal_request(&UpFrame::Poll(poll)).unwrap()
 }
 
+/// A stream with an answer each `interval_ms`; at most `frames` of them, of `pad` bytes at least.
+pub(crate) fn stream(
+    session: &mut ClientSession,
+    terms: (u16, u16, u16),
+    held: Revision,
+) -> Request {
+    let (interval_ms, frames, pad) = terms;
+    let heads = Poll {
+        hold_s: 0,
+        bundle: BundleNumber::new(0),
+        acked: None,
+        desired: held,
+        actual: None,
+        receipt: None,
+    };
+    let stream = Stream {
+        interval_ms,
+        frames,
+        pad,
+        heads,
+    };
+    session.seal_request(&UpFrame::Stream(stream)).unwrap()
+}
+
 /// A poll that waits for the acknowledgement of its first report.
 pub(crate) fn poll_for_ack(session: &mut ClientSession, hold_s: u16, held: Revision) -> Request {
     let poll = Poll {
@@ -281,7 +305,9 @@ pub(crate) fn post(session: &mut ClientSession, envelopes: &[Vec<u8>]) -> Reques
 pub(crate) fn answer<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Answer<'a> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Answer(answer) => answer,
-        DownFrame::Bodies(_) | DownFrame::Collected(_) => panic!("bodies instead of an answer"),
+        DownFrame::Bodies(_) | DownFrame::Collected(_) | DownFrame::StreamAnswer(_) => {
+            panic!("bodies instead of an answer")
+        }
     }
 }
 
@@ -293,6 +319,8 @@ pub(crate) fn chunks<'a>(
 ) -> Vec<BodyChunk<'a>> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Bodies(chunks) => chunks,
-        DownFrame::Answer(_) | DownFrame::Collected(_) => panic!("an answer instead of bodies"),
+        DownFrame::Answer(_) | DownFrame::Collected(_) | DownFrame::StreamAnswer(_) => {
+            panic!("an answer instead of bodies")
+        }
     }
 }

@@ -198,10 +198,12 @@ fn taken(frame: DownFrame<'_>) -> Result<(), Refused> {
                 .map_or(0, |one| u64::from(one.code)),
             retry_ms: answer.hints.retry_ms,
         }),
-        DownFrame::Bodies(_) | DownFrame::Collected(_) => Err(Refused {
-            code: 0,
-            retry_ms: None,
-        }),
+        DownFrame::Bodies(_) | DownFrame::Collected(_) | DownFrame::StreamAnswer(_) => {
+            Err(Refused {
+                code: 0,
+                retry_ms: None,
+            })
+        }
     }
 }
 
@@ -219,7 +221,7 @@ fn collected(frame: DownFrame<'_>) -> Result<Collection, Refused> {
                 letters: letters.collect(),
             })
         }
-        DownFrame::Answer(_) | DownFrame::Bodies(_) => Err(Refused {
+        DownFrame::Answer(_) | DownFrame::Bodies(_) | DownFrame::StreamAnswer(_) => Err(Refused {
             code: 0,
             retry_ms: None,
         }),

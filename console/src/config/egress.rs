@@ -5,6 +5,7 @@
 use super::reader::{Placed, Section};
 use super::{ConfigError, path_in};
 use postern_egress::config::PacLookups;
+use postern_egress::push::PushMode;
 use postern_egress::{FileSettings, ProxyConfigError, ProxyPolicy, ProxySettings, Variables};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,16 @@ pub fn read_quic(root: &mut Section<'_, '_>) -> bool {
     let has_quic = section.flag("quic", true);
     section.finish();
     has_quic
+}
+
+/// Reads `[transport]` of a device: whether QUIC may be tried, and how news are to come.
+pub fn read_transport(root: &mut Section<'_, '_>) -> (bool, PushMode) {
+    let modes = PushMode::ALL.map(|mode| (mode.as_str(), mode));
+    let mut section = root.section("transport");
+    let has_quic = section.flag("quic", true);
+    let push = section.choice("push", &modes).unwrap_or_default();
+    section.finish();
+    (has_quic, push)
 }
 
 /// Reads `[proxy]`; the environment stands in where the file names no proxy.
@@ -229,6 +240,14 @@ pub const TRANSPORT: &str = "\
 [transport]
 # Whether QUIC (UDP, the port of the URL) is tried beside HTTPS. Never where a proxy is required.
 # quic = true
+
+";
+
+/// What only a device has below `[transport]`.
+pub const PUSH: &str = "\
+# How news come: \"held\" leaves one request open at a time, \"stream\" leaves one answer open wherever
+# that comes through, \"auto\" does the second where requests left open are cut at 28 s or sooner.
+# push = \"auto\"
 
 ";
 

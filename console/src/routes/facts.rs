@@ -2,7 +2,7 @@
 //!
 //! Labels come from closed sets. Refuses to hold a secret.
 
-use super::{HoldFacts, Routes, Way, moment};
+use super::{HoldFacts, PushFacts, Routes, Way, moment};
 use crate::clock;
 use postern_egress::LinkReport;
 use postern_egress::ladder::label;
@@ -70,6 +70,8 @@ pub struct RouteFacts {
     pub rounds_lost: u32,
     /// Records of networks that were damaged.
     pub records_damaged: u64,
+    /// How news come.
+    pub push: PushFacts,
 }
 
 impl Routes {
@@ -101,6 +103,7 @@ impl Routes {
             explained: Arc::clone(&self.explained),
             rounds_lost: self.ladder.rounds_lost(),
             records_damaged: self.whereabouts.damaged(),
+            push: self.push_facts(),
         }
     }
 }
@@ -183,6 +186,7 @@ impl RouteFacts {
             "hold": self.hold,
             "packet_bytes_max": self.packet_bytes_max,
             "explained": *self.explained,
+            "push": self.push.to_json(),
         })
     }
 }

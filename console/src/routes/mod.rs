@@ -17,6 +17,7 @@ mod facts;
 mod learnt;
 mod lockout;
 mod outlet;
+mod push;
 mod script;
 mod switching;
 mod whereabouts;
@@ -29,6 +30,7 @@ pub use facts::{BetterWay, RouteFacts, Switches};
 pub use learnt::{HoldFacts, Sizes};
 pub use outlet::{Outlet, proxy_word};
 pub use postern_egress::ladder::WayId;
+pub use push::{PushFacts, Pushed, StreamPiece, StreamReader, StreamStop, Streamer, flow_end};
 pub use script::{NO_WAY_PAUSE, Preparation};
 pub use switching::{Change, Ruling};
 pub use whereabouts::Whereabouts;
@@ -42,6 +44,7 @@ use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
 use postern_egress::ladder::memory::Limits;
 use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
+use postern_egress::push::{Push, PushMode};
 use postern_egress::{
     Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Period, Route,
     TimeKeeper, TimeRefused, TransportError,
@@ -72,6 +75,7 @@ struct Way {
     /// The statuses of its last failure and of the one that taught its ladder's cap.
     last_status: Option<u16>,
     taught_status: Option<u16>,
+    push: Push,
 }
 
 /// All ways, the one in use, and what makes new ones.
@@ -103,6 +107,8 @@ pub struct Routes {
     hold_ends: BTreeMap<&'static str, u64>,
     /// Which ways lead to each mailbox and why, for people.
     explained: Arc<[String]>,
+    push_mode: PushMode,
+    push: push::PushCounts,
     /// The connection that carried the last answer.
     link: Option<Arc<LinkReport>>,
 }
@@ -171,6 +177,8 @@ impl Routes {
             switches: Switches::default(),
             hold_ends: BTreeMap::new(),
             explained: Arc::default(),
+            push_mode: PushMode::Held,
+            push: push::PushCounts::default(),
             link: None,
         };
         for address in addresses {
@@ -206,6 +214,7 @@ impl Routes {
                     sizes,
                     last_status: None,
                     taught_status: None,
+                    push: Push::new(self.push_mode),
                 });
             }
         }

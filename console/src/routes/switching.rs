@@ -255,6 +255,7 @@ impl Routes {
             way.client.handle_network_changed();
             way.ladder = HoldLadder::with_ceiling(self.hold_ceiling);
             way.sizes = self.whereabouts.resume(way.key, &mut way.ladder);
+            way.forget_streams();
         }
         true
     }

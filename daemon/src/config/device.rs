@@ -4,11 +4,14 @@
 //! stand in a file of their own.
 
 use super::application::{self, Apply, ApplyBy, Command, IntentCommand, LocalApi};
-use super::egress::{PROXY, TRANSPORT, environment, read_ca_files, read_proxy, read_quic};
+use super::egress::{
+    PROXY, PUSH, TRANSPORT, environment, read_ca_files, read_proxy, read_transport,
+};
 use super::reader::read_file;
 use super::{ConfigError, LogConfig, path_in, read_log, resolve};
 use postern_console::config::LOG_TEMPLATE as LOG;
 use postern_egress::limits::{HOLD_CEILING_RUNG, HOLD_RUNGS_S};
+use postern_egress::push::PushMode;
 use postern_egress::{ProxySettings, Variables};
 use postern_protocol::limits::FRESHNESS_MS_DEFAULT;
 use postern_protocol::state::Path as StatePath;
@@ -35,6 +38,8 @@ pub struct DeviceConfig {
     pub proxy: ProxySettings,
     /// Whether QUIC may be tried.
     pub has_quic: bool,
+    /// How news are to come.
+    pub push: PushMode,
     /// CA files or folders to trust beside the system's and the join line's.
     pub extra_ca_files: Vec<PathBuf>,
     /// Longest hold to ask for in seconds, 5..=285.
@@ -118,7 +123,7 @@ impl DeviceConfig {
     ) -> Result<Self, ConfigError> {
         resolve(file, text, |root| {
             let proxy = read_proxy(dir, file, root, variables);
-            let has_quic = read_quic(root);
+            let (has_quic, push) = read_transport(root);
             let extra_ca_files = read_ca_files(dir, root);
             let longest = HOLD_RUNGS_S.iter().copied().max().unwrap_or(HOLD_S_MIN);
             let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
@@ -137,6 +142,7 @@ impl DeviceConfig {
                 store: dir.join("device.redb"),
                 proxy: proxy?,
                 has_quic,
+                push,
                 extra_ca_files,
                 hold_s_max,
                 max_age_s,
@@ -154,9 +160,10 @@ impl DeviceConfig {
     #[must_use]
     pub fn template() -> String {
         format!(
-            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{PROXY}{TRANSPORT}{REST}# time_limit_s = {}\n\n{}{LOG}",
+            "{HEAD}{HOLD}# hold_s_max = {}\n{FRESH}# max_age_s = {}\n{PROXY}{}\n{PUSH}{REST}# time_limit_s = {}\n\n{}{LOG}",
             default_hold_s(),
             MAX_AGE_S,
+            TRANSPORT.trim_end_matches('\n'),
             application::TIME_LIMIT_S,
             application::TEMPLATE,
         )

@@ -5,7 +5,7 @@
 
 use super::run::{Driver, Grant, Happening};
 use crate::exit::CommandError;
-use crate::routes::{Brought, Change, NO_WAY_PAUSE, Ruling, Sent, WayId, random};
+use crate::routes::{Brought, Change, NO_WAY_PAUSE, Pushed, Ruling, Sent, WayId, random};
 use postern_egress::TransportError;
 use postern_egress::hold::{HoldEnd, Next};
 use postern_protocol::device::{Exchange, ExchangeId, Input};
@@ -29,22 +29,33 @@ impl Driver {
 
     /// Lets the next poll start when none is granted or under way.
     pub(super) fn grant_poll(&mut self) -> Result<(), CommandError> {
-        if self.grant.is_some() {
+        if self.grant.is_some() || self.is_streaming() {
             return Ok(());
         }
-        match self.routes.next_poll() {
-            Some(Next::Hold(hold)) => {
+        match self.routes.next_push() {
+            Some(Pushed::Stream(flow)) => self.grant_stream(flow),
+            Some(Pushed::PollNow) => {
+                self.grant = Some(Grant {
+                    hold: None,
+                    flow: None,
+                    exchange: None,
+                });
+                self.feed(Input::Hold { seconds: 0 })
+            }
+            Some(Pushed::Poll(Next::Hold(hold))) => {
                 self.grant = Some(Grant {
                     hold: Some(hold),
+                    flow: None,
                     exchange: None,
                 });
                 self.feed(Input::Hold {
                     seconds: hold.asked().as_secs(),
                 })
             }
-            Some(Next::Poll { pause }) => {
+            Some(Pushed::Poll(Next::Poll { pause })) => {
                 self.grant = Some(Grant {
                     hold: None,
+                    flow: None,
                     exchange: None,
                 });
                 self.later(pause, Happening::PollDue);
@@ -112,7 +123,7 @@ impl Driver {
 
     /// Ends a failed exchange after a pause; where its way is to be left, a race looks for another one
     /// meanwhile.
-    fn fail(
+    pub(super) fn fail(
         &mut self,
         id: ExchangeId,
         way: WayId,
@@ -168,6 +179,9 @@ impl Driver {
         if frame_type(&exchange.frame) == Ok(FrameType::Ask) {
             return self.race(exchange);
         }
+        if exchange.is_stream {
+            return self.carry_stream(exchange);
+        }
         let hold = exchange.hold_s.map(Duration::from_secs);
         let Some(carrier) = self.routes.carrier(&exchange.frame, hold) else {
             // A script has named no proxy yet, and directly is forbidden.
@@ -195,6 +209,8 @@ impl Driver {
     pub(super) fn connect_later(&mut self) {
         // A poll of the ended session may still be held far away; it no longer counts.
         self.grant.take_if(|grant| grant.exchange.is_some());
+        self.streams.clear();
+        self.routes.note_no_stream();
         let unproven = self.homing.take_unproven();
         let pause = match self.homing.take_pause() {
             Some(pause) => pause,

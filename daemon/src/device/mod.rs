@@ -28,6 +28,7 @@ mod show;
 mod start;
 mod status;
 mod status_file;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -26,6 +26,10 @@ impl Driver {
                 self.is_connected = true;
                 self.answered = Some((exchange, is_empty));
             }
+            Event::Streamed {
+                exchange, age_ms, ..
+            } => self.note_streamed(exchange, age_ms),
+            Event::StreamEnded { exchange, why } => self.note_stream_ended(exchange, why),
             Event::Accepted {
                 revision,
                 kind,

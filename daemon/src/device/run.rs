@@ -11,17 +11,19 @@ use super::local::{Reply, Written};
 use super::start::start;
 use super::status::{Counts, Failure};
 use super::status_file::StatusFile;
+use super::stream::Streams;
 use super::time::{TimeFault, TimeNotes};
 use super::view::View;
 use crate::applier::Applier;
 use crate::config::{ApplyBy, DeviceConfig};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
-use crate::routes::{Brought, Raced, Routes, Sent, Sizes, WayId};
+use crate::routes::{Brought, Raced, Routes, Sent, Sizes, StreamPiece, StreamStop, WayId};
 use crate::{clock, records};
 use postern_egress::TransportError;
 use postern_egress::backoff::Backoff;
 use postern_egress::hold::Hold;
+use postern_egress::push::Flow;
 use postern_protocol::device::{ActOutcome, Applied, Context, Device, ExchangeId, Input, Output};
 use postern_protocol::key::MemorySigner;
 use postern_protocol::revision::Revision;
@@ -46,6 +48,18 @@ pub(super) enum Happening {
         id: ExchangeId,
         sent: Sent,
         result: Result<Brought, TransportError>,
+    },
+    /// One answer of a stream came.
+    Streamed {
+        id: ExchangeId,
+        sent: Sent,
+        piece: StreamPiece,
+    },
+    /// A stream is not read any more.
+    StreamOver {
+        id: ExchangeId,
+        sent: Sent,
+        stop: StreamStop,
     },
     /// A race ended: for this exchange, or for another way than the one in use.
     Raced(Option<ExchangeId>, Raced),
@@ -74,10 +88,11 @@ pub(super) enum Happening {
     Prepared(Option<Duration>),
 }
 
-/// A poll that was granted to the engine: how long, and which ladder asked for it.
+/// A poll or stream that was granted to the engine: how long, and which ladder asked for it.
 #[derive(Clone, Copy)]
 pub(super) struct Grant {
     pub(super) hold: Option<Hold>,
+    pub(super) flow: Option<Flow>,
     pub(super) exchange: Option<ExchangeId>,
 }
 
@@ -92,6 +107,7 @@ pub(super) struct Driver {
     pub(super) applier: Arc<Applier>,
     pub(super) backoff: Backoff,
     pub(super) grant: Option<Grant>,
+    pub(super) streams: Streams,
     /// The sizes that the engine was told.
     pub(super) told: Option<Sizes>,
     pub(super) answered: Option<(ExchangeId, bool)>,
@@ -167,6 +183,7 @@ impl Driver {
     fn timeout(&self) -> Option<Duration> {
         let due = [
             self.engine.poll_timeout(),
+            self.streams.due_ms(),
             self.status_file.due_ms(),
             Some(self.routes.due_ms()),
         ];
@@ -223,6 +240,8 @@ impl Driver {
     pub(super) fn handle(&mut self, happening: Happening) -> Result<(), CommandError> {
         match happening {
             Happening::Carried { id, sent, result } => self.handle_carried(id, sent, result),
+            Happening::Streamed { id, sent, piece } => self.handle_streamed(id, sent, &piece),
+            Happening::StreamOver { id, sent, stop } => self.handle_stream_over(id, sent, stop),
             Happening::TimeAsked { id, way, result } => self.handle_time_asked(id, way, result),
             Happening::Applied(applied) => self.feed(Input::Applied(applied)),
             Happening::Acted {

@@ -12,6 +12,7 @@ use super::run::{Driver, Happening};
 use super::show::view_of;
 use super::status::{Counts, Surroundings};
 use super::status_file::StatusFile;
+use super::stream::Streams;
 use super::time::{self, TimeNotes};
 use crate::applier::{Applier, ApplierSettings, Confirm, Owning, Program};
 use crate::config::{Command, DeviceConfig};
@@ -72,6 +73,7 @@ pub(super) fn start(
         applier: Arc::new(Applier::new(applier_settings(config))),
         backoff: Backoff::new(),
         grant: None,
+        streams: Streams::default(),
         told: None,
         answered: None,
         has_paused: false,
@@ -101,7 +103,9 @@ fn routes(
         last_time_s,
         ..Outlet::from(config)
     };
-    outlet.routes(addresses, stored.tls_ca.as_deref())
+    let mut routes = outlet.routes(addresses, stored.tls_ca.as_deref())?;
+    routes.set_push(config.push);
+    Ok(routes)
 }
 
 /// The engine of this device, as its records left it.

@@ -57,6 +57,7 @@ fn session_rows(
         Direction::Up => match body.decode_up()? {
             UpFrame::Post(items) => items,
             UpFrame::Poll(_)
+            | UpFrame::Stream(_)
             | UpFrame::Need { .. }
             | UpFrame::Fetch { .. }
             | UpFrame::Put { .. }
@@ -68,6 +69,7 @@ fn session_rows(
         },
         Direction::Down | Direction::File => match body.decode_down()? {
             DownFrame::Answer(answer) => answer.items,
+            DownFrame::StreamAnswer(streamed) => streamed.answer.items,
             DownFrame::Bodies(_) => Vec::new(),
             DownFrame::Collected(collected) => items_of(&collected),
         },

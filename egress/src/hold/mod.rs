@@ -277,6 +277,13 @@ impl HoldLadder {
         self.hold_max = hold_max;
     }
 
+    /// Returns the longest hold that the route lets live, where one was cut and that is not forgotten yet.
+    #[must_use]
+    pub fn cap_at(&self, now: Moment) -> Option<Duration> {
+        let cap = self.cap.filter(|cap| now < cap.until);
+        cap.map(|cap| rung_hold(cap.rung))
+    }
+
     /// Returns what to do next. `random` is uniform over all of `u64`.
     pub fn poll_next(&mut self, now: Moment, random: u64) -> Next {
         if self.cap.is_some_and(|cap| cap.until <= now) {

@@ -343,3 +343,17 @@ fn network_change_forgets_everything_but_the_ceiling() {
     survive(&mut ladder, 40);
     assert_eq!(ladder.settled().as_secs(), 55);
 }
+
+#[test]
+fn cap_that_is_told_is_forgotten_with_the_one_that_counts() {
+    let mut ladder = HoldLadder::new();
+    assert_eq!(ladder.cap_at(Moment::START), None);
+    let learnt = Learnt {
+        rung: 1,
+        cap: Some(1),
+    };
+    ladder.resume(Moment::START, 0, learnt);
+    assert_eq!(ladder.cap_at(Moment::START), Some(Duration::from_secs(12)));
+    let later = Moment::START.after(HOLD_CAP_AGE + HOLD_CAP_JITTER);
+    assert_eq!(ladder.cap_at(later), None);
+}

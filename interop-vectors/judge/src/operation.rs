@@ -58,6 +58,7 @@ const FURTHER: &[(&str, Operation)] = &[
     ("session.down", session::down),
     ("session.greeting", session::greeting),
     ("session.hello", session::hello),
+    ("session.stream", session::stream),
     ("session.switch", session::switch),
     ("session.up", session::up),
     ("session.welcome", session::welcome),

@@ -8,7 +8,7 @@ use crate::request::{
     text, thumbprint, uint, wrong,
 };
 use postern_protocol::Reject;
-use postern_protocol::frame::FrameKey;
+use postern_protocol::frame::{FrameKey, StreamIndex};
 use postern_protocol::id::{
     Challenge, Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, SessionId, Tenant,
 };
@@ -210,6 +210,19 @@ pub(crate) fn down(request: &Json) -> Given {
         let counter = u16::try_from(uint(step, "request")?);
         let counter = counter.map_err(|_| wrong("a counter has 16 bits"))?;
         session.open_answer(counter, &bytes(step, "frame")?)?;
+        nothing()
+    })
+}
+
+/// Answers to one stream, in the order in which they come; nothing follows one that is refused.
+pub(crate) fn stream(request: &Json) -> Given {
+    let id = SessionId::from_bytes(array(request, "session_id")?);
+    let session = ClientSession::new(id, keys_of(request)?, BundleNumber::new(1), AGE_S, 0);
+    let short = |name| u16::try_from(uint(request, name)?).map_err(|_| wrong("16 bits at most"));
+    let counter = short("request")?;
+    let mut index = StreamIndex::new(short("frames")?);
+    scenario(request, |step| {
+        session.open_stream_answer(counter, &mut index, &bytes(step, "frame")?)?;
         nothing()
     })
 }

@@ -4,7 +4,7 @@
 
 use super::link::{InFlight, Link, PACE_MS};
 use super::work::{Taken, Work};
-use super::{Context, Device, Event, ExchangeId};
+use super::{Context, Device, Event, ExchangeId, StreamEnd};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::{Answer, Direction, DownFrame, FrameType, Item, PlainFrame, frame_type};
 use crate::id::Plane;
@@ -25,6 +25,9 @@ impl Device {
         frame: &[u8],
     ) {
         if let Ok(FrameType::Refused) = frame_type(frame) {
+            if self.is_stream_unknown(exchange, frame) {
+                return;
+            }
             return self.handle_refused(exchange, frame);
         }
         match core::mem::replace(&mut self.link, Link::Down) {
@@ -33,6 +36,10 @@ impl Device {
             }
             Link::Greeting(id, greeting) if id == exchange => {
                 self.handle_welcome(context, *greeting, frame)
+            }
+            Link::Open(open) if open.streams.has(exchange) => {
+                self.link = Link::Open(open);
+                self.handle_stream_answer(context, exchange, frame);
             }
             Link::Open(open) => {
                 self.link = Link::Open(open);
@@ -67,6 +74,9 @@ impl Device {
             Link::Asking(id, _) | Link::Greeting(id, _) => *id == exchange,
             Link::Open(open) => {
                 let work = open.work.map(|(work, _)| work);
+                if open.streams.has(exchange) {
+                    return true;
+                }
                 [open.poll, work]
                     .into_iter()
                     .flatten()
@@ -99,6 +109,12 @@ impl Device {
             Ok(DownFrame::Answer(answer)) => {
                 if work.is_none() {
                     open.receipt.note_answered();
+                    if let Some(exchange) = open.streams.take_flowing() {
+                        self.event(Event::StreamEnded {
+                            exchange,
+                            why: StreamEnd::Replaced,
+                        });
+                    }
                 }
                 self.handle_items(context, exchange, work, &answer);
             }
@@ -109,15 +125,15 @@ impl Device {
                 });
                 self.handle_chunks(context, &chunks);
             }
-            // Bodies answer nothing but a fetch, and a device collects nothing.
-            Ok(DownFrame::Bodies(_) | DownFrame::Collected(_)) => {
+            // Bodies answer nothing but a fetch, streams are told apart before, and a device collects nothing.
+            Ok(DownFrame::Bodies(_) | DownFrame::Collected(_) | DownFrame::StreamAnswer(_)) => {
                 self.give_up(Reject::AnswerMismatch);
             }
             Err(reject) => self.give_up(reject),
         }
     }
 
-    fn handle_items(
+    pub(super) fn handle_items(
         &mut self,
         context: &mut Context<'_>,
         exchange: ExchangeId,

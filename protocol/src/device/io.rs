@@ -72,6 +72,9 @@ pub enum Input<'a> {
         /// Seconds, at most `HOLD_S_MAX`.
         seconds: u64,
     },
+    /// The next poll may start, as a stream: its answers come one by one, each as an [`Input::Answer`], and
+    /// its end as an [`Input::Failed`]. The stream before it stays until its first answer verified.
+    Stream(StreamAsk),
     /// The bodies that the route in use is known to carry, in bytes. To be told again when it
     /// changes; until it is told, everything up to `FRAME_BYTES_MAX` counts as carried.
     Sizes {
@@ -128,6 +131,34 @@ pub struct Exchange {
     pub frame: Vec<u8>,
     /// Seconds that the mailbox may hold the answer; `None` when it answers at once.
     pub hold_s: Option<u64>,
+    /// True for a stream, whose answers come one by one.
+    pub is_stream: bool,
+}
+
+/// How a stream is to be; out of range it is refused with `shape` before it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamAsk {
+    /// Milliseconds after which an idle mailbox answers, 250..=60000; from 5000 where it is no probe.
+    pub interval_ms: u16,
+    /// Answers that are taken at most, 1..=1024; at most 8 are a probe.
+    pub frames: u16,
+    /// Bytes to which each answer is filled up, 0..=4096; 16384 for a probe.
+    pub pad: u16,
+}
+
+/// Why nothing of a stream is taken any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The first answer of the next one verified, or a poll was answered.
+    Replaced,
+    /// All its answers came.
+    Complete,
+    /// The mailbox does not know streams (unsigned, advisory).
+    Unknown,
+    /// An answer of it was refused.
+    Refused(Reject),
+    /// Something in it was refused, or has to be named in a poll: a poll is due.
+    PollDue,
 }
 
 /// What the driver does for the device, in order.
@@ -174,6 +205,22 @@ pub enum Event {
         exchange: ExchangeId,
         /// True when nothing new came.
         is_empty: bool,
+    },
+    /// Nothing of a stream is taken any more: its reader may stop.
+    StreamEnded {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// Why.
+        why: StreamEnd,
+    },
+    /// An answer of a stream verified; followed by [`Event::Answered`].
+    Streamed {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// Its place, from 0.
+        index: u16,
+        /// Milliseconds from the request to this answer, by the mailbox's clock.
+        age_ms: u64,
     },
     /// A revision is durable here.
     Accepted {

@@ -5,8 +5,9 @@
 
 use super::put::Puts;
 use super::receipts::Naming;
+use super::stream::Streams;
 use super::work::Work;
-use super::{Context, Device, Event, Exchange, ExchangeId, Output};
+use super::{Context, Device, Event, Exchange, ExchangeId, Grant, Output};
 use crate::frame::{Poll, UpFrame};
 use crate::id::Thumbprint;
 use crate::limits::NEED_INTERVAL_MS;
@@ -49,6 +50,7 @@ pub(super) struct Open {
     /// The bodies that the other side wants of what was posted.
     pub(super) puts: Option<Puts>,
     pub(super) poll: Option<InFlight>,
+    pub(super) streams: Streams,
     /// When the newest poll that may be held was sent.
     pub(super) held_since_ms: Option<u64>,
     /// Held polls in a row that came back at once and empty.
@@ -109,8 +111,12 @@ impl Device {
 
     fn exchange(&mut self, frame: Vec<u8>, hold_s: Option<u64>) -> ExchangeId {
         let id = self.next_exchange();
-        self.outputs
-            .push_back(Output::Exchange(Exchange { id, frame, hold_s }));
+        self.outputs.push_back(Output::Exchange(Exchange {
+            id,
+            frame,
+            hold_s,
+            is_stream: false,
+        }));
         id
     }
 
@@ -165,6 +171,7 @@ impl Device {
                     mailbox,
                     puts: None,
                     poll: None,
+                    streams: Streams::default(),
                     held_since_ms: None,
                     early_empties: 0,
                     work: None,
@@ -222,7 +229,7 @@ impl Device {
         let Link::Open(open) = &mut self.link else {
             return;
         };
-        let is_idle = open.poll.is_none() && open.work.is_none();
+        let is_idle = open.poll.is_none() && open.work.is_none() && !open.streams.is_opening();
         if open.session.is_over(now_ms) || (is_idle && open.session.is_renewal_due(now_ms)) {
             return self.disconnect();
         }
@@ -258,13 +265,16 @@ impl Device {
         let Link::Open(open) = &mut self.link else {
             return;
         };
-        if self.desired.is_fetching() || open.poll.is_some() || open.poll_due_ms() > now_ms {
+        let is_asking = open.poll.is_some() || open.streams.is_opening();
+        if self.desired.is_fetching() || is_asking || open.poll_due_ms() > now_ms {
             return;
         }
-        let Some(hold_s) = self.hold_s.take() else {
-            return;
+        let (hold_s, stream) = match self.grant.take() {
+            Some(Grant::Hold(seconds)) => (seconds, None),
+            Some(Grant::Stream(ask)) => (0, Some(ask)),
+            None => return,
         };
-        let poll = UpFrame::Poll(Poll {
+        let heads = Poll {
             hold_s: u16::try_from(hold_s).unwrap_or(u16::MAX),
             bundle: self.trust.number(),
             acked: self
@@ -275,8 +285,14 @@ impl Device {
             desired: self.desired.seen(),
             actual: self.actual.polled(),
             receipt: open.receipt.poll(),
-        });
-        match open.session.seal_request(&poll) {
+        };
+        if let Some(ask) = stream {
+            return self.open_stream(ask, heads);
+        }
+        let Link::Open(open) = &mut self.link else {
+            return;
+        };
+        match open.session.seal_request(&UpFrame::Poll(heads)) {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, Some(hold_s));
                 if let Link::Open(open) = &mut self.link {
@@ -298,6 +314,7 @@ impl Device {
                 if open.poll.is_some_and(|poll| poll.exchange == exchange) {
                     open.poll = None;
                 }
+                open.streams.forget(exchange);
                 let is_of = |(work, _): &mut (InFlight, Work)| work.exchange == exchange;
                 match open.work.take_if(is_of).map(|(_, work)| work) {
                     Some(Work::Need) => self.desired.need.is_wanted = true,

@@ -30,11 +30,14 @@ mod records;
 mod reporter;
 mod rotation;
 mod sizes;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod work;
 
-pub use io::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
+pub use io::{
+    ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output, StreamAsk, StreamEnd,
+};
 
 use crate::context::{Now, Random};
 use crate::envelope::{Binding, Draft, Header};
@@ -97,6 +100,13 @@ impl Default for Settings {
     }
 }
 
+/// How the next poll may be made.
+#[derive(Debug, Clone, Copy)]
+enum Grant {
+    Hold(u64),
+    Stream(StreamAsk),
+}
+
 /// The device's engine.
 #[derive(Debug)]
 pub struct Device {
@@ -117,8 +127,10 @@ pub struct Device {
     has_left: bool,
     /// When a mailbox last sent this device to another one.
     moved_ms: Option<u64>,
-    /// The hold that the driver granted for the next poll.
-    hold_s: Option<u64>,
+    /// What the driver granted for the next poll.
+    grant: Option<Grant>,
+    /// Refusals so far.
+    refusals: u64,
     /// What the route in use carries.
     sizes: Sizes,
     exchanges: u64,
@@ -156,7 +168,8 @@ impl Device {
             link: Link::Down,
             has_left: false,
             moved_ms: None,
-            hold_s: None,
+            grant: None,
+            refusals: 0,
             sizes: Sizes::default(),
             exchanges: 0,
             outputs: VecDeque::new(),
@@ -172,7 +185,10 @@ impl Device {
             Input::Failed { exchange } => self.handle_failure(exchange),
             Input::OtherMailbox => self.leave_mailbox(),
             Input::Applied(applied) => self.handle_applied(context, applied),
-            Input::Hold { seconds } => self.hold_s = Some(seconds.min(crate::limits::HOLD_S_MAX)),
+            Input::Hold { seconds } => {
+                self.grant = Some(Grant::Hold(seconds.min(crate::limits::HOLD_S_MAX)));
+            }
+            Input::Stream(ask) => self.grant = Some(Grant::Stream(ask)),
             Input::Sizes {
                 up_bytes_max,
                 down_bytes_max,
@@ -213,8 +229,8 @@ impl Device {
     pub fn poll_timeout(&self) -> Option<u64> {
         let (poll, work) = match &self.link {
             Link::Open(open) => {
-                let is_free = open.poll.is_none() && !self.desired.is_fetching();
-                let is_granted = is_free && self.hold_s.is_some();
+                let is_asking = open.poll.is_some() || open.streams.is_opening();
+                let is_granted = !is_asking && self.grant.is_some() && !self.desired.is_fetching();
                 let work_ms = self.work_due_ms().filter(|_| open.work.is_none());
                 (is_granted.then(|| open.poll_due_ms()), work_ms)
             }
@@ -343,6 +359,9 @@ impl Device {
     }
 
     fn event(&mut self, event: Event) {
+        if matches!(event, Event::Rejected { .. }) {
+            self.refusals = self.refusals.saturating_add(1);
+        }
         self.outputs.push_back(Output::Event(event));
     }
 

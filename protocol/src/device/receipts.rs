@@ -43,6 +43,11 @@ impl Naming {
         self.given
     }
 
+    /// Tells whether the mailbox waits for a poll that names the receipt.
+    pub(super) const fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
     /// The poll was answered: the mailbox has read what it named.
     pub(super) fn note_answered(&mut self) {
         let polled = self.polled.take();

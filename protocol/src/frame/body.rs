@@ -6,6 +6,7 @@
 use super::chunk::{BodyChunk, Wanted, read_chunks, read_fetch_list, write_chunks, write_wanted};
 use super::hints::{Hints, read_hints, write_hints};
 use super::plain::{read_plane, write_plane};
+use super::stream::{Stream, StreamAnswer};
 use super::writer::{self, Collect, Collected, Delivery};
 use super::{FrameType, decode_sequence};
 use crate::cbor::{Kind, Reader, Writer};
@@ -52,6 +53,19 @@ pub struct Answer<'a> {
     pub items: Vec<Item<'a>>,
 }
 
+impl<'a> Answer<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, Reject> {
+        let hints = read_any_hints(reader)?;
+        let items = read_items(reader)?;
+        Ok(Self { hints, items })
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        write_hints(writer, &self.hints);
+        write_items(writer, &self.items);
+    }
+}
+
 /// A request within a session (spec: #frames).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpFrame<'a> {
@@ -80,6 +94,8 @@ pub enum UpFrame<'a> {
         /// The pieces.
         chunks: Vec<BodyChunk<'a>>,
     },
+    /// Asks what is newer from now on.
+    Stream(Stream),
     /// Asks for what devices posted.
     Collect(Collect),
     /// Brings envelopes for many channels, at least one.
@@ -120,6 +136,8 @@ pub enum DownFrame<'a> {
     Bodies(Vec<BodyChunk<'a>>),
     /// To a collect.
     Collected(Collected<'a>),
+    /// To a stream, one of many.
+    StreamAnswer(StreamAnswer<'a>),
 }
 
 impl<'a> UpFrame<'a> {
@@ -132,6 +150,7 @@ impl<'a> UpFrame<'a> {
             Self::Need { .. } => FrameType::Need,
             Self::Fetch { .. } => FrameType::Fetch,
             Self::Put { .. } => FrameType::Put,
+            Self::Stream(_) => FrameType::Stream,
             Self::Collect(_) => FrameType::Collect,
             Self::Deliver(_) => FrameType::Deliver,
             Self::DeliverBodies { .. } => FrameType::DeliverBodies,
@@ -147,7 +166,8 @@ impl<'a> UpFrame<'a> {
             | Self::Post(_)
             | Self::Need { .. }
             | Self::Fetch { .. }
-            | Self::Put { .. } => true,
+            | Self::Put { .. }
+            | Self::Stream(_) => true,
             Self::Collect(_)
             | Self::Deliver(_)
             | Self::DeliverBodies { .. }
@@ -156,7 +176,7 @@ impl<'a> UpFrame<'a> {
         };
         //= spec/relays.md#writer-sessions
         //# A mailbox MUST refuse with `session-role` frames 7 to 12 in a session that a device opened, and
-        //# frames 0 to 6 in any other.
+        //# frames 0 to 6 and 13 in any other.
         if is_of_device == matches!(greeter, Role::Device) {
             Ok(())
         } else {
@@ -183,6 +203,7 @@ impl<'a> UpFrame<'a> {
             }),
             FrameType::Fetch => decode_sequence(body, read_fetch),
             FrameType::Put => decode_sequence(body, read_put),
+            FrameType::Stream => decode_sequence(body, Stream::read).map(Self::Stream),
             FrameType::Collect => decode_sequence(body, writer::read_collect).map(Self::Collect),
             FrameType::Deliver => decode_sequence(body, writer::read_deliver),
             FrameType::DeliverBodies => decode_sequence(body, writer::read_deliver_bodies),
@@ -191,6 +212,7 @@ impl<'a> UpFrame<'a> {
             FrameType::Answer
             | FrameType::Bodies
             | FrameType::Collected
+            | FrameType::StreamAnswer
             | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
@@ -209,6 +231,7 @@ impl<'a> UpFrame<'a> {
             Self::Poll(poll) => (u64::from(poll.hold_s) <= HOLD_S_MAX, Reject::HoldRange),
             Self::Post(items) => (!items.is_empty(), Reject::Shape),
             Self::Need { .. } => (true, Reject::Shape),
+            Self::Stream(stream) => return stream.check(),
             Self::Collect(collect) => return writer::check_collect(collect),
             Self::Deliver(deliveries) => (!deliveries.is_empty(), Reject::Shape),
             Self::DeliverEnrolled { .. } => (true, Reject::Shape),
@@ -239,6 +262,7 @@ impl<'a> UpFrame<'a> {
                 writer.uint(plane.number());
                 write_chunks(writer, chunks);
             }
+            Self::Stream(stream) => stream.write(writer),
             Self::Collect(collect) => writer::write_collect(writer, collect),
             Self::Deliver(deliveries) => writer::write_deliver(writer, deliveries),
             Self::DeliverBodies {
@@ -269,17 +293,17 @@ impl<'a> DownFrame<'a> {
             Self::Answer(_) => FrameType::Answer,
             Self::Bodies(_) => FrameType::Bodies,
             Self::Collected(_) => FrameType::Collected,
+            Self::StreamAnswer(_) => FrameType::StreamAnswer,
         }
     }
 
     /// Reads what follows the counter. # Errors: CBOR rejects, `shape`.
     pub(super) fn decode(frame_type: FrameType, body: &'a [u8]) -> Result<Self, Reject> {
         match frame_type {
-            FrameType::Answer => decode_sequence(body, |reader| {
-                let hints = read_any_hints(reader)?;
-                let items = read_items(reader)?;
-                Ok(Self::Answer(Answer { hints, items }))
-            }),
+            FrameType::Answer => decode_sequence(body, Answer::read).map(Self::Answer),
+            FrameType::StreamAnswer => {
+                decode_sequence(body, StreamAnswer::read).map(Self::StreamAnswer)
+            }
             FrameType::Bodies => decode_sequence(body, read_chunks).map(Self::Bodies),
             FrameType::Collected => decode_sequence(body, |reader| {
                 let hints = read_any_hints(reader)?;
@@ -295,6 +319,7 @@ impl<'a> DownFrame<'a> {
             | FrameType::DeliverBodies
             | FrameType::FetchBodies
             | FrameType::DeliverEnrolled
+            | FrameType::Stream
             | FrameType::FiledBody
             | FrameType::Enrol
             | FrameType::Enrolled
@@ -309,10 +334,8 @@ impl<'a> DownFrame<'a> {
 
     pub(super) fn write(&self, writer: &mut Writer) {
         match self {
-            Self::Answer(answer) => {
-                write_hints(writer, &answer.hints);
-                write_items(writer, &answer.items);
-            }
+            Self::Answer(answer) => answer.write(writer),
+            Self::StreamAnswer(answer) => answer.write(writer),
             Self::Bodies(chunks) => write_chunks(writer, chunks),
             Self::Collected(collected) => {
                 write_hints(writer, &collected.hints);
@@ -355,6 +378,14 @@ fn read_poll(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
     if hold_s > HOLD_S_MAX {
         return Err(Reject::HoldRange);
     }
+    Ok(Poll {
+        hold_s: u16::try_from(hold_s).map_err(|_| Reject::HoldRange)?,
+        ..read_heads(reader)?
+    })
+}
+
+/// Reads what a poll and a stream have in common; the hold is 0.
+pub(super) fn read_heads(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
     let bundle = BundleNumber::new(reader.uint()?);
     let acked = if reader.peek()? == Kind::Null {
         reader.null().map(|()| None)?
@@ -373,7 +404,7 @@ fn read_poll(reader: &mut Reader<'_>) -> Result<Poll, Reject> {
         None
     };
     Ok(Poll {
-        hold_s: u16::try_from(hold_s).map_err(|_| Reject::HoldRange)?,
+        hold_s: 0,
         bundle,
         acked,
         desired,
@@ -397,9 +428,13 @@ fn read_receipt_number(reader: &mut Reader<'_>) -> Result<ReceiptNumber, Reject>
 }
 
 fn write_poll(writer: &mut Writer, poll: &Poll) {
-    writer
-        .uint(u64::from(poll.hold_s))
-        .uint(poll.bundle.number());
+    writer.uint(u64::from(poll.hold_s));
+    write_heads(writer, poll);
+}
+
+/// Writes what a poll and a stream have in common.
+pub(super) fn write_heads(writer: &mut Writer, poll: &Poll) {
+    writer.uint(poll.bundle.number());
     match poll.acked {
         Some(acked) => writer.uint(acked.number()),
         None => writer.null(),

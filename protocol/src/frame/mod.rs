@@ -15,6 +15,7 @@ mod exchange;
 mod file;
 mod hints;
 mod plain;
+mod stream;
 mod tagged;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use exchange::check_exchange;
 pub use file::{FileFrames, body_frames};
 pub use hints::{Hints, Refusal, WantedBody};
 pub use plain::PlainFrame;
+pub use stream::{Deframed, Deframer, Stream, StreamAnswer, StreamIndex, prefixed};
 pub use tagged::{FrameKey, SessionFrame, VerifiedBody, seal_down, seal_up};
 pub use writer::{Collect, Collected, Delivery, Entry};
 
@@ -74,8 +76,12 @@ pub enum FrameType {
     FetchBodies,
     /// Brings the answer to an enrolment.
     DeliverEnrolled,
+    /// Asks what is newer than the named heads, and for every answer from then on.
+    Stream,
     /// Carries a piece of a section body in a file.
     FiledBody,
+    /// One of the answers of a stream.
+    StreamAnswer,
     /// Asks to enrol a new device key.
     Enrol,
     /// Confirms an enrolment.
@@ -96,7 +102,7 @@ pub enum FrameType {
 
 impl FrameType {
     /// Every frame type, ascending by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Poll,
         Self::Answer,
         Self::Post,
@@ -110,7 +116,9 @@ impl FrameType {
         Self::DeliverBodies,
         Self::FetchBodies,
         Self::DeliverEnrolled,
+        Self::Stream,
         Self::FiledBody,
+        Self::StreamAnswer,
         Self::Enrol,
         Self::Enrolled,
         Self::Ask,
@@ -138,7 +146,9 @@ impl FrameType {
             Self::DeliverBodies => 10,
             Self::FetchBodies => 11,
             Self::DeliverEnrolled => 12,
+            Self::Stream => 13,
             Self::FiledBody => 14,
+            Self::StreamAnswer => 15,
             Self::Enrol => 16,
             Self::Enrolled => 17,
             Self::Ask => 18,
@@ -177,7 +187,9 @@ impl FrameType {
             Self::DeliverBodies => "deliver-bodies",
             Self::FetchBodies => "fetch-bodies",
             Self::DeliverEnrolled => "deliver-enrolled",
+            Self::Stream => "stream",
             Self::FiledBody => "filed-body",
+            Self::StreamAnswer => "stream-answer",
             Self::Enrol => "enrol",
             Self::Enrolled => "enrolled",
             Self::Ask => "ask",
@@ -203,12 +215,14 @@ impl FrameType {
             | Self::DeliverBodies
             | Self::FetchBodies
             | Self::DeliverEnrolled
+            | Self::Stream
             | Self::Enrol
             | Self::Ask
             | Self::Hello => Direction::Up,
             Self::Answer
             | Self::Bodies
             | Self::Collected
+            | Self::StreamAnswer
             | Self::Enrolled
             | Self::Challenge
             | Self::Welcome
@@ -220,7 +234,7 @@ impl FrameType {
     /// Tells whether such a frame carries a session id and a tag.
     #[must_use]
     pub const fn is_in_session(self) -> bool {
-        self.number() < Self::FiledBody.number()
+        self.number() < Self::FiledBody.number() || matches!(self, Self::StreamAnswer)
     }
 
     /// Tells whether such a frame may stand in a file (spec: #file-binding).

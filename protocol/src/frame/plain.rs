@@ -121,7 +121,9 @@ impl<'a> PlainFrame<'a> {
             | FrameType::Deliver
             | FrameType::DeliverBodies
             | FrameType::FetchBodies
-            | FrameType::DeliverEnrolled => Err(Reject::Shape),
+            | FrameType::DeliverEnrolled
+            | FrameType::Stream
+            | FrameType::StreamAnswer => Err(Reject::Shape),
         }
     }
 

@@ -9,7 +9,9 @@ use super::greeter::{Greeter, Identity};
 use super::keys::{SessionKeys, Transcript, ephemeral_public};
 use crate::cbor::{Writer, decode_all};
 use crate::envelope::{Draft, Expected, Header, ReceivedEnvelope};
-use crate::frame::{Direction, DownFrame, PlainFrame, SessionFrame, UpFrame, seal_up};
+use crate::frame::{
+    Direction, DownFrame, PlainFrame, SessionFrame, StreamAnswer, StreamIndex, UpFrame, seal_up,
+};
 use crate::id::{Channel, Digest, Incarnation, SessionId, Tenant, Thumbprint};
 use crate::key::PublicKey;
 use crate::kind::{MessageKind, Role};
@@ -326,5 +328,22 @@ impl ClientSession {
             return Err(Reject::AnswerMismatch);
         }
         body.decode_down()
+    }
+
+    /// Reads the next answer to the stream with this counter. What is refused moves nothing on.
+    ///
+    /// # Errors
+    /// As [`Self::open_answer`]; `answer-mismatch` for a frame of another type; `stream-order`.
+    pub fn open_stream_answer<'a>(
+        &self,
+        counter: u16,
+        index: &mut StreamIndex,
+        bytes: &'a [u8],
+    ) -> Result<StreamAnswer<'a>, Reject> {
+        let DownFrame::StreamAnswer(answer) = self.open_answer(counter, bytes)? else {
+            return Err(Reject::AnswerMismatch);
+        };
+        index.take(answer.index)?;
+        Ok(answer)
     }
 }

@@ -425,30 +425,11 @@ impl Lone {
     /// What was refused, in order.
     #[must_use]
     pub fn rejects(&self) -> Vec<Reject> {
-        let reject = |event: &Event| match event {
-            Event::Rejected { reject } => Some(*reject),
-            Event::Connected
-            | Event::TimeStated { .. }
-            | Event::Answered { .. }
-            | Event::Accepted { .. }
-            | Event::Applied(_)
-            | Event::ReportAcknowledged { .. }
-            | Event::BundleAccepted { .. }
-            | Event::Lost { .. }
-            | Event::Receipt { .. }
-            | Event::MoveAsked { .. }
-            | Event::HeldBack { .. }
-            | Event::ActualWritten { .. }
-            | Event::ActualRefused { .. }
-            | Event::ActualAcknowledged { .. }
-            | Event::IntentNoted { .. }
-            | Event::PlaneKeysTaken { .. }
-            | Event::Anchored
-            | Event::FreshnessChanged { .. }
-            | Event::KeyConfirmed { .. }
-            | Event::Left
-            | Event::EvidencePosted { .. }
-            | Event::RefusedByMailbox { .. } => None,
+        let reject = |event: &Event| {
+            let Event::Rejected { reject } = event else {
+                return None;
+            };
+            Some(*reject)
         };
         self.node.events.iter().filter_map(reject).collect()
     }

@@ -263,6 +263,7 @@ impl TestMailbox {
             | FrameType::Need
             | FrameType::Fetch
             | FrameType::Put
+            | FrameType::Stream
             | FrameType::Collect
             | FrameType::Deliver
             | FrameType::DeliverBodies
@@ -271,6 +272,7 @@ impl TestMailbox {
             FrameType::Answer
             | FrameType::Bodies
             | FrameType::Collected
+            | FrameType::StreamAnswer
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
@@ -362,6 +364,8 @@ impl TestMailbox {
                 })
             }
             UpFrame::Fetch { wanted, .. } => self.answer_fetch(asked, &wanted),
+            // As a mailbox of before there were any.
+            UpFrame::Stream(_) => Err(Reject::FrameUnknown),
             UpFrame::Collect(_)
             | UpFrame::Deliver(_)
             | UpFrame::DeliverBodies { .. }

@@ -410,6 +410,8 @@ impl World {
             | Event::Accepted { .. }
             | Event::Applied(_)
             | Event::ReportAcknowledged { .. }
+            | Event::StreamEnded { .. }
+            | Event::Streamed { .. }
             | Event::BundleAccepted { .. }
             | Event::Lost { .. }
             | Event::Receipt { .. }

@@ -112,6 +112,7 @@ impl WriterLink {
             | (Ok(DownFrame::Answer(_) | DownFrame::Bodies(_)), None) => {
                 self.give_up(Reject::AnswerMismatch);
             }
+            (Ok(DownFrame::StreamAnswer(_)), _) => self.give_up(Reject::AnswerMismatch),
             (Err(reject), _) => self.give_up(reject),
         }
     }

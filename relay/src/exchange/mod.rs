@@ -3,6 +3,7 @@
 //! ```text
 //!   ask, hello ---> challenge, welcome
 //!   poll ---------> Step::Answer (news) | Step::Hold --release--> answer
+//!   stream -------> Step::Stream --poll_stream--> answer, answer, ...
 //!   post, put ----> Step::Post, Step::Put --(host makes it durable)--> answer_post, answer_put
 //!   need, fetch --> Step::Answer
 //!   collect, deliver, ... of a writer --> Step::Writer
@@ -19,6 +20,7 @@ mod poll;
 mod post;
 mod receipts;
 mod repeats;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod under_way;
@@ -28,6 +30,7 @@ pub use greeters::{AdmittedDevice, AdmittedMailbox, AdmittedWriter, Collector, O
 pub use keys::{MailboxKey, MailboxKeys, MailboxSigner, TooManyKeys};
 pub use poll::Held;
 pub use post::{Post, PostedItem, Put};
+pub use stream::{Parting, StreamStep, Streaming};
 pub use under_way::Ended;
 pub use writer::{
     Bodies, Collecting, Deliver, Delivered, DeliveredItem, Enrolled, HeldCollect, WriterAsked,
@@ -60,6 +63,8 @@ pub enum Step {
     Limited(Vec<u8>, Reject),
     /// Wait for news of the channel, then [`Exchanges::release`].
     Hold(Held),
+    /// Answer again and again: [`Exchanges::poll_stream`].
+    Stream(Box<Streaming>),
     /// Hand the items to the host, then [`Exchanges::answer_post`].
     Post(Post),
     /// Hand the pieces to the host, then [`Exchanges::answer_put`].
@@ -330,6 +335,9 @@ impl Exchanges {
         }
         Ok(match frame {
             UpFrame::Poll(poll) => self.handle_poll(channel, session, counter, &poll, now_ms)?,
+            UpFrame::Stream(stream) => {
+                self.handle_stream(channel, session, counter, &stream, now_ms)
+            }
             UpFrame::Post(items) => Step::Post(self.sort_post(channel, session, counter, &items)),
             UpFrame::Put { plane, chunks } => {
                 Step::Put(self.copy_put(channel, session, counter, plane, &chunks))

@@ -28,8 +28,65 @@ pub struct Held {
     counter: u16,
     heads: Heads,
     is_clamped: bool,
+    /// True where it is a stream between two answers: whatever comes wakes it.
+    pub(super) is_stream: bool,
     /// The actual head that was held when the poll came and showed another one.
     differed_from: Option<Revision>,
+}
+
+impl Held {
+    /// A poll that is not held, until `until_ms` is set later.
+    pub(super) const fn new(
+        channel: ChannelId,
+        session: SessionId,
+        counter: u16,
+        poll: &Poll,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            channel,
+            until_ms: now_ms,
+            session,
+            counter,
+            //= spec/postern.md#poll
+            //# A mailbox MUST NOT take the heads in a poll as a report.
+            heads: Heads {
+                desired: poll.desired,
+                acked: poll.acked,
+                bundle: poll.bundle,
+                actual: poll.actual,
+            },
+            is_clamped: false,
+            is_stream: false,
+            differed_from: None,
+        }
+    }
+
+    pub(super) const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    pub(super) const fn counter(&self) -> u16 {
+        self.counter
+    }
+
+    pub(super) const fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    pub(super) const fn heads_mut(&mut self) -> &mut Heads {
+        &mut self.heads
+    }
+
+    /// Tells whether the actual head that was held differed from the one that was shown.
+    pub(super) const fn has_difference(&self) -> bool {
+        self.differed_from.is_some()
+    }
+
+    /// What the poll showed of the actual plane counts no more.
+    pub(super) const fn forget_difference(&mut self) {
+        self.differed_from = None;
+    }
 }
 
 impl Exchanges {
@@ -41,26 +98,15 @@ impl Exchanges {
         poll: &Poll,
         now_ms: u64,
     ) -> Result<Step, Reject> {
-        //= spec/postern.md#poll
-        //# A mailbox MUST NOT take the heads in a poll as a report.
-        let heads = Heads {
-            desired: poll.desired,
-            acked: poll.acked,
-            bundle: poll.bundle,
-            actual: poll.actual,
-        };
         let hold_s = u64::from(poll.hold_s).min(self.limits.hold_s_max);
         let mut held = Held {
-            channel,
             //= spec/postern.md#poll
             //# A mailbox MUST answer a held poll at the latest after hold_s seconds.
             until_ms: now_ms.saturating_add(hold_s.saturating_mul(1_000)),
-            session,
-            counter,
-            heads,
             is_clamped: hold_s < u64::from(poll.hold_s),
-            differed_from: None,
+            ..Held::new(channel, session, counter, poll, now_ms)
         };
+        let heads = held.heads;
         //= spec/planes.md#actual
         //# A mailbox that holds another head of `actual` than a poll names MUST answer it at once
         //# with hint 6, at most every 5 s.
@@ -93,7 +139,7 @@ impl Exchanges {
 
     /// Compares the actual head that the poll shows with the one that is held. Returns true when
     /// the device is to be asked for a snapshot now; the hold ends when it may be asked next.
-    fn compare_actual(&self, held: &mut Held, now_ms: u64) -> bool {
+    pub(super) fn compare_actual(&self, held: &mut Held, now_ms: u64) -> bool {
         let shown = held.heads.actual;
         let Some(mut at_ms) = self.mailboxes.ask_actual_at_ms(held.channel, shown) else {
             return false;
@@ -108,7 +154,7 @@ impl Exchanges {
     }
 
     /// Tells whether the device is still to be asked for a snapshot of its plane.
-    fn is_snapshot_due(&self, held: &Held, now_ms: u64) -> bool {
+    pub(super) fn is_snapshot_due(&self, held: &Held, now_ms: u64) -> bool {
         let actual = self.mailboxes.actual_head(held.channel);
         let at_ms = self
             .mailboxes
@@ -120,7 +166,7 @@ impl Exchanges {
     }
 
     /// Tells whether a heartbeat or a receipt waits that this session was not given yet.
-    fn is_anything_awaited(&self, held: &Held) -> bool {
+    pub(super) fn is_anything_awaited(&self, held: &Held) -> bool {
         let (channel, session) = (held.channel, held.session);
         let receipt = self.mailboxes.receipt_for(channel, session, true);
         let heartbeat = || self.mailboxes.heartbeat_for(channel, session, true);
@@ -130,6 +176,10 @@ impl Exchanges {
     /// Tells whether the held poll would be answered with anything.
     #[must_use]
     pub fn has_news(&self, held: &Held) -> bool {
+        // A stream knows best what it sent: it is woken, and waits again where that was all.
+        if held.is_stream {
+            return true;
+        }
         let entries = self.mailboxes.collect(held.channel, &held.heads);
         !entries.is_empty() || self.is_anything_awaited(held)
     }
@@ -167,12 +217,17 @@ impl Exchanges {
         now_ms: u64,
         retry_ms: Option<u64>,
     ) -> Result<Vec<u8>, Reject> {
-        let place = held.channel.as_bytes().iter().fold(0_usize, |sum, byte| {
+        let url = self.url_for(held.channel);
+        self.release_to(held, now_ms, retry_ms, url)
+    }
+
+    /// Where this device is sent, when devices are sent elsewhere.
+    pub(super) fn url_for(&self, channel: ChannelId) -> Option<String> {
+        let place = channel.as_bytes().iter().fold(0_usize, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
         });
         let place = place.checked_rem(self.elsewhere.len());
-        let url = place.and_then(|place| self.elsewhere.get(place)).cloned();
-        self.release_to(held, now_ms, retry_ms, url)
+        place.and_then(|place| self.elsewhere.get(place)).cloned()
     }
 
     /// Names the URLs of other mailboxes for [`Self::release_elsewhere`].

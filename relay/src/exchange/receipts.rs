@@ -16,10 +16,22 @@ impl Exchanges {
         owner: Owner,
         frame: &UpFrame<'_>,
     ) -> Option<ReceiptNumber> {
-        let (Owner::Device(channel), UpFrame::Poll(poll)) = (owner, frame) else {
+        let Owner::Device(channel) = owner else {
             return None;
         };
-        let named = poll.receipt?;
+        let named = match frame {
+            UpFrame::Poll(poll) => poll.receipt?,
+            UpFrame::Stream(stream) => stream.heads.receipt?,
+            UpFrame::Post(_)
+            | UpFrame::Need { .. }
+            | UpFrame::Fetch { .. }
+            | UpFrame::Put { .. }
+            | UpFrame::Collect(_)
+            | UpFrame::Deliver(_)
+            | UpFrame::DeliverBodies { .. }
+            | UpFrame::FetchBodies { .. }
+            | UpFrame::DeliverEnrolled { .. } => return None,
+        };
         let may_go = self.mailboxes.note_receipt_held(channel, named);
         may_go.then_some(named)
     }

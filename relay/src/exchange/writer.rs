@@ -170,7 +170,8 @@ impl Exchanges {
                     frame: enrolled.to_vec(),
                 })
             }
-            UpFrame::Poll(_)
+            UpFrame::Stream(_)
+            | UpFrame::Poll(_)
             | UpFrame::Post(_)
             | UpFrame::Need { .. }
             | UpFrame::Fetch { .. }

@@ -97,6 +97,9 @@ pub struct Metrics {
     holds: AtomicU64,
     holds_total: AtomicU64,
     holds_released_total: AtomicU64,
+    streams: AtomicU64,
+    streams_total: AtomicU64,
+    stream_answers_total: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -118,6 +121,9 @@ impl Default for Metrics {
             holds: AtomicU64::new(0),
             holds_total: AtomicU64::new(0),
             holds_released_total: AtomicU64::new(0),
+            streams: AtomicU64::new(0),
+            streams_total: AtomicU64::new(0),
+            stream_answers_total: AtomicU64::new(0),
         }
     }
 }
@@ -191,6 +197,19 @@ impl Metrics {
         self.holds.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn stream_began(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.streams_total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stream_ended(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stream_answered(&self) {
+        self.stream_answers_total.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn hold_released(&self) {
         self.holds_released_total.fetch_add(1, Ordering::Relaxed);
     }
@@ -241,6 +260,12 @@ impl Metrics {
     #[must_use]
     pub fn holds(&self) -> u64 {
         self.holds.load(Ordering::Relaxed)
+    }
+
+    /// Returns the streams that are open now; each is among the polls that are held, too.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.streams.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes that are counted in memory, and how many there may be.
@@ -317,6 +342,9 @@ impl Metrics {
             ("postern_holds", &self.holds),
             ("postern_holds_total", &self.holds_total),
             ("postern_holds_released_total", &self.holds_released_total),
+            ("postern_streams", &self.streams),
+            ("postern_streams_total", &self.streams_total),
+            ("postern_stream_answers_total", &self.stream_answers_total),
         ];
         plain.into_iter().map(|(name, count)| Sample {
             name,

@@ -15,6 +15,7 @@ use super::link::Link;
 use super::mailbox::{Mailbox, State, Taking};
 use super::place::Place;
 use super::random;
+use super::stream::Live;
 use super::turns::Outgoing;
 use crate::budget::{Budget, Pool, Work};
 use crate::exchange::{Collector, Handled, Owner, Selected, Step, WriterStep};
@@ -30,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a frame is refused, and when to try again at the earliest where that makes sense.
 #[derive(Debug, Clone, Copy)]
-struct Refusal {
+pub(super) struct Refusal {
     reject: Reject,
     retry_ms: u64,
 }
@@ -106,6 +107,7 @@ impl Answerer {
             | FrameType::Need
             | FrameType::Fetch
             | FrameType::Put
+            | FrameType::Stream
             | FrameType::Collect
             | FrameType::Deliver
             | FrameType::DeliverBodies
@@ -114,6 +116,7 @@ impl Answerer {
             FrameType::Answer
             | FrameType::Bodies
             | FrameType::Collected
+            | FrameType::StreamAnswer
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge
@@ -327,22 +330,7 @@ impl Answerer {
         if asker.kind == Some(FrameType::Put) {
             self.has_memory_for(Work::Bulk, Shed::Bulk)?;
         }
-        let now_ms = self.mailbox.clock().now_ms();
-        let (handled, parked) = {
-            let mut state = self.mailbox.lock();
-            let handled = state.exchanges.handle_frame(&frame, now_ms)?;
-            if handled.displaced {
-                match handled.owner {
-                    Owner::Device(channel) => state.holds.wake(&channel),
-                    Owner::Writer(_) | Owner::Mailbox(_) => handled
-                        .owner
-                        .collector()
-                        .is_some_and(|collector| state.collects.wake(&collector)),
-                };
-            }
-            let parked = self.park(&mut state, &handled.step, now_ms);
-            (handled, parked)
-        };
+        let (handled, parked, stream) = self.open(&frame)?;
         let bytes = frame.len();
         drop(frame);
         let Handled {
@@ -353,6 +341,9 @@ impl Answerer {
             kind: _,
         } = handled;
         asker.channel = owner.channel();
+        // Made before the limits may refuse, too.
+        let live = owner.channel().zip(stream);
+        let live = live.map(|(channel, number)| Live::new(&self.mailbox, channel, number));
         if displaced {
             self.mailbox.tell(displaced_event(owner));
         }
@@ -360,7 +351,11 @@ impl Answerer {
             // Made before the limits may refuse: whoever drops it ends the post.
             Step::Post(post) => Some(Taking::new(&self.mailbox, post.channel())),
             Step::Put(put) => Some(Taking::new(&self.mailbox, put.channel())),
-            Step::Answer(_) | Step::Limited(..) | Step::Hold(_) | Step::Writer(_) => None,
+            Step::Answer(_)
+            | Step::Limited(..)
+            | Step::Hold(_)
+            | Step::Stream(_)
+            | Step::Writer(_) => None,
         };
         let caller = self.take_session(link, owner, bytes).await?;
         if let (Owner::Device(channel), Some(receipt)) = (owner, receipt) {
@@ -373,6 +368,10 @@ impl Answerer {
                 Ok(answer)
             }
             (Step::Hold(held), _) => self.answer_poll(&held, caller, parked).await,
+            (Step::Stream(streaming), _) => {
+                let live = live.ok_or(Reject::Overloaded)?;
+                return self.answer_stream(*streaming, caller, parked, live).await;
+            }
             (Step::Post(post), Some(taking)) => self.answer_post(asker, caller, post, taking).await,
             (Step::Put(put), Some(taking)) => self.answer_put(caller, put, taking).await,
             (Step::Writer(step), _) => self.answer_writer(asker, step, parked).await,
@@ -382,12 +381,36 @@ impl Answerer {
         Ok(self.let_out(leaver, answer?).await?)
     }
 
+    /// Opens a request of a session, ends what it replaces and finds it a place where it waits. Gives the number of
+    /// a stream that begins.
+    fn open(&self, frame: &[u8]) -> Result<(Handled, Parking, Option<u64>), Reject> {
+        let now_ms = self.mailbox.clock().now_ms();
+        let mut state = self.mailbox.lock();
+        let handled = state.exchanges.handle_frame(frame, now_ms)?;
+        if handled.displaced {
+            match handled.owner {
+                Owner::Device(channel) => state.holds.wake(&channel),
+                Owner::Writer(_) | Owner::Mailbox(_) => handled
+                    .owner
+                    .collector()
+                    .is_some_and(|collector| state.collects.wake(&collector)),
+            };
+        }
+        let number = state.begin_poll(&handled);
+        let parked = self.park(&mut state, &handled.step, now_ms);
+        Ok((handled, parked, number))
+    }
+
     /// Finds a place for a request that is to wait, in a state that the caller has locked.
     fn park(&self, state: &mut State, step: &Step, now_ms: u64) -> Parking {
         let held = state.holds.len().saturating_add(state.collects.len());
         let may_park = !state.is_draining && held < self.holds_max;
         match step {
             Step::Hold(held) if held.until_ms <= now_ms => Parking::NotAsked,
+            Step::Stream(streaming) if may_park => {
+                let (place, woken) = Place::take(&self.mailbox, state, streaming.held());
+                Parking::Parked(place, woken)
+            }
             Step::Hold(held) if may_park => {
                 let (place, woken) = Place::take(&self.mailbox, state, *held);
                 Parking::Parked(place, woken)
@@ -401,7 +424,7 @@ impl Answerer {
                 let (place, woken) = Place::take_collect(&self.mailbox, state, one.held);
                 Parking::Parked(place, woken)
             }
-            Step::Hold(_) | Step::Writer(WriterStep::Collect(_)) => Parking::Full,
+            Step::Hold(_) | Step::Stream(_) | Step::Writer(WriterStep::Collect(_)) => Parking::Full,
             Step::Writer(
                 WriterStep::Deliver(_) | WriterStep::Bodies(_) | WriterStep::Enrolled(_),
             )

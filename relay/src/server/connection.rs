@@ -11,7 +11,7 @@ use super::clock::after_ms;
 use super::counts::{Counted, Counts};
 use super::events::Event;
 use super::fronts::{self, Fronts};
-use super::http::Service;
+use super::http::{Broken, Service};
 use super::link::Link;
 use super::settings::ServerLimits;
 use crate::limiter::Source;
@@ -174,8 +174,8 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, link: &Arc<Link>) 
             let (service, link) = (service.clone(), Arc::clone(&link));
             let in_flight = activity.begin();
             async move {
-                let _in_flight = in_flight;
-                service.serve(&link, request).await
+                let response = service.serve(&link, request).await?;
+                Ok::<_, Broken>(response.map(|body| body.under_way(in_flight)))
             }
         })
     };

@@ -92,6 +92,8 @@ impl Gates {
             | FrameType::DeliverBodies
             | FrameType::FetchBodies
             | FrameType::DeliverEnrolled
+            | FrameType::Stream
+            | FrameType::StreamAnswer
             | FrameType::FiledBody
             | FrameType::Enrolled
             | FrameType::Challenge

@@ -4,12 +4,14 @@
 //! but Content-Length, because middleboxes rewrite the others.
 
 use super::answer::Answerer;
+use super::body::ServedBody;
 use super::clock::now;
 use super::events::Event;
 use super::gates::TooMany;
 use super::link::Link;
 use super::random;
 use super::settings::ServerLimits;
+use super::stream::Rest;
 use super::turns::Outgoing;
 use crate::budget::{Pool, Reserved};
 use crate::limits::RETRY_MS_BASE;
@@ -69,9 +71,16 @@ impl Service {
         &self,
         link: &Arc<Link>,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Broken> {
+    ) -> Result<Response<ServedBody>, Broken> {
         match self.answer(link, request).await {
-            Ok(frame) => Ok(frame_response(self.queued(frame))),
+            Ok(mut outgoing) => {
+                let rest = outgoing.rest.take();
+                let frame = self.answerer.queued(outgoing);
+                Ok(match rest {
+                    None => frame_response(frame),
+                    Some(rest) => stream_response(frame, rest),
+                })
+            }
             Err(problem) => {
                 self.answerer.mailbox.tell(Event::HttpRefused {
                     reason: problem.reason,
@@ -80,16 +89,6 @@ impl Service {
                 problem_response(problem)
             }
         }
-    }
-
-    /// The bytes of an answer, counted until they are sent.
-    pub(super) fn queued(&self, outgoing: Outgoing) -> Bytes {
-        let budget = &self.answerer.budget;
-        let memory = budget.take_owed(Pool::Answers, outgoing.frame.len());
-        Bytes::from_owner(Queued {
-            outgoing,
-            _memory: memory,
-        })
     }
 
     async fn answer(
@@ -172,6 +171,17 @@ impl Service {
     }
 }
 
+impl Answerer {
+    /// The bytes of an answer, counted until they are sent.
+    pub(super) fn queued(&self, outgoing: Outgoing) -> Bytes {
+        let memory = self.budget.take_owed(Pool::Answers, outgoing.frame.len());
+        Bytes::from_owner(Queued {
+            outgoing,
+            _memory: memory,
+        })
+    }
+}
+
 /// An answer and the memory that it is counted for.
 struct Queued {
     outgoing: Outgoing,
@@ -210,14 +220,26 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     value.parse().ok()
 }
 
-fn frame_response(frame: Bytes) -> Response<Full<Bytes>> {
+//= spec/postern.md#http-binding
+//# A server MUST answer a stream that it serves with status 200 and a body without Content-Length, in
+//# which each answer is `length(4, big endian) ‖ frame`.
+fn stream_response(first: Bytes, rest: Rest) -> Response<ServedBody> {
+    let response = respond(StatusCode::OK, "application/octet-stream", Bytes::new());
+    response.map(|_| ServedBody::Stream {
+        first: Some(first),
+        rest,
+        in_flight: None,
+    })
+}
+
+fn frame_response(frame: Bytes) -> Response<ServedBody> {
     //= spec/postern.md#http-binding
     //# A server MUST answer with status 200, Content-Length and one frame in every case in which it
-    //# answers in Postern, refusals included.
+    //# answers in Postern, refusals included, but for a stream that it serves.
     respond(StatusCode::OK, "application/octet-stream", frame)
 }
 
-fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
+fn problem_response(problem: Problem) -> Result<Response<ServedBody>, Broken> {
     let (status, title) = match problem.reason {
         //= spec/postern.md#http-binding
         //# Every other answer that the server's own code gives MUST be an RFC 9457 problem with
@@ -254,8 +276,8 @@ fn problem_response(problem: Problem) -> Result<Response<Full<Bytes>>, Broken> {
     Ok(response)
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ServedBody> {
+    let mut response = Response::new(ServedBody::Whole(Full::new(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::events::{Event, Telling};
 use super::holds::Holds;
 use super::random;
+use super::stream::Streams;
 use crate::durable::limits::LOW_WATER_QUARTERS;
 use crate::exchange::{
     Collector, ExchangeLimits, Exchanges, Held, HeldCollect, MailboxKeys, MailboxSigner,
@@ -40,6 +41,7 @@ pub(crate) struct State {
     pub(crate) exchanges: Exchanges,
     pub(super) holds: Holds<ChannelId, Held>,
     pub(super) collects: Holds<Collector, HeldCollect>,
+    pub(super) streams: Streams,
     pub(super) is_draining: bool,
     /// Least retry hint while it drains; `None` for the usual one.
     pub(super) leaving_retry_ms: Option<u64>,
@@ -81,6 +83,7 @@ impl Mailbox {
             exchanges,
             holds: Holds::default(),
             collects: Holds::default(),
+            streams: Streams::default(),
             is_draining: false,
             leaving_retry_ms: None,
         };

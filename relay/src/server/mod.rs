@@ -10,6 +10,7 @@
 
 mod activity;
 mod answer;
+mod body;
 mod clock;
 mod connection;
 mod counts;
@@ -32,6 +33,7 @@ mod random;
 mod settings;
 mod shown;
 mod sockets;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -45,6 +45,13 @@ impl Place {
         (Self::new(mailbox, Seat::Collect(collector), ticket), woken)
     }
 
+    /// Takes its place again, after it was woken, in a state that the caller has locked.
+    pub(super) fn take_again(&mut self, state: &mut State, held: Held) -> oneshot::Receiver<()> {
+        let (ticket, woken) = state.holds.park(held.channel, held);
+        self.ticket = ticket;
+        woken
+    }
+
     fn new(mailbox: &Mailbox, seat: Seat, ticket: Ticket) -> Self {
         mailbox.metrics().hold_began();
         Self {

@@ -12,6 +12,7 @@ use super::clock::after_ms;
 use super::host::{Host, HostAnswer};
 use super::host_queue::{Caller, HostQueue, Place};
 use super::random;
+use super::stream::Rest;
 use crate::limits::{HOST_ANSWER_MS_MAX, OUT_FREE_BYTES, SHED_PAUSE_MS_BASE, SHED_PAUSES_MAX};
 use postern_protocol::Reject;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 pub(super) struct Outgoing {
     pub(super) frame: Vec<u8>,
     pub(super) _place: Option<Place>,
+    /// The answers that follow it, where it is the first of a stream.
+    pub(super) rest: Option<Rest>,
 }
 
 impl From<Vec<u8>> for Outgoing {
@@ -28,6 +31,7 @@ impl From<Vec<u8>> for Outgoing {
         Self {
             frame,
             _place: None,
+            rest: None,
         }
     }
 }
@@ -108,6 +112,7 @@ impl Answerer {
         Ok(Outgoing {
             frame,
             _place: Some(place),
+            rest: None,
         })
     }
 }

@@ -77,7 +77,9 @@ impl Down {
         let known = (self.store, self.cursor);
         let read = |down: DownFrame<'_>| match down {
             DownFrame::Collected(collected) => copy_arrivals(&collected, known),
-            DownFrame::Answer(_) | DownFrame::Bodies(_) => Err(Reject::AnswerMismatch),
+            DownFrame::Answer(_) | DownFrame::Bodies(_) | DownFrame::StreamAnswer(_) => {
+                Err(Reject::AnswerMismatch)
+            }
         };
         let answered = line.ask(place, &frame, hold_s, read).await;
         let arrivals = answered.inspect_err(|_| place.carry.note_held(Held::Failed))?;
@@ -168,7 +170,9 @@ async fn fetch(
         };
         let read = |down: DownFrame<'_>| match down {
             DownFrame::Bodies(chunks) => Ok(chunks.iter().map(copy_chunk).collect::<Vec<_>>()),
-            DownFrame::Collected(_) | DownFrame::Answer(_) => Err(Reject::AnswerMismatch),
+            DownFrame::Collected(_) | DownFrame::Answer(_) | DownFrame::StreamAnswer(_) => {
+                Err(Reject::AnswerMismatch)
+            }
         };
         let chunks = line.ask(place, &frame, 0, read).await?;
         if chunks.is_empty() {

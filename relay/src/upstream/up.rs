@@ -249,7 +249,9 @@ async fn deliver(place: &Place, line: &Line, items: &[Brings]) -> Result<Hints, 
 fn read_hints(down: DownFrame<'_>) -> Result<Hints, Reject> {
     match down {
         DownFrame::Answer(answer) => Ok(answer.hints),
-        DownFrame::Collected(_) | DownFrame::Bodies(_) => Err(Reject::AnswerMismatch),
+        DownFrame::Collected(_) | DownFrame::Bodies(_) | DownFrame::StreamAnswer(_) => {
+            Err(Reject::AnswerMismatch)
+        }
     }
 }
 

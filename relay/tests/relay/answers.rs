@@ -9,14 +9,18 @@ use postern_protocol::session::ClientSession;
 pub fn open_answer<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Answer<'a> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Answer(answer) => answer,
-        other @ (DownFrame::Bodies(_) | DownFrame::Collected(_)) => panic!("{other:?}"),
+        other @ (DownFrame::Bodies(_) | DownFrame::Collected(_) | DownFrame::StreamAnswer(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
 pub fn open_collected<'a>(session: &ClientSession, counter: u16, frame: &'a [u8]) -> Collected<'a> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Collected(collected) => collected,
-        other @ (DownFrame::Bodies(_) | DownFrame::Answer(_)) => panic!("{other:?}"),
+        other @ (DownFrame::Bodies(_) | DownFrame::Answer(_) | DownFrame::StreamAnswer(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -27,7 +31,9 @@ pub fn open_bodies<'a>(
 ) -> Vec<BodyChunk<'a>> {
     match session.open_answer(counter, frame).unwrap() {
         DownFrame::Bodies(chunks) => chunks,
-        other @ (DownFrame::Collected(_) | DownFrame::Answer(_)) => panic!("{other:?}"),
+        other @ (DownFrame::Collected(_) | DownFrame::Answer(_) | DownFrame::StreamAnswer(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +19,25 @@ pub(super) enum Behaviour {
     Status(u16),
     /// Takes the connection and says nothing.
     Hang,
+    /// Status 200 and a body without a length, step by step.
+    Body(Vec<Step>),
+}
+
+/// One step of a body without a length.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// These bytes, as one chunk.
+    Piece(Vec<u8>),
+    /// Nothing for so long.
+    Wait(Duration),
+    /// One byte each 50 ms, for ever.
+    Drip,
+    /// Nothing any more.
+    Silence,
+    /// The end of the body.
+    End,
+    /// The end of the connection.
+    Cut,
 }
 
 /// One end of ways.
@@ -103,6 +123,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behaviour: Arc<Mutex<Be
             Behaviour::Answer(body) => (200, body),
             Behaviour::Status(status) => (status, Vec::new()),
             Behaviour::Hang => return,
+            Behaviour::Body(steps) => {
+                if body_of(&mut stream, steps).await.is_none() {
+                    return;
+                }
+                continue;
+            }
         };
         let head = format!(
             "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nretry-after: 7\r\n\r\n",
@@ -114,6 +140,43 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behaviour: Arc<Mutex<Be
             return;
         }
     }
+}
+
+/// Sends a body step by step. `None` once the connection is of no more use.
+async fn body_of(stream: &mut (impl AsyncWrite + Unpin), steps: Vec<Step>) -> Option<()> {
+    let head = b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";
+    send(stream, head).await?;
+    for step in steps {
+        match step {
+            Step::Piece(bytes) => chunk(stream, &bytes).await?,
+            Step::Wait(pause) => nothing_for(pause).await,
+            Step::Drip => loop {
+                nothing_for(Duration::from_millis(50)).await;
+                chunk(stream, b"x").await?;
+            },
+            Step::Silence => std::future::pending().await,
+            Step::End => return send(stream, b"0\r\n\r\n").await,
+            Step::Cut => return None,
+        }
+    }
+    None
+}
+
+/// The far end's own pace: what a scenario is made of, and no wait for an event.
+async fn nothing_for(pause: Duration) {
+    let _elapsed = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+}
+
+async fn chunk(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Option<()> {
+    let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+    framed.extend_from_slice(bytes);
+    framed.extend_from_slice(b"\r\n");
+    send(stream, &framed).await
+}
+
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Option<()> {
+    stream.write_all(bytes).await.ok()?;
+    stream.flush().await.ok()
 }
 
 /// Reads one request with its body.

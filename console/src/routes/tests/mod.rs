@@ -1,6 +1,7 @@
 //! Races over real sockets on loopback: who wins, who never does, and what a required proxy forbids.
 
 mod mailbox;
+mod streams;
 
 use super::*;
 use mailbox::{Behaviour, Site};

@@ -404,6 +404,8 @@ const DEVICE_REFUSED: &[(&str, usize, &str, &str)] = &[
     ("\n\nhold_s_max = 286", 3, "hold_s_max", "5 to 285"),
     ("hold_s_max = \"55\"", 1, "hold_s_max", "a string"),
     ("hold_s = 5", 1, "hold_s", "known here"),
+    ("[transport]\npush = \"x\"", 2, "transport.push", "stream"),
+    ("push = \"held\"", 1, "push", "known here"),
     ("render_folder = \"\"", 1, "render_folder", "name a file"),
     (
         "render-folder = \"x\"",

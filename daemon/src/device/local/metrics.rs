@@ -56,6 +56,7 @@ pub fn render(view: &View, attempts: &Attempts) -> String {
         "Number of the key bundle that counts",
         status.bundle,
     );
+    streams(&mut page, &status.routes.push);
     let intents = view
         .intents
         .iter()
@@ -307,4 +308,37 @@ impl Page {
             let _infallible = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {number}");
         }
     }
+}
+
+fn streams(page: &mut Page, push: &crate::routes::PushFacts) {
+    page.gauge(
+        "postern_push_streaming",
+        "1 while news come on a stream and not by held polls",
+        u64::from(push.is_streaming),
+    );
+    page.gauge(
+        "postern_push_canary",
+        "1 where the route in use lets streams through, 0 where it holds them back, -1 while that is not known",
+        match push.verdict {
+            Some("streaming") => 1,
+            Some(_) => 0,
+            None => -1,
+        },
+    );
+    page.counter(
+        "postern_push_streams_total",
+        "Streams that brought an answer",
+        push.streams,
+    );
+    page.counter(
+        "postern_push_stream_answers_total",
+        "Answers of streams",
+        push.answers,
+    );
+    page.labelled(
+        "postern_push_stream_ends_total",
+        "Streams that ended",
+        "reason",
+        &push.ends,
+    );
 }

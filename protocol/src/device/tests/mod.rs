@@ -14,4 +14,5 @@ mod receipts;
 mod report;
 mod sizes;
 mod speech;
+mod streams;
 mod wire;

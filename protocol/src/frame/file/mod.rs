@@ -87,6 +87,8 @@ impl<'a> FileFrames<'a> {
             | FrameType::DeliverBodies
             | FrameType::FetchBodies
             | FrameType::DeliverEnrolled
+            | FrameType::Stream
+            | FrameType::StreamAnswer
             | FrameType::Ask
             | FrameType::Challenge
             | FrameType::Hello

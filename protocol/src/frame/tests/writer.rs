@@ -103,7 +103,7 @@ fn frames_of_a_writer_survive_encoding() {
 
 //= spec/relays.md#writer-sessions type=test
 //# A mailbox MUST refuse with `session-role` frames 7 to 12 in a session that a device opened, and
-//# frames 0 to 6 in any other.
+//# frames 0 to 6 and 13 in any other.
 #[test]
 fn frame_in_a_session_of_another_role_is_refused() {
     for frame in frames() {

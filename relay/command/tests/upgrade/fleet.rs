@@ -191,7 +191,9 @@ impl Line {
     fn open_answer<'a>(&self, counter: u16, frame: &'a [u8]) -> Answer<'a> {
         match self.session.open_answer(counter, frame).expect("an answer") {
             DownFrame::Answer(answer) => answer,
-            other @ (DownFrame::Bodies(_) | DownFrame::Collected(_)) => panic!("{other:?}"),
+            other @ (DownFrame::Bodies(_)
+            | DownFrame::Collected(_)
+            | DownFrame::StreamAnswer(_)) => panic!("{other:?}"),
         }
     }
 }

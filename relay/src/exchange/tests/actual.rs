@@ -17,7 +17,11 @@ fn asked(
     match step(exchanges, &request.bytes, now_ms) {
         Step::Answer(frame) => Ok(answer(session, request.counter, &frame).hints.need),
         Step::Hold(held) => Err(held),
-        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+        other @ (Step::Limited(..)
+        | Step::Stream(_)
+        | Step::Post(_)
+        | Step::Put(_)
+        | Step::Writer(_)) => {
             panic!("{other:?}")
         }
     }

@@ -24,6 +24,7 @@ fn hold_for_ack(exchanges: &mut Exchanges, session: &mut ClientSession) -> Held 
         Step::Hold(held) => held,
         other @ (Step::Answer(_)
         | Step::Limited(..)
+        | Step::Stream(_)
         | Step::Post(_)
         | Step::Put(_)
         | Step::Writer(_)) => {

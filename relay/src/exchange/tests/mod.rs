@@ -4,6 +4,7 @@ mod carried;
 mod heartbeat;
 mod keys;
 mod receipts;
+mod streams;
 
 use super::{ExchangeLimits, Exchanges, Held, MailboxKeys, Step};
 use crate::fixtures::{
@@ -60,7 +61,11 @@ fn items_or_hold(
     match step(exchanges, &request.bytes, now_ms) {
         Step::Answer(frame) => Ok(answer(session, request.counter, &frame).items.len()),
         Step::Hold(held) => Err(held),
-        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+        other @ (Step::Limited(..)
+        | Step::Stream(_)
+        | Step::Post(_)
+        | Step::Put(_)
+        | Step::Writer(_)) => {
             panic!("{other:?}")
         }
     }
@@ -254,7 +259,11 @@ fn need_is_served_once_then_limited_with_a_hint() {
         let (frame, reject) = match step(&mut exchanges, &request.bytes, now_ms) {
             Step::Answer(frame) => (frame, None),
             Step::Limited(frame, reject) => (frame, Some(reject)),
-            other @ (Step::Hold(_) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+            other @ (Step::Hold(_)
+            | Step::Stream(_)
+            | Step::Post(_)
+            | Step::Put(_)
+            | Step::Writer(_)) => {
                 panic!("{other:?}")
             }
         };

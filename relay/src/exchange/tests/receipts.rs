@@ -70,7 +70,11 @@ fn idle(
             let frame = exchanges.release(&held, held.until_ms, None).unwrap();
             (frame, true)
         }
-        other @ (Step::Limited(..) | Step::Post(_) | Step::Put(_) | Step::Writer(_)) => {
+        other @ (Step::Limited(..)
+        | Step::Stream(_)
+        | Step::Post(_)
+        | Step::Put(_)
+        | Step::Writer(_)) => {
             panic!("{other:?}")
         }
     };

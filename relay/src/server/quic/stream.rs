@@ -14,6 +14,7 @@ use crate::server::http::{Service, body_deadline};
 use crate::server::link::Link;
 use crate::server::random;
 use postern_protocol::Reject;
+use postern_protocol::frame::{FrameType, frame_type};
 use postern_protocol::limits::FRAME_BYTES_MAX;
 use quinn::{RecvStream, SendStream};
 use std::sync::Arc;
@@ -37,6 +38,11 @@ pub(super) async fn serve(
     let answer = match answerer.admit(link.source()) {
         Err(too_many) => too_many_answer(service, link, too_many).into(),
         Ok(()) => match read(service, &mut recv).await {
+            //= spec/postern.md#quic-binding
+            //# A server MUST refuse a stream over QUIC with `frame-unknown`.
+            Ok(frame) if frame_type(&frame) == Ok(FrameType::Stream) => answerer
+                .refuse_unread(link.source(), Reject::FrameUnknown, None)
+                .into(),
             Ok(frame) => {
                 let answering = answerer.answer(link, frame);
                 let answered = tokio::select! {
@@ -69,7 +75,7 @@ pub(super) async fn serve(
     //# A server MUST answer each exchange on its stream with one frame and the end of the stream,
     //# refusals included.
     let sent = async {
-        send.write_chunk(service.queued(answer)).await.ok()?;
+        send.write_chunk(answerer.queued(answer)).await.ok()?;
         send.finish().ok()?;
         // Until the peer has it: whoever closes the connection after us would throw it away.
         send.stopped().await.ok()

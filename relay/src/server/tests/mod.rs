@@ -14,6 +14,7 @@ mod quic;
 mod quic_client;
 mod quic_floods;
 mod refused_meanwhile;
+mod streams;
 mod wire;
 
 use super::{

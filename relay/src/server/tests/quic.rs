@@ -4,7 +4,7 @@ use super::client::{refusal, refused};
 use super::holds::fill;
 use super::quic_client::{Manners, POLITE, QuicClient, QuicSite};
 use super::{Certificate, Running, certificate, config, start_configured};
-use crate::fixtures::{answer, ask, channel_id, delta, poll, post, report, revision};
+use crate::fixtures::{answer, ask, channel_id, delta, poll, post, report, revision, stream};
 use crate::limiter::Rate;
 use crate::metrics::{ConnectionRefusal, HttpRefusal, QuicAttempt};
 use crate::server::{ListenerSecret, QuicListener, ServerConfig, ServerLimits};
@@ -348,4 +348,21 @@ async fn attempts_beyond_their_rate_prove_their_address_and_are_served() {
         .metrics()
         .quic_attempts(QuicAttempt::Retried);
     assert!(retried >= 3, "{retried}");
+}
+
+//= spec/postern.md#quic-binding type=test
+//# A server MUST refuse a stream over QUIC with `frame-unknown`.
+#[tokio::test]
+async fn stream_over_quic_is_refused_and_the_session_goes_on() {
+    let (running, site) = start();
+    fill(&running.mailbox);
+    let client = site.connect().await;
+    let mut session = client.open(1).await;
+    let request = stream(&mut session, (15_000, 100, 0), revision(1, 1));
+    let frame = client.exchange(&request.bytes).await;
+    assert_eq!(refusal(&frame), Reject::FrameUnknown.code());
+    let request = poll(&mut session, 0, revision(1, 1));
+    let frame = client.exchange(&request.bytes).await;
+    assert!(answer(&session, request.counter, &frame).items.is_empty());
+    assert_eq!(running.mailbox.metrics().streams(), 0);
 }

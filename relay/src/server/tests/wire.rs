@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 //= spec/postern.md#http-binding type=test
 //# A server MUST answer with status 200, Content-Length and one frame in every case in which it
-//# answers in Postern, refusals included.
+//# answers in Postern, refusals included, but for a stream that it serves.
 //= spec/postern.md#rejects type=test
 //# A reject MUST be sent, counted, logged and shown under its registered number or name.
 #[tokio::test]

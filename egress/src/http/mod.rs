@@ -6,6 +6,10 @@
 //! redirects, and answers over the bound. A status of 200 is not success: only the caller can tell,
 //! by verifying the body.
 
+mod open;
+
+pub use open::OpenBody;
+
 use crate::client::{Answer, ExchangeLimits};
 use crate::fault::{Fault, TransportError};
 use crate::foreign::Foreign;
@@ -231,6 +235,24 @@ impl HttpClient {
         if let Some(connection) = self.pool.take_idle().await {
             return Ok(Lease { connection, slot });
         }
+        self.dial(slot).await
+    }
+
+    /// Connects, whatever is kept. Over HTTP/2 what is asked from now on goes along the new connection.
+    async fn lease_new(&self) -> Result<Lease<'_>, TransportError> {
+        let is_shared = self.pool.shared().is_some();
+        let slot = match is_shared {
+            true => None,
+            false => self.slots.acquire().await.ok(),
+        };
+        let _dialing = self.dialing.acquire().await.ok();
+        self.dial(slot).await
+    }
+
+    async fn dial<'c>(
+        &'c self,
+        slot: Option<SemaphorePermit<'c>>,
+    ) -> Result<Lease<'c>, TransportError> {
         let link = self.path.open(TimeCheck::Strict).await?;
         let started = start_http(link, self.path.budgets.tls).await;
         let connection = started.map_err(|fault| {
