@@ -351,11 +351,11 @@ pub const QUIC_INITIAL_RTT: Duration = Duration::from_millis(250);
 pub const QUIC_IDLE: Duration = Duration::from_secs(45);
 
 /// Time between two signs of life while an exchange waits, on a path that is not proven yet: a network that lets
-/// QUIC begin and then drops it is noticed within 8 + 3 s and a round trip.
-pub const QUIC_PING_UNPROVEN: Duration = Duration::from_secs(8);
+/// QUIC begin and then drops it is noticed within 4 + 3 s and a round trip.
+pub const QUIC_PING_UNPROVEN: Duration = Duration::from_secs(4);
 
 /// Age at which a path counts as proven. Arbitrary; what looks into QUIC and ends it does so in the first packets.
-pub const QUIC_UNPROVEN: Duration = Duration::from_secs(10 * 60);
+pub const QUIC_UNPROVEN: Duration = Duration::from_secs(5 * 60);
 
 /// Time between two signs of life while an exchange waits, on a proven path: just below the shortest UDP timers
 /// of firewalls (30 s), above half a hold of 55 s and a fourth of one of 115 s, so that held polls cost one and

@@ -6,6 +6,7 @@
 use crate::connect::ConnectFault;
 use crate::fault::{Fault, TransportError};
 use crate::limits::TIMER_AGE_MIN;
+use crate::quic::QuicFault;
 use crate::route::Route;
 use crate::tls::TlsFault;
 use std::io::ErrorKind;
@@ -59,6 +60,8 @@ impl TransportError {
                 | ConnectFault::NoCommonScheme { .. },
             ) if is_proxied => Blame::Broken,
             Fault::Tls(fault) => of_tls(fault),
+            // It was asked again and again, from another socket too.
+            Fault::Quic(QuicFault::Lost) => Blame::Broken,
             Fault::Tcp(ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
             | Fault::Closed
                 if !is_proxied =>

@@ -160,9 +160,12 @@ impl Ladder {
                 .for_each(|rung| rung.is_barred = false);
         }
         let lead = self.lead.take();
+        let lead = lead.filter(|id| self.rung(*id).is_some_and(|rung| !rung.is_barred));
         let toward = self.toward.take();
         let healthy = self.healthy();
         let last_good = hints.last_good;
+        // The way in use is broken for certain: nobody waits long for the reason of a head start.
+        let is_urgent = self.is_replacing && lead.is_none() && toward.is_none();
         let is_first = |id| lead == Some(id) || healthy == Some(id);
         let has_others = self.rungs.iter().any(|rung| rung.way.route != Route::Quic);
         let mut ways = Vec::new();
@@ -186,6 +189,8 @@ impl Ladder {
                 way.delay().saturating_add(RACE_RELAY_DELAY)
             } else if last_good == Some(way.key) {
                 Duration::ZERO
+            } else if is_urgent {
+                way.delay().min(RACE_NEXT_DELAY)
             } else {
                 way.delay()
             };

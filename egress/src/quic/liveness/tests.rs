@@ -33,25 +33,25 @@ fn asked(end: Moment) -> Vec<u64> {
 }
 
 #[test]
-fn young_path_is_asked_every_8_s_and_a_proven_one_every_29() {
+fn young_path_is_asked_every_4_s_and_a_proven_one_every_29() {
     let seconds = asked(s(3_600));
-    assert_eq!(seconds[..3], [8, 16, 24]);
-    let young = seconds.iter().filter(|second| **second <= 600).count();
-    assert_eq!((young, seconds.len()), (75, 75 + 104));
-    assert_eq!(seconds[74..78], [600, 628, 657, 686]);
+    assert_eq!(seconds[..3], [4, 8, 12]);
+    let young = seconds.iter().filter(|second| **second <= 300).count();
+    assert_eq!((young, seconds.len()), (75, 75 + 114));
+    assert_eq!(seconds[74..78], [300, 328, 357, 386]);
 }
 
 #[test]
-fn young_path_that_dies_is_left_within_12_s() {
+fn young_path_that_dies_is_left_within_8_s() {
     let mut liveness = Liveness::new(s(0));
-    assert_eq!(next(&mut liveness, s(0), 0), (Step::Ask, s(8)));
+    assert_eq!(next(&mut liveness, s(0), 0), (Step::Ask, s(4)));
     // It answered, and dies right after that.
-    assert_eq!(next(&mut liveness, s(8), 1), (Step::Ask, s(16)));
-    let (step, at) = next(&mut liveness, s(16), 1);
-    assert_eq!((step, at), (Step::Move, Moment::from_millis(17_525)));
+    assert_eq!(next(&mut liveness, s(4), 1), (Step::Ask, s(8)));
+    let (step, at) = next(&mut liveness, s(8), 1);
+    assert_eq!((step, at), (Step::Move, Moment::from_millis(9_525)));
     let (step, at) = next(&mut liveness, at, 1);
-    assert_eq!((step, at), (Step::Dead, Moment::from_millis(19_050)));
-    assert!(at.since(s(8)) <= Duration::from_secs(12));
+    assert_eq!((step, at), (Step::Dead, Moment::from_millis(11_050)));
+    assert!(at.since(s(4)) <= Duration::from_secs(8));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn acknowledgement_after_a_move_saves_the_path() {
     let mut liveness = Liveness::new(s(0));
     liveness.handle_sent(s(1), 0);
     assert_eq!(next(&mut liveness, s(1), 0).0, Step::Move);
-    assert_eq!(liveness.poll(s(4), 1, RTT), Step::Wait(s(9)));
+    assert_eq!(liveness.poll(s(4), 1, RTT), Step::Wait(s(5)));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn moved_path_is_young_again_and_a_second_move_does_not_come() {
         liveness.poll(s(2_002), 1, RTT),
         Step::Wait(Moment::from_millis(2_003_050))
     );
-    assert_eq!(liveness.poll(s(2_002), 2, RTT), Step::Wait(s(2_008)));
+    assert_eq!(liveness.poll(s(2_002), 2, RTT), Step::Wait(s(2_004)));
 }
 
 #[test]
