@@ -128,8 +128,17 @@ export function verifyEnvelope(bytes, expected) {
   ensure(usable.length > 0, 'key-revoked');
   const tbs = signedBytes(envelope.protected, expected.aad(kind), envelope.payload);
   verifyAny(usable, tbs, envelope.signature);
-  const content = readPayload(envelope);
-  return { ...envelope, tbs, messageId: sha256(tbs), content };
+  return { ...envelope, tbs, messageId: sha256(tbs), content: readVerified(envelope) };
+}
+
+/** Marks what is refused behind a signature that holds: only that may be listed in a report. @param {Envelope} envelope */
+function readVerified(envelope) {
+  try {
+    return readPayload(envelope);
+  } catch (error) {
+    if (error instanceof Reject) error.verified = true;
+    throw error;
+  }
 }
 
 /** @param {Uint8Array[]} keys @param {Uint8Array} tbs @param {Uint8Array} signature */

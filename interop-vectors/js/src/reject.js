@@ -127,6 +127,8 @@ export class Reject extends Error {
     this.name = 'Reject';
     this.reject = name;
     this.number = REJECTS[name];
+    /** Whether the signature of what is refused had verified. */
+    this.verified = false;
   }
 }
 
