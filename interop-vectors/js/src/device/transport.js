@@ -31,7 +31,7 @@ class TunnelAgent extends https.Agent {
         socket.destroy();
         return done(new WayFailed(`the proxy answered ${answer.statusCode}`));
       }
-      done(null, tls.connect({ ...options, host: undefined, port: undefined, path: undefined, socket }));
+      done(null, tls.connect({ ...options, path: undefined, socket }));
     });
     request.once('timeout', () => request.destroy(new WayFailed('the proxy did not answer')));
     request.once('error', (error) => done(error));
