@@ -30,6 +30,7 @@ async function main() {
   if (command === 'child') return runChild();
   if (!values.dir || !['join', 'run'].includes(command)) throw new TypeError(USAGE);
   if (command === 'join') return join(values.dir, readFileSync(0, 'utf8'), values, tell);
+  if (values.hold && !/^\d{1,3}$/.test(values.hold)) throw new TypeError(USAGE);
   const device = new Device(values.dir, { ...values, holdS: values.hold ? Number(values.hold) : undefined }, tell);
   if (values.rotate) device.rotate();
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(0));

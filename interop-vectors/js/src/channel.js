@@ -5,7 +5,7 @@ import { ensure } from './reject.js';
 
 /** Refuses with `name-invalid` what is no tenant or device name. @param {unknown} name */
 export function checkName(name) {
-  ensure(typeof name === 'string' && /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) && !name.endsWith('\n'), 'name-invalid');
+  ensure(typeof name === 'string' && /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), 'name-invalid');
 }
 
 /** @param {any[]} parts */

@@ -26,8 +26,11 @@ export const algorithmOf = (key) => (key.length === 32 ? ED25519 : ESP256);
 
 /** The COSE_Key of a key. @param {Uint8Array} key @returns {Map<bigint, any>} */
 export function toCoseKey(key) {
-  if (key.length === 32) return new Map([[1n, 1n], [-1n, 6n], [-2n, key]]);
-  return new Map([[1n, 2n], [-1n, 1n], [-2n, key.slice(1, 33)], [-3n, key.slice(33)]]);
+  /** @type {[bigint, any][]} */
+  const members = key.length === 32
+    ? [[1n, 1n], [-1n, 6n], [-2n, key]]
+    : [[1n, 2n], [-1n, 1n], [-2n, key.slice(1, 33)], [-3n, key.slice(33)]];
+  return new Map(members);
 }
 
 /** The key of a decoded COSE_Key, `shape` for another form. Its point is not checked. @param {unknown} value */

@@ -117,6 +117,7 @@ export const REPORTED = new Set([
   'cbor-integer-range', 'cbor-map-key', 'oversize', 'shape',
 ]);
 
+/** @type {Map<number, string>} */
 const NAMES = new Map(Object.entries(REJECTS).map(([name, number]) => [number, name]));
 
 /** A named refusal. Nothing that a peer sent is in its text. */

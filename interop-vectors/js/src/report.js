@@ -93,7 +93,7 @@ const ENTRIES = [
   },
 ];
 
-/** @param {any} status @param {any} output */
+/** @param {any[]} members status and output */
 function checkResult(...[status, output]) {
   ensure(typeof status === 'bigint', 'shape');
   ensure(utf8(shape.text(output)).length <= RESULT_OUTPUT_BYTES_MAX, 'report-list-oversize');

@@ -2,12 +2,11 @@
 // Implements spec/postern.md#paths, #values, #digest, #delta, #bodies and spec/encryption.md#keyed-digest.
 //
 // A state is a Map from path to value. A digester is h(x), or HMAC under the digest key of an encrypted plane.
-import { compare, equal, hmac, sha256, utf8 } from './bytes.js';
+import { compare, equal, hmac, isBytes, sha256, utf8 } from './bytes.js';
 import { decode, encode } from './cbor.js';
 import { applyEdits, readEdits } from './edit.js';
 import * as limits from './limits.js';
 import { ensure } from './reject.js';
-import { isBytes } from './bytes.js';
 import * as shape from './shape.js';
 
 /** @typedef {Map<string, any>} State */
@@ -27,7 +26,7 @@ export const keyed = (key) => ({
 const SEGMENT = /^[a-z0-9._-]+$/;
 
 /** @param {string} segment */
-const isSegment = (segment) => SEGMENT.test(segment) && !segment.endsWith('\n') && segment !== '.' && segment !== '..';
+const isSegment = (segment) => SEGMENT.test(segment) && segment !== '.' && segment !== '..';
 
 /** @param {unknown} path */
 export function checkPath(path) {
@@ -86,13 +85,13 @@ export function digestOf(state, digester = READABLE) {
   return { table, root: rootOf(table, digester), bodies };
 }
 
-/** Room that a snapshot needs beside its table: header, signature, and a full lineage. */
-const SNAPSHOT_REST = 48128 - 65 * 0;
+/** Bytes of the smallest snapshot envelope without its table: header, signature, an empty lineage. */
+const SNAPSHOT_REST_BYTES = 132;
 
 /** @param {string[]} names @param {Digester} digester */
 function tableFits(names, digester) {
   const bytes = names.reduce((sum, name) => sum + encode(name).length + digester.rowBytes, 3);
-  return bytes <= SNAPSHOT_REST;
+  return bytes + SNAPSHOT_REST_BYTES <= limits.ENVELOPE_BYTES_MAX;
 }
 
 /** @param {Map<string, Uint8Array>} table @param {Digester} [digester] */

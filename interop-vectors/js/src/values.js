@@ -1,7 +1,7 @@
 // Values of a state as JSON for people and applications: the form of interop-vectors/README.md#values-of-a-state.
 import { toHex } from './bytes.js';
 
-/** @param {any} value */
+/** @param {any} value @returns {any} */
 export function writeValue(value) {
   if (typeof value === 'bigint') return value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : { int: String(value) };
   if (typeof value === 'number') {

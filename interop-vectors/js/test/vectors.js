@@ -9,7 +9,7 @@ const [root = '../v1', only] = process.argv.slice(2);
 let passed = 0;
 const failures = [];
 
-/** The outputs of a reply that the vector names, but for those of the base of a change. @param {any} test @param {any} reply */
+/** The outputs of a reply that the vector names, but for those of the base of a change. @param {any} test @param {any} reply @returns {string | null} */
 function differs(test, reply) {
   if (test.result !== reply.result || test.error !== reply.error) return `${reply.result} ${reply.error ?? ''}`;
   for (const [name, value] of Object.entries(reply)) {

@@ -15,6 +15,7 @@ import { channelOf, valueOf } from './json.js';
 
 /** Runs every step; the error is the one reject that occurs. @param {any[]} steps @param {(step: any) => any} run */
 function scenario(steps, run) {
+  /** @type {string | null} */
   let failed = null;
   const results = steps.map((step) => {
     try {

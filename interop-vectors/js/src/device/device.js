@@ -33,6 +33,8 @@ const ASK_MS_MIN = 5000; // milliseconds between two nonces, growing to a minute
 const ASK_MS_MAX = 60000;
 const REPORT_AGAIN_MS = 60000; // milliseconds until an unacknowledged report is posted again; arbitrary
 
+const HOLD_S_LEAST = 5n; // seconds below which a hold is not made shorter; arbitrary
+
 /** Milliseconds of a clock that counts suspension. */
 const nowMs = () => Math.floor(uptime() * 1000);
 /** @param {number} ms */
@@ -169,10 +171,21 @@ export class Device {
     const items = [this.holdS, this.bundle.number, this.reports.acked, head.epoch, head.seq];
     const named = this.receipt;
     if (named) items.push(/** @type {any} */ (named));
-    const answer = await this.way.exchange(TYPE.poll, items, TYPE.answer, Number(this.holdS) * 1000);
+    const answer = await this.held(items);
     if (this.receipt === named) this.receipt = null;
     await this.handleAnswer(answer);
     return answer.members.length === 0;
+  }
+
+  /** A poll that may wait; where something on the way cuts waiting answers off, later ones wait for less. @param {any[]} items */
+  async held(items) {
+    const { way } = this;
+    try {
+      return await way.exchange(TYPE.poll, items, TYPE.answer, Number(this.holdS) * 1000);
+    } catch (error) {
+      if (error instanceof WayFailed && way.works && this.holdS > HOLD_S_LEAST) this.holdS /= 2n;
+      throw error;
+    }
   }
 
   /** Items, then what they asked for, then hints. @param {{hints: Record<string, any>, members: any[]}} answer */

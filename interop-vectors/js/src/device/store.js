@@ -6,7 +6,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { dirname, join } from 'node:path';
 import { encode, Reader } from '../cbor.js';
 
-/** @param {any} value */
+/** @param {any} value @returns {any} */
 function toItem(value) {
   if (Array.isArray(value)) return value.map(toItem);
   const isRecord = value !== null && typeof value === 'object' && !(value instanceof Uint8Array);
