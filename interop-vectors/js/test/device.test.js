@@ -24,6 +24,7 @@ const key = (/** @type {string} */ name) => signingKey(sha256(new TextEncoder().
 const [root, recovery, writer, mailbox, other] = ['root', 'recovery', 'writer', 'mailbox', 'other'].map(key);
 const NONE = new Uint8Array(0);
 const URL = 'https://mailbox.example';
+const SECOND = 'https://second.example';
 const channel = { genesis: thumbprint(root.publicKey), tenant: 'acme', device: 'press-7', incarnation: new Uint8Array(16).fill(7) };
 
 /** Bundle 1 of these tests. */
@@ -31,7 +32,7 @@ function firstBundle() {
   /** @type {[bigint, any][]} */
   const fields = [
     [1n, toCoseKey(root.publicKey)], [2n, toCoseKey(recovery.publicKey)],
-    [3n, new Map([['acme', [1n, toCoseKey(writer.publicKey)]]])], [4n, [[toCoseKey(mailbox.publicKey), [URL]]]], [5n, []],
+    [3n, new Map([['acme', [1n, toCoseKey(writer.publicKey)]]])], [4n, [[toCoseKey(mailbox.publicKey), [URL, SECOND]]]], [5n, []],
   ];
   const position = { kind: KIND.bundle, epoch: 0n, seq: 1n, base: 0n, digest: NONE };
   return sealEnvelope(root, position, channels.aadTrust(KIND.bundle, channel.genesis), encode(new Map(fields))).bytes;
@@ -51,15 +52,17 @@ const snapshot = (/** @type {bigint} */ epoch, /** @type {bigint} */ seq, /** @t
 class Mailbox {
   /** @param {any[][]} script @param {(frame: Uint8Array) => Uint8Array} [spoil] what happens to answers on the way */
   constructor(script, spoil = (frame) => frame) {
-    Object.assign(this, { script, spoil, secret: sha256(NONE), bodies: new Map(), needs: 0, posted: [] });
+    Object.assign(this, { script, spoil, secret: sha256(NONE), bodies: new Map(), needs: 0, posted: [], urls: [], named: [] });
     /** @type {any} */ this.device = null;
     /** @type {any} */ this.keys = null;
   }
 
-  /** @param {string} _url @param {Uint8Array} frame @returns {Promise<Uint8Array>} */
-  async exchange(_url, frame) {
+  /** @param {string} url @param {Uint8Array} frame @returns {Promise<Uint8Array>} */
+  async exchange(url, frame) {
     const { type, body } = parseFrame(frame, 'up');
     const self = /** @type {any} */ (this);
+    if (type === TYPE.hello) self.urls.push(url);
+    if (type === TYPE.poll) self.named.push(body.receipt);
     if (type === TYPE.ask) return plainFrame(TYPE.challenge, [new Uint8Array(16), agreementPublic(self.secret), thumbprint(mailbox.publicKey)]);
     if (type === TYPE.hello) return this.welcome(body);
     if (type === TYPE.post) self.posted.push(...body.items);
@@ -114,7 +117,7 @@ async function live(script, spoil) {
     await device.run();
     const { head, frozen, reports, evidence } = /** @type {any} */ (Store.open(folder)).record;
     const listed = reports.entries.filter((/** @type {any} */ entry) => entry.list === 1n).map((/** @type {any} */ entry) => Number(entry.value[3]));
-    return { at: head && [head.epoch, head.seq], frozen, evidence, rejects: device.rejects, listed, needs: carrier.needs };
+    return { at: head && [head.epoch, head.seq], frozen, evidence, rejects: device.rejects, listed, needs: carrier.needs, urls: carrier.urls, named: carrier.named };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -166,4 +169,38 @@ test('an answer to another request is refused and changes nothing', async () => 
   let first = null;
   const { at, rejects } = await live([[], [FIRST]], (frame) => (first ??= frame));
   assert.deepEqual([at, rejects], [null, { 'answer-mismatch': 1 }]);
+});
+
+const hint = (/** @type {string} */ url) => new Map([[3n, url]]);
+
+test('a move to a listed mailbox is followed, and a second one within a minute is not', async () => {
+  const { urls, at } = await live([[hint(SECOND)], [hint(URL)], [FIRST]]);
+  assert.deepEqual([urls, at], [[URL, SECOND], [5n, 5n]]);
+});
+
+test('a move to a mailbox that the bundle does not list is not followed', async () => {
+  const { urls, at } = await live([[hint('https://elsewhere.example')], [FIRST]]);
+  assert.deepEqual([urls, at], [[URL], [5n, 5n]]);
+});
+
+/** A receipt of the mailbox. @param {bigint} number @param {bigint} code @param {Uint8Array} [place] */
+function receipt(number, code, place = channels.channelId(channel.genesis, 'acme', 'press-7').id) {
+  const position = { kind: KIND.receipt, epoch: 3n, seq: number, base: 0n, digest: sha256(NONE) };
+  const aad = channels.aadTenant(KIND.receipt, channel.genesis, 'acme');
+  return writeItem(null, sealEnvelope(mailbox, position, aad, encode([place, code])).bytes);
+}
+
+test('a receipt is named in the next poll and in no later one', async () => {
+  const { named, at } = await live([[receipt(4n, 0n)], [], [FIRST]]);
+  assert.deepEqual([named, at], [[null, [3n, 4n], null], [5n, 5n]]);
+});
+
+test('a receipt about another channel is refused and not named', async () => {
+  const { named, rejects } = await live([[receipt(4n, 0n, new Uint8Array(16))], []]);
+  assert.deepEqual([named, rejects], [[null, null], { 'not-admitted': 1 }]);
+});
+
+test('a receipt under a known number with other content is refused', async () => {
+  const { rejects } = await live([[receipt(4n, 0n)], [receipt(4n, 113n)], []]);
+  assert.deepEqual(rejects, { equivocation: 1 });
 });

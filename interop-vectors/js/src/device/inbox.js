@@ -132,8 +132,8 @@ export class Inbox {
     const { epoch, seq } = receipt.position;
     const rows = device.record.receipts;
     let row = rows.find((/** @type {any} */ other) => equal(other.mailbox, receipt.keyId) && other.store === epoch);
-    device.receipt = [epoch, seq];
     if (row && seq === row.number) ensure(equal(receipt.messageId, row.id), 'equivocation');
+    device.receipt = [epoch, seq];
     if (row && seq <= row.number) return;
     if (!row) rows.push((row = { mailbox: receipt.keyId, store: epoch }));
     Object.assign(row, { number: seq, id: receipt.messageId });
