@@ -21,6 +21,7 @@ const running = [];
 /** Runs a program to its end and gives what it printed. @param {string} path @param {string[]} args @param {string} [input] */
 async function run(path, args, input = '') {
   const child = spawn(path, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 2 * WAIT_MS });
+  child.stdin.on('error', () => {}); // a program that reads no input may be gone before it is written
   child.stdin.end(input);
   const [printed, errors, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   assert.equal(status, 0, `${path} ${args.join(' ')}: ${errors}`);

@@ -1,5 +1,6 @@
 // One frame out, one frame back: HTTPS POST, by an HTTP CONNECT proxy where one is named.
 // Implements spec/postern.md#http-binding, and #answer where an answer is no frame.
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -46,17 +47,13 @@ function authorization({ username, password }) {
   return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
 }
 
-/** @param {Uint8Array} der */
-const toPem = (der) =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64').replace(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`;
-
 /** Carries frames to mailboxes. */
 export class Transport {
   /** @param {{proxy?: string, ca?: string, certificate?: Uint8Array | null}} options `ca` is a PEM file, `certificate` field 8 of the join line */
   constructor({ proxy, ca, certificate }) {
     const anchors = [...tls.rootCertificates];
     if (ca) anchors.push(readFileSync(ca, 'utf8'));
-    if (certificate) anchors.push(toPem(certificate));
+    if (certificate) anchors.push(new X509Certificate(certificate).toString());
     const options = { keepAlive: true, maxSockets: 1, ca: anchors };
     this.agent = proxy ? new TunnelAgent(options, new URL(proxy)) : new https.Agent(options);
   }
