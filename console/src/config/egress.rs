@@ -49,14 +49,30 @@ pub fn read_quic(root: &mut Section<'_, '_>) -> bool {
     has_quic
 }
 
-/// Reads `[transport]` of a device: whether QUIC may be tried, and how news are to come.
-pub fn read_transport(root: &mut Section<'_, '_>) -> (bool, PushMode) {
+/// What `[transport]` of a device says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transport {
+    /// Whether QUIC may be tried.
+    pub has_quic: bool,
+    /// How news are to come.
+    pub push: PushMode,
+    /// How the device calls itself in HTTP, where a proxy lets certain programs through only.
+    pub user_agent: Option<String>,
+}
+
+/// Reads `[transport]` of a device.
+pub fn read_transport(root: &mut Section<'_, '_>) -> Transport {
     let modes = PushMode::ALL.map(|mode| (mode.as_str(), mode));
     let mut section = root.section("transport");
     let has_quic = section.flag("quic", true);
     let push = section.choice("push", &modes).unwrap_or_default();
+    let user_agent = section.text("user_agent").map(|text| text.value);
     section.finish();
-    (has_quic, push)
+    Transport {
+        has_quic,
+        push,
+        user_agent,
+    }
 }
 
 /// Reads `[proxy]`; the environment stands in where the file names no proxy.
@@ -248,6 +264,8 @@ pub const PUSH: &str = "\
 # How news come: \"held\" leaves one request open at a time, \"stream\" leaves one answer open wherever
 # that comes through, \"auto\" does the second where requests left open are cut at 28 s or sooner.
 # push = \"auto\"
+# How the device calls itself to proxies and servers, for proxies that let certain programs through only.
+# user_agent = \"postern\"
 
 ";
 

@@ -34,7 +34,7 @@ pub struct Outlet<'a> {
     /// Longest hold that is tried.
     pub hold_ceiling: Duration,
     /// How this program calls itself in HTTP.
-    pub user_agent: &'static str,
+    pub user_agent: &'a str,
     /// Whether QUIC may be tried, where the proxy policy allows a direct way.
     pub has_quic: bool,
     /// The time that this role took last in an earlier life, in seconds since 1970.
@@ -116,7 +116,9 @@ impl Outlet<'_> {
         let trust = trust.with_time(Arc::new(keeper));
         let dialer = Dialer::new(self.proxy.clone(), Arc::new(trust), self.user_agent);
         let dialer = dialer.map_err(|error| {
-            CommandError::configuration("user-agent", error.to_string(), "report this")
+            let next =
+                "give transport.user_agent 1 to 256 printable ASCII characters, or leave it out";
+            CommandError::configuration("user-agent", error.to_string(), next)
         })?;
         let evaluator = ProcessEvaluator::of_this_program(crate::script_child::SUBCOMMAND);
         let dialer = dialer.with_evaluator(Arc::new(evaluator));

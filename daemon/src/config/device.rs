@@ -40,6 +40,8 @@ pub struct DeviceConfig {
     pub has_quic: bool,
     /// How news are to come.
     pub push: PushMode,
+    /// How it calls itself in HTTP, where the file says so.
+    pub user_agent: Option<String>,
     /// CA files or folders to trust beside the system's and the join line's.
     pub extra_ca_files: Vec<PathBuf>,
     /// Longest hold to ask for in seconds, 5..=285.
@@ -123,7 +125,7 @@ impl DeviceConfig {
     ) -> Result<Self, ConfigError> {
         resolve(file, text, |root| {
             let proxy = read_proxy(dir, file, root, variables);
-            let (has_quic, push) = read_transport(root);
+            let transport = read_transport(root);
             let extra_ca_files = read_ca_files(dir, root);
             let longest = HOLD_RUNGS_S.iter().copied().max().unwrap_or(HOLD_S_MIN);
             let hold_s_max = root.uint("hold_s_max", HOLD_S_MIN..=longest, default_hold_s());
@@ -141,8 +143,9 @@ impl DeviceConfig {
                 key: dir.join("device.key"),
                 store: dir.join("device.redb"),
                 proxy: proxy?,
-                has_quic,
-                push,
+                has_quic: transport.has_quic,
+                push: transport.push,
+                user_agent: transport.user_agent,
                 extra_ca_files,
                 hold_s_max,
                 max_age_s,

@@ -17,7 +17,7 @@ impl<'a> From<&'a DeviceConfig> for Outlet<'a> {
             proxy: &config.proxy,
             extra_ca_files: &config.extra_ca_files,
             hold_ceiling: Duration::from_secs(config.hold_s_max),
-            user_agent: USER_AGENT,
+            user_agent: config.user_agent.as_deref().unwrap_or(USER_AGENT),
             has_quic: config.has_quic,
             last_time_s: None,
         }

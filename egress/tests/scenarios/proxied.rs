@@ -8,6 +8,7 @@ use crate::proxy::{Act, OK, Proxy, challenge};
 use crate::site::{Site, exchange, outcome, require, url};
 use postern_egress::{DialerError, FileSettings, ProxyPolicy, ProxySettings, Route, Variables};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn controller(site: &Site) -> Origin {
@@ -51,6 +52,46 @@ async fn a04_http10_challenge_with_close_reconnects_then_sends_without_being_ask
     assert_eq!((proxy.heads().len(), proxy.authorized()), (3, 2));
     assert!(proxy.heads()[0].starts_with("CONNECT controller.test:443 HTTP/1.1\r\n"));
     assert_eq!(site.names.asked.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a20_proxy_that_filters_programs_and_long_heads_is_passed_under_the_configured_name() {
+    const NAME: &str = "Mozilla/5.0 (press line)";
+    let site = Site::new();
+    let origin = controller(&site).await;
+    let inside = origin.address;
+    let proxy = Proxy::start(move |_, head| {
+        let is_known = head.contains(&format!("User-Agent: {NAME}\r\n"));
+        if is_known && head.len() < 4_096 {
+            Act::Tunnel(OK.to_vec(), inside)
+        } else {
+            Act::AnswerAndClose(answer("403 Forbidden", "", "unknown program"))
+        }
+    })
+    .await;
+    let settings = || require(&format!("http://{}", proxy.address), None);
+    let stranger = site.dialer(settings());
+    let stranger = stranger.client(&url(443), Route::Proxy(0)).unwrap();
+    assert_eq!(outcome(&stranger).await, Err("PST-P01"));
+    let known = site.dialer_called(NAME, settings(), Arc::default());
+    let known = known.client(&url(443), Route::Proxy(0)).unwrap();
+    assert_eq!(outcome(&known).await, Ok("pong".to_owned()));
+    let requests = origin.seen.requests.lock().unwrap();
+    let (head, _) = &requests[0];
+    assert!(
+        head.to_lowercase()
+            .contains(&format!("user-agent: {}\r\n", NAME.to_lowercase()))
+    );
+    assert!(head.len() < 4_096, "{head}");
+}
+
+#[tokio::test]
+async fn a20_name_that_no_head_can_carry_is_refused_at_the_start() {
+    let trust = || Arc::new(postern_egress::Trust::new(Vec::new(), None).unwrap());
+    for name in ["", "two\r\nlines", "caf\u{e9}", &"x".repeat(257)] {
+        let refused = postern_egress::Dialer::new(ProxySettings::Off, trust(), name);
+        assert!(matches!(refused, Err(DialerError::UserAgent)), "{name:?}");
+    }
 }
 
 #[tokio::test]

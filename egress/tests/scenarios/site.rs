@@ -78,9 +78,19 @@ impl Site {
 
     /// A dialer that checks certificates at the time of `keeper`.
     pub(crate) fn dialer_by(&self, settings: ProxySettings, keeper: Arc<TimeKeeper>) -> Dialer {
+        self.dialer_called("postern-test", settings, keeper)
+    }
+
+    /// The same, under another name in HTTP.
+    pub(crate) fn dialer_called(
+        &self,
+        user_agent: &str,
+        settings: ProxySettings,
+        keeper: Arc<TimeKeeper>,
+    ) -> Dialer {
         let trust = Trust::new(vec![self.ca_folder()], Some(&self.ca.pem())).unwrap();
         let trust = trust.without_system_roots().with_time(keeper);
-        Dialer::new(settings, Arc::new(trust), "postern-test")
+        Dialer::new(settings, Arc::new(trust), user_agent)
             .unwrap()
             .with_resolver(Arc::clone(&self.names) as Arc<dyn Resolve>)
             .with_budgets(self.budgets)
