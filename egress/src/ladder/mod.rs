@@ -30,8 +30,8 @@ use crate::clock::Moment;
 use crate::codes;
 use crate::limits::{
     FAILURE_WINDOW, FAILURES_MAX, LADDER_WAYS_MAX, PORTAL_CAP, PORTAL_CAP_FIRST, PORTAL_TIME,
-    PROBES_NEEDED, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_RELAY_DELAY, ROUND_BASE, ROUND_CAP,
-    WARM_TIME,
+    PROBES_NEEDED, RACE_LAST_DELAY, RACE_NEXT_DELAY, RACE_PROXY_DELAY, RACE_RELAY_DELAY,
+    ROUND_BASE, ROUND_CAP, WARM_TIME,
 };
 use crate::route::Route;
 use damping::Penalty;
@@ -190,7 +190,7 @@ impl Ladder {
             } else if last_good == Some(way.key) {
                 Duration::ZERO
             } else if is_urgent {
-                way.delay().min(RACE_NEXT_DELAY)
+                way.delay().min(RACE_PROXY_DELAY)
             } else {
                 way.delay()
             };

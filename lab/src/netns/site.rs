@@ -184,7 +184,9 @@ impl Site {
     pub fn capture(&self, port: u16) -> Result<(), LabError> {
         self.firewall.firewall(&format!(
             "table ip lab {{\nchain capture {{\ntype nat hook prerouting priority -100;\n\
-             iifname \"lan\" tcp dport 1-65535 dnat to {FIREWALL_INSIDE}:{port}\n}}\n}}"
+             iifname \"lan\" tcp dport 1-65535 dnat to {FIREWALL_INSIDE}:{port}\n}}\n\
+             chain closed {{\ntype filter hook forward priority 0;\n\
+             iifname \"lan\" udp dport != 53 drop\n}}\n}}"
         ))
     }
 

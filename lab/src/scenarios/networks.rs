@@ -188,8 +188,8 @@ pub(super) fn c10(id: &'static str) -> Outcome {
     )))
 }
 
-/// A device that does not go round an inspector by UDP, which this site leaves open.
-fn tcp_only() -> DeviceSettings {
+/// A device that does not go by UDP round what is done to TCP.
+pub(super) fn tcp_only() -> DeviceSettings {
     DeviceSettings::direct().with_tables("[transport]\nquic = false\n")
 }
 
@@ -247,7 +247,7 @@ pub(super) fn c12(id: &'static str) -> Outcome {
     };
     scene.resolve()?;
     scene.site.limit_connections(3)?;
-    let (_device, numbers) = carry(&scene.fleet, &DeviceSettings::direct(), &[])?;
+    let (_device, numbers) = carry(&scene.fleet, &tcp_only(), &[])?;
     let refused = scene.site.counted()?;
     Ok(Some(format!("{numbers}, {refused} connections reset")))
 }

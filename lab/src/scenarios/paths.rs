@@ -1,6 +1,7 @@
 //! Group C: paths that lose, delay, swallow or forget.
 
 use super::load::{self, Load};
+use super::networks::tcp_only;
 use super::scene::{HALL, SOME, Scene, carry, join, set_to_applied, start_to_applied};
 use super::{Outcome, ScenarioError, expect};
 use crate::clock::Moment;
@@ -76,7 +77,7 @@ pub(super) fn silent_cut(id: &'static str) -> Outcome {
     scene.site.forget_silent(FORGET_S)?;
     let settings = DeviceSettings {
         hold_s_max: Some(25),
-        ..DeviceSettings::direct()
+        ..tcp_only()
     };
     let mut device = join(&scene.fleet, &settings, &[])?;
     start_to_applied(&scene.fleet, &mut device, "1")?;

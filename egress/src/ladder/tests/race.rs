@@ -178,11 +178,11 @@ fn race_after_a_move_asks_every_way_to_that_mailbox_before_any_other() {
 }
 
 #[test]
-fn replacement_of_a_broken_way_lets_a_relay_wait_for_a_second_only() {
+fn replacement_of_a_broken_way_lets_a_relay_wait_for_half_a_second_only() {
     let mut ladder = on(QUIC, open(all()));
     assert_eq!(fail(&mut ladder, s(1), Blame::Broken), Verdict::Leave);
     let race = ladder.begin_replacement(s(1), &Hints::default());
     let starts = starts(race);
-    assert!(starts.contains(&(RELAY.0, 2_000)), "{starts:?}");
+    assert!(starts.contains(&(RELAY.0, 1_500)), "{starts:?}");
     assert!(starts.iter().all(|(way, _)| *way != QUIC.0), "{starts:?}");
 }
