@@ -225,7 +225,7 @@ impl WayReport {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.route.as_str() {
-            "quic" => "QUIC",
+            "quic" => "by QUIC",
             "proxy" => "through the proxy",
             _direct => "directly",
         }
