@@ -154,6 +154,9 @@ fn run(folder: &Path, arguments: &[&str], ready: &str) -> Child {
 
 /// Runs a device until it has applied what it holds.
 fn apply(site: &Site, device: &str) {
+    // What the folder holds is applied; no packet leaves, nor would one come through.
+    let no_way = "[proxy]\nurl = \"http://127.0.0.1:1\"\nmode = \"require\"\n";
+    fs::write(site.path(device).join("device.toml"), no_way).unwrap();
     let words = ["device", "run", "--dir", device];
     let child = run(site.folder.path(), &words, "applied");
     stop(child);
