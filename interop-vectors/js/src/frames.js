@@ -1,4 +1,4 @@
-// Frames: their forms, read item by item and written. Implements spec/postern.md#frames, #poll to #bodies, and the frames
+// Frames: their forms, read item by item and written. Implements spec/postern.md#frames, #poll to #bodies, #stream, and the frames
 // of spec/relays.md#writer-sessions. Tags of session frames are checked in session.js, envelopes only in their outer form.
 import { compare, concat, utf8 } from './bytes.js';
 import { encode, Reader } from './cbor.js';
@@ -9,20 +9,20 @@ import * as shape from './shape.js';
 
 export const TYPE = /** @type {const} */ ({
   poll: 0, answer: 1, post: 2, need: 3, fetch: 4, bodies: 5, put: 6, collect: 7, collected: 8, deliver: 9,
-  deliverBodies: 10, fetchBodies: 11, deliverEnrolled: 12, filedBody: 14, enrol: 16, enrolled: 17, ask: 18,
+  deliverBodies: 10, fetchBodies: 11, deliverEnrolled: 12, stream: 13, filedBody: 14, streamAnswer: 15, enrol: 16, enrolled: 17, ask: 18,
   challenge: 19, hello: 20, welcome: 21, refused: 22, posted: 23,
 });
 
 const DIRECTION = new Map([
-  ...[0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 16, 18, 20].map((type) => /** @type {[number, string]} */ ([type, 'up'])),
-  ...[1, 5, 8, 17, 19, 21, 22].map((type) => /** @type {[number, string]} */ ([type, 'down'])),
+  ...[0, 2, 3, 4, 6, 7, 9, 10, 11, 12, 13, 16, 18, 20].map((type) => /** @type {[number, string]} */ ([type, 'up'])),
+  ...[1, 5, 8, 15, 17, 19, 21, 22].map((type) => /** @type {[number, string]} */ ([type, 'down'])),
   ...[14, 23].map((type) => /** @type {[number, string]} */ ([type, 'file'])),
 ]);
 /** Types that also stand in files. */
 const IN_FILES = new Set([14, 16, 17, 23]);
 
 /** @param {number} type */
-export const isSessionType = (type) => type <= 12;
+export const isSessionType = (type) => type <= 13 || type === 15;
 
 /** @typedef {'up' | 'down' | 'file'} Direction */
 
@@ -188,8 +188,13 @@ function hintsAndRest(reader, read) {
 
 /** @param {Reader} reader */
 function poll(reader) {
+  return { counter: counter(reader), holdS: hold(reader.item()), ...news(reader) };
+}
+
+/** What a poll and a stream say of their sender: bundle, acked rseq, heads, receipt. @param {Reader} reader */
+function news(reader) {
   const body = {
-    counter: counter(reader), holdS: hold(reader.item()), bundle: shape.uint(reader.item()), acked: reader.item(),
+    bundle: shape.uint(reader.item()), acked: reader.item(),
     desired: { epoch: 0n, seq: 0n }, actual: /** @type {any} */ (null), receipt: /** @type {any} */ (null),
   };
   if (body.acked !== null) shape.uint(body.acked);
@@ -201,6 +206,25 @@ function poll(reader) {
     body.receipt = members.map((member) => shape.uint(member, 1n));
   }
   return body;
+}
+
+/** @param {Reader} reader */
+function stream(reader) {
+  const at = counter(reader);
+  const [least, most] = limits.STREAM_INTERVAL_MS;
+  const intervalMs = shape.uint(reader.item(), least, most);
+  const frames = shape.uint(reader.item(), 1n, limits.STREAM_FRAMES_MAX);
+  const pad = shape.uint(reader.item(), 0n, limits.STREAM_PROBE_PAD_BYTES_MAX);
+  const probe = frames <= limits.STREAM_PROBE_FRAMES_MAX;
+  ensure(probe || (intervalMs >= limits.STREAM_LASTING_INTERVAL_MS_MIN && pad <= limits.STREAM_PAD_BYTES_MAX), 'shape');
+  return { counter: at, intervalMs, frames, pad, ...news(reader) };
+}
+
+/** @param {Reader} reader */
+function streamAnswer(reader) {
+  const body = { counter: counter(reader), index: shape.uint(reader.item(), 0n, limits.STREAM_FRAMES_MAX - 1n), ageMs: shape.uint(reader.item()) };
+  ensure(shape.bytes(reader.item()).length <= limits.STREAM_PROBE_PAD_BYTES_MAX, 'shape');
+  return { ...body, ...hintsAndRest(reader, item) };
 }
 
 /** @param {Reader} reader */
@@ -278,7 +302,9 @@ const BODIES = {
     wants: rest(reader, want, 1, limits.FETCH_DIGESTS_MAX),
   }),
   12: deliverEnrolled,
+  13: stream,
   14: (reader) => ({ channel: shape.bytes(reader.item(), 16), plane: plane(reader.item()), chunk: chunk(reader.item()) }),
+  15: streamAnswer,
   16: (reader) => ({ token: shape.bytes(reader.item(), 8), mac: shape.bytes(reader.item(), 32), request: envelope(reader.item()) }),
   17: (reader) => ({ bundles: shape.array(reader.item(), 1, Infinity).map(envelope), answer: envelope(reader.item()) }),
   18: (reader) => ({ version: shape.uint(reader.item(), 1n, 1n), bundle: reader.done ? null : shape.uint(reader.item(), 1n) }),

@@ -99,6 +99,7 @@ export const REJECTS = /** @type {const} */ ({
   'session-role': 116,
   'admission-stale': 117,
   'retention-expired': 118,
+  'stream-order': 119,
   'not-encrypted': 120,
   'plane-key-missing': 121,
   'decryption-failed': 122,

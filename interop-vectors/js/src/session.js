@@ -1,4 +1,5 @@
-// Sessions: key agreement, tags, counters. Implements spec/postern.md#sessions and #hello.
+// Sessions: key agreement, tags, counters. Implements spec/postern.md#sessions, #hello and the
+// order of answers of #stream.
 import { hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { agree, agreementPublic } from './agreement.js';
 import { concat, equal, hmac, sha256 } from './bytes.js';
@@ -63,6 +64,30 @@ export class Session {
     ensure(counter >= 1n && counter <= COUNTER_MAX, 'counter-exhausted');
     ensure(counter === expected, 'answer-mismatch');
     return { type, body: parseBody(type, body) };
+  }
+}
+
+/** The answers of one stream, as a device takes them. */
+export class Stream {
+  /** @param {Session} session @param {bigint} request the counter of the stream @param {bigint} frames the most answers that it asked for */
+  constructor(session, request, frames) {
+    this.session = session;
+    this.request = request;
+    this.frames = frames;
+    this.next = 0n;
+    this.ended = false;
+  }
+
+  /** The body of the next answer; a refusal ends the stream. @param {Uint8Array} frame */
+  accept(frame) {
+    ensure(!this.ended, 'stream-order');
+    this.ended = true;
+    const { type, body } = this.session.accept(frame, this.request);
+    ensure(type === TYPE.streamAnswer, 'answer-mismatch');
+    ensure(body.index === this.next && this.next < this.frames, 'stream-order');
+    this.next += 1n;
+    this.ended = false;
+    return body;
   }
 }
 

@@ -40,7 +40,7 @@ function greeterId(request) {
   const { preimage, id } = request.mailbox === undefined
     ? channel.tenantId(genesis, request.tenant)
     : channel.mailboxId(genesis, fromHex(request.mailbox));
-  return { preimage: toHex(preimage), id: toHex(id) };
+  return { preimage: toHex(preimage), greeter_id: toHex(id) };
 }
 
 /** @param {any} request */

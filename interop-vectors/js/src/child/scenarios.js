@@ -10,7 +10,7 @@ import { Intents } from '../intents.js';
 import { KIND } from '../kinds.js';
 import { NEED_INTERVAL_MS, REPLAY_WINDOW } from '../limits.js';
 import { ensure, Reject } from '../reject.js';
-import { checkTag, Session } from '../session.js';
+import { checkTag, Session, Stream } from '../session.js';
 import { channelOf, valueOf } from './json.js';
 
 /** Runs every step; the error is the one reject that occurs. @param {any[]} steps @param {(step: any) => any} run */
@@ -72,6 +72,13 @@ function down(request) {
 }
 
 /** @param {any} request */
+function streamOf(request) {
+  const { id, keyUp, keyDown } = openSession(request);
+  const stream = new Stream(new Session({ id, keyUp, keyDown }), BigInt(request.request), BigInt(request.frames));
+  return scenario(request.steps, (step) => void stream.accept(fromHex(step.frame)));
+}
+
+/** @param {any} request */
 function needLimit(request) {
   const served = new Map();
   return scenario(request.steps, ({ at_ms: atMs, plane }) => {
@@ -126,6 +133,7 @@ function showClones(request) {
 export const SCENARIOS = {
   'session.up': up,
   'session.down': down,
+  'session.stream': streamOf,
   'session.switch': switchSessions,
   'need.limit': needLimit,
   'freshness.watch': watch,
