@@ -235,6 +235,17 @@ impl Contest {
 }
 
 impl Loss {
+    /// Shortens the pause after a race that all lost, where one of them waits for something that a person or a program
+    /// of this machine does, such as a ticket.
+    #[must_use]
+    pub fn shorten(pause: Duration, losses: &[(WayId, Self)]) -> Duration {
+        let most = losses.iter().filter_map(|(_, loss)| match loss {
+            Self::Failed(error) => error.pause_max(),
+            Self::Refused(_) | Self::NoMailbox { .. } => None,
+        });
+        most.min().map_or(pause, |most| pause.min(most))
+    }
+
     /// Tells whether this failure says that the network does not carry UDP.
     fn blames_udp(&self) -> bool {
         matches!(self, Self::Failed(error) if error.blames_udp())

@@ -80,7 +80,7 @@ impl LinkTask {
     }
 
     fn lose(&mut self, id: LinkId, exchange: ExchangeId, failures: Vec<(WayId, Loss)>) {
-        let pause = self.setup.routes.handle_lost();
+        let pause = Loss::shorten(self.setup.routes.handle_lost(), &failures);
         let refusals = failures.into_iter().filter_map(|(_, loss)| match loss {
             Loss::Refused(frame) => Some(frame),
             Loss::Failed(_) | Loss::NoMailbox { .. } => None,

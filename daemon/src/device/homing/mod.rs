@@ -303,7 +303,7 @@ impl Driver {
         });
         let wished = wished.collect::<Option<Vec<_>>>().unwrap_or_default();
         let least = Duration::from_secs(wished.into_iter().min().unwrap_or_default());
-        let pause = self.routes.handle_lost().saturating_add(least);
+        let pause = Loss::shorten(self.routes.handle_lost(), &failures).saturating_add(least);
         let refusals = failures.into_iter().filter_map(|(_, loss)| match loss {
             Loss::Refused(frame) => Some(frame),
             Loss::Failed(_) | Loss::NoMailbox { .. } => None,
