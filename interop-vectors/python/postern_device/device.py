@@ -16,6 +16,7 @@ from .bundle import Mailbox
 from .engine import Engine, Post
 from .exchange import Refusal
 from .limits import FRAME_BYTES_MAX, HOLD_S_MAX, NEED_INTERVAL_MS, RETRY_MS_MAX
+from .poll_frames import Answer
 from .publish import chunks_for
 from .rejects import Reject, require
 from .transport import Transport, TransportError
@@ -185,9 +186,9 @@ class Device:
         if self._is_link_good() and not engine.posts_are_due(now_ms()):
             self._poll()
 
-    def _take(self, answer: frames.Answer, posts: list[Post] = ()) -> None:
+    def _take(self, answer: Answer, posts: list[Post] = ()) -> None:
         """Takes an answer: items, then hints, then the application."""
-        require(isinstance(answer, frames.Answer), "answer-mismatch")
+        require(isinstance(answer, Answer), "answer-mismatch")
         engine = self._engine
         engine.handle(answer.items, now_ms())
         engine.take_refusals(posts, answer.hints.get(hints.REFUSED, []))

@@ -3,30 +3,31 @@
 `split` takes a frame apart without a look at its body, because the tag counts first; `read_body` reads the body.
 A body becomes the list of its items, except where a device has a use for more: Answer, Bodies and the like.
 
-Implements spec/postern.md#frames, #poll, #answer, #post, #need, #fetch, #bodies and spec/files.md#file-binding;
-`writer_frames` has the frames of spec/relays.md#writer-sessions.
+Implements spec/postern.md#frames, #post, #need, #fetch, #bodies and spec/files.md#file-binding;
+`poll_frames` has polls and streams, `writer_frames` those of spec/relays.md#writer-sessions.
 """
 
 from dataclasses import dataclass
 
-from . import cbor, writer_frames
+from . import cbor, poll_frames, writer_frames
 from .forms import Items, check_chunk, check_envelope, check_head, check_plane, check_want, read_counter
-from .hints import read_hints
-from .limits import FETCH_DIGESTS_MAX, FRAME_BYTES_MAX, HOLD_S_MAX
+from .limits import FETCH_DIGESTS_MAX, FRAME_BYTES_MAX
+from .poll_frames import read_item
 from .rejects import Reject, require
 
 POLL, ANSWER, POST, NEED, FETCH, BODIES, PUT = 0, 1, 2, 3, 4, 5, 6
 COLLECT, COLLECTED, DELIVER, DELIVER_BODIES, FETCH_BODIES, DELIVER_ENROLLED = 7, 8, 9, 10, 11, 12
+STREAM, STREAM_ANSWER = 13, 15
 FILED_BODY, ENROL, ENROLLED, ASK, CHALLENGE, HELLO, WELCOME, REFUSED, POSTED = 14, 16, 17, 18, 19, 20, 21, 22, 23
 
 _WAYS = {
     "up": {POLL, POST, NEED, FETCH, PUT, COLLECT, DELIVER, DELIVER_BODIES, FETCH_BODIES, DELIVER_ENROLLED}
-    | {ENROL, ASK, HELLO},
-    "down": {ANSWER, BODIES, COLLECTED, ENROLLED, CHALLENGE, WELCOME, REFUSED},
+    | {STREAM, ENROL, ASK, HELLO},
+    "down": {ANSWER, STREAM_ANSWER, BODIES, COLLECTED, ENROLLED, CHALLENGE, WELCOME, REFUSED},
     "file": {FILED_BODY, ENROL, ENROLLED, POSTED},
 }
 KNOWN_TYPES = set().union(*_WAYS.values())
-_SESSION_TYPE_MAX = 12
+_SESSION_TYPES = {*range(POLL, STREAM + 1), STREAM_ANSWER}
 _TAG_BYTES = 8
 _SESSION_ID_BYTES = 4
 
@@ -40,15 +41,6 @@ class Split:
     body: bytes
     covered: bytes
     tag: bytes | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Frame 1. Each item is (plane or None, untagged envelope)."""
-
-    counter: int
-    hints: dict
-    items: list[tuple[int | None, bytes]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def split(frame: bytes, way: str) -> Split:
     kind = frame[0]
     require(kind in KNOWN_TYPES, "frame-unknown")
     require(kind in _WAYS[way], "frame-direction")
-    if kind > _SESSION_TYPE_MAX:
+    if kind not in _SESSION_TYPES:
         return Split(kind, None, frame[1:], frame, None)
     require(len(frame) >= 1 + _SESSION_ID_BYTES + _TAG_BYTES, "shape")
     covered, tag = frame[:-_TAG_BYTES], frame[-_TAG_BYTES:]
@@ -147,47 +139,10 @@ def read_filed(data: bytes, at: int):
     return kind, content, items.at
 
 
-def _read_poll(items: Items):
-    poll = [read_counter(items), items.uint()]
-    require(poll[1] <= HOLD_S_MAX, "hold-range")
-    poll.append(items.uint())
-    acked = items.next()
-    require(acked is None or cbor.is_uint(acked), "shape")
-    poll += [acked, *check_head(items.uint(), items.uint())]
-    if items.more() and not items.is_array():
-        poll += check_head(items.uint(), items.uint())
-        if not items.is_array():
-            return poll
-    if items.more():
-        item = items.next()
-        require(cbor.is_array(item, 2, 2), "shape")
-        require(cbor.is_uint(item[0], 1) and cbor.is_uint(item[1], 1), "shape")
-        poll.append(item)
-    return poll
-
-
-def _read_item(item) -> tuple[int | None, bytes]:
-    require(cbor.is_array(item, 2, 2), "shape")
-    check_plane(item[0], may_be_null=True)
-    return item[0], check_envelope(item[1])
-
-
-def _read_answer(items: Items):
-    counter = read_counter(items)
-    hints, first = {}, []
-    if items.more():
-        item = items.next()
-        if isinstance(item, dict):
-            hints = read_hints(item)
-        else:
-            first = [_read_item(item)]
-    return Answer(counter, hints, first + [_read_item(item) for item in items.rest()])
-
-
 def _read_post(items: Items):
     counter = read_counter(items)
     require(items.more(), "shape")
-    return [counter, *(_read_item(item) for item in items.rest())]
+    return [counter, *(read_item(item) for item in items.rest())]
 
 
 def _read_need(items: Items):
@@ -265,13 +220,15 @@ def _read_posted(items: Items):
 
 
 _READERS = {
-    POLL: _read_poll,
-    ANSWER: _read_answer,
+    POLL: poll_frames.read_poll,
+    ANSWER: poll_frames.read_answer,
     POST: _read_post,
     NEED: _read_need,
     FETCH: _read_fetch,
     BODIES: _read_bodies,
     PUT: _read_put,
+    STREAM: poll_frames.read_stream,
+    STREAM_ANSWER: poll_frames.read_stream_answer,
     FILED_BODY: _read_filed_body,
     ENROL: _read_enrol,
     ENROLLED: _read_enrolled,

@@ -102,6 +102,7 @@ REJECTS = {
     116: ("session-role", "no"),
     117: ("admission-stale", "no"),
     118: ("retention-expired", "no"),
+    119: ("stream-order", "no"),
     120: ("not-encrypted", "yes"),
     121: ("plane-key-missing", "no"),
     122: ("decryption-failed", "yes"),

@@ -1,6 +1,6 @@
 """A session: from ask and challenge to two keys, and the tags and counters of its frames.
 
-Implements spec/postern.md#hello and #sessions, as far as a device takes part.
+Implements spec/postern.md#hello, #sessions and #stream, as far as a device takes part.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from . import cbor, cose, frames, kinds
 from .keys import PublicKey
 from .limits import COUNTER_MAX
 from .payloads import Welcome
+from .poll_frames import StreamAnswer
 from .rejects import Reject, require
 
 
@@ -143,4 +144,28 @@ class Session:
         content = frames.read_body(parts.type, parts.body)
         counter = content.counter if hasattr(content, "counter") else content[0]
         require(counter == (self.counter if request is None else request), "answer-mismatch")
+        return content
+
+
+class Stream:
+    """The answers of one stream request, in their order. After one that was refused it takes nothing more."""
+
+    def __init__(self, session: Session, request: int, count: int):
+        self._session = session
+        self._request = request
+        self._count = count
+        self._next = 0
+        self.is_ended = False
+
+    def answer(self, frame: bytes) -> StreamAnswer:
+        """Verifies the next answer; it changes nothing where it is refused."""
+        require(not self.is_ended, "stream-order")
+        try:
+            content = self._session.answer(frame, self._request)
+            require(isinstance(content, StreamAnswer), "answer-mismatch")
+            require(content.index == self._next and self._next < self._count, "stream-order")
+        except Reject:
+            self.is_ended = True
+            raise
+        self._next += 1
         return content

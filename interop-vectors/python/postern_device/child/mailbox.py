@@ -20,7 +20,7 @@ class Window:
         """Checks session id, tag, counter and window, in this order."""
         parts = frames.split(frame, "up")
         session.check_tag(parts, self.session_id, self._key_up)
-        require(parts.type < frames.COLLECT, "session-role")
+        require(parts.type < frames.COLLECT or parts.type == frames.STREAM, "session-role")
         counter = read_counter(Items(parts.body))
         floor = max(self._seen, default=0) - REPLAY_WINDOW
         require(counter not in self._seen and counter > floor, "session-replay")

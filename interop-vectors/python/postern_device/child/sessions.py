@@ -58,6 +58,13 @@ def _down(request: Members) -> dict:
     return scenario(request.objects("steps"), judge)
 
 
+def _stream(request: Members) -> dict:
+    keys = session.Keys(request.hex("key_up"), request.hex("key_down"))
+    opened = session.Session(request.hex("session_id"), keys)
+    stream = session.Stream(opened, request["request"], request["frames"])
+    return scenario(request.objects("steps"), lambda step: stream.answer(step.hex("frame")) and {})
+
+
 def _exchange(request: Members) -> dict:
     read_exchange(request["status"], request.hex("body"))
     return {}
@@ -75,6 +82,7 @@ OPERATIONS = {
     "session.challenge": _challenge,
     "session.welcome": _welcome,
     "session.down": _down,
+    "session.stream": _stream,
     "exchange.answer": _exchange,
     "file.read": _file_read,
 }
