@@ -124,6 +124,7 @@ class DesiredReader:
         desired = self._record.desired
         desired.state, desired.head, desired.newest, desired.is_frozen = state, head, data, False
         self.waiting = None
+        self.wants_need = False  # the next poll says the new head, and brings what comes after it
 
     def _begin_snapshot(self, data, position, snapshot: Snapshot, head: Head, superseded) -> bool:
         if self._keys is None:
@@ -145,6 +146,12 @@ class DesiredReader:
             digest = row[0] if isinstance(row, list) else row
             if digest in own:
                 waiting.bodies[section] = read_body(section, digest, own[digest], self.hash_with)
+
+    def asked(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Refuses the answer to a fetch that brings what the fetch did not ask for."""
+        wanted = dict(self.waiting.wants()) if self.waiting else {}
+        require(all(chunk.digest in wanted for chunk in chunks), "body-mismatch")
+        return chunks
 
     def take_chunk(self, chunk: Chunk) -> bool:
         """Takes a piece of a body that is wanted. True when the snapshot was accepted with it."""

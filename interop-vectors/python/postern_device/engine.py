@@ -10,15 +10,16 @@ spec/relays.md#receipt and spec/encryption.md#switching-on; `desired`, `actual` 
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import cose, enrol, hints, intents, keys, kinds, names, plane_keys
+from . import cose, enrol, files, frames, hints, intents, keys, kinds, names, plane_keys
 from .acceptance import Head
 from .actual import ActualWriter
 from .cose import Envelope
 from .desired import DesiredReader
 from .encryption import Generation, PlaneKeyPlace, PlaneKeys, open_plane_key
-from .freshness import ANCHORED, LATER, Watch
+from .freshness import ANCHORED, LATER, MAX_AGE_MS, Watch
 from .join import place_of
 from .limits import KEY_GENERATIONS_MAX
 from .payloads import EnrolRequest, Heartbeat
@@ -41,25 +42,38 @@ class Post:
     envelope: bytes
 
 
-class Engine:
-    """A device's protocol."""
+@dataclass(frozen=True)
+class Draws:
+    """Where the random values come from that a peer sees."""
 
-    def __init__(self, record: Record, commit, now_ms: int):
+    ephemeral: Callable[[], bytes] = lambda: os.urandom(32)
+    nonce: Callable[[], bytes] = lambda: os.urandom(16)
+
+
+class Engine:
+    """A device's protocol. `on_reject` is told the name of each reject that is counted."""
+
+    def __init__(
+        self, record: Record, commit, now_ms: int, max_age_ms: int = MAX_AGE_MS, draws: Draws = Draws(), on_reject=None
+    ):
         identity = record.identity
         self.record = record
+        self.draws = draws
         self._commit = commit
         self.place = place_of(identity)
         self.channel_id = names.short_id(names.channel_preimage(identity.genesis, identity.tenant, identity.device))
         self.trust = Trust(identity.genesis, identity.recovery)
         for bundle in record.bundles:
             self.trust.accept(bundle)
-        self.reporter = Reporter(record, self.place)
+        self.reporter = Reporter(record, self.place, on_reject)
         self.desired = DesiredReader(record, self.place, self.reporter)
         self.actual = ActualWriter(record, self.place)
-        self.watch = Watch()
+        self.watch = Watch(max_age_ms)
         self.receipts = Receipts(self.channel_id)
         self.is_bundle_behind = False
         self.wanted: list = []
+        self.applying: Head | None = None  # the newest head that the application was handed and has not ended
+        self._failed: Head | None = None  # the head with which it failed: it is handed again after a restart only
         self._start = (os.urandom(8), now_ms)
         self._echo: bytes | None = None  # the controller's nonce that waits for its answer
         self._is_evidence_lost = False  # a receipt said that nobody read it
@@ -183,9 +197,36 @@ class Engine:
         if self.receipts.take(verified) and verified.content.code > 0:
             self._is_evidence_lost = True
 
-    def take_chunks(self, chunks: list) -> None:
-        """Takes pieces of bodies that were fetched."""
-        for chunk in chunks:
+    def take_chunks(self, chunks: list) -> bool:
+        """Takes pieces of bodies that were fetched. False when one is refused; nothing behind it is taken then."""
+        try:
+            for chunk in self.desired.asked(chunks):
+                self._is_changed |= self.desired.take_chunk(chunk)
+        except Reject as reject:
+            self.reporter.count(reject.name)
+            return False
+        return True
+
+    def take_file(self, data: bytes, now_ms: int) -> None:
+        """Takes what was carried by hand, frame after frame, up to the first that is none."""
+        read, end = files.read_frames(data)
+        for content in read:
+            try:
+                self._take_filed(content, now_ms)
+            except Reject as reject:
+                self.reporter.count(reject.name)
+        if end is not None:
+            self.reporter.count(end.name)
+
+    def _take_filed(self, content, now_ms: int) -> None:
+        kind, content = content
+        if kind == frames.POSTED:
+            require(content.channel_id == self.channel_id, "not-admitted")
+            self._handle_item(content.plane, content.envelope, now_ms)
+        elif kind == frames.FILED_BODY:
+            channel_id, plane, chunk = content
+            require(channel_id == self.channel_id, "not-admitted")
+            require(plane == kinds.DESIRED, "plane-mismatch")
             self._is_changed |= self.desired.take_chunk(chunk)
 
     def take_refusals(self, posts: list[Post], refused: list) -> None:
@@ -207,24 +248,39 @@ class Engine:
     # --- the application --------------------------------------------------------------------------
 
     def settle(self, apply, say_actual) -> None:
-        """Commits, lets the application apply what is new, and commits what became of it.
+        """Commits, hands the application what is new, and commits what became of it.
 
-        `apply(state, actions)` acts and returns when it has; `say_actual()` gives what the device is now.
+        `apply(state, actions)` acts and gives status and output when it has ended, or None for a state that is still
+        being applied: then `ended` tells. `say_actual()` gives what the device is now.
         """
         self.save()
         desired = self.record.desired
-        if desired.head is not None and desired.applied != desired.head:
-            apply(desired.state, [])
-            actions = self._applied(desired.head)
-            self.save()
-            if actions:
-                self._act(apply, actions)
+        if desired.head is not None and desired.head not in (desired.applied, self.applying, self._failed):
+            self.applying = desired.head
+            ended = apply(desired.state, [])
+            if ended is not None:
+                self.ended(*ended, apply)
         self._is_changed |= self._write_actual(say_actual() | self.record.marks.ended)
         if self.reporter.is_due():
             self.reporter.seal()
             self._posted_ms.pop("report", None)
             self._is_changed = True
         self.save()
+
+    def ended(self, status: int, output: str, apply) -> None:
+        """Takes how the application ended with the newest revision that it was handed; 0 is success."""
+        head, self.applying = self.applying, None
+        if head is None:
+            return
+        self._is_changed = True
+        if status != 0:
+            self._failed = head
+            self.reporter.result(head.epoch, head.seq, status, output)
+            return
+        actions = self._applied(head)
+        self.save()
+        if actions:
+            self._act(apply, actions)
 
     def _applied(self, head: Head) -> list:
         """Raises the applied cursor and marks intents as taken, in one commit, before any action starts."""
@@ -317,7 +373,7 @@ class Engine:
     def _heartbeat(self, now_ms: int) -> bytes:
         ask = None
         if self.watch.wants_to_ask(now_ms):
-            ask = os.urandom(16)
+            ask = self.draws.nonce()
             self.watch.ask(ask, now_ms)
         actual, desired = self.record.actual.head, self.record.desired.head
         epoch, seq, digest = (actual.epoch, actual.seq, actual.digest) if actual else (0, 0, b"")

@@ -9,6 +9,10 @@ from .limits import FRAME_BYTES_MAX
 from .rejects import REJECTS, Reject, require
 
 
+class TransportError(Exception):
+    """The way failed; that is no news about anything else."""
+
+
 class Refusal(Reject):
     """A frame 22: advice about when to try again, from nobody in particular."""
 

@@ -4,7 +4,7 @@ Implements parts of spec/postern.md#frames, #fetch and #bodies.
 """
 
 from . import cbor
-from .limits import BODY_CHUNK_BYTES_MAX, COUNTER_MAX, ENVELOPE_BYTES_MAX, SECTION_BYTES_MAX
+from .limits import BODY_CHUNK_BYTES_MAX, COUNTER_MAX, SECTION_BYTES_MAX
 from .rejects import require
 
 
@@ -79,15 +79,14 @@ def check_plane(item, may_be_null: bool = False):
 def check_envelope(item) -> bytes:
     """Refuses what has not the outer form of an envelope, and gives its bytes.
 
-    They are the received ones: what the strict reader accepts has one encoding only.
+    They are the received ones: what the strict reader accepts has one encoding only. Its size is judged with the
+    envelope, so that one above its limit spoils no other of the frame.
     """
     require(cbor.is_array(item, 4, 4), "shape")
     protected, unprotected, payload, signature = item
     require(isinstance(protected, bytes) and isinstance(unprotected, dict), "shape")
     require(isinstance(payload, bytes) and isinstance(signature, bytes), "shape")
-    envelope = cbor.encode(item)
-    require(len(envelope) <= ENVELOPE_BYTES_MAX, "oversize")
-    return envelope
+    return cbor.encode(item)
 
 
 def check_want(item) -> tuple[bytes, int]:

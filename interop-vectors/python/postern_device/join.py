@@ -9,13 +9,13 @@ import os
 import time
 
 from . import cose, encryption, enrol, keys
-from .exchange import Refusal
+from .exchange import Refusal, TransportError
 from .limits import RETRY_MS_MAX
 from .lines import JoinLine
 from .payloads import EnrolRequest
 from .rejects import Reject, require
 from .store import Enrolment, Identity, Record, Store
-from .transport import Transport, TransportError
+from .transport import Transport
 from .trust import Trust
 
 ASK_AGAIN_S = 2.0  # seconds after an attempt that failed without saying when to come again; arbitrary

@@ -25,9 +25,10 @@ def next_epoch(highest: int) -> int:
 class Reporter:
     """Collects entries, signs reports and forgets what is acknowledged. Changes the record; never commits."""
 
-    def __init__(self, record: Record, place: cose.Place):
+    def __init__(self, record: Record, place: cose.Place, on_reject=None):
         self._record = record
         self._place = place
+        self._on_reject = on_reject
         self.rejects: collections.Counter[str] = collections.Counter()
         self._is_first = True
         self._listed: collections.deque[list] = collections.deque(maxlen=REFUSALS_REMEMBERED)
@@ -53,6 +54,8 @@ class Reporter:
     def count(self, name: str) -> None:
         """Counts a reject."""
         self.rejects[name] += 1
+        if self._on_reject is not None:
+            self._on_reject(name)
 
     def refuse(self, position: kinds.Position, reject: Reject, payload_verified: bool) -> bool:
         """Counts a reject and lists it where the registry says so. True when the record changed."""

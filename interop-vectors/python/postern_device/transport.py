@@ -11,15 +11,11 @@ import urllib.parse
 
 import urllib3
 
-from .exchange import read_exchange
+from .exchange import TransportError, read_exchange
 from .limits import FRAME_BYTES_MAX
 
 CONNECT_S_MAX = 10  # seconds to reach a proxy or mailbox; arbitrary
 ANSWER_S_MAX = 20  # seconds for an answer beyond the hold; arbitrary
-
-
-class TransportError(Exception):
-    """The way failed; that is no news about anything else."""
 
 
 class Transport:

@@ -4,7 +4,7 @@ import os
 from urllib.parse import urlsplit
 
 from postern_device import cbor, cose, frames, kinds, session
-from postern_device.exchange import read_exchange
+from postern_device.exchange import TransportError, read_exchange
 from postern_device.forms import Items
 from postern_device.keys import public_of
 from postern_device.kinds import Position
@@ -20,10 +20,13 @@ class Mailbox:
         self.seed = writer.mailbox
         self.answers: list = []
         self.asked: list[tuple[str, int]] = []  # host and type of each frame
+        self.holds: list[int] = []  # seconds of each poll
         self._secret = os.urandom(32)
 
-    def exchange(self, url: str, frame: bytes, _hold_s: float = 0) -> bytes:
+    def exchange(self, url: str, frame: bytes, hold_s: int = 0) -> bytes:
         """What a transport does."""
+        if frame[0] == frames.POLL:
+            self.holds.append(hold_s)
         self.asked.append((urlsplit(url).netloc, frame[0]))
         return read_exchange(200, self._answer(frame))
 
@@ -37,12 +40,16 @@ class Mailbox:
             return self._welcome(*frames.read_body(parts.type, parts.body), ephemeral)
         counter = Items(parts.body).uint()
         answer = self.answers.pop(0) if parts.type == frames.POLL and self.answers else ({}, [])
+        if isinstance(answer, TransportError):
+            raise answer
         if isinstance(answer, bytes):
             return answer
         hints, items = answer
         told = [[plane, cbor.decode(envelope)] for plane, envelope in items]
-        body = [hints.pop("counter", counter), *([hints] if hints else []), *told]
-        covered = bytes([frames.ANSWER]) + b"idid" + b"".join(map(cbor.encode, body))
+        kind = hints.pop("type", frames.ANSWER)
+        front = [hints.pop("counter", counter), *([0, 0, b""] if kind == frames.STREAM_ANSWER else [])]
+        body = [*front, *([hints] if hints else []), *told]
+        covered = bytes([kind]) + b"idid" + b"".join(map(cbor.encode, body))
         return covered + session.tag_of(self._keys.down, covered)
 
     def _welcome(self, channel_id: bytes, hello: bytes, ephemeral: bytes) -> bytes:

@@ -1,4 +1,7 @@
-"""Gives every vector to the child and compares result, error and outputs: python tests/run_vectors.py [folder]."""
+"""Gives every vector to the child and compares result, error and outputs: python tests/run_vectors.py [folder].
+
+A vector of xfail.txt has to differ. The runner beside this folder does the same and says more.
+"""
 
 import json
 import pathlib
@@ -13,6 +16,7 @@ NOT_ASKED = {"name", "spec", "comment", "flags", "diag", "result", "error"}
 def agrees(got, want) -> bool:
     """Tells whether all that both name is equal; objects of a reply may say more or less than the vector."""
     if isinstance(got, dict) and isinstance(want, dict):
+        want = {**want, **want.get("expect", {})}  # of a conversation
         return all(agrees(got[name], want[name]) for name in got.keys() & want.keys())
     if isinstance(got, list) and isinstance(want, list):
         return len(got) == len(want) and all(map(agrees, got, want))
@@ -28,6 +32,7 @@ def main() -> int:
         stdout=subprocess.PIPE,
         text=True,
     )
+    known = {line for line in (HERE / "xfail.txt").read_text().splitlines() if line and not line.startswith("#")}
     asked = failed = 0
     for path in sorted(VECTORS.glob(f"{sys.argv[1] if len(sys.argv) > 1 else '[0-9]'}*/*.json")):
         table = json.loads(path.read_text())
@@ -38,12 +43,13 @@ def main() -> int:
             reply = json.loads(child.stdout.readline())
             asked += 1
             same_verdict = (reply["result"], reply.get("error")) == (test["result"], test.get("error"))
-            if not same_verdict or reply.pop("id") != number or not agrees(reply, {**test, "id": None}):
+            is_same = same_verdict and reply.pop("id") == number and agrees(reply, {**test, "id": None})
+            if is_same == (test["name"] in known):
                 failed += 1
                 print(f"{path.parent.name}/{path.name} {test['name']}: {test['result']} {test.get('error', '')}")
                 print(f"  got {json.dumps(reply)[:200]}")
     child.stdin.close()
-    print(f"{asked} vectors, {failed} differ")
+    print(f"{asked} vectors, {failed} not as expected, {len(known)} known to differ")
     return 1 if failed or asked == 0 or child.wait() else 0
 
 

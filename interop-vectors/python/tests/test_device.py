@@ -4,10 +4,10 @@ import os
 import shutil
 import unittest
 
-from postern_device import cbor, cose, kinds
+from postern_device import cbor, cose, frames, kinds
 from postern_device.keys import public_of
 from postern_device.kinds import Position
-from postern_device.rejects import NUMBER_OF, Reject
+from postern_device.rejects import NUMBER_OF
 from postern_device.state import bodies_of
 from writer import Writer, chunk_of
 
@@ -58,11 +58,58 @@ class Acceptance(Base):
         self.writer.give(self.engine, self.writer.snapshot(A))
         right = chunk_of(bodies_of(A)["line"])
         wrong = type(right)(right.digest, right.size, 0, bytes(right.size))
-        with self.assertRaises(Reject) as caught:
-            self.engine.take_chunks([wrong])
-        self.assertEqual((caught.exception.name, self.head()), ("body-mismatch", None))
+        self.assertFalse(self.engine.take_chunks([wrong]))
+        self.assertEqual((self.rejects(), self.head()), ({"body-mismatch": 1}, None))
         self.engine.take_chunks([right])
         self.assertEqual(self.head(), (5, 1))
+
+    def test_body_that_nobody_asked_for_is_refused_with_all_that_came_beside_it(self):
+        self.writer.give(self.engine, self.writer.snapshot(A))
+        asked, other = chunk_of(bodies_of(A)["line"]), chunk_of(b"another body")
+        self.assertFalse(self.engine.take_chunks([asked, other]))
+        self.assertEqual((self.rejects(), self.head()), ({"body-mismatch": 1}, None))
+
+    def test_revision_that_failed_is_not_applied_again_by_this_process_and_its_result_is_listed(self):
+        self.writer.bring(self.engine, A)
+        self.engine.handle([self.writer.delta({"line/speed": 2}, B, 2, 1)], 0)
+        handed = []
+
+        def fail(state, _actions):
+            handed.append(state)
+            return 7, "no"
+
+        for _ in range(2):
+            self.engine.settle(fail, dict)
+        self.assertEqual((handed, self.head()), ([B], (5, 2)))
+        self.assertEqual(self.writer.report(self.engine).content.applied, (5, 1))
+        self.assertEqual(self.writer.lists(self.engine)[2], [[5, 2, 7, "no"]])
+        self.engine = self.writer.engine()
+        self.assertEqual(self.writer.applied, [A, B])
+
+    def test_revision_counts_as_applied_only_when_an_application_that_takes_time_has_ended(self):
+        self.engine.handle([self.writer.snapshot(A)], 0)
+        self.engine.take_chunks([chunk_of(body) for body in bodies_of(A).values()])
+        self.engine.settle(lambda *_: None, dict)
+        self.assertEqual(self.writer.report(self.engine).content.applied, (0, 0))
+        self.engine.ended(0, "", lambda *_: (0, ""))
+        self.engine.settle(lambda *_: None, dict)
+        self.assertEqual(self.writer.report(self.engine).content.applied, (5, 1))
+
+    def test_file_of_another_channel_is_refused_and_the_own_one_behind_it_still_taken(self):
+        self.writer.bring(self.engine, A)
+        _, envelope = self.writer.delta({"line/speed": 2}, B, 2, 1)
+
+        def filed(channel_id: bytes) -> bytes:
+            return bytes([frames.POSTED]) + cbor.encode(channel_id) + cbor.encode(0) + b"\xd2" + envelope
+
+        self.engine.take_file(filed(bytes(16)), 0)
+        self.assertEqual((self.rejects(), self.head()), ({"not-admitted": 1}, (5, 1)))
+        self.engine.take_file(filed(bytes(16)) + filed(self.engine.channel_id), 0)
+        self.assertEqual((self.rejects(), self.head()), ({"not-admitted": 2}, (5, 2)))
+
+    def test_file_is_read_up_to_the_first_frame_that_does_not_belong_into_one(self):
+        self.engine.take_file(frames.plain(frames.ASK, [1]), 0)
+        self.assertEqual(self.rejects(), {"frame-direction": 1})
 
     def test_chunk_from_another_offset_is_not_taken(self):
         self.writer.give(self.engine, self.writer.snapshot(A))

@@ -7,6 +7,7 @@ from mailbox import Mailbox
 from postern_device import cbor, cose, frames, keys, kinds
 from postern_device.application import Application
 from postern_device.device import Device
+from postern_device.exchange import TransportError
 from postern_device.kinds import Position
 from writer import MAILBOX_URL, Writer
 
@@ -24,8 +25,12 @@ class Driver(unittest.TestCase):
         self.slept: list[float] = []
         self.said: list[str] = []
         self.engine = self.writer.engine()
+        self.run_device(50)
+
+    def run_device(self, hold_s: int) -> None:
+        """Begins a device that holds its polls for so long."""
         application = Application(self.writer.folder, self.said.append)
-        self.device = Device(self.engine, self.mailbox, application, 50, self.said.append, self.slept.append)
+        self.device = Device(self.engine, self.mailbox, application, hold_s, self.said.append, self.slept.append)
         self.device.start()
 
     def steps(self, number: int) -> list[int]:
@@ -67,8 +72,34 @@ class Driver(unittest.TestCase):
     def test_unsigned_refusal_only_makes_the_device_wait_and_keeps_the_session(self):
         self.mailbox.answers = [frames.plain(frames.REFUSED, [114, 7000])]
         self.steps(2)
-        self.assertEqual(self.slept, [7.0])
+        self.assertEqual((self.slept, self.rejects()), ([7.0], {}))
         self.assertEqual(self.steps(1)[-1], frames.POLL)
+
+    def test_way_that_breaks_once_during_a_poll_keeps_the_session_and_shortens_the_hold(self):
+        self.run_device(2)
+        self.mailbox.answers = [TransportError("cut")]
+        self.assertEqual(self.steps(2), [frames.ASK, frames.HELLO, frames.POST, frames.POLL])
+        self.assertEqual((self.steps(1), self.mailbox.holds), ([frames.POLL], [2, 1]))
+
+    def test_way_that_breaks_twice_ends_the_session(self):
+        self.mailbox.answers = [TransportError("cut"), TransportError("cut")]
+        self.steps(3)
+        self.assertEqual(self.steps(1), [frames.ASK, frames.HELLO])
+
+    def test_envelope_above_its_limit_spoils_no_other_of_its_answer(self):
+        ask = self.writer.heartbeat(ask=b"n" * 16)
+        plane, envelope = ask
+        protected, unprotected, _, signature = cbor.decode(envelope)
+        large = cbor.encode([protected, unprotected, bytes(48128), signature])
+        self.mailbox.answers = [({}, [(plane, large), ask])]
+        self.steps(2)
+        self.assertEqual(self.rejects(), {"oversize": 1})
+        self.assertEqual(self.steps(1), [frames.POST, frames.POLL])
+
+    def test_answer_of_a_stream_is_no_answer_to_a_poll(self):
+        self.mailbox.answers = [({"type": frames.STREAM_ANSWER}, [])]
+        self.steps(2)
+        self.assertEqual(self.rejects(), {"answer-mismatch": 1})
 
     def test_longest_pause_is_an_hour_whatever_a_mailbox_says(self):
         self.mailbox.answers = [({1: 2**63}, [])]

@@ -8,7 +8,7 @@ import json
 import sys
 
 from ..rejects import Reject
-from . import controller, mailbox, messages, primitives, reader, sessions, states
+from . import controller, conversation, mailbox, messages, primitives, reader, sessions, states
 from .members import Members, RunnerFault
 
 OPERATIONS = {
@@ -19,6 +19,7 @@ OPERATIONS = {
     **reader.OPERATIONS,
     **mailbox.OPERATIONS,
     **controller.OPERATIONS,
+    **conversation.OPERATIONS,
 }
 
 
