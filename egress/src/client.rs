@@ -121,6 +121,15 @@ impl Client {
         }
     }
 
+    /// Closes the kept connections, and returns when their servers have been told: at the end of a process, which
+    /// ends what would have told them.
+    pub async fn close(&self) {
+        match &self.by {
+            By::Http(client) => client.close_kept(),
+            By::Quic(client) => client.close().await,
+        }
+    }
+
     /// Takes notice of another address or network of this machine. Over QUIC the connection moves
     /// to a new socket, and a path that does not answer there ends within seconds; over HTTP the
     /// idle connections are closed. Exchanges under way go on.

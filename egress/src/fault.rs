@@ -210,24 +210,10 @@ impl TransportError {
     /// Returns the HTTP status, when an answer came.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
-        match &self.fault {
-            Fault::Status { status, .. } | Fault::Oversize { status, .. } => Some(*status),
-            Fault::Lookup(_)
-            | Fault::LookupSlow
-            | Fault::Tcp(_)
-            | Fault::TcpSlow
-            | Fault::Connect(_)
-            | Fault::Secret(_)
-            | Fault::LockoutRecord(_)
-            | Fault::Trust(_)
-            | Fault::Tls(_)
-            | Fault::Quic(_)
-            | Fault::Silent
-            | Fault::Stalled
-            | Fault::Closed
-            | Fault::Truncated { .. }
-            | Fault::NotHttp
-            | Fault::BadRequest => None,
+        if let Fault::Status { status, .. } | Fault::Oversize { status, .. } = &self.fault {
+            Some(*status)
+        } else {
+            None
         }
     }
 
@@ -241,8 +227,8 @@ impl TransportError {
         }
     }
 
-    /// Tells whether this failure says that the network does not carry UDP, or stopped to: what
-    /// [`UdpMemory`](crate::UdpMemory) wants to know. Where nothing else gets through either, it says nothing.
+    /// Tells whether this failure says that the network does not carry UDP, or stopped to: what the memory of networks
+    /// ([`crate::ladder::memory`]) wants to know. Where nothing else gets through either, it says nothing.
     #[must_use]
     pub const fn blames_udp(&self) -> bool {
         matches!(

@@ -387,6 +387,10 @@ pub const QUIC_RECEIVE_BYTES_MAX: u32 = 256 << 10;
 /// Bytes of a QUIC connection that are sent and not acknowledged: two full frames and a little.
 pub const QUIC_SEND_BYTES_MAX: u64 = 128 << 10;
 
+/// Turns of other tasks, no time at all where none has something to do, for which the end of a connection is let leave:
+/// one is enough, unless the socket takes nothing. Counts calls of the scheduler. Arbitrary.
+pub const QUIC_CLOSE_TURNS_MAX: u32 = 10_000;
+
 /// TLS sessions kept for the next handshake, which is then without certificates. Servers give two.
 pub const QUIC_TICKETS_MAX: usize = 4;
 

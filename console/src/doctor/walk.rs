@@ -225,7 +225,7 @@ async fn walk(
             way.hops.extend(packets);
         }
     }
-    client.close_kept();
+    client.close().await;
     way.took_ms = since(started_us) / 1_000;
     way
 }

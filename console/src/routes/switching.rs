@@ -223,6 +223,14 @@ impl Routes {
         self.ladder.note_error(way, codes::NO_MAILBOX);
     }
 
+    /// Closes every way, and tells the far ends: a process that ends without it is counted by a mailbox over QUIC until
+    /// its silence has lasted long enough.
+    pub async fn close(&self) {
+        for way in &self.ways {
+            way.client.close().await;
+        }
+    }
+
     /// Tells whether a way leads to the mailbox in use.
     #[must_use]
     pub fn leads_to_same(&self, way: WayId) -> bool {

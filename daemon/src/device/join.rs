@@ -76,30 +76,15 @@ pub async fn join(
         .map_err(|reject| refused(reject, "ask for a new join line"))?;
     let addresses = Address::of_one(&stored.urls);
     let mut routes = Outlet::from(config).routes(&addresses, stored.tls_ca.as_deref())?;
-    if let Some(preparation) = routes.preparation() {
-        let _later = preparation.run().await;
-        let _first = routes.handle_prepared();
-    }
-    if let Err(failures) = first_way::choose(&mut routes, line.mailbox).await {
-        return Err(unreachable(&failures));
-    }
-    let judge = |frame: &[u8]| verify(&stored, line.mailbox, &signer, sealed.message_id, frame);
-    let frame = ask(&mut routes, &sealed, judge).await?;
-    if let Ok(Enrolled {
-        time: Some(time), ..
-    }) = judge(&frame)
-        && is_witnessed(routes.period(), time)
-        && let Err(early) = routes.take_time(time.unix_s())
-    {
-        tracing::warn!(reason = %early, "time not taken");
-    }
+    let asked = enrol(&mut routes, &stored, line, &signer, &sealed).await;
+    routes.close().await;
     let report = confirm(
         &store,
         line,
         &stored,
         &signer,
         &sealed,
-        &frame,
+        &asked?,
         routes.current_name(),
     )?;
     let time = routes.time().report();
@@ -108,6 +93,35 @@ pub async fn join(
     }
     store.close()?;
     Ok(report)
+}
+
+/// Brings the request along the way that answers first, and returns the frame that enrols this device. Takes the time
+/// that comes with it.
+async fn enrol(
+    routes: &mut Routes,
+    stored: &StoredIdentity,
+    line: &JoinLine,
+    signer: &MemorySigner,
+    sealed: &SealedEnrolRequest,
+) -> Result<Vec<u8>, CommandError> {
+    if let Some(preparation) = routes.preparation() {
+        let _later = preparation.run().await;
+        let _first = routes.handle_prepared();
+    }
+    if let Err(failures) = first_way::choose(routes, line.mailbox).await {
+        return Err(unreachable(&failures));
+    }
+    let judge = |frame: &[u8]| verify(stored, line.mailbox, signer, sealed.message_id, frame);
+    let frame = ask(routes, sealed, judge).await?;
+    if let Ok(Enrolled {
+        time: Some(time), ..
+    }) = judge(&frame)
+        && is_witnessed(routes.period(), time)
+        && let Err(early) = routes.take_time(time.unix_s())
+    {
+        tracing::warn!(reason = %early, "time not taken");
+    }
+    Ok(frame)
 }
 
 /// Refuses a key of an earlier attempt that is not of the wanted type.

@@ -170,6 +170,7 @@ pub async fn run(config: &DeviceConfig) -> Result<(), CommandError> {
         driver.grant_poll()?;
     }
     driver.show_last();
+    driver.routes.close().await;
     // Absent already, or replaced at the next start.
     let _removed = std::fs::remove_file(&config.local_api.socket);
     if driver.has_left {

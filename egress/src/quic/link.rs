@@ -9,7 +9,7 @@ use super::fault::QuicFault;
 use super::liveness::{Liveness, Step};
 use super::socket::{PeerSocket, Signal, Signals};
 use crate::clock::{Clock, Moment};
-use crate::limits::QUIC_RECEIVE_BYTES_MAX;
+use crate::limits::{QUIC_CLOSE_TURNS_MAX, QUIC_RECEIVE_BYTES_MAX};
 use crate::path::LinkReport;
 use crate::tcp::Traffic;
 use quinn::{Connection, ConnectionError, Endpoint, VarInt};
@@ -101,6 +101,20 @@ impl QuicLink {
 
     pub(super) fn handle_network_changed(&self) {
         self.watch.moved.notify_one();
+    }
+
+    /// Closes the connection, and returns when that has left or cannot be sent.
+    pub(super) async fn close(&self) {
+        let sent = || self.connection.stats().udp_tx.datagrams;
+        let before = sent();
+        self.connection.close(DONE, &[]);
+        // The library sends it from a task of its own, which only has to be let run.
+        for _turn in 0..QUIC_CLOSE_TURNS_MAX {
+            if sent() > before {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Says why the connection ended.

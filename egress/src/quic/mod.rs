@@ -81,6 +81,14 @@ impl QuicClient {
         self.kept().link = None;
     }
 
+    /// Closes the kept connection, and tells the server before it returns.
+    pub(crate) async fn close(&self) {
+        let link = self.kept().link.take();
+        if let Some(link) = link {
+            link.close().await;
+        }
+    }
+
     pub(crate) fn handle_network_changed(&self) {
         if let Some(link) = &self.kept().link {
             link.handle_network_changed();

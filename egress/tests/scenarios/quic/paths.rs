@@ -182,6 +182,36 @@ async fn exchange_that_is_given_up_is_told_to_the_server_and_costs_nobody_else()
     assert_eq!((server.connections(), server.requests()), (1, 2));
 }
 
+/// A process of its own: what it leaves to a runtime that ends with it is never sent.
+fn process(job: impl Future<Output = ()> + Send + 'static) {
+    let ended = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(job);
+    });
+    ended.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_hears_that_a_process_is_done_before_the_process_ends() {
+    let site = Site::new();
+    let server = serving(&site, vec![pong()]);
+    let client = quic(&site, server.address);
+    process(async move {
+        assert_eq!(outcome(&client).await, Ok("pong".to_owned()));
+        client.close().await;
+    });
+    let connection = server.seen.last.lock().unwrap().clone().unwrap();
+    // Its silence would end it after the minute that this server waits.
+    let heard = tokio::time::timeout(Duration::from_secs(20), connection.closed()).await;
+    assert!(matches!(
+        heard,
+        Ok(quinn::ConnectionError::ApplicationClosed(_))
+    ));
+}
+
 /// Bytes of an idle poll and its answer, as devices and mailboxes exchange them.
 const IDLE: (usize, usize) = (34, 16);
 

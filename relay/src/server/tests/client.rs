@@ -70,6 +70,14 @@ impl Site {
         self.try_tls(alpn).await.unwrap()
     }
 
+    pub(super) async fn client(&self, is_h2: bool) -> Client {
+        if is_h2 {
+            self.h2().await
+        } else {
+            self.h1().await
+        }
+    }
+
     pub(super) async fn h1(&self) -> Client {
         let stream = TokioIo::new(self.tls(b"http/1.1").await);
         let (sender, connection) = http1::handshake(stream).await.unwrap();

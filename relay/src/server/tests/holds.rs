@@ -54,10 +54,7 @@ async fn held_poll_released_by_a_post_brings_it() {
     for is_h2 in [false, true] {
         let running = start();
         fill(&running.mailbox);
-        let mut client = match is_h2 {
-            true => running.site.h2().await,
-            false => running.site.h1().await,
-        };
+        let mut client = running.site.client(is_h2).await;
         let mut session = client.open(1).await;
         let (counter, task) = hold(&running.mailbox, client, &mut session).await;
         let posted = running

@@ -201,10 +201,7 @@ async fn connection_that_is_not_used_again_is_closed() {
     };
     let running = start_with(limits, None);
     for is_h2 in [false, true] {
-        let mut client = match is_h2 {
-            true => running.site.h2().await,
-            false => running.site.h1().await,
-        };
+        let mut client = running.site.client(is_h2).await;
         client.exchange(ask()).await;
         while running.mailbox.metrics().connections() != 0 {
             tokio::task::yield_now().await;

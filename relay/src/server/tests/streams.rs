@@ -98,6 +98,19 @@ async fn open_stream(
     Reader::new(Pieces::Http(response.into_body()), &request, terms.1)
 }
 
+/// A mailbox with something in it, and the beginning of a stream of it.
+async fn begun(
+    running: &Running,
+    is_h2: bool,
+    terms: (u16, u16, u16),
+) -> (Client, ClientSession, Reader) {
+    fill(&running.mailbox);
+    let mut client = running.site.client(is_h2).await;
+    let mut session = client.open(1).await;
+    let reader = open_stream(&mut client, &mut session, terms).await;
+    (client, session, reader)
+}
+
 fn append(running: &Running, base: u64) {
     let mailbox = &running.mailbox;
     mailbox
@@ -112,13 +125,7 @@ fn append(running: &Running, base: u64) {
 async fn stream_brings_each_delta_when_it_is_posted() {
     for is_h2 in [false, true] {
         let running = start();
-        fill(&running.mailbox);
-        let mut client = match is_h2 {
-            true => running.site.h2().await,
-            false => running.site.h1().await,
-        };
-        let mut session = client.open(1).await;
-        let mut reader = open_stream(&mut client, &mut session, USUAL).await;
+        let (_client, session, mut reader) = begun(&running, is_h2, USUAL).await;
         assert_eq!(reader.next(&session).await.unwrap().0, 0);
         for base in 1..4 {
             append(&running, base);
@@ -132,10 +139,7 @@ async fn stream_brings_each_delta_when_it_is_posted() {
 #[tokio::test]
 async fn probe_is_answered_at_its_interval_and_its_connection_goes_on() {
     let running = start();
-    fill(&running.mailbox);
-    let mut client = running.site.h1().await;
-    let mut session = client.open(1).await;
-    let mut reader = open_stream(&mut client, &mut session, (250, 4, 1_024)).await;
+    let (mut client, mut session, mut reader) = begun(&running, false, (250, 4, 1_024)).await;
     let began = Instant::now();
     let mut ages = Vec::new();
     while let Some((_, _, age_ms)) = reader.next(&session).await {
@@ -155,10 +159,7 @@ async fn probe_is_answered_at_its_interval_and_its_connection_goes_on() {
 async fn a18_newer_stream_or_poll_ends_the_older_and_nothing_is_lost_or_doubled() {
     for is_poll in [false, true] {
         let running = start();
-        fill(&running.mailbox);
-        let mut client = running.site.h2().await;
-        let mut session = client.open(1).await;
-        let mut older = open_stream(&mut client, &mut session, USUAL).await;
+        let (mut client, mut session, mut older) = begun(&running, true, USUAL).await;
         older.next(&session).await.unwrap();
         append(&running, 1);
         assert_eq!(older.next(&session).await.unwrap().0, 1);
@@ -181,10 +182,7 @@ async fn a18_newer_stream_or_poll_ends_the_older_and_nothing_is_lost_or_doubled(
 #[tokio::test]
 async fn stream_of_a_session_that_was_displaced_ends() {
     let running = start();
-    fill(&running.mailbox);
-    let mut client = running.site.h2().await;
-    let mut session = client.open(1).await;
-    let mut reader = open_stream(&mut client, &mut session, USUAL).await;
+    let (mut client, session, mut reader) = begun(&running, true, USUAL).await;
     reader.next(&session).await.unwrap();
     let mut newer = client.open(2).await;
     let request = poll(&mut newer, 0, revision(1, 1));
@@ -196,13 +194,7 @@ async fn stream_of_a_session_that_was_displaced_ends() {
 async fn stream_of_a_server_that_leaves_is_told_when_to_come_again_and_ends() {
     for is_h2 in [false, true] {
         let running = start();
-        fill(&running.mailbox);
-        let mut client = match is_h2 {
-            true => running.site.h2().await,
-            false => running.site.h1().await,
-        };
-        let mut session = client.open(1).await;
-        let mut reader = open_stream(&mut client, &mut session, USUAL).await;
+        let (_client, session, mut reader) = begun(&running, is_h2, USUAL).await;
         reader.next(&session).await.unwrap();
         let metrics = running.mailbox.clone();
         let stopping = tokio::spawn(running.server.shutdown(60_000));
@@ -218,10 +210,7 @@ async fn stream_of_a_server_that_leaves_is_told_when_to_come_again_and_ends() {
 #[tokio::test]
 async fn stream_that_is_let_go_alone_ends() {
     let running = start();
-    fill(&running.mailbox);
-    let mut client = running.site.h2().await;
-    let mut session = client.open(1).await;
-    let mut reader = open_stream(&mut client, &mut session, USUAL).await;
+    let (_client, session, mut reader) = begun(&running, true, USUAL).await;
     reader.next(&session).await.unwrap();
     running.mailbox.set_leaving(Some(60_000), &[]);
     while running.mailbox.release(1) == 0 {
@@ -239,10 +228,7 @@ async fn stream_without_a_place_is_told_to_come_later_and_ends() {
         ..ServerLimits::default()
     };
     let running = start_with(limits, None);
-    fill(&running.mailbox);
-    let mut client = running.site.h2().await;
-    let mut session = client.open(1).await;
-    let mut reader = open_stream(&mut client, &mut session, USUAL).await;
+    let (_client, session, mut reader) = begun(&running, true, USUAL).await;
     let (_, retry_ms, _) = reader.next(&session).await.unwrap();
     assert!(retry_ms.is_some());
     assert_eq!(reader.next(&session).await, None);
@@ -251,10 +237,7 @@ async fn stream_without_a_place_is_told_to_come_later_and_ends() {
 #[tokio::test]
 async fn reader_that_hangs_up_gives_its_place_back() {
     let running = start();
-    fill(&running.mailbox);
-    let mut client = running.site.h2().await;
-    let mut session = client.open(1).await;
-    let reader = open_stream(&mut client, &mut session, USUAL).await;
+    let (client, _session, reader) = begun(&running, true, USUAL).await;
     drop((reader, client));
     while running.mailbox.metrics().streams() + running.mailbox.metrics().holds() > 0 {
         tokio::task::yield_now().await;

@@ -84,10 +84,7 @@ async fn request_outside_the_binding_is_a_problem() {
     let running = start();
     let check = async |method: Method, path: &str, expected: StatusCode| {
         for is_h2 in [false, true] {
-            let mut client = match is_h2 {
-                true => running.site.h2().await,
-                false => running.site.h1().await,
-            };
+            let mut client = running.site.client(is_h2).await;
             let request = Request::builder()
                 .method(method.clone())
                 .uri(format!("https://localhost{path}"))
@@ -161,10 +158,7 @@ async fn body_with_a_bad_length_is_refused() {
 async fn frame_of_exactly_the_limit_is_read_and_one_more_is_not() {
     let running = start();
     for is_h2 in [false, true] {
-        let mut client = match is_h2 {
-            true => running.site.h2().await,
-            false => running.site.h1().await,
-        };
+        let mut client = running.site.client(is_h2).await;
         let answered = client.try_post(ROUTE, vec![0; FRAME_BYTES_MAX]).await;
         assert_eq!(answered.unwrap().status, StatusCode::OK);
     }
