@@ -3,4 +3,5 @@
 mod collect;
 mod deliver;
 mod desk;
+mod gaps;
 mod handshake;
