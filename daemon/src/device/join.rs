@@ -7,12 +7,13 @@
 use super::agreement;
 use super::first_way;
 use super::identity::{Stage, StoredIdentity};
+use super::patience::{Patience, Pause, Refusal};
 use super::time::{self, TimeFault, is_witnessed};
 use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::random::OsRandom;
 use crate::routes::{Address, Brought, Outlet, Routes, TimeAsk};
-use crate::{clock, keys, records};
+use crate::{keys, records};
 use postern_protocol::context::draw;
 use postern_protocol::device::Identity;
 use postern_protocol::encryption::AgreementKey;
@@ -26,16 +27,6 @@ use postern_protocol::reject::Reject;
 use postern_protocol::signed_time::SignedTime;
 use postern_protocol::trust::Trust;
 use postern_relay::store::{DiskStore, Profile, Store};
-use std::time::Duration;
-
-/// Milliseconds for which a join asks a relay again that waits for its controller. Arbitrary, as long as people wait.
-const PENDING_MS_MAX: u64 = 120_000;
-/// Milliseconds between two such questions where the relay names none. Arbitrary.
-const PENDING_PAUSE_MS: u64 = 2_000;
-/// Shortest pause between two such questions. Arbitrary: below it the relay's limiter would refuse.
-const PENDING_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Longest pause between two such questions. Arbitrary.
-const PENDING_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What a join ended in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,7 +220,7 @@ pub(super) fn bound(
 }
 
 /// Tries every way once; the first Postern answer counts. A relay that waits for its controller is asked
-/// again, with the same frame, for a while. Where a certificate fails by its period alone, the same frame is sent
+/// again, with the same frame, for a while, and so is a mailbox that has no room. Where a certificate fails by its period alone, the same frame is sent
 /// over a relaxed connection first, only to learn the time: what comes back there enrols nobody.
 async fn ask(
     routes: &mut Routes,
@@ -251,8 +242,9 @@ async fn ask(
             Ok(Brought { body: frame, .. }) => match frame_type(&frame) {
                 Ok(FrameType::Enrolled) => return Ok(frame),
                 Ok(FrameType::Refused) => {
-                    let Some(pause) = pause_of(&frame).filter(|_| patience.is_left()) else {
-                        return Err(refusal(&frame));
+                    let refusal = Refusal::of(&frame);
+                    let Some(pause) = refusal.pause().filter(|_| patience.is_left()) else {
+                        return Err(refused(refusal.reject(), refusal.next_step()));
                     };
                     patience.wait(pause).await;
                     continue;
@@ -265,6 +257,10 @@ async fn ask(
                 )),
             },
             Err(error) => {
+                if let Some(pause) = Pause::of_status(&error).filter(|_| patience.is_left()) {
+                    patience.wait(pause).await;
+                    continue;
+                }
                 failures.push(error.to_string());
                 let time_ask = error.is_period().then(|| routes.time_ask(way)).flatten();
                 if let Some(time_ask) = time_ask {
@@ -303,7 +299,7 @@ async fn learn(
 ) -> Result<(), TimeFault> {
     let frame = loop {
         let frame = way.carry(sealed.frame.clone()).await?;
-        match pause_of(&frame).filter(|_| patience.is_left()) {
+        match Refusal::of(&frame).pause().filter(|_| patience.is_left()) {
             Some(pause) => patience.wait(pause).await,
             None => break frame,
         }
@@ -311,67 +307,6 @@ async fn learn(
     let time = judge(&frame)?.time.ok_or(TimeFault::Unstated)?;
     way.prove(time.unix_s()).await?;
     Ok(routes.take_time(time.unix_s())?)
-}
-
-/// How long `join` waits for a controller behind a relay.
-struct Patience {
-    until_ms: u64,
-    is_told: bool,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self {
-            until_ms: clock::mono_ms().saturating_add(PENDING_MS_MAX),
-            is_told: false,
-        }
-    }
-
-    fn is_left(&self) -> bool {
-        clock::mono_ms() < self.until_ms
-    }
-
-    /// Waits, and says so the first time.
-    #[expect(
-        clippy::print_stderr,
-        reason = "a person who joins a device wants to know what it waits for"
-    )]
-    async fn wait(&mut self, pause: Duration) {
-        if !std::mem::replace(&mut self.is_told, true) {
-            eprintln!(
-                "the relay waits for its controller to answer; asking again for up to {} s",
-                PENDING_MS_MAX / 1_000
-            );
-        }
-        tokio::time::sleep(pause.min(PENDING_PAUSE_MAX)).await;
-    }
-}
-
-fn refused_by(frame: &[u8]) -> Option<(Option<Reject>, Option<u64>)> {
-    match PlainFrame::decode(frame, Direction::Down) {
-        Ok(PlainFrame::Refused { code, retry_ms }) => {
-            Some((Reject::from_code(code.into()), retry_ms))
-        }
-        Ok(_) | Err(_) => None,
-    }
-}
-
-/// Returns when to ask again, where the enrolment only waits for its controller.
-fn pause_of(frame: &[u8]) -> Option<Duration> {
-    let (reject, retry_ms) = refused_by(frame)?;
-    let pause = Duration::from_millis(retry_ms.unwrap_or(PENDING_PAUSE_MS));
-    (reject == Some(Reject::EnrolPending)).then_some(pause.max(PENDING_PAUSE_MIN))
-}
-
-fn refusal(frame: &[u8]) -> CommandError {
-    let reject = refused_by(frame).and_then(|(reject, _)| reject);
-    let next = match reject {
-        Some(Reject::EnrolPending) => {
-            "start the controller, or look why it does not reach this relay; then join again with the same line"
-        }
-        Some(_) | None => "ask the controller's operator for a new join line",
-    };
-    refused(reject.unwrap_or(Reject::NotPostern), next)
 }
 
 fn refused(reject: Reject, next: &str) -> CommandError {

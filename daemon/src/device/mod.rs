@@ -22,6 +22,7 @@ mod leave;
 mod local;
 mod local_asks;
 mod note;
+mod patience;
 mod rotation;
 mod run;
 mod show;
