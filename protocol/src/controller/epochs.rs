@@ -45,6 +45,9 @@ impl Controller {
                 writes.push(records::plane_keys(member));
             }
             member.open_epoch(epoch, generation);
+            if self.is_restored {
+                member.contest(epoch);
+            }
             writes.push(records::member(member));
         }
         self.members = members;

@@ -116,7 +116,7 @@ impl Controller {
             // A higher epoch is on offer already.
             return;
         }
-        member.contested = Some(epoch);
+        member.contest(epoch);
         if is_proven {
             self.reopen(context, channel);
         } else {

@@ -29,7 +29,7 @@ pub struct Member {
     pub(super) state: State,
     pub(super) head: Head,
     pub(super) lineage: Vec<LineageEntry>,
-    /// The epoch of ours in which somebody else's decisions showed up.
+    /// The first epoch of ours of which the device may know nothing, because somebody else's decisions showed up.
     pub(super) contested: Option<Epoch>,
     pub(super) report: Option<ReportHeld>,
     pub(super) actual: Actual,

@@ -11,6 +11,7 @@
 
 mod actual;
 mod admissions;
+mod ahead;
 mod bundle;
 mod decide;
 mod encryption;

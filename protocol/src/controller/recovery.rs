@@ -130,16 +130,15 @@ impl Member {
     fn has_own_decisions(&self, head: &Head) -> bool {
         let known = self.known(head.revision);
         let is_fork = known.is_some_and(|known| known.last.seq == head.revision.seq);
-        let is_contested = self.contested == Some(head.revision.epoch)
-            && known.is_some_and(|known| known.last.seq > Seq::new(1));
         // The epoch may be one of those that the limit made us forget.
         let is_gap = known.is_none()
             && self.lineage.len() >= LINEAGE_MAX
             && head.revision.epoch < self.head.revision.epoch;
         let decided = self.lineage.iter().map(|entry| entry.last);
-        let is_later = |last: &Revision| last.epoch > head.revision.epoch;
-        let mut since = decided.filter(is_later).chain([self.head.revision]);
-        is_fork || is_contested || is_gap || since.any(|last| last.seq > Seq::new(1))
+        let is_contested = |epoch| self.contested.is_some_and(|first| epoch >= first);
+        let is_own = |last: &Revision| last.epoch > head.revision.epoch || is_contested(last.epoch);
+        let mut since = decided.filter(is_own).chain([self.head.revision]);
+        is_fork || is_gap || since.any(|last| last.seq > Seq::new(1))
     }
 
     /// Names the device's head in the lineage of the present epoch, which was just opened.
@@ -307,7 +306,7 @@ impl Controller {
         //# The snapshot after a choice MUST have a further epoch whose lineage covers
         //# the device's head.
         member.cover(&head);
-        member.behind = None;
+        (member.behind, member.contested) = (None, None);
         let before = core::mem::replace(&mut member.state, state);
         member.head.digest = *member.state.root();
         member.pulse.reopened(context.now.mono_ms);

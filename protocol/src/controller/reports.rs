@@ -8,7 +8,6 @@ use crate::encryption::Vault;
 use crate::envelope::{Header, Verified};
 use crate::id::{ChannelId, Plane};
 use crate::kind::MessageKind;
-use crate::limits::REOPEN_INTERVAL_MS;
 use crate::message::{Opened, PlaneMessage, REPORT_ACK_PAYLOAD, Reading, Report, accept_report};
 use crate::reject::Reject;
 use crate::revision::{Outcome, Seq};
@@ -39,7 +38,7 @@ impl Controller {
             Outcome::Duplicate | Outcome::Older => {}
             Outcome::Accept | Outcome::Apply => {
                 self.hold_report(channel, incoming, verified.as_bytes());
-                self.note_ahead(context, channel);
+                self.note_ahead(context, channel, accepted);
                 self.close_behind(context, channel);
             }
         }
@@ -59,10 +58,14 @@ impl Controller {
         };
         let (ack, report) = (incoming.ack, incoming.report.clone());
         member.report = Some(incoming);
+        let is_settled = member.settle(report.accepted);
         member.prune_lineage();
         //= spec/postern.md#reports-and-acks
         //# A controller MUST persist an accepted report before it signs the report-ack.
         let mut writes = records::report(member, envelope);
+        if is_settled {
+            writes.push(records::member(member));
+        }
         writes.extend(self.note_reported_intents(channel, &report));
         // A device that is ahead proves that this store is not the newest.
         writes.extend(self.note_shown(report.received.epoch));
@@ -72,20 +75,6 @@ impl Controller {
             ack,
             report,
         });
-    }
-
-    /// A device that is beyond us in our own epoch shows that somebody else writes in it: leave it.
-    fn note_ahead(&mut self, context: &Context<'_>, channel: ChannelId) {
-        let Some(member) = self.members.get_mut(&channel) else {
-            return;
-        };
-        let Some(held) = &member.report else { return };
-        let (accepted, own) = (held.report.accepted, member.head.revision);
-        if accepted.epoch == own.epoch && accepted.seq > own.seq {
-            member.contested = Some(own.epoch);
-            let now_ms = context.now.mono_ms;
-            member.pulse.want_reopen(now_ms, REOPEN_INTERVAL_MS);
-        }
     }
 
     /// Two reports that one device cannot have made, the second out of a live session: two units run one life.

@@ -98,7 +98,7 @@ fn report_out_of_a_file_is_no_hearing() {
 }
 
 /// A heartbeat of the device that names the desired head that it accepted.
-fn heartbeat_at(hand: &Hand, other: Revision) -> Vec<u8> {
+pub(super) fn heartbeat_at(hand: &Hand, other: Revision) -> Vec<u8> {
     echo_at(hand, other, None)
 }
 

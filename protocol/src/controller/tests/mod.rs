@@ -2,6 +2,7 @@
 
 mod actual;
 mod admissions;
+mod ahead;
 mod bundle;
 mod decide;
 mod encryption;

@@ -13,13 +13,13 @@ use crate::testing::{MemoryStore, at, numbers};
 use alloc::vec::Vec;
 
 /// What a device holds: a head, its state, and the envelope that brought it.
-struct Held {
-    head: Head,
-    state: State,
-    envelope: Vec<u8>,
+pub(super) struct Held {
+    pub(super) head: Head,
+    pub(super) state: State,
+    pub(super) envelope: Vec<u8>,
 }
 
-fn held(hand: &Hand) -> Held {
+pub(super) fn held(hand: &Hand) -> Held {
     Held {
         head: hand.head(),
         state: hand.member().desired().clone(),
@@ -27,7 +27,7 @@ fn held(hand: &Hand) -> Held {
     }
 }
 
-fn decide_to(hand: &mut Hand, seq: u64) -> Held {
+pub(super) fn decide_to(hand: &mut Hand, seq: u64) -> Held {
     while hand.head().revision.seq < Seq::new(seq) {
         hand.forget();
         let next = hand.head().revision.seq.number() + 1;
@@ -47,7 +47,7 @@ fn restored() -> (Hand, Held, Held) {
     (hand, middle, last)
 }
 
-fn restart(hand: &mut Hand, backup: MemoryStore) {
+pub(super) fn restart(hand: &mut Hand, backup: MemoryStore) {
     hand.now_ms += 60_000;
     hand.unix_s = hand.unix_s.map(|unix_s| unix_s + 60);
     hand.forget();
@@ -55,7 +55,7 @@ fn restart(hand: &mut Hand, backup: MemoryStore) {
 }
 
 /// The device shows what it holds and puts the bodies that are asked for.
-fn show(hand: &mut Hand, held: &Held) -> Option<Reject> {
+pub(super) fn show(hand: &mut Hand, held: &Held) -> Option<Reject> {
     let evidence = hand.behind(&held.head, &held.state, &held.envelope);
     let reject = hand.receive(&evidence);
     if hand.wanted().is_some() {
@@ -64,7 +64,7 @@ fn show(hand: &mut Hand, held: &Held) -> Option<Reject> {
     reject
 }
 
-fn resolve(hand: &mut Hand, take: Take) {
+pub(super) fn resolve(hand: &mut Hand, take: Take) {
     let ticket = hand.ticket();
     let Channel { tenant, device, .. } = hand.channel.clone();
     hand.forget();
@@ -77,7 +77,7 @@ fn resolve(hand: &mut Hand, take: Take) {
 }
 
 /// (epoch, first, last, whose content) of a recovery.
-fn recovered(hand: &Hand) -> Option<(Epoch, u64, u64, Take)> {
+pub(super) fn recovered(hand: &Hand) -> Option<(Epoch, u64, u64, Take)> {
     hand.events().into_iter().find_map(|event| {
         let Event::Recovered {
             epoch,
@@ -93,7 +93,7 @@ fn recovered(hand: &Hand) -> Option<(Epoch, u64, u64, Take)> {
     })
 }
 
-fn is_conflict(hand: &Hand) -> Option<bool> {
+pub(super) fn is_conflict(hand: &Hand) -> Option<bool> {
     hand.events().into_iter().find_map(|event| {
         let Event::Behind { is_conflict, .. } = event else {
             return None;
@@ -102,7 +102,7 @@ fn is_conflict(hand: &Hand) -> Option<bool> {
     })
 }
 
-fn covers(hand: &Hand, head: &Head) -> bool {
+pub(super) fn covers(hand: &Hand, head: &Head) -> bool {
     hand.posted_lineage()
         .is_some_and(|lineage| lineage.covers(head))
 }
