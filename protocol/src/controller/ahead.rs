@@ -10,7 +10,7 @@
 use super::member::Member;
 use super::{Context, Controller, records};
 use crate::id::ChannelId;
-use crate::limits::{EPOCH_SHOWN_MAX, REOPEN_INTERVAL_MS};
+use crate::limits::REOPEN_INTERVAL_MS;
 use crate::revision::{Epoch, Revision};
 use alloc::vec::Vec;
 
@@ -19,33 +19,6 @@ impl Member {
     pub(super) fn contest(&mut self, epoch: Epoch) {
         let first = self.contested.filter(|first| *first < epoch);
         self.contested = Some(first.unwrap_or(epoch));
-    }
-
-    /// Forgets that, once the device signed a head of a later epoch that this store knows. Returns true when
-    /// there was something to forget.
-    pub(super) fn settle(&mut self, accepted: Revision) -> bool {
-        let is_later = self.contested.is_some_and(|first| first < accepted.epoch);
-        let is_ours = self.known(accepted).is_some() && !self.is_unknown(accepted);
-        let is_settled = is_later && is_ours;
-        if is_settled {
-            self.contested = None;
-        }
-        is_settled
-    }
-
-    /// The first epoch of which a device at `shown` may know nothing; `None` where it is not ahead of us.
-    fn passed_by(&self, shown: Revision) -> Option<Epoch> {
-        let own = self.head.revision;
-        let epoch = shown.epoch.min(Epoch::new(EPOCH_SHOWN_MAX));
-        if epoch > own.epoch {
-            // The first entry is where the device was seen last.
-            let unseen = self.lineage.get(1).map(|entry| entry.last.epoch);
-            Some(unseen.unwrap_or(own.epoch))
-        } else if shown.epoch == own.epoch && shown.seq > own.seq {
-            Some(own.epoch)
-        } else {
-            None
-        }
     }
 }
 
@@ -65,7 +38,7 @@ impl Controller {
             return;
         };
         let mut writes = Vec::from_iter(lifted);
-        if let Some(first) = member.passed_by(shown) {
+        if let Some(first) = member.history().passed_by(shown) {
             let before = member.contested;
             member.contest(first);
             if member.contested != before {

@@ -126,7 +126,7 @@ impl Controller {
             return Err(Reject::NothingStored);
         }
         let shown = member.shown();
-        let known = member.known(shown);
+        let known = member.history().known(shown);
         let first = known.map_or(0, |known| known.last.seq.number());
         // The epoch that follows lies above everything that the device showed.
         if let Some(write) = self.note_shown(shown.epoch) {

@@ -12,9 +12,8 @@ use crate::context::Now;
 use crate::freshness::Freshness;
 use crate::id::{Channel, Digest, Incarnation, MessageId, Thumbprint};
 use crate::key::PublicKey;
-use crate::limits::LINEAGE_MAX;
 use crate::message::{IntentNote, Report, ReportHead};
-use crate::revision::{Epoch, Generation, Head, LineageEntry, Revision, Seq};
+use crate::revision::{self, Epoch, Generation, Head, History, LineageEntry, Revision, Seq};
 use crate::state::{Path, State};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -217,7 +216,7 @@ impl Member {
     pub fn is_behind(&self) -> bool {
         let accepted = self.report.as_ref().map(|held| held.report.accepted);
         let mut shown = accepted.into_iter().chain(self.pulse.heard);
-        self.behind.is_some() || shown.any(|shown| self.is_unknown(shown))
+        self.behind.is_some() || shown.any(|shown| self.history().is_unknown(shown))
     }
 
     /// The highest desired head that the device showed: in evidence, in a report, in a heartbeat of this start.
@@ -267,13 +266,25 @@ impl Member {
         self.enrolled.is_some() && applied == Some(self.head.digest)
     }
 
+    /// What this store knows of the desired plane's epochs.
+    pub(super) fn history(&self) -> History<'_> {
+        History {
+            head: self.head,
+            lineage: &self.lineage,
+            contested: self.contested,
+            reported: self.report.as_ref().map(|held| held.report.accepted),
+        }
+    }
+
+    /// The epoch that the device signed last as accepted.
+    pub(super) fn reported_epoch(&self) -> Option<Epoch> {
+        self.history().reported.map(|reported| reported.epoch)
+    }
+
     /// Closes the epoch of the head and continues in `epoch` at sequence 1 with the same content.
     pub(super) fn open_epoch(&mut self, epoch: Epoch, generation: Generation) {
-        //= spec/postern.md#lineage
-        //# A writer MUST keep an entry for every epoch that a reader has shown in a signed head and
-        //# not yet left.
-        self.lineage.push(self.ended());
-        self.prune_lineage();
+        let reported = self.reported_epoch();
+        revision::end_epoch(&mut self.lineage, &self.head, reported);
         self.head = Head {
             generation,
             revision: Revision::new(epoch, Seq::new(1)),
@@ -281,29 +292,9 @@ impl Member {
         };
     }
 
-    /// The present epoch as the lineage of a later one names it.
-    pub(super) const fn ended(&self) -> LineageEntry {
-        LineageEntry {
-            last: self.head.revision,
-            digest: self.head.digest,
-        }
-    }
-
-    /// Forgets epochs older than the one that the device signed as its own, and those after it above the limit.
+    /// Forgets epochs that the device left.
     pub(super) fn prune_lineage(&mut self) {
-        let accepted = self.report.as_ref().map(|held| held.report.accepted.epoch);
-        // An epoch that this store never knew leaves open how the device came there: what it left can
-        // be forgotten once its history is covered.
-        let is_known = |epoch: &Epoch| {
-            let mut ends = self.lineage.iter().map(|entry| entry.last.epoch);
-            *epoch == self.head.revision.epoch || ends.any(|end| end == *epoch)
-        };
-        if let Some(oldest) = accepted.filter(is_known) {
-            self.lineage.retain(|entry| entry.last.epoch >= oldest);
-        }
-        // The oldest entry is where the device was last seen: it goes last.
-        while self.lineage.len() > LINEAGE_MAX {
-            self.lineage.remove(1);
-        }
+        let reported = self.reported_epoch();
+        revision::prune(&mut self.lineage, self.head.revision.epoch, reported);
     }
 }

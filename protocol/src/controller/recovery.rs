@@ -13,9 +13,9 @@ use super::evidence::EvidenceHeld;
 use super::member::Member;
 use super::{Context, Controller, Event, Output, Take, Ticket, actual, records};
 use crate::id::{ChannelId, DeviceName, Plane, Tenant};
-use crate::limits::{EPOCH_SHOWN_MAX, LINEAGE_MAX};
+use crate::limits::EPOCH_SHOWN_MAX;
 use crate::reject::Reject;
-use crate::revision::{Head, LineageEntry, Revision, Seq};
+use crate::revision::{self, Head, Seq, Standing};
 use crate::state::{SectionTable, SnapshotAssembly, State};
 use alloc::vec::Vec;
 
@@ -78,81 +78,11 @@ impl Behind {
     }
 }
 
-/// How a head that a device shows stands to what this store knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Our lineage covers it: the device only has to follow.
-    Known,
-    /// The device signed a higher one before: it gains nothing by showing an old one.
-    Passed,
-    /// We do not know it.
-    News,
-}
-
 impl Member {
-    /// What this store knows of the epoch of `revision`.
-    pub(super) fn known(&self, revision: Revision) -> Option<LineageEntry> {
-        let present = core::iter::once(self.ended());
-        let mut all = self.lineage.iter().copied().chain(present);
-        all.find(|entry| entry.last.epoch == revision.epoch)
-    }
-
-    /// True when a head is above all that this store knows of its epoch.
-    pub(super) fn is_unknown(&self, revision: Revision) -> bool {
-        if revision == Revision::NONE {
-            return false;
-        }
-        let oldest = self.lineage.first().map(|entry| entry.last.epoch);
-        match self.known(revision) {
-            Some(known) => revision.seq > known.last.seq,
-            None => oldest.is_some_and(|oldest| revision.epoch > oldest),
-        }
-    }
-
-    fn standing(&self, head: &Head) -> Standing {
-        let reported = self.report.as_ref().map(|held| held.report.accepted);
-        let is_below_report = reported.is_some_and(|reported| head.revision < reported);
-        // Older epochs were forgotten because the device itself had left them.
-        let oldest = self.lineage.first().copied().unwrap_or(self.ended());
-        if is_below_report || head.revision.epoch < oldest.last.epoch {
-            return Standing::Passed;
-        }
-        match self.known(head.revision) {
-            Some(known) if head.revision.seq < known.last.seq => Standing::Known,
-            Some(known) if head.revision == known.last && head.digest == known.digest => {
-                Standing::Known
-            }
-            Some(_) | None => Standing::News,
-        }
-    }
-
-    /// True when taking the device's history would drop a decision of ours, or might.
-    fn has_own_decisions(&self, head: &Head) -> bool {
-        let known = self.known(head.revision);
-        let is_fork = known.is_some_and(|known| known.last.seq == head.revision.seq);
-        // The epoch may be one of those that the limit made us forget.
-        let is_gap = known.is_none()
-            && self.lineage.len() >= LINEAGE_MAX
-            && head.revision.epoch < self.head.revision.epoch;
-        let decided = self.lineage.iter().map(|entry| entry.last);
-        let is_contested = |epoch| self.contested.is_some_and(|first| epoch >= first);
-        let is_own = |last: &Revision| last.epoch > head.revision.epoch || is_contested(last.epoch);
-        let mut since = decided.filter(is_own).chain([self.head.revision]);
-        is_fork || is_gap || since.any(|last| last.seq > Seq::new(1))
-    }
-
     /// Names the device's head in the lineage of the present epoch, which was just opened.
     fn cover(&mut self, head: &Head) {
-        let entry = LineageEntry {
-            last: head.revision,
-            digest: head.digest,
-        };
-        let epoch = head.revision.epoch;
-        // The device signed that it is there: it left what is older.
-        self.lineage.retain(|known| known.last.epoch > epoch);
-        self.lineage.push(entry);
-        self.lineage.sort_by_key(|known| known.last.epoch);
-        self.prune_lineage();
+        let (present, reported) = (self.head.revision.epoch, self.reported_epoch());
+        revision::cover(&mut self.lineage, head, present, reported);
     }
 }
 
@@ -173,7 +103,7 @@ impl Controller {
         //= spec/lives.md#recovery
         //# A controller MUST NOT adopt a head that its lineage covers, or one below a
         //# head that the device has signed.
-        match member.standing(&head) {
+        match member.history().standing(&head) {
             Standing::Known => return Ok(()),
             Standing::Passed => return Err(Reject::EpochStale),
             Standing::News => {}
@@ -234,7 +164,7 @@ impl Controller {
         //# A controller that made a decision in an epoch of its own that the device
         //# does not know, or finds no signature of its own, MUST post no state to the
         //# device until its operator has chosen one of the two.
-        let is_conflict = !is_proven || member.has_own_decisions(&head);
+        let is_conflict = !is_proven || member.history().has_own_decisions(&head);
         self.event(Event::Behind {
             channel,
             head,
@@ -299,7 +229,7 @@ impl Controller {
         let Some(member) = self.members.get_mut(&channel) else {
             return Err(Reject::NotAdmitted);
         };
-        let known = member.known(head.revision);
+        let known = member.history().known(head.revision);
         let first = known.map_or(0, |known| known.last.seq.number());
         member.open_epoch(epoch, member.head.generation);
         //= spec/lives.md#recovery
@@ -334,7 +264,8 @@ impl Controller {
             return;
         };
         let accepted = held.report.accepted;
-        let is_ours = member.known(accepted).is_some() && !member.is_unknown(accepted);
+        let history = member.history();
+        let is_ours = history.known(accepted).is_some() && !history.is_unknown(accepted);
         if is_ours && accepted > behind.head.revision {
             member.behind = None;
             self.post_snapshot(context, channel);
@@ -345,7 +276,7 @@ impl Controller {
     pub(super) fn reopen_behind(member: &mut Member) {
         let newest = member.evidence.iter().rev().find(|held| {
             let is_behind = held.code == crate::message::EvidenceCode::WriterBehind;
-            is_behind && member.standing(&held.head) == Standing::News
+            is_behind && member.history().standing(&held.head) == Standing::News
         });
         let Some(held) = newest else { return };
         let Ok(received) = crate::envelope::ReceivedEnvelope::parse(&held.envelope) else {

@@ -58,7 +58,9 @@ impl Controller {
         };
         let (ack, report) = (incoming.ack, incoming.report.clone());
         member.report = Some(incoming);
-        let is_settled = member.settle(report.accepted);
+        let contested = member.history().contested_after(report.accepted);
+        let is_settled = contested != member.contested;
+        member.contested = contested;
         member.prune_lineage();
         //= spec/postern.md#reports-and-acks
         //# A controller MUST persist an accepted report before it signs the report-ack.

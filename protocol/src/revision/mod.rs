@@ -4,8 +4,11 @@
 //! (stored or nothing, kind, generation, epoch, seq, base) has exactly one outcome.
 //! Refuses to look at clocks, transports or arrival order.
 
+mod history;
 #[cfg(test)]
 mod tests;
+
+pub use history::{History, Standing, cover, end_epoch, ended, prune};
 
 use crate::id::Digest;
 use crate::reject::Reject;
