@@ -204,6 +204,9 @@ fn session_keys() -> [FrameKey; 2] {
 //= spec/postern.md#sessions type=test
 //# The tag MUST be the first 8 bytes of HMAC-SHA256(key, all bytes of the frame before the tag),
 //# with key_up for types that go up and key_down for types that go down.
+//= spec/postern.md#frames type=test
+//# An envelope in a frame MUST be an array of a byte string, a map and two byte strings, else
+//# `shape`.
 //= spec/files.md#file-binding type=test
 //# A reader of a file MUST refuse a frame of another type with `frame-direction`, or
 //# `frame-unknown` where no frame has it, and read nothing behind it.
@@ -232,6 +235,8 @@ fn frames_agree_with_their_vectors_and_bear_the_tag_of_their_session() {
 //= spec/postern.md#hello type=test
 //# Both ends MUST verify the other's signature and recompute the transcript, else
 //# `digest-mismatch`.
+//= spec/postern.md#hello type=test
+//# A device MUST refuse a welcome that names an age above 86400 s with `shape`.
 //= spec/postern.md#stream type=test
 //# A device MUST refuse an answer whose index is not the next one with `stream-order`.
 #[test]
