@@ -147,6 +147,8 @@ def check_vectors(grammar):
                 is_valid = test["result"] == "valid"
                 if not is_valid and test.get("error") not in GRAMMATICAL:
                     continue
+                if is_valid and "outer" in test["flags"]:
+                    continue  # the outer form alone is right, and the grammar knows the kinds
                 checked += 1
                 if accepts(bytes.fromhex(test[field])) != is_valid:
                     (wrong if is_valid else lax).append(f"{path.relative_to(VECTORS)} {test['name']} ({test.get('error', 'valid')})")

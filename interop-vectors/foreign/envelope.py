@@ -96,6 +96,7 @@ def verify_envelope(data, role, plane, aad, publics, revoked=()):
 
 def untag(data):
     """Returns the bytes after tag 18."""
+    ensure(data != b"", "cbor-truncated")
     if data[:1] == b"\xd2":
         return data[1:]
     raise Refused("shape")

@@ -218,7 +218,7 @@ def hello(_, value):
 
 def welcome(_, value):
     """Checks a welcome."""
-    ensure(isinstance(value, list) and tuple_of(value[:3], 3) and sized(value[0], 4) and uints(*value[1:3]) and stated(value[3:]), "shape")
+    ensure(isinstance(value, list) and tuple_of(value[:3], 3) and sized(value[0], 4) and uints(*value[1:3]) and value[2] <= 86400 and stated(value[3:]), "shape")
 
 
 def bundle(_, value):

@@ -59,6 +59,8 @@ def outers(add):
     for name, error, comment, items, tag in rows:
         items = [Raw(encode(item)) if item == "text of the payload" else item for item in items]
         add(name, error, comment, delta(outer=outer_as(*items, tag=tag)), ["outer"])
+    add("untagged", "shape", "a vector has tag 18", delta(), ["outer"], cose=delta().untagged)
+    add("untagged-empty", "cbor-truncated", "not even a tag", delta(), ["outer"], cose=b"")
     add("outer-map", "shape", "a map", delta(outer=lambda message: b"\xa0"), ["outer"])
     add("outer-truncated", "cbor-truncated", "the last byte is missing", delta(outer=lambda m: encode(list_of(m))[:-1]), ["outer"])
     add("outer-trailing", "cbor-trailing", "one byte more", delta(outer=lambda m: encode(list_of(m)) + b"\0"), ["outer"])

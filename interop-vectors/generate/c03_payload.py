@@ -176,7 +176,7 @@ def enrolments(add):
     hello, welcome = [blob("challenge", 16), blob("device ephemeral", 32)], [blob("session", 4), 1, 86400]
     for name, payload in (("short", hello[:1]), ("challenge-15", [bytes(15), hello[1]]), ("ephemeral-31", [hello[0], bytes(31)]), ("long", hello + [0])):
         bad(f"session-hello-{name}", "shape", "[challenge, ephemeral]", e.Envelope(SIGNERS["device-a"], 9, (0, 0, 0), DIGEST, encode(payload)), "#sessions")
-    for name, payload in (("short", welcome[:2]), ("id-5", [bytes(5), 1, 1]), ("negative-age", [welcome[0], 1, -1]), ("long", welcome + [0]), ("time-beyond", welcome + [253402300800]), ("time-null", welcome + [None]), ("time-text", welcome + ["1795000000"]), ("time-twice", welcome + [1795000000, 1795000000])):
+    for name, payload in (("short", welcome[:2]), ("id-5", [bytes(5), 1, 1]), ("negative-age", [welcome[0], 1, -1]), ("age-86401", [welcome[0], 1, 86401]), ("age-largest", [welcome[0], 1, 2**64 - 1]), ("age-null", [welcome[0], 1, None]), ("long", welcome + [0]), ("time-beyond", welcome + [253402300800]), ("time-null", welcome + [None]), ("time-text", welcome + ["1795000000"]), ("time-twice", welcome + [1795000000, 1795000000])):
         bad(f"session-welcome-{name}", "shape", "[session id, bundle number, age, ? time]", e.Envelope(SIGNERS["mailbox"], 10, (0, 0, 0), DIGEST, encode(payload)), "#sessions")
 
 

@@ -184,6 +184,38 @@ def bodies_down():
     )
 
 
+def outer_forms(file):
+    """Adds envelopes that have the outer form and nothing more, and such that have not even that."""
+    frame = SESSION.frame
+    header, payload, signature = DELTA.protected, DELTA.payload, DELTA.signature
+    bare = [b"", {}, b"", b""]
+    honest = (
+        ("post-envelope-of-nothing", frame(2, 1, [0, bare]), "up", "four members of the right types"),
+        ("answer-envelope-of-nothing", frame(1, 1, [0, bare]), "down", "four members of the right types"),
+        ("answer-envelope-unprotected", frame(1, 1, [0, [header, {1: 1}, payload, signature]]), "down", "who verifies the envelope refuses what nobody signed"),
+        ("answer-envelope-signature-63", frame(1, 1, [0, [header, {}, payload, signature[:63]]]), "down", "who verifies the envelope refuses the length"),
+        ("welcome-of-nothing", plain(21, bare), "down", "four members of the right types"),
+        ("posted-of-nothing", plain(23, CHANNEL, 0, Raw(b"\xd2" + encode(bare))), "file", "four members of the right types"),
+    )
+    for name, data, direction, comment in honest:
+        file[0].valid(f"frame-{name}", "#frames", comment, [direction, "outer"], input=data, direction=direction, type=data[0], bytes=len(data))
+    forms = (
+        ("empty", [], "an empty array"), ("three", [header, {}, payload], "no signature"), ("five", [header, {}, payload, signature, 0], "one member more"),
+        ("header-null", [None, {}, payload, signature], "null for the header"), ("header-map", [{1: -19}, {}, payload, signature], "the header is not wrapped"),
+        ("unprotected-null", [header, None, payload, signature], "null for the map"), ("unprotected-array", [header, [], payload, signature], "an array for the map"),
+        ("payload-null", [header, {}, None, signature], "a detached payload"), ("payload-text", [header, {}, "text", signature], "text for bytes"), ("signature-null", [header, {}, payload, None], "null for the signature"),
+    )
+    for name, form, comment in forms:
+        file[1].invalid(f"frame-answer-envelope-{name}", "shape", "#frames", comment, ["down", "outer"], input=frame(1, 1, [0, form]), direction="down")
+    three = [header, {}, payload]
+    for name, data, direction in (
+        ("post-second-envelope", frame(2, 1, item(REPORT), [1, three]), "up"), ("stream-answer-envelope", frame(15, 1, 0, 0, b"", [0, three]), "down"), ("enrol-request", plain(16, TOKEN, enrol_mac(REQUEST), three), "up"),
+        ("enrolled-bundle", plain(17, [three], raw(OTHERS["enrol-answer"])), "down"), ("enrolled-answer", plain(17, [raw(OTHERS["bundle-first"])], three), "down"), ("hello", plain(20, CHANNEL, three), "up"), ("welcome", plain(21, three), "down"),
+        ("posted", plain(23, CHANNEL, 0, Raw(b"\xd2" + encode(three))), "file"), ("deliver", frame(9, 1, [CHANNEL, 0, three]), "up"), ("collected", frame(8, 1, 77, [1, CHANNEL, 1, three]), "down"),
+    ):
+        file[1].invalid(f"frame-{name}-three-members", "shape", "#frames", "an envelope without a signature", [direction, "outer"], input=data, direction=direction)
+
+
 def encodings(file):
     """Adds bodies outside the CBOR profile."""
     frame = SESSION.frame
@@ -255,4 +287,6 @@ def invalid():
 
 def build():
     """Returns the two files."""
-    return [valid(), invalid()]
+    files = [valid(), invalid()]
+    outer_forms(files)
+    return files

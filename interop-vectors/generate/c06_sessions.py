@@ -151,6 +151,9 @@ def welcomes():
     for name, time in (("time", 1795000000), ("time-first", 1), ("time-last", 253402300799)):
         file.valid(f"welcome-{name}", "#signed-time", "states the time", ["welcome"], frame=plain(21, raw(SESSION.welcome(time=[time]))),
                    session_id=SESSION.session_id, key_up=SESSION.key_up, key_down=SESSION.key_down, unix_s=time, **known)
+    for age in (0, 1):
+        file.valid(f"welcome-age-{age}", SPEC, "a session that is over at once, or soon", ["welcome"], frame=plain(21, raw(SESSION.welcome(age=age))),
+                   session_id=SESSION.session_id, key_up=SESSION.key_up, key_down=SESSION.key_down, **known)
     p256 = Session(mailbox="mailbox-p256")
     theirs = {**known, "challenge_frame": challenge_frame(p256), "mailbox_key": SIGNERS["mailbox-p256"].public}
     file.valid("welcome-p256", SPEC, "a mailbox with a P-256 key", ["welcome", "esp256"], frame=plain(21, raw(p256.welcome())),
@@ -165,6 +168,7 @@ def welcomes():
         ("other-mailbox", "key-unknown", Session(mailbox="mailbox-2").welcome(), "another mailbox signs"),
         ("forged", "signature-invalid", SESSION.welcome(signer="mailbox-2", labels={4: SIGNERS["mailbox"].kid}), "another key under the id of the mailbox"),
         ("other-device", "signature-invalid", SESSION.welcome(aad=e.aad(10, device="press-8")), "for another device"),
+        ("age-86401", "shape", SESSION.welcome(age=86401), "a second above a day"), ("age-largest", "shape", SESSION.welcome(age=2**64 - 1), "for ever"),
         ("time-0", "shape", SESSION.welcome(time=[0]), "1970 is no time"), ("time-beyond", "shape", SESSION.welcome(time=[253402300800]), "the year 10000"),
         ("time-replayed", "digest-mismatch", Session("-2").welcome(time=[1795000000]), "the time of a session with other ephemerals"),
         ("time-forged", "signature-invalid", SESSION.welcome(time=[1795000000], signer="mailbox-2", labels={4: SIGNERS["mailbox"].kid}), "the time of another key"),

@@ -50,7 +50,7 @@ class Session:
     def welcome(self, **change):
         """Returns the envelope of the welcome."""
         signer = SIGNERS[change.pop("signer", self.mailbox_key.name)]
-        payload = encode([self.session_id, 1, 86400, *change.pop("time", [])])
+        payload = encode([self.session_id, 1, change.pop("age", 86400), *change.pop("time", [])])
         return e.Envelope(signer, e.WELCOME, (0, 0, 0), change.pop("digest", self.transcript), payload, **change)
 
 

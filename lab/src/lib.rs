@@ -29,6 +29,7 @@ mod port;
 mod process;
 pub mod scenarios;
 mod squid;
+mod stranger;
 mod udp_front;
 pub mod wait;
 mod winbind;
@@ -52,5 +53,6 @@ pub use squid::{
     AccessLine, Asking, BASIC_PASSWORD, BASIC_USER, HOSTILE_READ_S, Kind, Plan, SLOW_BYTES_PER_S,
     Squid, Tree,
 };
+pub use stranger::{Implementation, Language, Stranger};
 pub use udp_front::UdpFront;
 pub use winbind::{NTLM_DOMAIN, NTLM_PASSWORD, NTLM_USER, SambaTree, Winbind};

@@ -153,8 +153,13 @@ fn every_invalid_vector_is_refused_or_judged_invalid() {
                 .get("public_key")
                 .is_some_and(|key| key.as_str().is_some_and(|key| belief(&args(key)).is_ok()));
             let belief = is_mine.then(|| belief_in(&test));
-            if let (Ok(found), Some(_)) = (explain(&bytes(&test, "cose"), belief.as_ref()), &belief)
-            {
+            let cose = bytes(&test, "cose");
+            // What lay in a frame has no tag, and is explained too.
+            if test["name"] == "sign1-untagged" {
+                assert!(explain(&cose, belief.as_ref()).is_ok());
+                continue;
+            }
+            if let (Ok(found), Some(_)) = (explain(&cose, belief.as_ref()), &belief) {
                 let role_or_revocation = [
                     "signer-role",
                     "plane-mismatch",
@@ -175,6 +180,12 @@ fn every_invalid_vector_is_refused_or_judged_invalid() {
 #[test]
 fn frames_are_explained_and_garbage_is_not() {
     for test in vectors("05-frames/valid.json") {
+        // Of some frames only the outer form of their envelope is right; nothing in it can be explained.
+        let name = test["name"].as_str().expect("text");
+        if name.ends_with("-of-nothing") || name.ends_with("-unprotected") {
+            assert!(explain(&bytes(&test, "input"), None).is_err(), "{name}");
+            continue;
+        }
         let lines = explained(&bytes(&test, "input"), None).show.to_lines();
         assert!(lines.contains("frame"), "{}: {lines}", test["name"]);
     }

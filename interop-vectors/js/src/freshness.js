@@ -13,6 +13,8 @@ export class Freshness {
     this.asks = [];
     /** @type {{start: Uint8Array, uptime: bigint, atMs: number, elapsedMs: bigint, last: bigint} | null} */
     this.anchor = null;
+    /** Whether another process of the writer was heard since. */
+    this.restarted = false;
   }
 
   /** A nonce was sent. @param {number} atMs @param {Uint8Array} nonce */
@@ -26,9 +28,11 @@ export class Freshness {
     if (at >= 0) {
       this.anchor = { start, uptime, atMs: this.asks[at].atMs, elapsedMs: 0n, last: uptime };
       this.asks = this.asks.slice(at + 1);
+      this.restarted = false;
       return 'anchored';
     }
     const { anchor } = this;
+    this.restarted = anchor !== null && !equal(anchor.start, start);
     if (!anchor || !equal(anchor.start, start) || uptime <= anchor.last) return 'unproven';
     anchor.last = uptime;
     const own = BigInt(Math.floor(atMs - anchor.atMs));
@@ -50,9 +54,14 @@ export class Freshness {
     return age === null || age > this.maxAgeMs;
   }
 
-  /** Whether a nonce is due: no anchor, or less than a third of the maximal age is left. @param {number} atMs */
+  /** When a nonce is due: at once without an anchor or after a restart, else when less than a third of the maximal age is left. */
+  wantsEchoAtMs() {
+    if (!this.anchor || this.restarted) return -Infinity;
+    return this.anchor.atMs + Number(this.anchor.elapsedMs) + Math.floor((this.maxAgeMs * 2) / 3) + 1;
+  }
+
+  /** Whether a nonce is due. @param {number} atMs */
   wantsEcho(atMs) {
-    const age = this.ageMs(atMs);
-    return age === null || age > (this.maxAgeMs * 2) / 3;
+    return atMs >= this.wantsEchoAtMs();
   }
 }

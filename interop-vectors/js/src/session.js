@@ -105,9 +105,9 @@ export function readChallenge(frame, mailboxes) {
  * @param {{challenge: Uint8Array, ephemeral: Uint8Array, mailbox: Uint8Array}} challenge
  * @param {import('./channel.js').Channel} channel @param {Uint8Array} place channel id
  * @param {{publicKey: Uint8Array, sign: (message: Uint8Array) => Uint8Array}} key
+ * @param {Uint8Array} [secret] of the ephemeral key, which is drawn for each hello
  */
-export function greet(challenge, channel, place, key) {
-  const secret = new Uint8Array(randomBytes(32));
+export function greet(challenge, channel, place, key, secret = new Uint8Array(randomBytes(32))) {
   const deviceEphemeral = agreementPublic(secret);
   const shared = agree(secret, challenge.ephemeral);
   const meeting = { ...challenge, deviceEphemeral, mailboxEphemeral: challenge.ephemeral, place };

@@ -3,20 +3,18 @@
 //! A real controller with one member, enrolled as always. Refuses to show anything that it does not.
 
 use crate::engine::Draws;
-use crate::published::signer;
+use crate::published::{self, signer};
 use crate::request::{Fault, Given, Outputs, flag, scenario, uint, wrong};
 use postern_protocol::context::{Keyring, Now};
 use postern_protocol::controller::{Context, Controller, Event, Input, Output, Ticket};
 use postern_protocol::enrol::{EnrolRequest, JoinSecret};
 use postern_protocol::envelope::{Binding, Draft, Header};
-use postern_protocol::id::{Channel, DeviceName, Incarnation, Tenant, TokenId};
+use postern_protocol::id::{Channel, Incarnation, Tenant, TokenId};
 use postern_protocol::key::{MemorySigner, Signer};
 use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::message::Report;
-use postern_protocol::revision::{Epoch, Generation, Revision, Seq};
-use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
+use postern_protocol::revision::{Epoch, Revision, Seq};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Holds the writer key of one tenant.
 struct Writer(MemorySigner);
@@ -39,38 +37,15 @@ struct Domain {
 impl Domain {
     /// Enrols the device. # Errors: [`Fault`].
     fn new() -> Result<Self, Fault> {
-        let (root, recovery, writer) = (signer("root"), signer("recovery"), signer("writer"));
-        let tenant = Tenant::parse("acme")?;
-        let writership = Writership {
-            generation: Generation::new(1),
-            key: writer.public_key().clone(),
-        };
-        let content = BundleContent {
-            root: root.public_key().clone(),
-            recovery: recovery.public_key().clone(),
-            writers: BTreeMap::from([(tenant.clone(), writership)]),
-            mailboxes: Vec::from([Mailbox {
-                key: signer("mailbox").public_key().clone(),
-                urls: Vec::from(["https://box.example/".into()]),
-            }]),
-            revoked: BTreeSet::new(),
-        };
-        let domain = root.public_key().thumbprint();
-        let bundle = content.seal(None, domain, &root)?.into_bytes();
-        let recovery = recovery.public_key().thumbprint();
-        let trust = Trust::from_chain(domain, recovery, [bundle.as_slice()])?;
+        let (trust, bundle) = published::trust()?;
         let controller = Controller::restore(trust, Vec::from([bundle]), [])
             .map_err(|_| wrong("an empty store was not read"))?;
         let mut domain = Self {
             controller,
-            channel: Channel {
-                root: domain,
-                tenant,
-                device: DeviceName::parse("press-7")?,
-            },
-            incarnation: Incarnation::from_bytes([0x1c; 16]),
+            channel: published::channel()?,
+            incarnation: Incarnation::from_bytes(published::INCARNATION),
             draws: Draws::new(vec![], vec![]),
-            keys: Writer(writer),
+            keys: Writer(signer("writer")),
         };
         domain.enrol()?;
         Ok(domain)

@@ -5,8 +5,12 @@
 //! Refuses every other aad as a signature that does not verify.
 
 use crate::request::{Fault, Given, bytes, given, hex, member, text, unhex};
+#[cfg(feature = "all")]
+use crate::{published::signer_of, request::Outputs};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Reader;
+#[cfg(feature = "all")]
+use postern_protocol::envelope::Draft;
 use postern_protocol::envelope::{Binding, Expected, ReceivedEnvelope, Verified};
 use postern_protocol::id::{Channel, DeviceName, Incarnation, Plane, Tenant, Thumbprint};
 use postern_protocol::key::PublicKey;
@@ -39,10 +43,34 @@ pub(crate) fn verify(request: &Json) -> Given {
     }
     check_payload(&verified)?;
     check_again(&verified)?;
-    given([
+    let outputs = given([
         ("message_id", hex(verified.message_id().as_bytes())),
         ("payload", hex(verified.payload())),
-    ])
+    ]);
+    #[cfg(feature = "all")]
+    return with_sealed(outputs?, &verified, expected, binding, &key);
+    #[cfg(not(feature = "all"))]
+    outputs
+}
+
+/// Adds what sealing the same again gives, where the key is a published one.
+#[cfg(feature = "all")]
+fn with_sealed(
+    mut outputs: Outputs,
+    verified: &Verified<'_>,
+    expected: Expected,
+    binding: Binding<'_>,
+    key: &PublicKey,
+) -> Given {
+    if let Some(signer) = signer_of(key) {
+        let draft = Draft {
+            header: *verified.header(),
+            payload: verified.payload().into(),
+        };
+        let sealed = draft.seal_about(expected.plane, expected.role, binding, &signer)?;
+        outputs.insert("sealed".into(), hex(sealed.as_bytes()));
+    }
+    Ok(outputs)
 }
 
 /// A payload of a plane must encode to the same bytes again. # Errors: `shape` where it does not.

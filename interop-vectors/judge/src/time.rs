@@ -3,7 +3,7 @@
 //! Freshness goes through the watch that both roles use, intents through a device that reads files.
 
 use crate::engine::{Draws, Node};
-use crate::published::signer;
+use crate::published::{self, signer};
 use crate::request::{
     Fault, Given, Outputs, array, bytes, flag, key, member, place, rows, scenario, text, uint,
     wrong,
@@ -14,15 +14,13 @@ use postern_protocol::device::{ActOutcome, Applied, Event, Identity, Input};
 use postern_protocol::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
 use postern_protocol::frame::{PlainFrame, body_frames};
 use postern_protocol::freshness::{FreshnessWatch, Heard, Hearing};
-use postern_protocol::id::{Channel, DeviceName, Digest, Incarnation, Nonce, Plane, Tenant};
-use postern_protocol::key::{PublicKey, Signer as _};
+use postern_protocol::id::{Digest, Incarnation, Nonce, Plane};
+use postern_protocol::key::PublicKey;
 use postern_protocol::kind::{MessageKind, Role};
 use postern_protocol::message::{Heartbeat, IntentOutcome, Snapshot};
-use postern_protocol::revision::{BundleNumber, Epoch, Generation, Lineage, Seq};
+use postern_protocol::revision::{BundleNumber, Epoch, Lineage, Seq};
 use postern_protocol::state::{Path, State, Value};
-use postern_protocol::trust::{BundleContent, Mailbox, Trust, Writership};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The epoch of the revisions that intents ride on. Arbitrary.
 const EPOCH: u64 = 100;
@@ -88,33 +86,10 @@ pub(crate) fn freshness(request: &Json) -> Given {
 
 /// A device of the published keys that is started and trusts bundle 1.
 fn device() -> Result<Node, Fault> {
-    let (root, recovery) = (signer("root"), signer("recovery"));
-    let tenant = Tenant::parse("acme")?;
-    let writership = Writership {
-        generation: Generation::new(1),
-        key: signer("writer").public_key().clone(),
-    };
-    let content = BundleContent {
-        root: root.public_key().clone(),
-        recovery: recovery.public_key().clone(),
-        writers: BTreeMap::from([(tenant.clone(), writership)]),
-        mailboxes: Vec::from([Mailbox {
-            key: signer("mailbox").public_key().clone(),
-            urls: Vec::from(["https://box.example/".into()]),
-        }]),
-        revoked: BTreeSet::new(),
-    };
-    let domain = root.public_key().thumbprint();
-    let bundle = content.seal(None, domain, &root)?.into_bytes();
-    let recovery = recovery.public_key().thumbprint();
-    let trust = Trust::from_chain(domain, recovery, [bundle.as_slice()])?;
+    let (trust, _) = published::trust()?;
     let identity = Identity {
-        channel: Channel {
-            root: domain,
-            tenant,
-            device: DeviceName::parse("press-7")?,
-        },
-        incarnation: Incarnation::from_bytes([0x1c; 16]),
+        channel: published::channel()?,
+        incarnation: Incarnation::from_bytes(published::INCARNATION),
     };
     let mut node = Node::new(
         identity,

@@ -16,6 +16,7 @@ from .payloads import decode_payload
 from .rejects import Reject, require
 
 _POSITION = -65537
+_TAG_18 = 0xD2
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,14 @@ class Verified:
         return self.envelope.position
 
 
-def strip_tag(data: bytes) -> bytes:
-    """Takes tag 18 off an envelope that travels with it."""
-    return data[1:] if data[:1] == b"\xd2" else data
+def untag(data: bytes) -> bytes:
+    """Takes tag 18 off an envelope of a file or a vector, where it must stand.
+
+    spec/postern.md#envelope
+    """
+    require(data != b"", "cbor-truncated")
+    require(data[0] == _TAG_18, "shape")
+    return data[1:]
 
 
 def parse_outer(data: bytes) -> tuple[bytes, bytes, bytes]:

@@ -160,6 +160,12 @@ impl Relay {
         std::fs::read_to_string(&file).map_err(LabError::io(format!("read {}", file.display())))
     }
 
+    /// Returns where it listens for HTTPS.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Starts it after a kill and looks at most `tries` times, as [`wait`] does, whether it takes connections.
     ///
     /// # Errors

@@ -74,14 +74,18 @@ impl<'a> ReceivedEnvelope<'a> {
         })
     }
 
-    /// Reads a COSE_Sign1 from a file: with or without tag 18. # Errors: as [`Self::parse`].
+    /// Reads a COSE_Sign1 of a file, which has tag 18.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; `shape` without the tag, `cbor-truncated` for nothing at all.
     pub fn parse_tagged(bytes: &'a [u8]) -> Result<Self, Reject> {
         match bytes.split_first() {
             //= spec/postern.md#envelope
-            //# An envelope MUST carry tag 18 in a posted frame and a vector, where the tag is
+            //# An envelope MUST carry tag 18 in a posted frame and a vector, else `shape`; the tag is
             //# stripped before the strict decoder runs.
             Some((&TAG_SIGN1, rest)) => Self::parse(rest),
-            Some(_) | None => Self::parse(bytes),
+            Some(_) => Err(check(bytes).err().unwrap_or(Reject::Shape)),
+            None => Err(Reject::CborTruncated),
         }
     }
 
@@ -143,10 +147,12 @@ fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
 //# An envelope MUST be untagged inside a session frame or a plain frame of types 16 to 22.
 /// Skips one envelope inside a frame and returns its bytes. # Errors: a CBOR reject or `shape`.
 pub fn skip_envelope<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Reject> {
-    if reader.peek()? != Kind::Array {
-        return reader.item().and(Err(Reject::Shape));
-    }
-    reader.item()
+    let envelope = reader.item()?;
+    //= spec/postern.md#frames
+    //# An envelope in a frame MUST be an array of a byte string, a map and two byte strings, else
+    //# `shape`.
+    decode_all(envelope, read_outer)?;
+    Ok(envelope)
 }
 
 /// The protected header as read, before the registry of kinds is asked.

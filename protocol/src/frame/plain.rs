@@ -308,7 +308,7 @@ fn read_posted(body: &[u8]) -> Result<PlainFrame<'_>, Reject> {
     let rest = body.get(reader.position()..).unwrap_or_default();
     let untagged = match rest.split_first() {
         //= spec/postern.md#envelope
-        //# An envelope MUST carry tag 18 in a posted frame and a vector, where the tag is
+        //# An envelope MUST carry tag 18 in a posted frame and a vector, else `shape`; the tag is
         //# stripped before the strict decoder runs.
         Some((&TAG_SIGN1, untagged)) => untagged,
         Some(_) | None => return Err(first_cbor_reject(rest).unwrap_or(Reject::Shape)),

@@ -24,6 +24,7 @@ pub use heartbeat::Heartbeat;
 pub use intent::{IntentNote, IntentOutcome};
 pub use opened::{Opened, Reading};
 pub use payload::check_payload;
+pub(crate) use payload::read_session_age;
 pub use report::Report;
 pub use report_lists::{
     ListNumber, LostCounts, RejectNote, ReportLists, ResultNote, SupersededNote,

@@ -11,6 +11,7 @@ use crate::envelope::Verified;
 use crate::id::{DeviceName, Digest, Plane};
 use crate::key::PublicKey;
 use crate::kind::MessageKind;
+use crate::limits::SESSION_AGE_S_MAX;
 use crate::receipt::{Lost, Receipt};
 use crate::reject::Reject;
 use crate::signed_time::SignedTime;
@@ -95,6 +96,17 @@ fn read_welcome(reader: &mut Reader<'_>) -> Result<(), Reject> {
     let has_time = SignedTime::read_array(reader, 3)?;
     reader.bytes_of::<4>()?;
     reader.uint()?;
-    reader.uint()?;
+    read_session_age(reader)?;
     SignedTime::read_last(reader, has_time).map(|_| ())
+}
+
+/// Reads the age of a session in a welcome, in seconds. # Errors: `shape` above a day.
+pub(crate) fn read_session_age(reader: &mut Reader<'_>) -> Result<u64, Reject> {
+    let age_s = reader.uint()?;
+    //= spec/postern.md#hello
+    //# A device MUST refuse a welcome that names an age above 86400 s with `shape`.
+    if age_s > SESSION_AGE_S_MAX {
+        return Err(Reject::Shape);
+    }
+    Ok(age_s)
 }

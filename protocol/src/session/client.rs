@@ -16,6 +16,7 @@ use crate::id::{Channel, Digest, Incarnation, SessionId, Tenant, Thumbprint};
 use crate::key::PublicKey;
 use crate::kind::{MessageKind, Role};
 use crate::limits::{COUNTER_MAX, SESSION_AGE_S_MAX};
+use crate::message::read_session_age;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Seq};
 use crate::signed_time::SignedTime;
@@ -191,7 +192,7 @@ impl Greeting {
         let (id, bundle, age_s, time) = decode_all(verified.payload(), |reader| {
             let has_time = SignedTime::read_array(reader, 3)?;
             let id = SessionId::from_bytes(reader.bytes_of()?);
-            let (bundle, age_s) = (BundleNumber::new(reader.uint()?), reader.uint()?);
+            let (bundle, age_s) = (BundleNumber::new(reader.uint()?), read_session_age(reader)?);
             let time = SignedTime::read_last(reader, has_time)?;
             Ok((id, bundle, age_s, time))
         })?;

@@ -1,6 +1,7 @@
 // The child of a conformance runner: JSON lines in, JSON lines out. Implements interop-vectors/CLIENT-CLI.md.
 import { createInterface } from 'node:readline';
 import { Reject } from '../reject.js';
+import { CONVERSATIONS } from './conversation.js';
 import { parseExact, writeExact } from './json.js';
 import { KEEPING } from './keeping.js';
 import { MAILBOX } from './mailbox.js';
@@ -8,7 +9,7 @@ import { MESSAGES } from './messages.js';
 import { SCENARIOS } from './scenarios.js';
 
 /** @type {Record<string, (request: any) => any>} */
-const OPERATIONS = { ...MESSAGES, ...KEEPING, ...MAILBOX, ...SCENARIOS };
+const OPERATIONS = { ...MESSAGES, ...KEEPING, ...MAILBOX, ...SCENARIOS, ...CONVERSATIONS };
 
 /** The reply to one request. @param {any} request */
 export function answer(request) {

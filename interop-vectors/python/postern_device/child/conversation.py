@@ -257,7 +257,7 @@ def _record_of(config: Members) -> Record:
     place, seed, recovery = config.place(), config.hex("seed"), config.hex("recovery")
     names = place.tenant, place.device
     identity = Identity(*names, place.genesis, recovery, place.incarnation, seed, bytes(32), [], None)
-    return Record(identity, None, [cose.strip_tag(from_hex(bundle)) for bundle in config["bundles"]])
+    return Record(identity, None, [cose.untag(from_hex(bundle)) for bundle in config["bundles"]])
 
 
 def _engine_step(request: Members) -> dict:

@@ -8,9 +8,7 @@ from .members import Members, from_hex, hexed
 
 
 def _sign1_verify(request: Members) -> dict:
-    data = request.hex("cose")
-    require(data[:1] == b"\xd2", "shape")
-    envelope = Envelope.parse(cose.strip_tag(data))
+    envelope = Envelope.parse(cose.untag(request.hex("cose")))
     aad, plane = request.hex("aad"), request["plane"]
     revoked = frozenset(from_hex(thumbprint) for thumbprint in request.get("revoked", []))
     verified = cose.verify(envelope, request["role"], plane, aad, [request.key()], revoked)
@@ -28,7 +26,7 @@ def _evidence_verify(request: Members) -> dict:
     place, reader = request.place(), request["role"]
     plane = DESIRED if reader == "device" else ACTUAL
     accused = "writer" if reader == "device" else "device"
-    envelope = Envelope.parse(cose.strip_tag(request.hex("cose")))
+    envelope = Envelope.parse(cose.untag(request.hex("cose")))
     kind = envelope.position.kind
     evidence = cose.verify(envelope, reader, plane, place.of_plane(kind, plane), [request.key("reader_key")])
     proved = []

@@ -15,14 +15,14 @@ from .members import Members, from_hex, hexed, scenario, shown
 def _bundle_accept(request: Members) -> dict:
     trust = Trust(request.hex("genesis"), request.hex("recovery"))
     for held in request["held"]:
-        trust.accept(cose.strip_tag(from_hex(held)))
-    return hexed(message_id=trust.accept(cose.strip_tag(request.hex("incoming"))))
+        trust.accept(cose.untag(from_hex(held)))
+    return hexed(message_id=trust.accept(cose.untag(request.hex("incoming"))))
 
 
 def _enrol_answer(request: Members) -> dict:
     place, key = request.place(), request.key()
     trust = Trust(request.hex("genesis"), request.hex("recovery"))
-    asked = Envelope.parse(cose.strip_tag(request.hex("request")))
+    asked = Envelope.parse(cose.untag(request.hex("request")))
     message_id = cose.message_id(asked, place.of_tenant(kinds.ENROL_REQUEST))
     answer = enrol.read_answer(request.hex("frame"), trust, place, message_id, key)
     time = {} if answer.time is None else {"unix_s": answer.time}
@@ -57,7 +57,7 @@ def _freshness_watch(request: Members) -> dict:
             watch.ask(step.hex("ask"), step["at_ms"])
         if "heartbeat" in step:
             try:
-                envelope = Envelope.parse(cose.strip_tag(step.hex("heartbeat")))
+                envelope = Envelope.parse(cose.untag(step.hex("heartbeat")))
                 aad = place.of_plane(kinds.HEARTBEAT, plane)
                 heard = cose.verify(envelope, role, plane, aad, [request.key()])
                 reply["hearing"] = watch.hear(heard.content, step["at_ms"])

@@ -328,8 +328,9 @@ fn envelope_that_does_not_verify_is_not_reported_as_refused() {
     let mut forged = lone.seal_snapshot(&state(9), at(EPOCH - 1, 9), vec![]);
     let last = forged.len() - 1;
     forged[last] ^= 1;
-    lone.serve(&[forged, vec![0x80]]);
-    let expected = [Reject::SignatureInvalid, Reject::Shape];
+    let headless = vec![0x84, 0x40, 0xa0, 0x40, 0x40];
+    lone.serve(&[forged, headless]);
+    let expected = [Reject::SignatureInvalid, Reject::CborTruncated];
     assert_eq!(lone.rejects(), expected);
     assert!(lone.take_reports().is_empty());
     lone.restart();

@@ -353,9 +353,11 @@ fn outer_array_that_breaks_a_rule_is_refused_by_name() {
     //# An envelope MUST be untagged inside a session frame or a plain frame of types 16 to 22.
     assert_eq!(verify(&tagged, WRITER), Err(Reject::CborTag));
     //= spec/postern.md#envelope type=test
-    //# An envelope MUST carry tag 18 in a posted frame and a vector, where the tag is stripped
-    //# before the strict decoder runs.
+    //# An envelope MUST carry tag 18 in a posted frame and a vector, else `shape`; the tag is
+    //# stripped before the strict decoder runs.
     assert!(ReceivedEnvelope::parse_tagged(&tagged).is_ok());
+    let parsed = ReceivedEnvelope::parse_tagged(sealed.as_bytes());
+    assert_eq!(parsed.err(), Some(Reject::Shape));
     let twice = [&[TAG_SIGN1], &tagged[..]].concat();
     assert_eq!(
         ReceivedEnvelope::parse_tagged(&twice).err(),

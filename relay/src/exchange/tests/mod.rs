@@ -316,7 +316,7 @@ fn post_hands_over_what_devices_sign_and_refuses_the_rest_by_index() {
     let envelopes = [
         report(1, 1),
         report_ack(1, 1),
-        vec![0x80],
+        vec![0x84, 0x40, 0xa0, 0x40, 0x40],
         snapshot(1, 1),
         crate::fixtures::bundle(1),
     ];
@@ -328,7 +328,7 @@ fn post_hands_over_what_devices_sign_and_refuses_the_rest_by_index() {
     assert_eq!(indices, [0, 3]);
     let refused = [
         (1, Reject::SignerRole),
-        (2, Reject::Shape),
+        (2, Reject::CborTruncated),
         (4, Reject::SignerRole),
     ];
     assert_eq!(posted.refused, refused);
