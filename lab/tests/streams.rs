@@ -91,6 +91,19 @@ impl Scene {
         Ok(())
     }
 
+    /// The doctor's row about held back answers: whether it is ok, and its code or evidence.
+    fn buffering(&self) -> Result<(bool, String), LabError> {
+        let printed = self.fleet.on_device(&self.device, &["doctor", "--json"])?;
+        let report: Value = serde_json::from_str(&printed.stdout).unwrap();
+        assert_eq!(report["verdict"]["state"], "ok", "{}", printed.stdout);
+        let ways = report["targets"][0]["ways"].as_array().unwrap();
+        let direct = ways.iter().find(|way| way["route"] == "direct").unwrap();
+        let row = direct["hops"].as_array().unwrap().last().unwrap();
+        assert_eq!(row["stage"], "buffering", "{row}");
+        let words = row["code"].as_str().or(row["evidence"].as_str()).unwrap();
+        Ok((row["is_ok"] == true, words.to_owned()))
+    }
+
     fn count(&self, name: &str) -> u64 {
         let status = self.device.folder.status();
         let count = status.pointer(&format!("/routes/push/{name}"));
@@ -119,6 +132,8 @@ fn device_behind_an_edge_that_streams_is_pushed_to_by_a_stream() {
     scene.wait_push("stream", "streaming").unwrap();
     scene.push_values().unwrap();
     scene.wait_push("stream", "streaming").unwrap();
+    let (is_ok, evidence) = scene.buffering().unwrap();
+    assert!(is_ok && evidence.starts_with("answers come one by one, tested "));
 }
 
 #[test]
@@ -130,6 +145,7 @@ fn a14_device_behind_an_edge_that_holds_back_is_pushed_to_by_held_polls() {
     scene.push_values().unwrap();
     scene.wait_push("held", "buffered").unwrap();
     assert_eq!(scene.count("streams"), 0);
+    assert_eq!(scene.buffering().unwrap(), (false, "PST-L05".into()));
 }
 
 /// Passes connections on to `far` and ends each after `age`, whatever goes on there.

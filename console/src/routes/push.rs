@@ -8,9 +8,9 @@
 //! has whole exchanges only.
 
 use super::{EXCHANGE_DEADLINE, Routes, Sent, Way, moment, random};
-use postern_egress::canary::{Arrival, Reading, judge};
+use postern_egress::canary::{Arrival, Believed, Reading, judge};
 use postern_egress::hold::{HoldEnd, Next};
-use postern_egress::ladder::WayId;
+use postern_egress::ladder::{WayId, WayKey};
 use postern_egress::push::{Flow, FlowEnd, NextPush, PushMode};
 use postern_egress::{Client, ExchangeLimits, LinkReport, OpenBody, Route, TransportError};
 use postern_protocol::frame::{Deframed, Deframer};
@@ -78,8 +78,8 @@ pub struct StreamReader<'s> {
 pub struct PushFacts {
     /// True while a stream brings news.
     pub is_streaming: bool,
-    /// What the canaries of the way in use showed: streaming or buffered; `None` while it was not asked.
-    pub verdict: Option<&'static str>,
+    /// What the canaries of the way in use showed; `None` while it was not asked.
+    pub canary: Option<Believed>,
     /// Streams that brought an answer, canaries left out.
     pub streams: u64,
     /// Their answers.
@@ -178,13 +178,20 @@ impl Routes {
         reading.ok()
     }
 
+    /// What the canaries of each way showed, where one was asked and that is believed yet.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<(WayKey, Believed)> {
+        let ways = self.ways.iter();
+        let known = ways.filter_map(|way| Some((way.key, way.push.believed(moment())?)));
+        known.collect()
+    }
+
     /// Tells of streams.
     pub(super) fn push_facts(&self) -> PushFacts {
         let used = self.used();
-        let verdict = used.and_then(|way| way.push.verdict(moment()));
         PushFacts {
             is_streaming: self.push.flowing.is_some(),
-            verdict: verdict.map(postern_egress::canary::Verdict::as_str),
+            canary: used.and_then(|way| way.push.believed(moment())),
             streams: self.push.streams,
             answers: self.push.answers,
             ends: self.push.ends.clone(),
@@ -205,7 +212,8 @@ impl PushFacts {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "by": if self.is_streaming { "stream" } else { "held" },
-            "canary": self.verdict,
+            "canary": self.canary.map(|canary| canary.verdict.as_str()),
+            "canary_age_s": self.canary.map(|canary| canary.age().as_secs()),
             "streams": self.streams,
             "answers": self.answers,
             "ends": self.ends,

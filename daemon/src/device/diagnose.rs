@@ -15,7 +15,7 @@ use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::records;
 use crate::routes::{Outlet, proxy_word};
-use postern_console::doctor::{Case, Settings, Target};
+use postern_console::doctor::{Canaries, Case, Settings, Target};
 use postern_egress::Dialer;
 use postern_protocol::id::Thumbprint;
 use postern_protocol::join_line::JoinLine;
@@ -35,6 +35,10 @@ impl Driver {
         let dialer = self.routes.dialer().clone();
         Case {
             hold: self.routes.hold_facts(),
+            canaries: Some(Canaries {
+                mode: self.config.push,
+                known: self.routes.canaries(),
+            }),
             by: BY_DEVICE.to_owned(),
             ..joined(&self.config, dialer, &urls, trust, is_deep)
         }
@@ -107,6 +111,10 @@ fn joined(
     let listed: Vec<_> = mailboxes.map(|one| one.key.thumbprint()).collect();
     Case {
         bundle: Some(trust.number()),
+        canaries: Some(Canaries {
+            mode: config.push,
+            known: Vec::new(),
+        }),
         ..case(config, dialer, urls, &listed, is_deep)
     }
 }
@@ -130,6 +138,7 @@ fn case(
         settings: Settings::of(&config.proxy, &config.extra_ca_files),
         proxy_word: proxy_word(&config.proxy),
         hold: None,
+        canaries: None,
         by: BY_COMMAND.to_owned(),
         is_deep,
     }
