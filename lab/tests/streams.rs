@@ -91,17 +91,19 @@ impl Scene {
         Ok(())
     }
 
-    /// The doctor's row about held back answers: whether it is ok, and its code or evidence.
-    fn buffering(&self) -> Result<(bool, String), LabError> {
+    /// The doctor's row about answers that are held back: its code, or else its evidence.
+    fn buffering(&self) -> Result<String, LabError> {
         let printed = self.fleet.on_device(&self.device, &["doctor", "--json"])?;
-        let report: Value = serde_json::from_str(&printed.stdout).unwrap();
-        assert_eq!(report["verdict"]["state"], "ok", "{}", printed.stdout);
-        let ways = report["targets"][0]["ways"].as_array().unwrap();
-        let direct = ways.iter().find(|way| way["route"] == "direct").unwrap();
-        let row = direct["hops"].as_array().unwrap().last().unwrap();
-        assert_eq!(row["stage"], "buffering", "{row}");
-        let words = row["code"].as_str().or(row["evidence"].as_str()).unwrap();
-        Ok((row["is_ok"] == true, words.to_owned()))
+        let report: Value = serde_json::from_str(&printed.stdout).unwrap_or_default();
+        let ways = report.pointer("/targets/0/ways").and_then(Value::as_array);
+        let is_direct = |way: &&Value| way.get("route").is_some_and(|route| route == "direct");
+        let direct = ways.and_then(|ways| ways.iter().find(is_direct));
+        let hops = direct.and_then(|way| way.get("hops")?.as_array());
+        let row = hops.and_then(|hops| hops.last());
+        let word = |name| row?.get(name)?.as_str();
+        assert_eq!(word("stage"), Some("buffering"), "{}", printed.stdout);
+        let words = word("code").or(word("evidence"));
+        Ok(words.unwrap_or_default().to_owned())
     }
 
     fn count(&self, name: &str) -> u64 {
@@ -132,8 +134,8 @@ fn device_behind_an_edge_that_streams_is_pushed_to_by_a_stream() {
     scene.wait_push("stream", "streaming").unwrap();
     scene.push_values().unwrap();
     scene.wait_push("stream", "streaming").unwrap();
-    let (is_ok, evidence) = scene.buffering().unwrap();
-    assert!(is_ok && evidence.starts_with("answers come one by one, tested "));
+    let evidence = scene.buffering().unwrap();
+    assert!(evidence.starts_with("answers come one by one, tested "));
 }
 
 #[test]
@@ -145,7 +147,12 @@ fn a14_device_behind_an_edge_that_holds_back_is_pushed_to_by_held_polls() {
     scene.push_values().unwrap();
     scene.wait_push("held", "buffered").unwrap();
     assert_eq!(scene.count("streams"), 0);
-    assert_eq!(scene.buffering().unwrap(), (false, "PST-L05".into()));
+    assert_eq!(scene.buffering().unwrap(), "PST-L05");
+    // It is known to whoever looks after the device stopped, and to the device after that.
+    scene.device.daemon.terminate().unwrap();
+    assert_eq!(scene.buffering().unwrap(), "PST-L05");
+    scene.device.daemon.start().unwrap();
+    scene.wait_push("held", "buffered").unwrap();
 }
 
 /// Passes connections on to `far` and ends each after `age`, whatever goes on there.

@@ -41,7 +41,6 @@ use contest::UdpNews;
 use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
-use postern_egress::ladder::memory::Limits;
 use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
 use postern_egress::push::{Push, PushMode};
@@ -203,19 +202,19 @@ impl Routes {
             if let Ok(client) = self.dialer.client(&target, route) {
                 self.made += 1;
                 let key = WayKey::of(&address.url, route);
-                let mut ladder = HoldLadder::with_ceiling(self.hold_ceiling);
-                let sizes = self.whereabouts.resume(key, &mut ladder);
-                ways.push(Way {
+                let mut way = Way {
                     id: WayId(self.made),
                     key,
                     address: address.clone(),
                     client: Arc::new(client),
-                    ladder,
-                    sizes,
+                    ladder: HoldLadder::with_ceiling(self.hold_ceiling),
+                    sizes: BodySizes::new(),
                     last_status: None,
                     taught_status: None,
                     push: Push::new(self.push_mode),
-                });
+                };
+                way.resume(self.whereabouts.limits(key));
+                ways.push(way);
             }
         }
         Ok(ways)
@@ -444,18 +443,6 @@ impl Routes {
                 is_held: hold.is_some_and(|hold| !hold.is_zero()),
             },
         })
-    }
-}
-
-impl Way {
-    fn limits(&self) -> Limits {
-        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        Limits {
-            way: self.key,
-            hold: self.ladder.learnt(),
-            up_bytes_max: bytes(self.sizes.up_bytes_max()),
-            down_bytes_max: bytes(self.sizes.down_bytes_max()),
-        }
     }
 }
 

@@ -7,11 +7,11 @@
 //! Thin over the pure choice of egress: reads the clock and draws the dice for it. Refuses streams over QUIC, which
 //! has whole exchanges only.
 
-use super::{EXCHANGE_DEADLINE, Routes, Sent, Way, moment, random};
+use super::{EXCHANGE_DEADLINE, Routes, Sent, moment, random};
 use postern_egress::canary::{Arrival, Believed, Reading, judge};
 use postern_egress::hold::{HoldEnd, Next};
 use postern_egress::ladder::{WayId, WayKey};
-use postern_egress::push::{Flow, FlowEnd, NextPush, PushMode};
+use postern_egress::push::{Flow, FlowEnd, NextPush, Push, PushMode};
 use postern_egress::{Client, ExchangeLimits, LinkReport, OpenBody, Route, TransportError};
 use postern_protocol::frame::{Deframed, Deframer};
 use postern_protocol::limits::FRAME_BYTES_MAX;
@@ -102,7 +102,9 @@ impl Routes {
     pub fn set_push(&mut self, mode: PushMode) {
         self.push_mode = mode;
         for way in &mut self.ways {
-            way.push = postern_egress::push::Push::new(mode);
+            way.push = Push::new(mode);
+            let known = self.whereabouts.limits(way.key);
+            way.resume_streams(known.and_then(|known| known.canary));
         }
     }
 
@@ -164,6 +166,8 @@ impl Routes {
         *self.push.ends.entry(word_of(end)).or_default() += 1;
         if let Some(way) = self.way_mut(way) {
             way.push.handle_end(moment(), random(), end);
+            let limits = way.limits();
+            self.whereabouts.note_limits(limits);
         }
     }
 
@@ -175,6 +179,8 @@ impl Routes {
             Ok(reading) => way.push.handle_canary(moment(), reading),
             Err(end) => way.push.handle_canary_failed(moment(), end),
         }
+        let limits = way.limits();
+        self.whereabouts.note_limits(limits);
         reading.ok()
     }
 
@@ -196,13 +202,6 @@ impl Routes {
             answers: self.push.answers,
             ends: self.push.ends.clone(),
         }
-    }
-}
-
-impl Way {
-    /// Forgets what another network taught of streams.
-    pub(super) fn forget_streams(&mut self) {
-        self.push.handle_network_change();
     }
 }
 

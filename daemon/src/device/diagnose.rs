@@ -62,7 +62,14 @@ pub fn of_stopped(config: &DeviceConfig, is_deep: bool) -> Result<Case, CommandE
     let trust = trust_of(config, &stored, &records)?;
     let dialer = Outlet::from(config).dialer(stored.tls_ca.as_deref())?;
     let urls = homing::urls(&trust, &stored.urls);
-    Ok(joined(config, dialer, &urls, &trust, is_deep))
+    let whereabouts = Outlet::from(config).whereabouts();
+    Ok(Case {
+        canaries: Some(Canaries {
+            mode: config.push,
+            known: whereabouts.canaries(),
+        }),
+        ..joined(config, dialer, &urls, &trust, is_deep)
+    })
 }
 
 /// Prepares a diagnosis for a device that is to join by this line; its secret is not used.
@@ -111,10 +118,6 @@ fn joined(
     let listed: Vec<_> = mailboxes.map(|one| one.key.thumbprint()).collect();
     Case {
         bundle: Some(trust.number()),
-        canaries: Some(Canaries {
-            mode: config.push,
-            known: Vec::new(),
-        }),
         ..case(config, dialer, urls, &listed, is_deep)
     }
 }

@@ -129,6 +129,13 @@ impl Canary {
         self.believed(now).map(|believed| believed.verdict)
     }
 
+    /// Goes on from what was remembered of this way in this network.
+    pub fn resume(&mut self, now: Moment, believed: Believed) {
+        let left = believed.left.min(CANARY_AGE);
+        self.verdict = Some((believed.verdict, now.after(left)));
+        self.begin_again();
+    }
+
     /// Returns the bytes to which the next canary is to be filled up; `None` while there is a verdict.
     #[must_use]
     pub fn poll_pad(&mut self, now: Moment) -> Option<u16> {

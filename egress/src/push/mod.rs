@@ -157,6 +157,11 @@ impl Push {
         self.canary.believed(now)
     }
 
+    /// Goes on from what was remembered of the canaries of this way in this network.
+    pub fn resume(&mut self, now: Moment, believed: Believed) {
+        self.canary.resume(now, believed);
+    }
+
     /// Returns what to ask for next. `cap` is the longest hold that lives on the way, where one was cut.
     pub fn poll_next(&mut self, now: Moment, random: u64, cap: Option<Duration>) -> NextPush {
         if std::mem::take(&mut self.polls_first) {
