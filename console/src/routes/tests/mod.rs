@@ -5,7 +5,7 @@ mod streams;
 
 use super::*;
 use mailbox::{Behaviour, Site};
-use postern_egress::{FileSettings, ProxySettings, Trust, Variables};
+use postern_egress::{FileSettings, ProxySettings, Route, Trust, Variables};
 use postern_protocol::frame::PlainFrame;
 use postern_protocol::id::Challenge;
 use std::net::TcpListener;
