@@ -8,6 +8,7 @@ use crate::foreign::Foreign;
 use crate::http::{HttpClient, OpenBody};
 use crate::mailbox_url::MailboxUrl;
 use crate::path::{LinkReport, Path};
+use crate::proxy_auth::PasswordUse;
 use crate::quic::QuicClient;
 use crate::route::Route;
 use crate::tcp::Traffic;
@@ -93,6 +94,12 @@ impl Client {
     pub fn proxy(&self) -> Option<String> {
         let proxy = self.path().proxy.as_ref();
         proxy.map(|proxy| proxy.url.to_string())
+    }
+
+    /// Returns whose password this way shows to its proxy; `None` where it shows none.
+    #[must_use]
+    pub fn password_use(&self) -> Option<PasswordUse> {
+        self.path().proxy.as_ref()?.auth.password_use()
     }
 
     /// Returns the route.

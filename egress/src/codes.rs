@@ -20,3 +20,5 @@ pub const LARGE_BODY_LOST: &str = "PST-L02";
 pub const SMALL_PACKETS: &str = "PST-L03";
 /// Large answers are lost on their way while small ones pass.
 pub const LARGE_ANSWER_LOST: &str = "PST-L04";
+/// Answers are held back until they are complete.
+pub const ANSWERS_HELD_BACK: &str = "PST-L05";

@@ -74,6 +74,7 @@ pub use http::OpenBody;
 pub use lockout::LockoutMemory;
 pub use mailbox_url::{MailboxUrl, MailboxUrlError};
 pub use path::{HttpVersion, LinkReport};
+pub use proxy_auth::PasswordUse;
 pub use quic::QuicFault;
 pub use route::Route;
 pub use scheme::{Schemes, SchemesError};

@@ -300,10 +300,14 @@ pub const NETWORK_AGE_S_MAX: u64 = 30 * 24 * 3600;
 /// Number of ways of one network whose limits are remembered. Arbitrary; a device uses one or two.
 pub const NETWORK_WAYS_MAX: usize = 4;
 
+/// Seconds by which two dates of the same thing may differ: the wall clock and the one that counts intervals are read one
+/// after the other, and drift apart. Arbitrary.
+pub const NETWORK_DATE_SLACK_S: u64 = 60;
+
 /// Time for which QUIC is left out on a network where it met silence, in seconds: six hours.
 pub const UDP_HOSTILE_S: u64 = 6 * 3600;
 
-/// Largest record of networks that is read, in bytes: a full one has under 5 KiB.
+/// Largest record of networks that is read, in bytes: a full one has under 6 KiB.
 pub const NETWORK_RECORD_BYTES_MAX: usize = 8 * 1024;
 
 /// Largest file of the system that is read to tell networks apart, in bytes. Arbitrary; what is beyond

@@ -91,6 +91,21 @@ impl Scene {
         Ok(())
     }
 
+    /// The doctor's row about answers that are held back: its code, or else its evidence.
+    fn buffering(&self) -> Result<String, LabError> {
+        let printed = self.fleet.on_device(&self.device, &["doctor", "--json"])?;
+        let report: Value = serde_json::from_str(&printed.stdout).unwrap_or_default();
+        let ways = report.pointer("/targets/0/ways").and_then(Value::as_array);
+        let is_direct = |way: &&Value| way.get("route").is_some_and(|route| route == "direct");
+        let direct = ways.and_then(|ways| ways.iter().find(is_direct));
+        let hops = direct.and_then(|way| way.get("hops")?.as_array());
+        let row = hops.and_then(|hops| hops.last());
+        let word = |name| row?.get(name)?.as_str();
+        assert_eq!(word("stage"), Some("buffering"), "{}", printed.stdout);
+        let words = word("code").or(word("evidence"));
+        Ok(words.unwrap_or_default().to_owned())
+    }
+
     fn count(&self, name: &str) -> u64 {
         let status = self.device.folder.status();
         let count = status.pointer(&format!("/routes/push/{name}"));
@@ -119,6 +134,8 @@ fn device_behind_an_edge_that_streams_is_pushed_to_by_a_stream() {
     scene.wait_push("stream", "streaming").unwrap();
     scene.push_values().unwrap();
     scene.wait_push("stream", "streaming").unwrap();
+    let evidence = scene.buffering().unwrap();
+    assert!(evidence.starts_with("answers come one by one, tested "));
 }
 
 #[test]
@@ -130,6 +147,12 @@ fn a14_device_behind_an_edge_that_holds_back_is_pushed_to_by_held_polls() {
     scene.push_values().unwrap();
     scene.wait_push("held", "buffered").unwrap();
     assert_eq!(scene.count("streams"), 0);
+    assert_eq!(scene.buffering().unwrap(), "PST-L05");
+    // It is known to whoever looks after the device stopped, and to the device after that.
+    scene.device.daemon.terminate().unwrap();
+    assert_eq!(scene.buffering().unwrap(), "PST-L05");
+    scene.device.daemon.start().unwrap();
+    scene.wait_push("held", "buffered").unwrap();
 }
 
 /// Passes connections on to `far` and ends each after `age`, whatever goes on there.

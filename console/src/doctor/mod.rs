@@ -6,9 +6,10 @@
 //!
 //! Every way that the proxy policy allows is walked with connections of its own, up to a frame that only
 //! a mailbox answers. The report holds hosts, addresses, issuers and text of others, escaped and cut;
-//! never a credential. Codes stand in `egress/CODES.md`; its own are A01, A02, L02 and L03. Refuses to walk what the policy
+//! never a credential. Codes stand in `egress/CODES.md`; its own are A01, A02, L02, L03 and L05. Refuses to walk what the policy
 //! forbids: it says so instead.
 
+mod buffering;
 mod mtu;
 mod place;
 mod remedy;
@@ -19,6 +20,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use buffering::Canaries;
 pub use place::{ClockReport, IssuerReport, NetworkReport};
 pub use report::{
     Answerer, HopReport, Outcome, Report, Settings, State, TargetReport, Verdict, WayReport,

@@ -29,6 +29,7 @@ pub(super) fn hop(link: &LinkReport, is_lossy: bool) -> Option<HopReport> {
         stage: "mtu".into(),
         place: link.peer.to_string(),
         is_ok: !is_small,
+        is_tried: true,
         took_us: 0,
         evidence,
         code: is_small.then(|| codes::SMALL_PACKETS.into()),

@@ -6,7 +6,7 @@
 use super::report::Answerer;
 use postern_egress::codes;
 use postern_egress::connect::ConnectFault;
-use postern_egress::{Fault, TlsFault};
+use postern_egress::{Fault, Route, TlsFault};
 use std::io::ErrorKind;
 
 /// Says what to do about a fault at `place`, on the way to `target` (host and port).
@@ -104,6 +104,19 @@ pub(super) fn of_answerer(answerer: Answerer, place: &str) -> Option<(String, St
             ),
         )),
     }
+}
+
+/// Says what to do when answers from `place` are held back until they are complete.
+pub(super) fn of_buffering(route: Route, place: &str) -> String {
+    let whom = match route {
+        Route::Proxy(_) => "ask the proxy's administrator",
+        Route::Direct | Route::Quic => {
+            "ask the network team, or who runs the front of the mailbox,"
+        }
+    };
+    format!(
+        "{whom} to turn off response buffering and scanning for {place}; held polls bring the news meanwhile"
+    )
 }
 
 /// Says what to do when only small packets pass.

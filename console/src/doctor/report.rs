@@ -116,12 +116,16 @@ pub enum Answerer {
 /// One step of a way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HopReport {
-    /// `lookup`, `tcp`, `proxy-tls`, `tunnel`, `tls`, `quic`, `exchange`, `answer`, `body` or `mtu`.
+    /// `lookup`, `tcp`, `proxy-tls`, `tunnel`, `tls`, `quic`, `exchange`, `answer`, `body`, `mtu` or
+    /// `buffering`.
     pub stage: String,
     /// With whom: a host and port, or a proxy's URL.
     pub place: String,
     /// Whether it went well.
     pub is_ok: bool,
+    /// False where it was not tried; the evidence says why.
+    #[serde(default = "tried")]
+    pub is_tried: bool,
     /// Microseconds that it took; 0 for what took none.
     pub took_us: u64,
     /// What was seen; escaped where others chose it.
@@ -157,6 +161,11 @@ pub enum Outcome {
     Degraded,
     /// None is reached.
     Down,
+}
+
+/// Reports of older devices hold only what was tried.
+const fn tried() -> bool {
+    true
 }
 
 impl Outcome {

@@ -5,6 +5,7 @@ fn hop(stage: &str, code: Option<&str>) -> HopReport {
         stage: stage.into(),
         place: "controller.test:443".into(),
         is_ok: code.is_none(),
+        is_tried: true,
         took_us: 1_234,
         evidence: "seen".into(),
         code: code.map(str::to_owned),
@@ -158,6 +159,32 @@ fn report(way: WayReport) -> Report {
     }
 }
 
+#[test]
+fn tree_tells_a_step_that_was_not_tried_from_one_that_is_ok() {
+    let untried = HopReport {
+        is_tried: false,
+        evidence: "not known yet".into(),
+        ..hop("buffering", None)
+    };
+    let held_back = hop("buffering", Some("PST-L05"));
+    let line = |hop: HopReport| {
+        let report = report(way("proxy", State::Works, vec![hop]));
+        assert_eq!(report.verdict.state, Outcome::Ok);
+        let tree = report.tree(false);
+        let mut lines = tree.lines().skip_while(|line| !line.contains("buffering"));
+        (
+            lines.next().map(str::to_owned),
+            lines.next().map(str::to_owned),
+        )
+    };
+    let (skip, below) = line(untried);
+    assert!(skip.unwrap().starts_with("   └─ skip buffering "));
+    assert_eq!(below.as_deref(), Some(""));
+    let (fail, next) = line(held_back);
+    assert!(fail.unwrap().starts_with("   └─ FAIL buffering "));
+    assert!(next.unwrap().ends_with("next: mend it"));
+}
+
 fn shown(is_issuer: bool) -> IssuerReport {
     IssuerReport {
         issuer: "CN=Corp".into(),
@@ -228,16 +255,14 @@ fn tree_says_which_network_and_which_clock() {
 fn report_of_an_older_device_is_still_read() {
     let mut json = serde_json::to_value(report(works())).unwrap();
     let members = json.as_object_mut().unwrap();
+    let way = &mut members["targets"][0]["ways"][0];
+    let hop = way["hops"][0].as_object_mut().unwrap();
+    assert!(hop.remove("is_tried").is_some());
+    let way = way.as_object_mut().unwrap();
+    assert!(way.remove("unknown_issuer").is_some());
     for newer in ["network", "clock", "hold"] {
         assert!(members.remove(newer).is_some(), "{newer}");
     }
-    let way = &mut members["targets"][0]["ways"][0];
-    assert!(
-        way.as_object_mut()
-            .unwrap()
-            .remove("unknown_issuer")
-            .is_some()
-    );
     let read: Report = serde_json::from_value(json).unwrap();
     assert_eq!(read, report(works()));
 }

@@ -196,9 +196,10 @@ fn hop_lines(
         true => ("└─", "   "),
         false => ("├─", "│  "),
     };
-    let word = match hop.is_ok {
-        true => paint.word(GREEN, "ok  "),
-        false => paint.word(RED, "FAIL"),
+    let word = match (hop.is_tried, hop.is_ok) {
+        (false, _) => paint.word(FAINT, "skip"),
+        (true, true) => paint.word(GREEN, "ok  "),
+        (true, false) => paint.word(RED, "FAIL"),
     };
     let evidence = match (&hop.code, &hop.what) {
         (Some(code), Some(what)) => format!("{code} {what}"),

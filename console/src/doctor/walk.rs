@@ -4,6 +4,7 @@
 //! key is proven by a session, not here: a stranger's challenge is told apart, a copied one is not.
 //! Refuses to walk a way twice at a time, and any way that the dialer does not offer.
 
+use super::buffering::{self, Canaries};
 use super::mtu;
 use super::place::{IssuerReport, NetworkReport};
 use super::remedy;
@@ -12,6 +13,7 @@ use super::report::{
 };
 use crate::clock;
 use crate::routes::{HoldFacts, target_of};
+use postern_egress::ladder::WayKey;
 use postern_egress::{
     Answer, Client, Dialer, ExchangeLimits, Hop, LinkReport, MailboxUrl, Route, Trail,
     TransportError, codes,
@@ -46,6 +48,8 @@ pub struct Case {
     pub proxy_word: String,
     /// What the running device has learnt.
     pub hold: Option<HoldFacts>,
+    /// What the device knows of streams; `None` before it has joined.
+    pub canaries: Option<Canaries>,
     /// Who looks: `running device`, `this command`.
     pub by: String,
     /// Whether to try a large body too.
@@ -124,13 +128,16 @@ fn begin(case: &Case, target: &Target) -> Result<Vec<Result<Walk, WayReport>>, S
     let mut walks = Vec::new();
     for route in &offered {
         walks.push(match case.dialer.client(&mailbox, *route) {
-            Ok(client) => Ok(tokio::spawn(walk(
-                client,
-                mailbox.clone(),
-                target.listed.clone(),
-                case.bundle,
-                case.is_deep,
-            ))),
+            Ok(client) => {
+                let walker = Walker {
+                    buffering: case.buffering(target, &mailbox, *route),
+                    place: mailbox.authority().to_string(),
+                    listed: target.listed.clone(),
+                    bundle: case.bundle,
+                    is_deep: case.is_deep,
+                };
+                Ok(tokio::spawn(walker.walk(client)))
+            }
             Err(error) => Err(skipped(*route, error.to_string())),
         });
     }
@@ -192,42 +199,58 @@ fn skipped(route: Route, reason: String) -> WayReport {
     }
 }
 
-/// Walks one way to its end.
-async fn walk(
-    client: Client,
-    mailbox: MailboxUrl,
+impl Case {
+    fn buffering(&self, target: &Target, mailbox: &MailboxUrl, route: Route) -> HopReport {
+        let way = WayKey::of(&target.url, route);
+        let place = mailbox.authority().to_string();
+        buffering::hop(self.canaries.as_ref(), way, route, &place)
+    }
+}
+
+/// What is needed on one way.
+struct Walker {
+    place: String,
     listed: Vec<Thumbprint>,
     bundle: Option<BundleNumber>,
     is_deep: bool,
-) -> WayReport {
-    let started_us = clock::mono_us();
-    let trail = Arc::new(Trail::default());
-    let client = client.with_trail(Arc::clone(&trail));
-    let place = mailbox.authority().to_string();
-    let mut way = WayReport {
-        proxy: client.proxy(),
-        state: State::Fails,
-        reason: None,
-        ..skipped(client.route(), String::new())
-    };
-    if let Ok(ask) = (PlainFrame::Ask { bundle }).encode() {
-        let asked_us = clock::mono_us();
-        let answer = client.exchange(ask.into(), limits()).await;
-        let mut link = link_of(&answer);
-        note_hops(&mut way, &trail, &place);
-        judge(&mut way, &place, asked_us, answer, &listed);
-        if is_deep && way.state == State::Works {
-            link = try_large(&client, &trail, &place, &mut way).await.or(link);
+    /// What is known of streams on this way.
+    buffering: HopReport,
+}
+
+impl Walker {
+    /// Walks one way to its end.
+    async fn walk(self, client: Client) -> WayReport {
+        let started_us = clock::mono_us();
+        let trail = Arc::new(Trail::default());
+        let client = client.with_trail(Arc::clone(&trail));
+        let place = &self.place;
+        let mut way = WayReport {
+            proxy: client.proxy(),
+            state: State::Fails,
+            reason: None,
+            ..skipped(client.route(), String::new())
+        };
+        let bundle = self.bundle;
+        if let Ok(ask) = (PlainFrame::Ask { bundle }).encode() {
+            let asked_us = clock::mono_us();
+            let answer = client.exchange(ask.into(), limits()).await;
+            let mut link = link_of(&answer);
+            note_hops(&mut way, &trail, place);
+            judge(&mut way, place, asked_us, answer, &self.listed);
+            if self.is_deep && way.state == State::Works {
+                link = try_large(&client, &trail, place, &mut way).await.or(link);
+            }
+            if way.state == State::Works {
+                let is_lossy = way.hops.iter().any(|hop| !hop.is_ok);
+                let packets = link.as_deref().and_then(|link| mtu::hop(link, is_lossy));
+                way.hops.extend(packets);
+                way.hops.push(self.buffering);
+            }
         }
-        if way.state == State::Works {
-            let is_lossy = way.hops.iter().any(|hop| !hop.is_ok);
-            let packets = link.as_deref().and_then(|link| mtu::hop(link, is_lossy));
-            way.hops.extend(packets);
-        }
+        client.close().await;
+        way.took_ms = since(started_us) / 1_000;
+        way
     }
-    client.close().await;
-    way.took_ms = since(started_us) / 1_000;
-    way
 }
 
 const fn limits() -> ExchangeLimits {
@@ -255,6 +278,7 @@ fn hop_report(hop: Hop, target: &str) -> HopReport {
     HopReport {
         stage: hop.stage.as_str().to_owned(),
         is_ok: fault.is_none(),
+        is_tried: true,
         took_us: micros(hop.took),
         evidence: hop.evidence,
         code: fault.as_ref().map(|fault| fault.code().to_owned()),
@@ -304,6 +328,7 @@ fn judge(
         stage: "answer".into(),
         place: place.to_owned(),
         is_ok,
+        is_tried: true,
         took_us: 0,
         evidence,
         code,
@@ -321,6 +346,7 @@ fn add_error(way: &mut WayReport, place: &str, asked_us: u64, error: &TransportE
         stage: "prepare".into(),
         place: error.hop.clone(),
         is_ok: false,
+        is_tried: true,
         took_us: since(asked_us),
         evidence: String::new(),
         code: Some(error.code().to_owned()),
@@ -385,6 +411,7 @@ async fn try_large(
         stage: "body".into(),
         place: place.to_owned(),
         is_ok: true,
+        is_tried: true,
         took_us: since(asked_us),
         evidence: format!("{LARGE_BODY_BYTES} bytes pass"),
         code: None,

@@ -4,7 +4,9 @@
 //! write down.
 
 use super::{Routes, Way, moment, random};
+use postern_egress::canary::Believed;
 use postern_egress::hold::{Hold, HoldEnd};
+use postern_egress::ladder::memory::Limits;
 use postern_egress::limits::{BODY_BYTES_FLOOR, BODY_BYTES_START};
 use postern_egress::{TransportError, codes};
 use serde::{Deserialize, Serialize};
@@ -90,6 +92,35 @@ impl fmt::Display for HoldFacts {
 }
 
 impl Way {
+    /// What is worth remembering of this way.
+    pub(super) fn limits(&self) -> Limits {
+        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Limits {
+            way: self.key,
+            hold: self.ladder.learnt(moment()),
+            up_bytes_max: bytes(self.sizes.up_bytes_max()),
+            down_bytes_max: bytes(self.sizes.down_bytes_max()),
+            canary: self.push.believed(moment()),
+        }
+    }
+
+    /// Goes on from what is remembered of this way in this network.
+    pub(super) fn resume(&mut self, known: Option<Limits>) {
+        let Some(known) = known else {
+            return;
+        };
+        self.ladder.resume(moment(), random(), known.hold);
+        self.sizes = known.sizes();
+        self.resume_streams(known.canary);
+    }
+
+    /// The same for streams alone.
+    pub(super) fn resume_streams(&mut self, known: Option<Believed>) {
+        if let Some(known) = known {
+            self.push.resume(moment(), known);
+        }
+    }
+
     /// Remembers the status of a failed exchange until its hold ends.
     pub(super) fn note_status(&mut self, error: &TransportError) {
         self.last_status = error.status();

@@ -41,12 +41,11 @@ use contest::UdpNews;
 use postern_egress::body_size::{BodySizes, Lesson};
 use postern_egress::clock::Moment;
 use postern_egress::hold::{Hold, HoldEnd, HoldLadder, Next};
-use postern_egress::ladder::memory::Limits;
 use postern_egress::ladder::{Ladder, Way as LadderWay, WayKey};
 use postern_egress::limits::BODY_BYTES_FLOOR;
 use postern_egress::push::{Push, PushMode};
 use postern_egress::{
-    Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, Period, Route,
+    Client, Dialer, ExchangeLimits, LinkReport, MailboxUrl, MailboxUrlError, PasswordUse, Period,
     TimeKeeper, TimeRefused, TransportError,
 };
 use postern_protocol::context::draw;
@@ -203,19 +202,19 @@ impl Routes {
             if let Ok(client) = self.dialer.client(&target, route) {
                 self.made += 1;
                 let key = WayKey::of(&address.url, route);
-                let mut ladder = HoldLadder::with_ceiling(self.hold_ceiling);
-                let sizes = self.whereabouts.resume(key, &mut ladder);
-                ways.push(Way {
+                let mut way = Way {
                     id: WayId(self.made),
                     key,
                     address: address.clone(),
                     client: Arc::new(client),
-                    ladder,
-                    sizes,
+                    ladder: HoldLadder::with_ceiling(self.hold_ceiling),
+                    sizes: BodySizes::new(),
                     last_status: None,
                     taught_status: None,
                     push: Push::new(self.push_mode),
-                });
+                };
+                way.resume(self.whereabouts.limits(key));
+                ways.push(way);
             }
         }
         Ok(ways)
@@ -223,20 +222,19 @@ impl Routes {
 
     /// Tells the ladder which ways there are. True when the one in use is gone.
     fn tell_ways(&mut self) -> bool {
-        let choice = self.dialer.settings().choice();
-        let has_secret =
-            choice.is_some_and(|it| it.secret_file.is_some() || it.url.secret.is_some());
+        let mut groups = Vec::new();
         let ways = self.ways.iter().map(|way| {
-            let route = way.client.route();
             way.client.set_relay(way.address.mailbox > 0);
             LadderWay {
                 id: way.id,
                 key: way.key,
-                route,
+                route: way.client.route(),
                 mailbox: way.address.mailbox,
                 url: way.address.place,
-                // All proxies are taken to be given the same password: none is shown it twice at a time.
-                secret: (has_secret && matches!(route, Route::Proxy(_))).then_some(0),
+                secret: way
+                    .client
+                    .password_use()
+                    .map(|it| group_of(&mut groups, it)),
             }
         });
         let ways: Vec<_> = ways.collect();
@@ -447,18 +445,6 @@ impl Routes {
     }
 }
 
-impl Way {
-    fn limits(&self) -> Limits {
-        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        Limits {
-            way: self.key,
-            hold: self.ladder.learnt(),
-            up_bytes_max: bytes(self.sizes.up_bytes_max()),
-            down_bytes_max: bytes(self.sizes.down_bytes_max()),
-        }
-    }
-}
-
 impl Carrier {
     /// Sends a frame and brings back the body.
     ///
@@ -472,6 +458,16 @@ impl Carrier {
             link: answer.link,
         })
     }
+}
+
+/// The group of the ways on which this password is shown. Those beyond a byte share the last one.
+fn group_of(groups: &mut Vec<PasswordUse>, shown: PasswordUse) -> u8 {
+    let place = groups.iter().position(|known| *known == shown);
+    let place = place.unwrap_or_else(|| {
+        groups.push(shown);
+        groups.len().saturating_sub(1)
+    });
+    u8::try_from(place).unwrap_or(u8::MAX)
 }
 
 /// Returns where frames for a mailbox go, by its base URL.

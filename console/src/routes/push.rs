@@ -7,11 +7,11 @@
 //! Thin over the pure choice of egress: reads the clock and draws the dice for it. Refuses streams over QUIC, which
 //! has whole exchanges only.
 
-use super::{EXCHANGE_DEADLINE, Routes, Sent, Way, moment, random};
-use postern_egress::canary::{Arrival, Reading, judge};
+use super::{EXCHANGE_DEADLINE, Routes, Sent, moment, random};
+use postern_egress::canary::{Arrival, Believed, Reading, judge};
 use postern_egress::hold::{HoldEnd, Next};
-use postern_egress::ladder::WayId;
-use postern_egress::push::{Flow, FlowEnd, NextPush, PushMode};
+use postern_egress::ladder::{WayId, WayKey};
+use postern_egress::push::{Flow, FlowEnd, NextPush, Push, PushMode};
 use postern_egress::{Client, ExchangeLimits, LinkReport, OpenBody, Route, TransportError};
 use postern_protocol::frame::{Deframed, Deframer};
 use postern_protocol::limits::FRAME_BYTES_MAX;
@@ -78,8 +78,8 @@ pub struct StreamReader<'s> {
 pub struct PushFacts {
     /// True while a stream brings news.
     pub is_streaming: bool,
-    /// What the canaries of the way in use showed: streaming or buffered; `None` while it was not asked.
-    pub verdict: Option<&'static str>,
+    /// What the canaries of the way in use showed; `None` while it was not asked.
+    pub canary: Option<Believed>,
     /// Streams that brought an answer, canaries left out.
     pub streams: u64,
     /// Their answers.
@@ -102,7 +102,9 @@ impl Routes {
     pub fn set_push(&mut self, mode: PushMode) {
         self.push_mode = mode;
         for way in &mut self.ways {
-            way.push = postern_egress::push::Push::new(mode);
+            way.push = Push::new(mode);
+            let known = self.whereabouts.limits(way.key);
+            way.resume_streams(known.and_then(|known| known.canary));
         }
     }
 
@@ -164,6 +166,8 @@ impl Routes {
         *self.push.ends.entry(word_of(end)).or_default() += 1;
         if let Some(way) = self.way_mut(way) {
             way.push.handle_end(moment(), random(), end);
+            let limits = way.limits();
+            self.whereabouts.note_limits(limits);
         }
     }
 
@@ -175,27 +179,29 @@ impl Routes {
             Ok(reading) => way.push.handle_canary(moment(), reading),
             Err(end) => way.push.handle_canary_failed(moment(), end),
         }
+        let limits = way.limits();
+        self.whereabouts.note_limits(limits);
         reading.ok()
+    }
+
+    /// What the canaries of each way showed, where one was asked and that is believed yet.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<(WayKey, Believed)> {
+        let ways = self.ways.iter();
+        let known = ways.filter_map(|way| Some((way.key, way.push.believed(moment())?)));
+        known.collect()
     }
 
     /// Tells of streams.
     pub(super) fn push_facts(&self) -> PushFacts {
         let used = self.used();
-        let verdict = used.and_then(|way| way.push.verdict(moment()));
         PushFacts {
             is_streaming: self.push.flowing.is_some(),
-            verdict: verdict.map(postern_egress::canary::Verdict::as_str),
+            canary: used.and_then(|way| way.push.believed(moment())),
             streams: self.push.streams,
             answers: self.push.answers,
             ends: self.push.ends.clone(),
         }
-    }
-}
-
-impl Way {
-    /// Forgets what another network taught of streams.
-    pub(super) fn forget_streams(&mut self) {
-        self.push.handle_network_change();
     }
 }
 
@@ -205,7 +211,8 @@ impl PushFacts {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "by": if self.is_streaming { "stream" } else { "held" },
-            "canary": self.verdict,
+            "canary": self.canary.map(|canary| canary.verdict.as_str()),
+            "canary_age_s": self.canary.map(|canary| canary.age().as_secs()),
             "streams": self.streams,
             "answers": self.answers,
             "ends": self.ends,

@@ -122,13 +122,28 @@ mod tests {
 
     impl Site {
         fn new(script: &str, mode: Option<ProxyPolicy>) -> Self {
+            Self::with(script, |file| file.mode = mode)
+        }
+
+        /// One whose device has a password for the proxies of these hosts.
+        fn with_password(script: &str, hosts: &[&str]) -> Self {
+            Self::with(script, |file| {
+                let secret = file.file.with_file_name("secret");
+                std::fs::write(&secret, "user:password").unwrap();
+                file.secret_file = Some(secret);
+                let hosts = hosts.iter().copied().map(str::to_owned);
+                file.credentials_for = Some(hosts.collect());
+            })
+        }
+
+        fn with(script: &str, set: impl FnOnce(&mut FileSettings)) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let file = FileSettings {
+            let mut file = FileSettings {
                 file: folder.path().join("device.toml"),
                 pac: Some("proxy.pac".to_owned()),
-                mode,
                 ..FileSettings::default()
             };
+            set(&mut file);
             let settings = ProxySettings::resolve(&file, &Variables::default()).unwrap();
             let trust = Arc::new(Trust::new(Vec::new(), None).unwrap());
             let dialer = Dialer::new(settings, trust, "postern-test").unwrap();
@@ -151,6 +166,21 @@ mod tests {
         async fn prepare(&mut self) -> (Duration, bool) {
             let pause = self.routes.preparation().unwrap().run().await;
             (pause, self.routes.handle_prepared())
+        }
+
+        /// The proxy of each way to the first mailbox, and the group whose ways show the same password.
+        fn groups(&self) -> Vec<(String, Option<u8>)> {
+            let to_first = self
+                .routes
+                .ways
+                .iter()
+                .filter(|way| way.address.mailbox == 0);
+            let groups = to_first.map(|way| {
+                let mut facts = self.routes.ladder.facts(super::super::moment());
+                let fact = facts.find(|fact| fact.way.id == way.id).unwrap();
+                (way.client.proxy().unwrap_or_default(), fact.way.secret)
+            });
+            groups.collect()
         }
 
         fn ways(&self) -> Vec<String> {
@@ -213,6 +243,36 @@ mod tests {
             said.contains("PST-P23") && said.contains("http://a.test:1"),
             "{said}"
         );
+    }
+
+    const THREE: &str =
+        "function FindProxyForURL() { return 'PROXY a.test:1; PROXY b.test:1; PROXY a.test:2' }";
+
+    #[tokio::test]
+    async fn ways_show_a_password_one_by_one_only_where_host_and_user_are_the_same() {
+        let mut site = Site::with_password(THREE, &["a.test", "b.test"]);
+        site.prepare().await;
+        let expected = [
+            ("http://a.test:1".to_owned(), Some(0)),
+            ("http://b.test:1".to_owned(), Some(1)),
+            ("http://a.test:2".to_owned(), Some(0)),
+        ];
+        assert_eq!(site.groups()[..3], expected);
+    }
+
+    #[tokio::test]
+    async fn ways_that_show_no_password_wait_for_nobody() {
+        let mut site = Site::with_password(THREE, &["b.test"]);
+        site.prepare().await;
+        let expected = [
+            ("http://a.test:1".to_owned(), None),
+            ("http://b.test:1".to_owned(), Some(0)),
+            ("http://a.test:2".to_owned(), None),
+        ];
+        assert_eq!(site.groups()[..3], expected);
+        let mut site = Site::new(THREE, None);
+        site.prepare().await;
+        assert!(site.groups().iter().all(|(_, group)| group.is_none()));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 use super::address::why_no_challenge;
 use super::{Contest, Loss, Probe, Raced, Routes, Sent, Won, is_challenge, moment, random};
+use postern_egress::body_size::BodySizes;
 use postern_egress::hold::HoldLadder;
 use postern_egress::ladder::{Blame, Race, Switch, Verdict, WayId};
 use postern_egress::{TransportError, codes};
@@ -262,8 +263,9 @@ impl Routes {
         for way in &mut self.ways {
             way.client.handle_network_changed();
             way.ladder = HoldLadder::with_ceiling(self.hold_ceiling);
-            way.sizes = self.whereabouts.resume(way.key, &mut way.ladder);
-            way.forget_streams();
+            way.sizes = BodySizes::new();
+            way.push.handle_network_change();
+            way.resume(self.whereabouts.limits(way.key));
         }
         true
     }

@@ -3,11 +3,9 @@
 //! Shared by all routes of a process. A record that is missing starts an empty memory; one that is damaged,
 //! too. Refuses to stop anything over it: what it holds are hints.
 
-use super::random;
 use crate::clock;
-use postern_egress::body_size::BodySizes;
+use postern_egress::canary::Believed;
 use postern_egress::clock::Moment;
-use postern_egress::hold::HoldLadder;
 use postern_egress::ladder::memory::{Limits, NetworkMemory};
 use postern_egress::ladder::{Hints, WayKey};
 use postern_egress::limits::NETWORK_RECORD_BYTES_MAX;
@@ -123,14 +121,20 @@ impl Whereabouts {
         inner.memory.hints(inner.watch.id(), clock::unix_s())
     }
 
-    /// What a way starts with here.
-    pub(super) fn resume(&self, way: WayKey, ladder: &mut HoldLadder) -> BodySizes {
+    /// What is known here of a way.
+    #[must_use]
+    pub fn limits(&self, way: WayKey) -> Option<Limits> {
         let inner = self.lock();
-        let Some(limits) = inner.memory.limits(inner.watch.id(), way) else {
-            return BodySizes::new();
-        };
-        ladder.resume(moment(), random(), limits.hold);
-        limits.sizes()
+        let network = inner.watch.id();
+        inner.memory.limits(network, clock::unix_s(), way)
+    }
+
+    /// What canaries showed here, and on which ways, as far as that is believed yet.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<(WayKey, Believed)> {
+        let inner = self.lock();
+        let network = inner.watch.id();
+        inner.memory.canaries(network, clock::unix_s())
     }
 
     /// A way proved itself here.
@@ -229,7 +233,7 @@ mod tests {
     fn damaged_record_is_counted_and_left_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(FILE);
-        for damage in [&b""[..], b"PSTNETS1", &[0; NETWORK_RECORD_BYTES_MAX + 9]] {
+        for damage in [&b""[..], b"PSTNETS2", &[0; NETWORK_RECORD_BYTES_MAX + 9]] {
             std::fs::write(&file, damage).unwrap();
             let whereabouts = open(folder.path());
             assert_eq!(whereabouts.damaged(), 1);

@@ -121,7 +121,8 @@ pub(super) enum ControllerCommand {
     /// Print counters and gauges for Prometheus
     #[command(
         long_about = "Prints what the running controller counted since its start, and how its devices stand, in the text\n\
-            format of Prometheus; a textfile collector can pick it up.\n\n\
+            format of Prometheus; a textfile collector can pick it up. `postern_push_seconds` is the time from a\n\
+            decision's commit here to the report that shows it accepted or applied, by this machine's clock.\n\n\
             Example: postern controller metrics > postern.prom"
     )]
     Metrics(keep::MetricsArgs),

@@ -15,7 +15,7 @@ use crate::config::DeviceConfig;
 use crate::exit::CommandError;
 use crate::records;
 use crate::routes::{Outlet, proxy_word};
-use postern_console::doctor::{Case, Settings, Target};
+use postern_console::doctor::{Canaries, Case, Settings, Target};
 use postern_egress::Dialer;
 use postern_protocol::id::Thumbprint;
 use postern_protocol::join_line::JoinLine;
@@ -35,6 +35,10 @@ impl Driver {
         let dialer = self.routes.dialer().clone();
         Case {
             hold: self.routes.hold_facts(),
+            canaries: Some(Canaries {
+                mode: self.config.push,
+                known: self.routes.canaries(),
+            }),
             by: BY_DEVICE.to_owned(),
             ..joined(&self.config, dialer, &urls, trust, is_deep)
         }
@@ -58,7 +62,14 @@ pub fn of_stopped(config: &DeviceConfig, is_deep: bool) -> Result<Case, CommandE
     let trust = trust_of(config, &stored, &records)?;
     let dialer = Outlet::from(config).dialer(stored.tls_ca.as_deref())?;
     let urls = homing::urls(&trust, &stored.urls);
-    Ok(joined(config, dialer, &urls, &trust, is_deep))
+    let whereabouts = Outlet::from(config).whereabouts();
+    Ok(Case {
+        canaries: Some(Canaries {
+            mode: config.push,
+            known: whereabouts.canaries(),
+        }),
+        ..joined(config, dialer, &urls, &trust, is_deep)
+    })
 }
 
 /// Prepares a diagnosis for a device that is to join by this line; its secret is not used.
@@ -130,6 +141,7 @@ fn case(
         settings: Settings::of(&config.proxy, &config.extra_ca_files),
         proxy_word: proxy_word(&config.proxy),
         hold: None,
+        canaries: None,
         by: BY_COMMAND.to_owned(),
         is_deep,
     }

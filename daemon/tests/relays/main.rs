@@ -57,6 +57,15 @@ fn controller_without_a_listener_and_device_meet_at_a_relay() {
         "{status}"
     );
     assert_eq!(status["rejects"], serde_json::json!([]), "{status}");
+    let metrics = site.must("controller metrics --dir c");
+    for line in [
+        "postern_push_seconds_count{stage=\"accepted\"} 2",
+        "postern_push_seconds_count{stage=\"applied\"} 2",
+        "postern_push_waiting 0",
+        "postern_push_unmeasured_total 0",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
+    }
 }
 
 #[test]

@@ -86,9 +86,27 @@ impl Verdict {
     }
 }
 
+/// A verdict, and for how long yet it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Believed {
+    /// What is believed.
+    pub verdict: Verdict,
+    /// Time until it is asked again, at most [`CANARY_AGE`].
+    pub left: Duration,
+}
+
+impl Believed {
+    /// Returns the time since it was found out.
+    #[must_use]
+    pub const fn age(&self) -> Duration {
+        CANARY_AGE.saturating_sub(self.left)
+    }
+}
+
 /// What the canaries of one way showed so far.
 #[derive(Clone, Debug, Default)]
 pub struct Canary {
+    /// The verdict, and until when it counts.
     verdict: Option<(Verdict, Moment)>,
     /// Place of the padding in use.
     step: usize,
@@ -99,9 +117,23 @@ pub struct Canary {
 impl Canary {
     /// Returns what is believed, while that is fresh enough.
     #[must_use]
+    pub fn believed(&self, now: Moment) -> Option<Believed> {
+        let (verdict, until) = self.verdict?;
+        let left = until.since(now);
+        (!left.is_zero()).then_some(Believed { verdict, left })
+    }
+
+    /// Returns the verdict alone.
+    #[must_use]
     pub fn verdict(&self, now: Moment) -> Option<Verdict> {
-        let (verdict, at) = self.verdict?;
-        (now.since(at) < CANARY_AGE).then_some(verdict)
+        self.believed(now).map(|believed| believed.verdict)
+    }
+
+    /// Goes on from what was remembered of this way in this network.
+    pub fn resume(&mut self, now: Moment, believed: Believed) {
+        let left = believed.left.min(CANARY_AGE);
+        self.verdict = Some((believed.verdict, now.after(left)));
+        self.begin_again();
     }
 
     /// Returns the bytes to which the next canary is to be filled up; `None` while there is a verdict.
@@ -149,7 +181,7 @@ impl Canary {
     }
 
     fn settle(&mut self, now: Moment, verdict: Verdict) {
-        self.verdict = Some((verdict, now));
+        self.verdict = Some((verdict, now.after(CANARY_AGE)));
         self.begin_again();
     }
 

@@ -133,3 +133,34 @@ fn two_stalls_make_the_canary_sing_again_and_one_does_not() {
     canary.handle(hours(1), Reading::Buffered);
     assert_eq!(canary.verdict(hours(1)), Some(Verdict::Buffers));
 }
+
+#[test]
+fn verdict_that_is_resumed_lasts_for_what_it_had_left_and_no_longer_than_any() {
+    let check = |left, expected| {
+        let mut canary = Canary::default();
+        let verdict = Verdict::Buffers;
+        canary.resume(hours(1), Believed { verdict, left });
+        let lasts = canary.believed(hours(1)).map(|believed| believed.left);
+        assert_eq!(lasts, expected);
+        assert_eq!(canary.verdict(hours(7)), None);
+        assert_eq!(canary.poll_pad(hours(7)), Some(0));
+    };
+    let hour = Duration::from_secs(3_600);
+    check(hour, Some(hour));
+    check(CANARY_AGE, Some(CANARY_AGE));
+    check(Duration::MAX, Some(CANARY_AGE));
+    check(Duration::ZERO, None);
+}
+
+#[test]
+fn verdict_that_is_resumed_falls_with_two_stalls_like_any() {
+    let mut canary = Canary::default();
+    let verdict = Verdict::Flows { pad: 1_024 };
+    let left = CANARY_AGE;
+    canary.resume(Moment::START, Believed { verdict, left });
+    assert_eq!(canary.poll_pad(Moment::START), None);
+    canary.handle_stall();
+    assert_eq!(canary.verdict(Moment::START), Some(verdict));
+    canary.handle_stall();
+    assert_eq!(canary.poll_pad(Moment::START), Some(0));
+}

@@ -171,6 +171,8 @@ pub struct Learnt {
     pub rung: u8,
     /// The highest rung that the route lets live, where one was cut.
     pub cap: Option<u8>,
+    /// Time until that is forgotten; `None` where nobody knows.
+    pub cap_left: Option<Duration>,
 }
 
 /// What is learnt about holds on one route of one network.
@@ -217,22 +219,26 @@ impl HoldLadder {
 
     /// Returns what is worth remembering.
     #[must_use]
-    pub fn learnt(&self) -> Learnt {
+    pub fn learnt(&self, now: Moment) -> Learnt {
         let narrow = |rung: usize| u8::try_from(rung).unwrap_or(u8::MAX);
         Learnt {
             rung: narrow(self.rung),
             cap: self.cap.map(|cap| narrow(cap.rung)),
+            cap_left: self.cap.map(|cap| cap.until.since(now)),
         }
     }
 
-    /// Goes on from what was remembered of this route in this network. A cap counts for another day,
-    /// and the ceiling as it is configured now. `random` spreads when a fleet forgets its caps.
+    /// Goes on from what was remembered of this route in this network. A cap counts for the time that it had
+    /// left, for another day where nobody knows that; the ceiling counts as it is configured now. `random` spreads when
+    /// a fleet forgets its caps.
     pub fn resume(&mut self, now: Moment, random: u64, learnt: Learnt) {
         let limit = learnt.cap.map_or(self.ceiling, usize::from);
         self.rung = usize::from(learnt.rung).min(self.ceiling).min(limit);
+        let whole = cap_age(random);
+        let left = learnt.cap_left.map_or(whole, |left| left.min(whole));
         self.cap = learnt.cap.map(|cap| Cap {
             rung: usize::from(cap),
-            until: now.after(cap_age(random)),
+            until: now.after(left),
             taught: None,
         });
     }

@@ -234,7 +234,7 @@ fn cap_remembers_what_taught_it_until_it_is_forgotten() {
     assert_eq!(silent, "no answer to a hold of 12 s, twice");
     // Another process knows the cap and not why.
     let mut next = HoldLadder::new();
-    next.resume(Moment::START, 0, ladder.learnt());
+    next.resume(Moment::START, 0, ladder.learnt(Moment::START));
     assert_eq!((next.cap(), next.taught()), (ladder.cap(), None));
     ladder.handle_network_change();
     assert_eq!((ladder.cap(), ladder.taught()), (None, None));
@@ -351,9 +351,51 @@ fn cap_that_is_told_is_forgotten_with_the_one_that_counts() {
     let learnt = Learnt {
         rung: 1,
         cap: Some(1),
+        cap_left: None,
     };
     ladder.resume(Moment::START, 0, learnt);
     assert_eq!(ladder.cap_at(Moment::START), Some(Duration::from_secs(12)));
     let later = Moment::START.after(HOLD_CAP_AGE + HOLD_CAP_JITTER);
     assert_eq!(ladder.cap_at(later), None);
+}
+
+#[test]
+fn cap_grows_no_younger_by_restarts() {
+    let hour = Duration::from_secs(3_600);
+    let mut learnt = Learnt {
+        rung: 1,
+        cap: Some(1),
+        cap_left: None,
+    };
+    let mut lives = 0;
+    loop {
+        let mut ladder = HoldLadder::new();
+        ladder.resume(Moment::START, 0, learnt);
+        let next = ladder.poll_next(Moment::START, 0);
+        if ladder.cap().is_none() {
+            // What was forgotten is tried at once.
+            assert!(
+                matches!(next, Next::Hold(hold) if hold.is_probe()),
+                "{next:?}"
+            );
+            break;
+        }
+        learnt = ladder.learnt(Moment::START.after(hour));
+        lives += 1;
+        assert!(lives <= 26, "a cap lasts for a day, and two hours at most");
+    }
+    assert!(lives >= 22, "forgotten after {lives} h");
+}
+
+#[test]
+fn cap_that_claims_to_last_for_longer_than_any_lasts_for_a_day() {
+    let mut ladder = HoldLadder::new();
+    let learnt = Learnt {
+        rung: 1,
+        cap: Some(1),
+        cap_left: Some(Duration::MAX),
+    };
+    ladder.resume(Moment::START, u64::MAX, learnt);
+    let at_most = Moment::START.after(HOLD_CAP_AGE + HOLD_CAP_JITTER);
+    assert_eq!(ladder.cap_at(at_most), None);
 }

@@ -48,6 +48,28 @@ pub(crate) struct Place {
     pub(crate) is_hidden: bool,
 }
 
+/// Whose password is shown at which host. Ways that are alike in it must not show it at the same time: a wrong one would
+/// be counted twice. Passwords are no part of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordUse {
+    host: Host,
+    user: User,
+}
+
+/// A user, as far as it is known before a connection is opened.
+#[derive(Clone, PartialEq, Eq)]
+enum User {
+    Named(String),
+    /// Whoever stands in the file at that time.
+    OfFile(PathBuf),
+}
+
+impl std::fmt::Debug for PasswordUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PasswordUse({}, ..)", self.host)
+    }
+}
+
 /// Credentials and what is known about them.
 #[derive(Debug)]
 pub(crate) struct ProxyAuth {
@@ -202,6 +224,17 @@ impl ProxyAuth {
             is_proven,
             _turn: turn,
         }
+    }
+
+    /// Whose password is shown; `None` where there is none.
+    pub(crate) fn password_use(&self) -> Option<PasswordUse> {
+        let user = match &self.source {
+            SecretSource::None => return None,
+            SecretSource::Fixed(secret) => User::Named(secret.user().to_owned()),
+            SecretSource::File(file) => User::OfFile(file.clone()),
+        };
+        let host = self.place.host.clone();
+        Some(PasswordUse { host, user })
     }
 
     /// A list that the operator chose is another way to be rejected: changing it is a new try.

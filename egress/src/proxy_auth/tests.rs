@@ -275,3 +275,15 @@ async fn proven_basic_is_asked_again_when_the_proxy_changes_its_scheme() {
     assert!(unasked.is_some());
     assert_eq!(answer(&mut conversation, &[DIGEST]).await, "Digest");
 }
+
+#[test]
+fn passwords_are_shown_to_the_same_account_by_host_and_user_alone() {
+    let shown = |host, secret| auth(host, secret, &Arc::default()).password_use();
+    let ours = shown("a.test", Some("user:one"));
+    assert!(ours.is_some());
+    assert_eq!(ours, shown("a.test", Some("user:two")));
+    assert_ne!(ours, shown("b.test", Some("user:one")));
+    assert_ne!(ours, shown("a.test", Some("other:one")));
+    assert_eq!(shown("a.test", None), None);
+    assert!(!format!("{ours:?}").contains("one") && !format!("{ours:?}").contains("user"));
+}

@@ -14,7 +14,7 @@ mod age;
 pub mod limits;
 
 use crate::backoff::scale;
-use crate::canary::{Canary, Reading, Verdict};
+use crate::canary::{Believed, Canary, Reading, Verdict};
 use crate::clock::Moment;
 use age::AgeLimit;
 use limits::{
@@ -153,8 +153,13 @@ impl Push {
 
     /// Returns what the canaries showed, while that is fresh enough.
     #[must_use]
-    pub fn verdict(&self, now: Moment) -> Option<Verdict> {
-        self.canary.verdict(now)
+    pub fn believed(&self, now: Moment) -> Option<Believed> {
+        self.canary.believed(now)
+    }
+
+    /// Goes on from what was remembered of the canaries of this way in this network.
+    pub fn resume(&mut self, now: Moment, believed: Believed) {
+        self.canary.resume(now, believed);
     }
 
     /// Returns what to ask for next. `cap` is the longest hold that lives on the way, where one was cut.

@@ -236,7 +236,10 @@ fn canary_that_fails_on_the_way_counts_as_one_that_shows_nothing() {
         push.handle_canary_failed(Moment::START, FlowEnd::Silent);
         assert_eq!(push.poll_next(Moment::START, 0, None), NextPush::PollNow);
     }
-    assert_eq!(push.verdict(Moment::START), Some(Verdict::Buffers));
+    assert_eq!(
+        push.believed(Moment::START).map(|it| it.verdict),
+        Some(Verdict::Buffers)
+    );
     assert_eq!(push.poll_next(Moment::START, 0, None), NextPush::Held);
 }
 
@@ -244,7 +247,7 @@ fn canary_that_fails_on_the_way_counts_as_one_that_shows_nothing() {
 fn another_network_forgets_all_but_the_operators_wish() {
     let mut push = flowing(PushMode::Stream, None);
     push.handle_network_change();
-    assert_eq!(push.verdict(Moment::START), None);
+    assert_eq!(push.believed(Moment::START), None);
     let next = push.poll_next(Moment::START, 0, None);
     assert_eq!(next, NextPush::Stream(Flow::canary(0)));
 }

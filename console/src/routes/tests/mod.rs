@@ -5,7 +5,7 @@ mod streams;
 
 use super::*;
 use mailbox::{Behaviour, Site};
-use postern_egress::{FileSettings, ProxySettings, Trust, Variables};
+use postern_egress::{FileSettings, ProxySettings, Route, Trust, Variables};
 use postern_protocol::frame::PlainFrame;
 use postern_protocol::id::Challenge;
 use std::net::TcpListener;
@@ -42,7 +42,16 @@ fn scene(boxes: &[&Site], proxy: Option<&str>) -> Scene {
 
 /// The same with another longest hold.
 fn scene_up_to(hold_ceiling: Duration, boxes: &[&Site], proxy: Option<&str>) -> Scene {
-    let folder = tempfile::tempdir().unwrap();
+    scene_in(tempfile::tempdir().unwrap(), hold_ceiling, boxes, proxy)
+}
+
+/// The same in a folder that an earlier process may have left.
+fn scene_in(
+    folder: tempfile::TempDir,
+    hold_ceiling: Duration,
+    boxes: &[&Site],
+    proxy: Option<&str>,
+) -> Scene {
     let settings = FileSettings {
         file: folder.path().join("device.toml"),
         url: proxy.map(str::to_owned),

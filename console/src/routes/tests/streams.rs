@@ -1,9 +1,9 @@
 //! Streams over real TLS on loopback: what is read, what is not, and what each end teaches. Long silence is virtual.
 
 use super::mailbox::{Behaviour, Site, Step};
-use super::{OURS, Scene, challenge_of, scene};
-use crate::routes::{Pushed, StreamPiece, StreamStop, Streamer, flow_end};
-use postern_egress::canary::{Arrival, Reading};
+use super::{OURS, Scene, challenge_of, scene, scene_in};
+use crate::routes::{Pushed, StreamPiece, StreamStop, Streamer, Whereabouts, flow_end};
+use postern_egress::canary::{Arrival, Reading, Verdict};
 use postern_egress::hold::Next;
 use postern_egress::push::limits::{CANARY_GAP, STREAM_FRAMES};
 use postern_egress::push::{Flow, FlowEnd, PushMode};
@@ -181,8 +181,8 @@ async fn way_that_refuses_with_a_status_is_told_as_such() {
 }
 
 /// What the canary of a way shows that answers like this.
-async fn sing(steps: Vec<Step>) -> (Scene, Option<Reading>) {
-    let (mut stage, _site) = stage(steps).await;
+async fn sing(steps: Vec<Step>) -> (Scene, Site, Option<Reading>) {
+    let (mut stage, site) = stage(steps).await;
     let Some(Pushed::Stream(flow)) = stage.routes.next_push() else {
         panic!("no canary");
     };
@@ -198,14 +198,12 @@ async fn sing(steps: Vec<Step>) -> (Scene, Option<Reading>) {
         })
         .collect();
     let reading = stage.routes.end_canary(streamer.sent.way, Ok(&arrivals));
-    (stage, reading)
+    (stage, site, reading)
 }
 
 #[tokio::test]
 async fn a14_front_that_holds_the_answer_back_to_its_end_gets_held_polls() {
-    let whole = (0..4).flat_map(frame).collect();
-    let steps = vec![Step::Wait(CANARY_GAP * 3), Step::Piece(whole), Step::End];
-    let (mut stage, reading) = sing(steps).await;
+    let (mut stage, _site, reading) = sing(holding_back()).await;
     assert_eq!(reading, Some(Reading::Buffered));
     let next = stage.routes.next_push();
     assert!(
@@ -220,7 +218,7 @@ async fn way_that_lets_answers_through_is_believed_after_two_canaries() {
         .flat_map(|mark| [Step::Piece(frame(mark)), Step::Wait(CANARY_GAP)])
         .chain([Step::End])
         .collect();
-    let (mut stage, reading) = sing(steps).await;
+    let (mut stage, _site, reading) = sing(steps).await;
     assert_eq!(reading, Some(Reading::Streaming));
     let Some(Pushed::Stream(again)) = stage.routes.next_push() else {
         panic!("no second canary");
@@ -236,4 +234,63 @@ async fn way_that_lets_answers_through_is_believed_after_two_canaries() {
         panic!("no stream");
     };
     assert!(!stream.is_canary());
+}
+
+/// A front that holds the answer back to its end.
+fn holding_back() -> Vec<Step> {
+    let whole = (0..4).flat_map(frame).collect();
+    vec![Step::Wait(CANARY_GAP * 3), Step::Piece(whole), Step::End]
+}
+
+/// The next process in the same folder, before its first exchange.
+fn restarted(stage: Scene, site: &Site) -> Scene {
+    let Scene { folder, routes } = stage;
+    drop(routes);
+    let mut next = scene_in(folder, Duration::from_secs(5), &[site], None);
+    next.routes.set_push(PushMode::Stream);
+    next
+}
+
+#[tokio::test]
+async fn a14_front_that_holds_back_is_known_to_the_next_process_which_asks_no_canary() {
+    let (stage, site, reading) = sing(holding_back()).await;
+    assert_eq!(reading, Some(Reading::Buffered));
+    let believed = stage.routes.canaries();
+    let mut next = restarted(stage, &site);
+    let known = next.routes.canaries();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].0, believed[0].0);
+    assert_eq!(known[0].1.verdict, Verdict::Buffers);
+    // It is not younger than it was, but for the two clocks.
+    assert!(known[0].1.left <= believed[0].1.left + Duration::from_secs(1));
+    site.behave(Behaviour::Answer(challenge_of(OURS)));
+    next.winner().await;
+    let pushed = next.routes.next_push();
+    assert!(matches!(pushed, Some(Pushed::Poll(_))), "{pushed:?}");
+    assert_eq!(next.routes.facts().push.to_json()["canary"], "buffered");
+}
+
+#[tokio::test]
+async fn record_that_is_damaged_or_another_networks_asks_the_canary_anew() {
+    let damage = |folder: &std::path::Path| {
+        let file = folder.join("networks.record");
+        let mut record = std::fs::read(&file).unwrap();
+        record[40] ^= 1;
+        std::fs::write(&file, record).unwrap();
+    };
+    let (mut stage, site, _) = sing(holding_back()).await;
+    let word = "another proxy".to_owned();
+    stage.routes.whereabouts = Whereabouts::open(stage.folder.path(), word);
+    stage.routes.set_push(PushMode::Stream);
+    assert_eq!(stage.routes.canaries(), []);
+    damage(stage.folder.path());
+    let mut next = restarted(stage, &site);
+    assert_eq!(next.routes.canaries(), []);
+    assert_eq!(next.routes.facts().records_damaged, 1);
+    site.behave(Behaviour::Answer(challenge_of(OURS)));
+    next.winner().await;
+    let Some(Pushed::Stream(flow)) = next.routes.next_push() else {
+        panic!("no canary");
+    };
+    assert!(flow.is_canary());
 }

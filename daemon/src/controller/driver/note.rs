@@ -4,6 +4,7 @@
 
 use super::super::work::{Decided, Recovered};
 use super::Driver;
+use crate::clock;
 use postern_protocol::Reject;
 use postern_protocol::controller::{Event, Take};
 use postern_protocol::id::ChannelId;
@@ -11,7 +12,7 @@ use tracing::{debug, info, warn};
 
 impl Driver {
     pub(super) fn note(&mut self, event: Event) {
-        self.parts.counts.count(&event);
+        self.parts.counts.count(&event, clock::mono_ms());
         log_change(&event);
         log_alarm(&event);
         log_relay(&event);

@@ -3,8 +3,11 @@
 //! Labels come from closed enums only: no device, tenant or key is ever named. Refuses to keep
 //! anything but counts.
 
+mod latency;
 #[cfg(test)]
 mod tests;
+
+use latency::PushLatency;
 
 use postern_protocol::Reject;
 use postern_protocol::controller::{Event, Take};
@@ -185,10 +188,11 @@ impl Counted {
     }
 }
 
-/// How often each kind of event happened since the start.
+/// How often each kind of event happened since the start, and how long decisions took to arrive.
 #[derive(Debug)]
 pub struct EventCounts {
     counts: BTreeMap<Counted, AtomicU64>,
+    latency: PushLatency,
 }
 
 impl Default for EventCounts {
@@ -196,17 +200,25 @@ impl Default for EventCounts {
         let counts = Counted::ALL.map(|kind| (kind, AtomicU64::new(0)));
         Self {
             counts: counts.into_iter().collect(),
+            latency: PushLatency::default(),
         }
     }
 }
 
 impl EventCounts {
-    /// Counts one event.
-    pub fn count(&self, event: &Event) {
+    /// Counts one event. `now_ms` are the milliseconds of the clock that counts intervals.
+    pub fn count(&self, event: &Event, now_ms: u64) {
+        self.latency.note(event, now_ms);
         let count = Counted::of(event).and_then(|kind| self.counts.get(&kind));
         if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns how long decisions took, as Prometheus text.
+    #[must_use]
+    pub fn latency_text(&self) -> String {
+        self.latency.to_text()
     }
 
     /// Returns every count, in a fixed order.

@@ -8,7 +8,7 @@ const CHANNEL: ChannelId = ChannelId::from_bytes([7; 16]);
 
 fn counted(event: &Event) -> Vec<&'static str> {
     let counts = EventCounts::default();
-    counts.count(event);
+    counts.count(event, 0);
     let raised = counts.samples().filter(|sample| sample.value > 0);
     raised
         .filter_map(|sample| sample.label)

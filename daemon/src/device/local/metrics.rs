@@ -6,6 +6,7 @@ use crate::device::status::Status;
 use crate::device::view::View;
 use crate::routes::{RouteFacts, Switches};
 use postern_egress::attempts::{Attempts, Durations};
+use postern_egress::canary::Verdict;
 use postern_egress::limits::STAGE_BUCKETS_MS;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -319,9 +320,9 @@ fn streams(page: &mut Page, push: &crate::routes::PushFacts) {
     page.gauge(
         "postern_push_canary",
         "1 where the route in use lets streams through, 0 where it holds them back, -1 while that is not known",
-        match push.verdict {
-            Some("streaming") => 1,
-            Some(_) => 0,
+        match push.canary.map(|canary| canary.verdict) {
+            Some(Verdict::Flows { .. }) => 1,
+            Some(Verdict::Buffers) => 0,
             None => -1,
         },
     );

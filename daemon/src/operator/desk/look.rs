@@ -145,7 +145,7 @@ impl Desk {
         samples.extend(fleet_samples(&devices));
         samples.extend(link_samples(&self.starter.relays().shown()));
         Ok(Response::Metrics {
-            text: to_text(&samples),
+            text: to_text(&samples) + &self.counts.latency_text(),
         })
     }
 }

@@ -9,10 +9,15 @@ mod record;
 use super::Hints;
 use super::way::WayKey;
 use crate::body_size::BodySizes;
+use crate::canary::{Believed, Verdict};
 use crate::hold::Learnt;
-use crate::limits::{NETWORK_AGE_S_MAX, NETWORK_WAYS_MAX, NETWORKS_MAX, UDP_HOSTILE_S};
+use crate::limits::{
+    NETWORK_AGE_S_MAX, NETWORK_DATE_SLACK_S, NETWORK_WAYS_MAX, NETWORKS_MAX, UDP_HOSTILE_S,
+};
 use crate::network::NetworkId;
+use crate::push::limits::CANARY_AGE;
 pub use record::RecordError;
+use std::time::Duration;
 
 /// The memory. All times are seconds since 1970; a machine that has none remembers without ageing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +34,7 @@ struct Network {
     last_good: Option<WayKey>,
     udp_hostile_until_s: u64,
     /// The one learnt last stands last.
-    ways: Vec<Limits>,
+    ways: Vec<Kept>,
 }
 
 /// What a way of one network carries.
@@ -43,6 +48,80 @@ pub struct Limits {
     pub up_bytes_max: u32,
     /// Largest answer, in bytes.
     pub down_bytes_max: u32,
+    /// Whether answers come one by one, where that was tested.
+    pub canary: Option<Believed>,
+}
+
+/// The same as it is kept: what ages has the time at which it is forgotten, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    way: WayKey,
+    rung: u8,
+    cap: Option<u8>,
+    /// 0 where there is no cap, or was no clock.
+    cap_until_s: u64,
+    up_bytes_max: u32,
+    down_bytes_max: u32,
+    canary: Option<Verdict>,
+    /// 0 where there is no verdict.
+    canary_until_s: u64,
+}
+
+impl Kept {
+    /// Without a clock nobody could tell later how old a verdict is: it is not kept.
+    fn of(limits: &Limits, unix_s: Option<u64>) -> Self {
+        let until_s = |left: Option<Duration>| {
+            let until_s = unix_s.zip(left);
+            until_s.map_or(0, |(now_s, left)| now_s.saturating_add(left.as_secs()))
+        };
+        let canary = limits.canary.filter(|_| unix_s.is_some());
+        Self {
+            way: limits.way,
+            rung: limits.hold.rung,
+            cap: limits.hold.cap,
+            cap_until_s: until_s(limits.hold.cap.and(limits.hold.cap_left)),
+            up_bytes_max: limits.up_bytes_max,
+            down_bytes_max: limits.down_bytes_max,
+            canary: canary.map(|canary| canary.verdict),
+            canary_until_s: until_s(canary.map(|canary| canary.left)),
+        }
+    }
+
+    fn limits(&self, unix_s: Option<u64>) -> Limits {
+        let left = |until_s: u64| {
+            let now_s = unix_s.filter(|_| until_s > 0)?;
+            Some(Duration::from_secs(until_s.saturating_sub(now_s)))
+        };
+        // One that lasts for longer than any was found out by a clock that was ahead.
+        let canary_left = left(self.canary_until_s);
+        let canary_left = canary_left.filter(|left| !left.is_zero() && *left <= CANARY_AGE);
+        Limits {
+            way: self.way,
+            hold: Learnt {
+                rung: self.rung,
+                cap: self.cap,
+                cap_left: left(self.cap_until_s),
+            },
+            up_bytes_max: self.up_bytes_max,
+            down_bytes_max: self.down_bytes_max,
+            canary: self
+                .canary
+                .zip(canary_left)
+                .map(|(verdict, left)| Believed { verdict, left }),
+        }
+    }
+
+    /// Takes over the dates of an earlier one that differ by no more than two clocks do: they are no news.
+    fn dated_as(mut self, before: Self) -> Self {
+        let is_same = |a: u64, b: u64| a.abs_diff(b) <= NETWORK_DATE_SLACK_S;
+        if is_same(self.cap_until_s, before.cap_until_s) {
+            self.cap_until_s = before.cap_until_s;
+        }
+        if is_same(self.canary_until_s, before.canary_until_s) {
+            self.canary_until_s = before.canary_until_s;
+        }
+        self
+    }
 }
 
 impl Limits {
@@ -69,7 +148,7 @@ impl NetworkMemory {
         record::decode(record).map(|networks| Self { networks })
     }
 
-    /// Writes the record: under 5 KiB.
+    /// Writes the record: under 6 KiB.
     #[must_use]
     pub fn to_record(&self) -> Vec<u8> {
         record::encode(&self.networks)
@@ -108,9 +187,19 @@ impl NetworkMemory {
 
     /// Returns what a way carries in this network.
     #[must_use]
-    pub fn limits(&self, id: NetworkId, way: WayKey) -> Option<Limits> {
-        let ways = &self.find(id)?.ways;
-        ways.iter().find(|limits| limits.way == way).copied()
+    pub fn limits(&self, id: NetworkId, unix_s: Option<u64>, way: WayKey) -> Option<Limits> {
+        let mut ways = self.find(id)?.ways.iter();
+        let kept = ways.find(|kept| kept.way == way)?;
+        Some(kept.limits(unix_s))
+    }
+
+    /// Returns what canaries showed in this network, and on which ways, as far as that is believed yet.
+    #[must_use]
+    pub fn canaries(&self, id: NetworkId, unix_s: Option<u64>) -> Vec<(WayKey, Believed)> {
+        let network = self.find(id);
+        let ways = network.into_iter().flat_map(|network| &network.ways);
+        let known = ways.filter_map(|kept| Some((kept.way, kept.limits(unix_s).canary?)));
+        known.collect()
     }
 
     /// Forgets what is too old, and moves this network to the place of the one used last.
@@ -161,8 +250,10 @@ impl NetworkMemory {
         while network.ways.len() >= NETWORK_WAYS_MAX {
             network.ways.remove(0);
         }
-        network.ways.push(limits);
-        before != Some(limits)
+        let kept = Kept::of(&limits, unix_s);
+        let kept = before.map_or(kept, |before| kept.dated_as(before));
+        network.ways.push(kept);
+        before != Some(kept)
     }
 }
 

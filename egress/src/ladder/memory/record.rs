@@ -2,19 +2,22 @@
 //!
 //! Refuses what is damaged, too large or of another version as a whole: half a memory is none.
 
-use super::{Limits, Network};
-use crate::hold::Learnt;
+use super::{Kept, Network};
+use crate::canary::Verdict;
 use crate::ladder::way::WayKey;
 use crate::limits::{HOLD_RUNGS_S, NETWORK_RECORD_BYTES_MAX, NETWORK_WAYS_MAX, NETWORKS_MAX};
 use crate::network::NetworkId;
+use crate::push::limits::CANARY_PADS_BYTES;
 use sha2::{Digest as _, Sha256};
 
 /// What the record begins with: its name and version.
-const HEAD: [u8; 8] = *b"PSTNETS1";
+const HEAD: [u8; 8] = *b"PSTNETS2";
 /// Bytes of the checksum: enough against damage; nothing secret depends on it.
 const CHECK_BYTES: usize = 8;
-/// No rung.
+/// No rung, no verdict.
 const NONE: u8 = 0xff;
+/// The verdict that answers are held back; any smaller number is the place of a padding with which they are not.
+const BUFFERS: u8 = 0xfe;
 
 /// Why a record does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +36,7 @@ pub enum RecordError {
     Entry,
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECK_BYTES] {
+pub(super) fn checksum(bytes: &[u8]) -> [u8; CHECK_BYTES] {
     let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
     [a, b, c, d, e, f, g, h]
 }
@@ -48,12 +51,15 @@ pub(super) fn encode(networks: &[Network]) -> Vec<u8> {
         bytes.push(u8::from(network.last_good.is_some()));
         bytes.extend_from_slice(&network.last_good.unwrap_or(WayKey([0; 8])).0);
         bytes.push(u8::try_from(network.ways.len()).unwrap_or(NONE));
-        for limits in &network.ways {
-            bytes.extend_from_slice(&limits.way.0);
-            bytes.push(limits.hold.rung);
-            bytes.push(limits.hold.cap.unwrap_or(NONE));
-            bytes.extend_from_slice(&limits.up_bytes_max.to_be_bytes());
-            bytes.extend_from_slice(&limits.down_bytes_max.to_be_bytes());
+        for kept in &network.ways {
+            bytes.extend_from_slice(&kept.way.0);
+            bytes.push(kept.rung);
+            bytes.push(kept.cap.unwrap_or(NONE));
+            bytes.extend_from_slice(&kept.cap_until_s.to_be_bytes());
+            bytes.extend_from_slice(&kept.up_bytes_max.to_be_bytes());
+            bytes.extend_from_slice(&kept.down_bytes_max.to_be_bytes());
+            bytes.push(kept.canary.map_or(NONE, byte_of));
+            bytes.extend_from_slice(&kept.canary_until_s.to_be_bytes());
         }
     }
     bytes.extend_from_slice(&checksum(&bytes));
@@ -104,7 +110,7 @@ fn read_network(bytes: &mut &[u8]) -> Option<Network> {
     }
     let mut ways = Vec::new();
     for _ in 0..count {
-        ways.push(read_limits(bytes)?);
+        ways.push(read_way(bytes)?);
     }
     Some(Network {
         id,
@@ -115,7 +121,7 @@ fn read_network(bytes: &mut &[u8]) -> Option<Network> {
     })
 }
 
-fn read_limits(bytes: &mut &[u8]) -> Option<Limits> {
+fn read_way(bytes: &mut &[u8]) -> Option<Kept> {
     let way = WayKey(take(bytes)?);
     let [rung] = take(bytes)?;
     let [cap] = take(bytes)?;
@@ -123,15 +129,43 @@ fn read_limits(bytes: &mut &[u8]) -> Option<Limits> {
     if !is_rung(rung) || !(cap == NONE || is_rung(cap)) {
         return None;
     }
-    Some(Limits {
+    let cap_until_s = u64::from_be_bytes(take(bytes)?);
+    let up_bytes_max = u32::from_be_bytes(take(bytes)?);
+    let down_bytes_max = u32::from_be_bytes(take(bytes)?);
+    let [canary] = take(bytes)?;
+    Some(Kept {
         way,
-        hold: Learnt {
-            rung,
-            cap: Some(cap).filter(|cap| *cap != NONE),
-        },
-        up_bytes_max: u32::from_be_bytes(take(bytes)?),
-        down_bytes_max: u32::from_be_bytes(take(bytes)?),
+        rung,
+        cap: Some(cap).filter(|cap| *cap != NONE),
+        cap_until_s,
+        up_bytes_max,
+        down_bytes_max,
+        canary: verdict_of(canary)?,
+        canary_until_s: u64::from_be_bytes(take(bytes)?),
     })
+}
+
+fn byte_of(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Buffers => BUFFERS,
+        Verdict::Flows { pad } => {
+            let place = CANARY_PADS_BYTES.iter().position(|known| *known == pad);
+            let place = place.and_then(|place| u8::try_from(place).ok());
+            place.unwrap_or(NONE)
+        }
+    }
+}
+
+/// `None` for a byte that no verdict has.
+fn verdict_of(byte: u8) -> Option<Option<Verdict>> {
+    match byte {
+        NONE => Some(None),
+        BUFFERS => Some(Some(Verdict::Buffers)),
+        place => {
+            let pad = CANARY_PADS_BYTES.get(usize::from(place)).copied()?;
+            Some(Some(Verdict::Flows { pad }))
+        }
+    }
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

@@ -3,6 +3,14 @@ use crate::limits::{BODY_BYTES_FLOOR, BODY_BYTES_START, NETWORK_RECORD_BYTES_MAX
 use crate::route::Route;
 
 const NOW: Option<u64> = Some(2_000_000_000);
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Each of them that a record can hold.
+const VERDICTS: [Verdict; 4] = [
+    Verdict::Buffers,
+    Verdict::Flows { pad: 0 },
+    Verdict::Flows { pad: 1_024 },
+    Verdict::Flows { pad: 4_096 },
+];
 
 fn network(number: u8) -> NetworkId {
     NetworkId([number; 16])
@@ -18,9 +26,14 @@ fn limits(way: u8, rung: u8) -> Limits {
         hold: Learnt {
             rung,
             cap: Some(rung),
+            cap_left: Some(HOUR),
         },
         up_bytes_max: 4_096,
         down_bytes_max: 8_192,
+        canary: Some(Believed {
+            verdict: VERDICTS[usize::from(way) % VERDICTS.len()],
+            left: HOUR,
+        }),
     }
 }
 
@@ -40,7 +53,7 @@ fn full() -> NetworkMemory {
 fn record_brings_back_what_was_kept() {
     for memory in [NetworkMemory::new(), full()] {
         let record = memory.to_record();
-        assert!(record.len() <= 5 * 1024, "{} bytes", record.len());
+        assert!(record.len() <= 6 * 1024, "{} bytes", record.len());
         assert_eq!(NetworkMemory::from_record(&record), Ok(memory));
     }
 }
@@ -68,8 +81,8 @@ fn record_that_is_none_is_refused_by_its_reason() {
         assert_eq!(NetworkMemory::from_record(record), Err(expected));
     };
     check(b"", RecordError::Version);
-    check(b"PSTNETS2", RecordError::Version);
-    check(b"PSTNETS1", RecordError::Damaged);
+    check(b"PSTNETS1", RecordError::Version);
+    check(b"PSTNETS2", RecordError::Damaged);
     check(&[0; NETWORK_RECORD_BYTES_MAX + 1], RecordError::TooLarge);
     let mut twice = full();
     twice.networks.truncate(1);
@@ -79,8 +92,76 @@ fn record_that_is_none_is_refused_by_its_reason() {
     beyond.networks.push(Network::new(network(99)));
     check(&beyond.to_record(), RecordError::Entry);
     let mut rung = full();
-    rung.networks[3].ways[0].hold.rung = 8;
+    rung.networks[3].ways[0].rung = 8;
     check(&rung.to_record(), RecordError::Entry);
+    let mut cap = full();
+    cap.networks[3].ways[0].cap = Some(8);
+    check(&cap.to_record(), RecordError::Entry);
+}
+
+#[test]
+fn record_with_a_verdict_that_there_is_none_of_is_refused_as_a_whole() {
+    let mut memory = NetworkMemory::new();
+    memory.note_limits(network(1), NOW, limits(1, 1));
+    let record = memory.to_record();
+    // The byte before the verdict's date, and the checksum.
+    let place = record.len() - 8 - 8 - 1;
+    for byte in 0..=u8::MAX {
+        let mut other = record.clone();
+        other[place] = byte;
+        let covered = other.len() - 8;
+        let check = record::checksum(&other[..covered]);
+        other[covered..].copy_from_slice(&check);
+        let is_verdict = !(3..0xfe).contains(&byte);
+        let expected = if is_verdict {
+            None
+        } else {
+            Some(RecordError::Entry)
+        };
+        assert_eq!(NetworkMemory::from_record(&other).err(), expected, "{byte}");
+    }
+}
+
+#[test]
+fn what_ages_goes_on_ageing_in_the_record() {
+    let mut memory = NetworkMemory::new();
+    memory.note_limits(network(1), NOW, limits(1, 1));
+    let memory = NetworkMemory::from_record(&memory.to_record()).unwrap();
+    let check = |unix_s: Option<u64>, cap_left: Option<u64>, canary_left: Option<u64>| {
+        let limits = memory.limits(network(1), unix_s, key(1)).unwrap();
+        let left = |left: Duration| left.as_secs();
+        assert_eq!(limits.hold.cap_left.map(left), cap_left, "{unix_s:?}");
+        assert_eq!(limits.hold.cap, Some(1), "{unix_s:?}");
+        let canary = limits.canary.map(|canary| canary.left.as_secs());
+        assert_eq!(canary, canary_left, "{unix_s:?}");
+    };
+    let at = |after_s: u64| NOW.map(|now| now + after_s);
+    check(NOW, Some(3_600), Some(3_600));
+    check(at(3_599), Some(1), Some(1));
+    check(at(3_600), Some(0), None);
+    check(at(1_000_000), Some(0), None);
+    // A clock that went back makes a verdict younger than any: it does not count.
+    check(NOW.map(|now| now - 18_001), Some(21_601), None);
+    check(Some(0), Some(2_000_003_600), None);
+    // Without a clock nobody knows its age.
+    check(None, None, None);
+}
+
+#[test]
+fn verdict_found_out_without_a_clock_is_not_kept() {
+    let mut memory = NetworkMemory::new();
+    memory.note_limits(network(1), None, limits(1, 1));
+    let limits = memory.limits(network(1), NOW, key(1)).unwrap();
+    assert_eq!(limits.canary, None);
+    assert_eq!((limits.hold.cap, limits.hold.cap_left), (Some(1), None));
+}
+
+#[test]
+fn verdict_of_one_network_and_way_says_nothing_of_others() {
+    let mut memory = NetworkMemory::new();
+    memory.note_limits(network(1), NOW, limits(1, 1));
+    assert_eq!(memory.limits(network(2), NOW, key(1)), None);
+    assert_eq!(memory.limits(network(1), NOW, key(2)), None);
 }
 
 #[test]
@@ -139,6 +220,25 @@ fn news_are_told_from_repetitions() {
     assert!(memory.note_limits(network(1), NOW, limits(1, 3)));
     assert!(!memory.note_limits(network(1), NOW, limits(1, 3)));
     assert!(memory.note_limits(network(1), NOW, limits(1, 4)));
+    // Two clocks that drift apart make no news, a verdict that is found out anew does.
+    let again = |after_s: u64, left_s: u64| {
+        let mut limits = limits(1, 4);
+        limits.hold.cap_left = Some(Duration::from_secs(3_600 - after_s));
+        limits.canary = limits.canary.map(|canary| Believed {
+            left: Duration::from_secs(left_s),
+            ..canary
+        });
+        (NOW.map(|now| now + after_s), limits)
+    };
+    for (after_s, left_s, is_news) in [(60, 3_540, false), (600, 3_001, false), (900, 21_600, true)]
+    {
+        let (now, limits) = again(after_s, left_s);
+        assert_eq!(
+            memory.note_limits(network(1), now, limits),
+            is_news,
+            "{after_s}"
+        );
+    }
 }
 
 #[test]
@@ -147,9 +247,9 @@ fn limits_are_kept_of_four_ways_and_stay_inside_their_bounds() {
     for way in 0..10 {
         memory.note_limits(network(1), NOW, limits(way, 0));
     }
-    assert_eq!(memory.limits(network(1), key(5)), None);
-    assert_eq!(memory.limits(network(1), key(9)), Some(limits(9, 0)));
-    assert_eq!(memory.limits(network(2), key(9)), None);
+    assert_eq!(memory.limits(network(1), NOW, key(5)), None);
+    assert_eq!(memory.limits(network(1), NOW, key(9)), Some(limits(9, 0)));
+    assert_eq!(memory.limits(network(2), NOW, key(9)), None);
     for (bytes, expected) in [
         (0, BODY_BYTES_FLOOR),
         (u32::MAX, BODY_BYTES_START),

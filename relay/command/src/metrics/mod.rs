@@ -3,6 +3,7 @@
 //! Labels come from closed sets, never from what a peer or an operator wrote. Refuses tenants and devices
 //! as labels: `tenants`, `mailboxes` and `top` show those.
 
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -86,6 +87,7 @@ pub fn samples(relay: &dyn Operable, health: &Health) -> Vec<Sample> {
             telemetry::left_out_total(),
         ),
     ]);
+    samples.extend(tenants::samples(&relay.tenants()));
     samples
 }
 

@@ -22,6 +22,7 @@ fn shown() -> BTreeSet<&'static str> {
 
 fn relay() -> (Arc<dyn Operable>, Health) {
     let relay: Arc<dyn Operable> = Arc::new(InMemory::with(&[("plant-1", &["press-1"])]));
+    assert!(relay.set_quota("plant-1", Some(4_000)).is_ok());
     let now = Moment {
         mono_ms: 0,
         unix_s: Some(1_795_831_800),
