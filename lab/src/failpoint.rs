@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{or_skip, read};
-use crate::{LabError, config};
+use crate::{LabError, Process, config};
 
 /// What happens at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +92,6 @@ impl Strace {
     /// Prepares a command that meets a failpoint; what was struck stands in `log`.
     #[must_use]
     pub fn wrap(&self, command: &Command, failpoint: Failpoint, log: &Path) -> Command {
-        let Failpoint { call, nth, blow } = failpoint;
-        let blow = match blow {
-            Blow::Kill => "signal=KILL".to_owned(),
-            Blow::Error(error) => format!("error={error}"),
-        };
         let mut wrapped = self.command();
         for (name, value) in command.get_envs() {
             match value {
@@ -105,11 +100,47 @@ impl Strace {
             };
         }
         // -D: the traced process stays the child of who starts it, and is ended by its own id.
-        wrapped.args(["-D", "-f", "-qqq", "-e", &format!("trace={call}")]);
-        wrapped.args(["-e", &format!("inject={call}:{blow}:when={nth}"), "-o"]);
+        wrapped.args(["-D", "-f", "-qqq"]);
+        wrapped.args(Self::expressions(failpoint)).arg("-o");
         wrapped.arg(log).arg(command.get_program());
         wrapped.args(command.get_args());
         wrapped
+    }
+
+    /// Stands beside a process that runs already, and what it starts from now on: calls count from here.
+    ///
+    /// # Errors
+    /// [`LabError::Ended`] when it may not; [`LabError::GaveUp`] when it does not say that it does.
+    pub fn attach(
+        &self,
+        pid: u32,
+        failpoint: Failpoint,
+        log: &Path,
+        folder: &Path,
+    ) -> Result<Process, LabError> {
+        let mut command = self.command();
+        command.args(["-f", "-p", &pid.to_string()]);
+        command
+            .args(Self::expressions(failpoint))
+            .arg("-o")
+            .arg(log);
+        let mut strace = Process::start("strace", command, folder)?;
+        strace.wait_for(&format!("strace to attach to {pid}"), |strace| {
+            let attached = format!("Process {pid} attached");
+            strace.stderr().contains(&attached).then_some(())
+        })?;
+        Ok(strace)
+    }
+
+    fn expressions(failpoint: Failpoint) -> [String; 4] {
+        let Failpoint { call, nth, blow } = failpoint;
+        let blow = match blow {
+            Blow::Kill => "signal=KILL".to_owned(),
+            Blow::Error(error) => format!("error={error}"),
+        };
+        let option = || "-e".to_owned();
+        let inject = format!("inject={call}:{blow}:when={nth}");
+        [option(), format!("trace={call}"), option(), inject]
     }
 
     /// Whether a failpoint that wrote to `log` was reached.
