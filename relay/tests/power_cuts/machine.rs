@@ -44,6 +44,20 @@ pub fn lacks() -> Option<String> {
     run("unshare", &["-m", "true"]).err()
 }
 
+/// Says why nothing can be mounted, inside of a namespace: some machines have the devices and forbid their use.
+pub fn forbids(folder: &Path) -> Option<String> {
+    let recording = Recording::over(make_file_system(folder), false);
+    let (disk, place) = (folder.join("disk"), folder.join("place"));
+    let recorded = RecordedFile::mount(&disk, Arc::new(recording));
+    let tried = recorded.and_then(|recorded| {
+        let mounted = Mounted::mount(&disk, &place, DATA_MODES[0])?;
+        drop(mounted);
+        drop(recorded);
+        Ok(())
+    });
+    tried.err()
+}
+
 /// Goes on as the same program in a mount namespace of its own; returns only where that fails.
 pub fn enter_namespace(arguments: &[&str]) -> std::io::Error {
     match std::env::current_exe() {
