@@ -67,6 +67,7 @@ nginx_works() { runs "$1" usr/sbin/nginx -v && [ -f "$1/usr/lib/nginx/modules/ng
 dante_works() { runs "$1" usr/sbin/danted -v; }
 nft_works() { runs "$1" usr/sbin/nft --version; }
 conntrack_works() { runs "$1" usr/sbin/conntrack --version; }
+strace_works() { runs "$1" usr/bin/strace -V; }
 iproute_works() { runs "$1" bin/ip -V; }
 faketime_works() { [ -f "$(echo "$1"/usr/lib/*-linux-gnu/faketime/libfaketime.so.1)" ]; }
 krb5_works() { [ -x "$1/usr/sbin/kadmin.local" ] && [ -x "$1/usr/bin/kinit" ] && ! ldd_lacks "$1" usr/sbin/krb5kdc; }

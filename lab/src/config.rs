@@ -13,6 +13,7 @@
 //! | `POSTERN_CACHE` | what `./test` fetched | `<target>/lab` |
 //! | `POSTERN_LAB_REQUIRED` | `1`: a missing part fails instead of being skipped | off |
 //! | `POSTERN_KILL_ROUNDS` | rounds of the kill loop, for a quick look | all of them |
+//! | `POSTERN_FAILPOINTS_EVERY` | of the failpoints of a kind, every so many are tried; 1 is all | few enough for a minute |
 
 use std::path::{Path, PathBuf};
 
@@ -103,6 +104,13 @@ pub fn lab_is_required() -> bool {
 pub fn kill_rounds(most: u32) -> u32 {
     let asked = variable("POSTERN_KILL_ROUNDS").and_then(|text| text.parse::<u32>().ok());
     asked.map_or(most, |rounds| rounds.min(most))
+}
+
+/// Returns of how many failpoints one is tried: `usual`, or what is asked for, at least 1.
+#[must_use]
+pub fn failpoints_every(usual: u32) -> u32 {
+    let asked = variable("POSTERN_FAILPOINTS_EVERY").and_then(|text| text.parse::<u32>().ok());
+    asked.unwrap_or(usual).max(1)
 }
 
 /// Returns the folder of what `./test` fetched.

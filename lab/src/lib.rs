@@ -17,6 +17,7 @@ pub mod config;
 pub mod dated;
 pub mod doors;
 mod error;
+pub mod failpoint;
 mod fleet;
 mod folder;
 mod inspector;

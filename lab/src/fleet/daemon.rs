@@ -3,8 +3,9 @@
 //! It refuses to run twice at once: starting ends what still runs.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
+use crate::failpoint::{Failpoint, Strace};
 use crate::process::read;
 use crate::{Binary, LabError, Process};
 
@@ -71,11 +72,47 @@ impl Daemon {
     /// # Errors
     /// [`LabError::Io`] when it cannot be started.
     pub fn launch(&mut self) -> Result<(), LabError> {
-        self.kill_9()?;
+        self.launch_as(self.command())
+    }
+
+    /// As [`Self::launch`], to meet a failpoint.
+    ///
+    /// # Errors
+    /// As [`Self::launch`].
+    pub fn launch_at(&mut self, strace: &Strace, failpoint: Failpoint) -> Result<(), LabError> {
+        let log = self.failpoint_log();
+        // Only this start counts; there may be no earlier file.
+        drop(std::fs::remove_file(&log));
+        self.launch_as(strace.wrap(&self.command(), failpoint, &log))
+    }
+
+    /// Whether the failpoint of the last [`Self::launch_at`] was reached.
+    #[must_use]
+    pub fn was_struck(&self) -> bool {
+        Strace::has_struck(&self.failpoint_log())
+    }
+
+    fn failpoint_log(&self) -> PathBuf {
+        self.logs.join(format!("{}.failpoint", self.name))
+    }
+
+    fn command(&self) -> Command {
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
-        let command = self.postern.command(&arguments);
+        self.postern.command(&arguments)
+    }
+
+    fn launch_as(&mut self, command: Command) -> Result<(), LabError> {
+        self.kill_9()?;
         self.process = Some(Process::start(&self.name, command, &self.logs)?);
         Ok(())
+    }
+
+    /// Returns its status once it ended by itself.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when it cannot be reaped.
+    pub fn poll_end(&mut self) -> Result<Option<ExitStatus>, LabError> {
+        self.process.as_mut().map_or(Ok(None), Process::poll_end)
     }
 
     /// Starts it where it must refuse, waits for its end, and returns its status and what this start printed.

@@ -9,9 +9,11 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal};
+
 use super::{Daemon, Fleet, succeeded};
 use crate::netns::Site;
-use crate::{Binary, LabError, Process, free_address, wait};
+use crate::{Binary, Finished, LabError, Process, free_address, wait};
 
 /// What a relay prints once everybody can reach it.
 const READY: &str = "relay ready:";
@@ -151,6 +153,47 @@ impl Relay {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
+    /// Asks it to go on in a new process. A refusal is data: see [`Finished::status`].
+    ///
+    /// # Errors
+    /// [`LabError::GaveUp`] when the command does not end.
+    pub fn upgrade(&self) -> Result<Finished, LabError> {
+        let dir = self.dir.display().to_string();
+        let command = self.binary.command(&["upgrade", "--dir", &dir]);
+        Process::run("upgrade", command, &self.dir, &[])
+    }
+
+    /// Returns the id of the process that serves, which after an upgrade is no child of this one.
+    #[must_use]
+    pub fn serving_pid(&self) -> Option<u32> {
+        let status = self.ask("status").ok()?;
+        let pid = status.pointer("/status/pid")?.as_u64()?;
+        u32::try_from(pid).ok()
+    }
+
+    /// Ends a process that an upgrade started, by the id that it named, and waits until it no longer serves.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when the signal cannot be sent; [`LabError::GaveUp`] when it goes on.
+    pub fn end_successor(&self, pid: u32) -> Result<(), LabError> {
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        if let Some(raw) = raw {
+            rustix::process::kill_process(raw, Signal::KILL)
+                .map_err(|error| LabError::io(format!("kill {pid}"))(error.into()))?;
+        }
+        wait::until("the end of the next process", || {
+            Ok(TcpStream::connect(self.address).is_err().then_some(()))
+        })
+    }
+
+    /// Replaces text in its configuration; read at the next start.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when it cannot be read or written.
+    pub fn configure(&self, from: &str, to: &str) -> Result<(), LabError> {
+        replace_in(&self.dir.join("relay.toml"), from, to)
+    }
+
     /// Returns the certificate of its TLS authority: what devices are told to trust.
     ///
     /// # Errors
@@ -180,10 +223,17 @@ impl Relay {
 
 /// Writes a QUIC door into a new relay's configuration.
 fn open_quic(file: &Path, listen: SocketAddr) -> Result<(), LabError> {
+    replace_in(
+        file,
+        "# listen = \"none\"",
+        &format!("listen = \"{listen}\""),
+    )
+}
+
+fn replace_in(file: &Path, from: &str, to: &str) -> Result<(), LabError> {
     let failed = || LabError::io(format!("change {}", file.display()));
     let text = std::fs::read_to_string(file).map_err(failed())?;
-    let text = text.replace("# listen = \"none\"", &format!("listen = \"{listen}\""));
-    std::fs::write(file, text).map_err(failed())
+    std::fs::write(file, text.replace(from, to)).map_err(failed())
 }
 
 fn local_url(address: SocketAddr) -> String {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use postern_relay::store::{DiskStore, Profile, Store};
 
 use super::disk::{DiskOp, RecordingDisk};
+use super::image::Image;
 use super::random::Random;
 use super::records::{Draft, Model, Shape};
 use super::tail::{Tail, Window};
@@ -127,6 +128,16 @@ impl Standing {
 }
 
 impl Life {
+    /// A life that was recorded elsewhere.
+    pub fn of(start: Image, inherited: Standing, history: History, events: Vec<Event>) -> Self {
+        Self {
+            start: Window::over(start),
+            inherited,
+            history,
+            events,
+        }
+    }
+
     fn begin(start: Window, inherited: Standing) -> Self {
         Self {
             start,

@@ -48,25 +48,30 @@ pub fn open(disk: &Arc<RecordingDisk>, plan: Plan, standing: &Standing) -> Resul
         Ok(Err(error)) => return Err(Failure::Unopenable(format!("{error:?}"))),
         Err(_) => return Err(Failure::Unopenable("panic".to_owned())),
     };
-    let Standing {
-        at_least,
-        at_most,
-        history,
-    } = standing;
-    let newest = opened.newest;
-    if newest < *at_least {
-        return Err(Failure::Lost(format!("holds {newest}, acked {at_least}")));
-    }
-    if newest > *at_most {
-        return Err(Failure::Bad(format!("holds {newest}, begun {at_most}")));
-    }
-    plan.shape.judge(&opened.model).map_err(Failure::Bad)?;
-    if **history
-        .get(newest)
-        .ok_or_else(|| Failure::Bad("no such batch".to_owned()))?
-        != opened.model
-    {
-        return Err(Failure::Bad(format!("differs from the model at {newest}")));
-    }
+    standing.check(plan, opened.newest, &opened.model)?;
     Ok(opened)
+}
+
+impl Standing {
+    /// Judges what a store holds.
+    pub fn check(&self, plan: Plan, newest: usize, model: &Model) -> Result<(), Failure> {
+        let Self {
+            at_least,
+            at_most,
+            history,
+        } = self;
+        if newest < *at_least {
+            return Err(Failure::Lost(format!("holds {newest}, acked {at_least}")));
+        }
+        if newest > *at_most {
+            return Err(Failure::Bad(format!("holds {newest}, begun {at_most}")));
+        }
+        plan.shape.judge(model).map_err(Failure::Bad)?;
+        let expected = history.get(newest);
+        let expected = expected.ok_or_else(|| Failure::Bad("no such batch".to_owned()))?;
+        if **expected != *model {
+            return Err(Failure::Bad(format!("differs from the model at {newest}")));
+        }
+        Ok(())
+    }
 }

@@ -108,7 +108,11 @@ pub async fn run(
 }
 
 fn store_failed(error: Option<&StoreError>) -> CommandError {
-    let reason = error.map_or_else(String::new, |error| format!(": {error}"));
+    let reason = error.map_or_else(String::new, |error| {
+        let source = std::error::Error::source(error);
+        let source = source.map_or_else(String::new, |source| format!(" ({source})"));
+        format!(": {error}{source}")
+    });
     CommandError::store(
         "store-failed",
         format!("the store has failed{reason}"),

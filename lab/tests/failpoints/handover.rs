@@ -1,0 +1,107 @@
+//! `kill -9` while one relay goes on where another stood: of the process before, or of the next one, at named calls.
+//!
+//! Calls count from the moment at which the upgrade is asked for. Whoever is left serves, or nobody does and the relay is
+//! started again: nothing that either end acknowledged is lost.
+
+use postern_lab::failpoint::{Blow, Failpoint, Strace};
+use postern_lab::{config, wait};
+
+use super::{Carrying, LOOKS_MAX, check_once};
+
+/// Calls of either process during a handover; the sockets go by one message.
+const KILLED: [&str; 6] = [
+    "sendmsg",
+    "recvmsg",
+    "fdatasync",
+    "pwrite64",
+    "write",
+    "execve",
+];
+/// What a run of `./test` strikes.
+const SAMPLE: [(&str, u32); 4] = [
+    ("sendmsg", 1),
+    ("recvmsg", 1),
+    ("fdatasync", 4),
+    ("write", 2),
+];
+
+/// Upgrades a relay that is struck meanwhile; returns whether it was.
+fn strike(strace: &Strace, carrying: &mut Carrying, call: &'static str, nth: u32) -> bool {
+    let blow = Blow::Kill;
+    let failpoint = Failpoint { call, nth, blow };
+    let pid = carrying.relay.daemon.pid().unwrap();
+    let folder = carrying.fleet.path().to_owned();
+    let log = folder.join("handover.failpoint");
+    // Only this handover counts; there may be no earlier file.
+    drop(std::fs::remove_file(&log));
+    drop(std::fs::remove_file(folder.join("strace.err")));
+    let tracer = strace.attach(pid, failpoint, &log, &folder).unwrap();
+    carrying.send();
+    // Who is killed cannot answer: how it ended is not asked.
+    drop(carrying.relay.upgrade().unwrap());
+    let arrived = wait::until_tries("both ends", LOOKS_MAX, || {
+        let done = carrying.is_everything_there() || carrying.relay.serving_pid().is_none();
+        Ok(done.then_some(()))
+    });
+    drop(arrived);
+    let struck = Strace::has_struck(&log);
+    let serving = carrying.relay.serving_pid();
+    carrying.relay.daemon.kill_9().unwrap();
+    if let Some(successor) = serving.filter(|serving| *serving != pid) {
+        carrying.relay.end_successor(successor).unwrap();
+    }
+    drop(tracer);
+    assert!(struck || serving.is_some(), "{failpoint:?}: nobody serves");
+    carrying.relay.daemon.start().unwrap();
+    let there = wait::until("both ends", || {
+        Ok(carrying.is_everything_there().then_some(()))
+    });
+    assert!(
+        there.is_ok(),
+        "{failpoint:?}: {} did not arrive",
+        carrying.number
+    );
+    struck
+}
+
+/// Strikes at the calls of the sample, or at every so many of each kind.
+fn strike_all(strace: &Strace, carrying: &mut Carrying) -> u32 {
+    let every = config::failpoints_every(u32::MAX);
+    if every == u32::MAX {
+        let struck = SAMPLE.map(|(call, nth)| strike(strace, carrying, call, nth));
+        println!("handover {SAMPLE:?}: struck {struck:?}");
+        return struck.into_iter().map(u32::from).sum();
+    }
+    let mut struck = 0;
+    for call in KILLED {
+        let mut here = 0;
+        for nth in (1..).step_by(usize::try_from(every).unwrap()) {
+            if !strike(strace, carrying, call, nth) {
+                break;
+            }
+            here += 1;
+        }
+        println!("handover {call}: struck {here} times");
+        struck += here;
+    }
+    struck
+}
+
+#[test]
+fn relay_struck_while_it_is_replaced_keeps_nothing_from_either_end() {
+    let Some(strace) = Strace::find_or_skip("failpoints").unwrap() else {
+        return;
+    };
+    let Some(mut carrying) = Carrying::start_or_skip("failpoints") else {
+        return;
+    };
+    let (usual, short) = ("# stop_within_s = 10", "stop_within_s = 1");
+    carrying.relay.configure(usual, short).unwrap();
+    carrying.relay.daemon.start().unwrap();
+    let struck = strike_all(&strace, &mut carrying);
+    carrying.fleet.wait_converged("hall-1").unwrap();
+    check_once(&carrying.device);
+    let number = carrying.number;
+    println!("handover: struck {struck} times, {number} values each way, 0 lost");
+    assert!(struck > 1);
+}
