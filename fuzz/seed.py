@@ -1,22 +1,25 @@
 """Writes the seed corpora of the fuzz targets from the interoperability vectors.
 
-At most 30 files a target and 4 KiB a file, chosen evenly, named after their vectors: the same vectors
-give the same files. Refuses to remove anything: what a run has found stays beside the seeds.
+At most 45 files a target and 4 KiB a file, named after their vectors and chosen by the digest of the name, so that
+a new vector displaces at most one other. What is no longer chosen goes; what a run has found stays beside the seeds,
+because no vector has its name.
 """
 
 import base64
+import hashlib
 import json
 import struct
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "interop-vectors" / "v1"
-FILES_MAX = 30
+FILES_MAX = 45
 BYTES_MAX = 4096
 
 SOURCES = {
     "cbor": [("01-cbor/valid.json", "input"), ("01-cbor/invalid.json", "input")],
     "envelope": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-header.json", "cose")],
+    "differential": [("01-cbor/valid.json", "input"), ("03-sign1/valid.json", "cose"), ("03-sign1/invalid-header.json", "cose")],
     "frame": [("05-frames/valid.json", "input"), ("05-frames/invalid.json", "input")],
     "snapshot": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
     "report": [("03-sign1/valid.json", "cose"), ("03-sign1/invalid-payload.json", "cose")],
@@ -85,7 +88,7 @@ def edits():
             halves = [text.encode() for text in (before, after)]
             length = max(map(len, halves))
             found.append((test["name"], b"".join(half.ljust(length, b".") for half in halves)))
-    return evenly(found, FILES_MAX)
+    return found
 
 
 def proxy_answers():
@@ -128,19 +131,22 @@ def proxy_answers():
     ]
 
 
-def chosen(target, sources):
-    """Returns the seeds of a target as (name, bytes)."""
+def candidates(target, file, member):
+    """Returns the vectors of a file that a target can start from as (name, bytes)."""
+    found = rows(file, member)
     if target in ("snapshot", "report", "heartbeat", "evidence"):
-        found = [row for file, member in sources for row in rows(file, member)]
-        mine = [(name, payload(content)) for name, content in found if f"-{target}-" in name]
-        return evenly(mine, FILES_MAX)
-    return [row for file, member in sources for row in evenly(rows(file, member), FILES_MAX // len(sources))]
+        return [(name, payload(content)) for name, content in found if f"-{target}-" in name]
+    if target in ("envelope", "bundle", "differential"):
+        return [(name, content.removeprefix(b"\xd2")) for name, content in found]
+    if target == "device_engine":
+        return [(name, as_answers(content)) for name, content in found]
+    return found
 
 
-def evenly(items, count):
-    """Chooses `count` items, the first and every further one at the same distance."""
-    step = max(1, -(-len(items) // count))
-    return items[::step]
+def by_digest(items, count):
+    """Chooses `count` of the items that are small enough, whatever the others are."""
+    small = [item for item in items if len(item[1]) <= BYTES_MAX]
+    return sorted(small, key=lambda item: hashlib.sha256(item[0].encode()).digest())[:count]
 
 
 def as_answers(content):
@@ -150,21 +156,27 @@ def as_answers(content):
     return b"".join(bytes([step]) + length + content for step in (1, 3, 4, 8))
 
 
+def write(target, found, seeds):
+    """Makes the corpus of a target hold these seeds, none of the others that were found, and whatever else it holds."""
+    folder = Path(__file__).resolve().parent / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {name for name, _ in found} - {name for name, _ in seeds}:
+        (folder / name).unlink(missing_ok=True)
+    for name, content in seeds:
+        (folder / name).write_bytes(content)
+
+
 def main():
-    corpora = {target: chosen(target, sources) for target, sources in SOURCES.items()}
-    corpora["join_line"] = join_lines()
-    corpora["edit_between"] = edits()
-    corpora["proxy_answers"] = proxy_answers()
-    for target, seeds in corpora.items():
-        folder = Path(__file__).resolve().parent / "corpus" / target
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in seeds:
-            if target in ("envelope", "bundle"):
-                content = content.removeprefix(b"\xd2")
-            if target == "device_engine":
-                content = as_answers(content)
-            if len(content) <= BYTES_MAX:
-                (folder / name).write_bytes(content)
+    for target, sources in SOURCES.items():
+        found = [candidates(target, *source) for source in sources]
+        seeds = [row for of_file in found for row in by_digest(of_file, FILES_MAX // len(sources))]
+        write(target, [row for of_file in found for row in of_file], seeds)
+    write("edit_between", edits(), by_digest(edits(), FILES_MAX))
+    for target, seeds in BY_HAND.items():
+        write(target, [], seeds())
+
+
+BY_HAND = {"join_line": join_lines, "proxy_answers": proxy_answers}
 
 
 if __name__ == "__main__":

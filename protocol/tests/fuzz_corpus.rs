@@ -7,6 +7,15 @@
     reason = "a corpus that cannot be read has to fail"
 )]
 
+// It cannot stand in the crate: the product never links the readers of others.
+#[expect(
+    clippy::panic,
+    unreachable_pub,
+    reason = "a finding is a panic, and it is public where targets call it"
+)]
+#[path = "../../fuzz/src/differential.rs"]
+mod differential;
+
 use postern_protocol::testing::{Dice, fuzz};
 use std::fs;
 use std::path::PathBuf;
@@ -41,6 +50,11 @@ fn cbor_corpus_holds() {
 #[test]
 fn envelope_corpus_holds() {
     replay("envelope", fuzz::envelope);
+}
+
+#[test]
+fn differential_corpus_holds() {
+    replay("differential", differential::differential);
 }
 
 #[test]
