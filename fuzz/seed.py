@@ -28,6 +28,8 @@ SOURCES = {
     "file": [("06-sessions/files.json", "input")],
     "delta_apply": [("04-state/apply-valid.json", "delta"), ("04-state/apply-invalid.json", "delta")],
     "bundle": [("06-sessions/bundles.json", "incoming")],
+    "controller_engine": [("03-sign1/valid.json", "cose"), ("03-sign1/heartbeat.json", "cose")],
+    "writer_link": [("05-frames/valid.json", "input"), ("05-frames/relays-valid.json", "input"), ("03-sign1/valid.json", "cose")],
     "device_engine": [("03-sign1/valid.json", "cose"), ("05-frames/valid.json", "input")],
 }
 
@@ -138,8 +140,8 @@ def candidates(target, file, member):
         return [(name, payload(content)) for name, content in found if f"-{target}-" in name]
     if target in ("envelope", "bundle", "differential"):
         return [(name, content.removeprefix(b"\xd2")) for name, content in found]
-    if target == "device_engine":
-        return [(name, as_answers(content)) for name, content in found]
+    if target in AS_STEPS:
+        return [(name, AS_STEPS[target](content)) for name, content in found]
     return found
 
 
@@ -149,11 +151,50 @@ def by_digest(items, count):
     return sorted(small, key=lambda item: hashlib.sha256(item[0].encode()).digest())[:count]
 
 
+def steps(*parts):
+    """Writes steps of an engine's target from pairs of selector and bytes."""
+    return b"".join(bytes([selector]) + len(content).to_bytes(2, "big") + content for selector, content in parts)
+
+
 def as_answers(content):
-    """Wraps bytes as steps of the engine's target: raw, then as an item of each plane."""
-    content = content[1:] if content[:1] == b"\xd2" else content
-    length = len(content).to_bytes(2, "big")
-    return b"".join(bytes([step]) + length + content for step in (1, 3, 4, 8))
+    """Wraps bytes as answers to a device: raw, then as an item of each plane."""
+    content = content.removeprefix(b"\xd2")
+    return steps((1, content), (3, content), (4, content), (8, content))
+
+
+def as_words(content):
+    """Wraps an envelope as words to a controller: unsigned, then its payload signed by the device as each kind."""
+    content = content.removeprefix(b"\xd2")
+    said = payload(b"\xd2" + content)
+    signed = [(9 + kind % 3, bytes([kind, 3, 1 + kind, 1]) + said) for kind in range(5)]
+    return steps((7, content), (6, b"\x03\x01\x07"), *signed, (0, b""), (2, b""), (1, b""))
+
+
+def as_mail(content):
+    """Wraps bytes as the life of a writer's link: delivered where they are an envelope, else answered to a collect."""
+    if content[:1] == b"\xd2":
+        return steps((3, content[1:]), (8, b""), (9, b""), (6, b""), (0, b""))
+    return steps((8, b""), (9, content), (4, b""), (5, content), (10, content), (2, b""), (1, content))
+
+
+AS_STEPS = {"device_engine": as_answers, "controller_engine": as_words, "writer_link": as_mail}
+
+
+def records():
+    """Builds damage to the rows of two stores: a row replaced, a byte changed, inserted, removed."""
+    damages = {"null": b"\xf6", "array": b"\x82\x01\x01", "changed": b"\x00\x01\x17", "inserted": b"\x01\x01\x00", "removed": b"\x02\x00\x00"}
+    return [
+        (f"{role}-{row}-{name}", bytes([number + (0 if name in ("null", "array") else 2), row]) + damage)
+        for number, role in enumerate(("device", "controller"))
+        for row in (0, 1, 3, 5, 8)
+        for name, damage in damages.items()
+    ]
+
+
+def trust_lines():
+    """Reads trust lines and relay lines, whole and broken."""
+    tests = json.loads((VECTORS / "06-sessions/lines.json").read_text())["tests"]
+    return [(test["name"], test["text"].encode()) for test in tests]
 
 
 def write(target, found, seeds):
@@ -171,12 +212,13 @@ def main():
         found = [candidates(target, *source) for source in sources]
         seeds = [row for of_file in found for row in by_digest(of_file, FILES_MAX // len(sources))]
         write(target, [row for of_file in found for row in of_file], seeds)
-    write("edit_between", edits(), by_digest(edits(), FILES_MAX))
+    for target, found in {"edit_between": edits(), "trust_line": trust_lines()}.items():
+        write(target, found, by_digest(found, FILES_MAX))
     for target, seeds in BY_HAND.items():
         write(target, [], seeds())
 
 
-BY_HAND = {"join_line": join_lines, "proxy_answers": proxy_answers}
+BY_HAND = {"join_line": join_lines, "records": records, "proxy_answers": proxy_answers}
 
 
 if __name__ == "__main__":

@@ -111,3 +111,23 @@ fn file_corpus_holds() {
 fn edit_corpus_holds() {
     replay("edit_between", fuzz::edit_between);
 }
+
+#[test]
+fn trust_line_corpus_holds() {
+    replay("trust_line", fuzz::trust_line);
+}
+
+#[test]
+fn controller_corpus_holds() {
+    replay("controller_engine", fuzz::controller_engine);
+}
+
+#[test]
+fn writer_link_corpus_holds() {
+    replay("writer_link", fuzz::writer_link);
+}
+
+#[test]
+fn records_corpus_holds() {
+    replay("records", fuzz::records);
+}

@@ -3,6 +3,15 @@
 //! Each states what must hold for every input, most of all: what is accepted is written back as
 //! the very same bytes. They refuse to return anything: a finding is a panic.
 
+mod controller;
+mod records;
+mod script;
+mod writer_link;
+
+pub use controller::controller_engine;
+pub use records::records;
+pub use writer_link::writer_link;
+
 use super::{Lone, TestKeys, at, numbers};
 use crate::Reject;
 use crate::cbor::{self, Kind, Reader, Writer};
@@ -17,8 +26,10 @@ use crate::message::{Evidence, Heartbeat, Report, Snapshot};
 use crate::revision::Epoch;
 use crate::state::{Change, DeltaView, Edit, Path, State, Value};
 use crate::trust::BundleContent;
+use crate::trust_line::{RelayLine, TrustLine};
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
+use script::steps;
 
 /// Accepted CBOR is written back as the same bytes.
 pub fn cbor(input: &[u8]) {
@@ -266,6 +277,21 @@ pub fn join_line(input: &[u8]) {
     }
 }
 
+/// A trust line or relay line that is read is one text, but for white space around it; its bundles are of its domain.
+pub fn trust_line(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    if let Ok(line) = TrustLine::parse(text) {
+        assert_eq!(line.text().as_deref(), Ok(text.trim()));
+        let root = line.trust().map(|trust| trust.root());
+        assert!(root.is_err() || root == Ok(line.root), "another domain");
+    }
+    if let Ok(line) = RelayLine::parse(text) {
+        assert_eq!(line.text().as_deref(), Ok(text.trim()));
+    }
+}
+
 /// A bundle that is read is one encoding; one that nobody signed is never taken.
 pub fn bundle(input: &[u8]) {
     if let Ok(content) = BundleContent::decode(input) {
@@ -281,12 +307,8 @@ pub fn bundle(input: &[u8]) {
 /// Whatever a mailbox answers, a device keeps what it holds, and waits.
 pub fn device_engine(input: &[u8]) {
     let mut lone = Lone::holding(&numbers(&[("a/x", 1)]), at(100, 5));
-    let mut rest = input;
-    while let Some(([selector, high, low], tail)) = rest.split_first_chunk::<3>() {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        let (chunk, next) = tail.split_at(tail.len().min(length));
-        rest = next;
-        engine_step(&mut lone, *selector, chunk);
+    for (selector, chunk) in steps(input) {
+        engine_step(&mut lone, selector, chunk);
     }
     assert_eq!(lone.node.head(), Some(at(100, 5)), "nobody signed a change");
     lone.run(60_000);
