@@ -5,7 +5,7 @@
 
 use crate::foreign::Foreign;
 use crate::limits::{PAC_LINE_BYTES_MAX, PAC_RESULT_BYTES_MAX};
-use crate::pac::{PacResult, Question, engine, pipe};
+use crate::pac::{PacFault, PacResult, Question, engine, pipe};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,7 +37,18 @@ pub fn pac_script(input: &[u8]) {
     let word = pipe::Word::parse(line);
     assert_eq!(word.as_ref().map(pipe::Word::follows), Some(rest.len()));
     let settled = word.and_then(|word| word.settle(rest.into()));
-    assert_eq!(settled, Some(answer), "{written:?}");
+    assert_same(settled.as_ref(), &answer);
+}
+
+/// The parent understands what the child says. A reason is escaped by both, and can be shown.
+fn assert_same(settled: Option<&Result<String, PacFault>>, said: &Result<String, PacFault>) {
+    let Some(Err(PacFault::Threw { reason })) = settled else {
+        assert_eq!(settled, Some(said));
+        return;
+    };
+    assert!(matches!(said, Err(PacFault::Threw { .. })), "{said:?}");
+    let reason = reason.as_str();
+    assert!(!reason.chars().any(char::is_control), "{reason:?}");
 }
 
 /// Lines of a child and of its parent are read in one way, or not at all.
@@ -48,7 +59,7 @@ pub fn pac_pipe(input: &[u8]) {
         let again = pipe::Word::write(&settled);
         let (line, rest) = again.split_once('\n').unwrap_or_default();
         let settled_again = pipe::Word::parse(line).and_then(|word| word.settle(rest.into()));
-        assert_eq!(settled_again, Some(settled), "{text:?}");
+        assert_same(settled_again.as_ref(), &settled);
     }
     if let Some((mut question, length)) = pipe::read_question(line) {
         let script = "x".repeat(length.min(input.len()));
