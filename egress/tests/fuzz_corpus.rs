@@ -52,3 +52,19 @@ fn no_proxy_corpus_holds() {
 fn proxy_answers_corpus_holds() {
     replay("proxy_answers", fuzz::proxy_answer);
 }
+
+#[test]
+fn pac_pipe_corpus_holds() {
+    replay("pac_pipe", fuzz::pac_pipe);
+}
+
+// A script costs milliseconds: the files alone, whole and halved.
+#[test]
+fn pac_script_corpus_holds() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/pac_script");
+    for entry in fs::read_dir(&folder).expect("a corpus") {
+        let content = fs::read(entry.expect("an entry").path()).expect("a file");
+        fuzz::pac_script(&content);
+        fuzz::pac_script(content.get(..content.len() / 2).unwrap_or_default());
+    }
+}

@@ -1,4 +1,4 @@
-//! Feeds any bytes to `envelope`, whose promise stands beside it in `protocol/src/testing/fuzz.rs`.
+//! Feeds any bytes to `envelope`, whose promise stands beside it in `protocol/src/testing/fuzz/`.
 //!
 //! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
 #![no_main]

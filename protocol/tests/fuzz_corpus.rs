@@ -7,6 +7,15 @@
     reason = "a corpus that cannot be read has to fail"
 )]
 
+// It cannot stand in the crate: the product never links the readers of others.
+#[expect(
+    clippy::panic,
+    unreachable_pub,
+    reason = "a finding is a panic, and it is public where targets call it"
+)]
+#[path = "../../fuzz/src/differential.rs"]
+mod differential;
+
 use postern_protocol::testing::{Dice, fuzz};
 use std::fs;
 use std::path::PathBuf;
@@ -41,6 +50,11 @@ fn cbor_corpus_holds() {
 #[test]
 fn envelope_corpus_holds() {
     replay("envelope", fuzz::envelope);
+}
+
+#[test]
+fn differential_corpus_holds() {
+    replay("differential", differential::differential);
 }
 
 #[test]
@@ -96,4 +110,24 @@ fn file_corpus_holds() {
 #[test]
 fn edit_corpus_holds() {
     replay("edit_between", fuzz::edit_between);
+}
+
+#[test]
+fn trust_line_corpus_holds() {
+    replay("trust_line", fuzz::trust_line);
+}
+
+#[test]
+fn controller_corpus_holds() {
+    replay("controller_engine", fuzz::controller_engine);
+}
+
+#[test]
+fn writer_link_corpus_holds() {
+    replay("writer_link", fuzz::writer_link);
+}
+
+#[test]
+fn records_corpus_holds() {
+    replay("records", fuzz::records);
 }

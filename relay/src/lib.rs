@@ -15,6 +15,8 @@ pub mod durable;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod handover;
 pub mod limiter;
 pub mod limits;

@@ -8,8 +8,12 @@
     reason = "a finding is a panic"
 )]
 
+#[cfg(feature = "pac")]
+mod pac_script;
 mod proxy_answer;
 
+#[cfg(feature = "pac")]
+pub use pac_script::{pac_pipe, pac_script};
 pub use proxy_answer::proxy_answer;
 
 use crate::config::CredentialsFor;

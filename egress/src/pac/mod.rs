@@ -20,13 +20,13 @@ mod builtins;
 #[cfg(feature = "pac")]
 mod child;
 #[cfg(feature = "pac")]
-mod engine;
+pub(crate) mod engine;
 mod evaluate;
 mod fault;
 mod fetch;
 mod keeper;
 pub(crate) mod limits;
-mod pipe;
+pub(crate) mod pipe;
 mod process;
 mod result;
 #[cfg(feature = "pac")]

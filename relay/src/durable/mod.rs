@@ -15,6 +15,8 @@ mod chain;
 mod deliver;
 mod driver;
 mod fields;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod host;
 mod knocks;
 mod lanes;

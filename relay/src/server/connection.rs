@@ -23,6 +23,7 @@ use hyper_util::server::conn::auto::Builder;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
@@ -165,10 +166,24 @@ async fn handshake(
 
 async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, link: &Arc<Link>) {
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let limits = *shared.limits();
+    let draining = shared.draining.clone();
+    carry(stream, is_h2, &shared.service, draining, link).await;
+}
+
+/// Serves the requests of a connection that is as good as TLS, until it ends.
+pub(super) async fn carry<S>(
+    stream: S,
+    is_h2: bool,
+    service: &Service,
+    mut draining: watch::Receiver<Option<u64>>,
+    link: &Arc<Link>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = service.limits;
     let activity = Activity::new();
-    let service = {
-        let (service, link) = (shared.service.clone(), Arc::clone(link));
+    let answering = {
+        let (service, link) = (service.clone(), Arc::clone(link));
         let activity = activity.clone();
         service_fn(move |request| {
             let (service, link) = (service.clone(), Arc::clone(&link));
@@ -183,9 +198,8 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, link: &Arc<Link>) 
     // Frames of HTTP/2 come without a request too, and hyper bounds its heads.
     let heard = (!is_h2).then(|| activity.clone());
     let stream = TokioIo::new(Heard::new(stream, heard));
-    let connection = builder.serve_connection(stream, service);
+    let connection = builder.serve_connection(stream, answering);
     let mut connection = std::pin::pin!(connection);
-    let mut draining = shared.draining.clone();
     let close_ms = tokio::select! {
         _ = connection.as_mut() => return,
         over = activity.over(&limits) => match over {
@@ -193,7 +207,7 @@ async fn serve(stream: TlsStream<TcpStream>, shared: &Shared, link: &Arc<Link>) 
             Over::HeadSlow => {
                 let (reason, source) = (HttpRefusal::HeadSlow, link.source());
                 let event = Event::HttpRefused { reason, source };
-                return shared.service.answerer.mailbox.tell(event);
+                return service.answerer.mailbox.tell(event);
             }
         },
         () = link.cut() => limits.close_ms_max,

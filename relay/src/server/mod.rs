@@ -19,6 +19,8 @@ mod devices;
 mod drain;
 mod events;
 mod fronts;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod gates;
 mod holds;
 mod host;

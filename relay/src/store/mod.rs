@@ -53,6 +53,8 @@ mod disk;
 mod disk_store;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 pub mod limits;
 mod memory;
 mod writer;

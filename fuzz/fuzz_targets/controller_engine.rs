@@ -1,0 +1,8 @@
+//! Feeds any bytes to `controller_engine`, whose promises stand beside it in `protocol/src/testing/fuzz/`.
+//!
+//! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    |input: &[u8]| postern_protocol::testing::fuzz::controller_engine(input)
+);

@@ -1,0 +1,6 @@
+//! Feeds any bytes to `trust_line`, whose promises stand beside it in `protocol/src/testing/fuzz/`.
+//!
+//! Refuses to hold logic: the ordinary tests replay the corpus through the same function.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| postern_protocol::testing::fuzz::trust_line(input));
