@@ -58,7 +58,8 @@ pub struct LinkReport {
     pub http: Option<HttpVersion>,
     /// Over QUIC the largest UDP payload in bytes that the path is known to carry, 1200 to 1452.
     pub udp_bytes_max: Option<u16>,
-    /// Over TCP the largest packet in bytes that the system knows the path to the peer to carry, headers included.
+    /// Over TCP the largest packet in bytes that the system knows the path to the peer to carry, headers included; at
+    /// most 1280, because larger ones are not sent.
     pub packet_bytes_max: Option<u32>,
     /// Whether ALPN was answered; inspecting proxies often leave it out.
     pub alpn_answered: bool,

@@ -451,9 +451,28 @@ fn doctor_names_an_interface_that_carries_small_packets_only() {
 }
 
 #[test]
+fn doctor_names_a_firewall_that_drops_or_rejects_udp() {
+    let Some((site, fleet, device)) = in_site("doctor UDP", Site::make).unwrap() else {
+        return;
+    };
+    for (name, rule) in [
+        ("udp-dropped", "meta l4proto udp counter drop"),
+        (
+            "udp-rejected",
+            "meta l4proto udp counter reject with icmpx admin-prohibited",
+        ),
+    ] {
+        site.rule(rule).unwrap();
+        let printed = fleet.on_device(&device, &["doctor"]).unwrap();
+        compare(name, &printed, &[]).unwrap();
+    }
+}
+
+/// Packets of 1280 bytes pass everywhere but here, and larger ones are not sent.
+#[test]
 fn doctor_names_a_path_that_swallows_large_packets() {
     let shape = Shape {
-        mtu: 1_280,
+        mtu: 1_240,
         seed: 1,
         ..Shape::default()
     };

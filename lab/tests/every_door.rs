@@ -40,11 +40,13 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a21_two_connections_are_enough_over_http_1: "A21",
     b01_squid_with_a_port_list_lets_one_port_pass: "B01",
     b03_squid_with_digest_lets_a_known_user_pass: "B03",
     b08_squid_that_breaks_tls_open_changes_nothing: "B08",
     b13_tinyproxy_lets_messages_pass: "B13t",
     b13_privoxy_lets_messages_pass: "B13p",
+    b13_apache_lets_messages_pass: "B13a",
     b13_dante_lets_messages_pass: "B13d",
     b14_inspector_that_holds_bodies_back_lets_messages_pass: "B14m",
     b15_squid_killed_under_load_loses_nothing: "B15",
@@ -67,5 +69,6 @@ scenarios! {
     c17_silent_cut_loses_nothing: "C17",
     c18_black_hole_lets_large_values_pass_where_hosts_probe: "C18p",
     c18_black_hole_lets_large_values_pass: "C18",
+    c18_black_hole_lets_large_values_pass_over_tcp_alone: "C18t",
     c19_changing_nat_ports_lose_nothing: "C19",
 }

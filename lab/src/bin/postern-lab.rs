@@ -32,14 +32,15 @@ Programs come from `./test`; namespaces need root. Exit code 0: nothing failed a
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    // Whoever asks for help wants nothing to run, wherever the word stands.
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     match words.split_first() {
         Some((command, rest)) if command == "run" => run(rest),
         Some((command, rest)) if command == "soak" => run_soak(rest),
         Some((command, [])) if command == "list" => list(),
-        Some((command, [])) if command == "--help" || command == "-h" => {
-            println!("{HELP}");
-            ExitCode::SUCCESS
-        }
         Some(_) | None => usage("a command is needed"),
     }
 }
@@ -109,30 +110,18 @@ fn summary(rows: &[Row]) -> ExitCode {
 }
 
 fn run_soak(words: &[String]) -> ExitCode {
-    let is_short = words.iter().any(|word| word == "--short");
-    let mut soak = if is_short { Soak::SHORT } else { Soak::LONG };
-    let mut rest = words.iter().filter(|word| *word != "--short");
-    while let Some(option) = rest.next() {
-        let Some(number) = rest.next().and_then(|word| word.parse::<u64>().ok()) else {
-            return usage(&format!("{option} needs a number"));
-        };
-        match option.as_str() {
-            "--devices" => soak.devices = usize::try_from(number).unwrap_or(usize::MAX),
-            "--seconds" => soak.seconds = number,
-            "--fault-s" => soak.fault_s = number.max(1),
-            "--per-second" => soak.per_second = number.max(1),
-            "--seed" => soak.seed = number,
-            _ => return usage(&format!("unknown option {option}")),
-        }
-    }
-    println!("soak: {soak:?}");
+    let soak = match Soak::parse(words) {
+        Ok(soak) => soak,
+        Err(problem) => return usage(&problem),
+    };
+    println!("soak: {soak}");
     match soak::run(&soak) {
         Ok(Some(numbers)) => {
             println!("soak passed: {numbers}");
             ExitCode::SUCCESS
         }
         Ok(None) => {
-            println!("soak SKIPPED");
+            println!("soak SKIPPED: it ran nothing, for the reason above");
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -1,13 +1,14 @@
 //! Daemons that stand between a site and its controller, each a module that writes its configuration.
 //!
 //! ```text
-//!  Tinyproxy, Privoxy, Haproxy, Nginx, Dante, Mitmproxy ──Door::start──▶ Door (port open) ──drop──▶ ended by pid
+//!  Tinyproxy, Privoxy, ForwardApache, Haproxy, Nginx, Dante, Mitmproxy ──Door::start──▶ Door (port open) ──drop──▶ ended by pid
 //! ```
 //!
-//! Squid and Apache have modules of their own. Every daemon runs in the foreground, in a folder of its own, on a port
+//! Squid, and Apache before a controller, have modules of their own. Every daemon runs in the foreground, in a folder of its own, on a port
 //! chosen by the caller. It refuses to return before the daemon itself listens: looked up in the kernel's table of its
 //! own namespace, where no test could connect.
 
+mod apache;
 mod dante;
 mod haproxy;
 mod mitmproxy;
@@ -19,6 +20,7 @@ mod tinyproxy;
 use std::net::SocketAddr;
 use std::process::Command;
 
+pub use apache::ForwardApache;
 pub use dante::Dante;
 pub use haproxy::Haproxy;
 pub use mitmproxy::{Delivery, Mitmproxy};

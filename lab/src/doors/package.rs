@@ -16,6 +16,8 @@ pub enum Package {
     Tinyproxy,
     /// A filtering CONNECT proxy.
     Privoxy,
+    /// A web server as a CONNECT proxy.
+    Apache,
     /// A load balancer.
     Haproxy,
     /// A web server as an edge.
@@ -69,6 +71,7 @@ impl Package {
         match self {
             Self::Tinyproxy => ("tinyproxy", "usr/bin/tinyproxy"),
             Self::Privoxy => ("privoxy", "usr/sbin/privoxy"),
+            Self::Apache => ("apache", "usr/sbin/apache2"),
             Self::Haproxy => ("haproxy", "usr/sbin/haproxy"),
             Self::Nginx => ("nginx", "usr/sbin/nginx"),
             Self::Dante => ("dante", "usr/sbin/danted"),

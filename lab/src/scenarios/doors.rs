@@ -6,7 +6,9 @@ use super::load::{self, Load, Progress};
 use super::scene::{self, HALL, NAME, carry, join, pki, start_to_applied};
 use super::{Outcome, ScenarioError, expect};
 use crate::clock::Moment;
-use crate::doors::{Dante, Delivery, Mitmproxy, Privoxy, Spot, Tinyproxy};
+use crate::doors::{
+    Dante, Delivery, Door, ForwardApache, Mitmproxy, Package, Privoxy, Spot, Tinyproxy,
+};
 use crate::{
     BASIC_PASSWORD, BASIC_USER, DeviceSettings, Fleet, Kind, LabError, Pki, Plan, Squid, Tree,
 };
@@ -21,6 +23,8 @@ const BACK_MS_MAX: u64 = 60_000;
 const KILLED_MESSAGES: usize = 1_000;
 /// Bytes of one large value of `B12`; 32 of them are a mebibyte.
 const PART_BYTES: usize = 32_000;
+/// Seconds that they take at the proxy's 16 kB/s.
+const SLOW_S_MIN: u64 = 60;
 /// Large values of `B12`.
 const PARTS: usize = 32;
 
@@ -89,7 +93,8 @@ pub(super) fn b08(id: &'static str) -> Outcome {
     };
     let settings = scene.settings().trusting("corp.pem");
     let files = [("corp.pem", scene.pki.corp_ca_pem.as_str())];
-    let (_device, numbers) = carry(&scene.fleet, &settings, &files)?;
+    let (device, numbers) = carry(&scene.fleet, &settings, &files)?;
+    scene::expect_inspected(&device)?;
     let posts = scene.squid.access_log().into_iter();
     let inner = posts.filter(|line| line.method == "POST").count();
     expect(inner > 0, || "the proxy saw no inner request".to_owned())?;
@@ -156,12 +161,20 @@ pub(super) fn b12(id: &'static str) -> Outcome {
         )
     })?;
     let failures = device.folder.status().get("failures").cloned();
+    let failures = failures.unwrap_or_default();
     let took_s = start.elapsed_ms() / 1_000;
-    Ok(Some(format!(
-        "start {cold_ms} ms, {} KiB in {took_s} s, failures {}",
-        PARTS * PART_BYTES / 1_024,
-        failures.unwrap_or_default()
-    )))
+    let numbers = format!(
+        "start {cold_ms} ms, {} KiB in {took_s} s, failures {failures}",
+        PARTS * PART_BYTES / 1_024
+    );
+    expect(took_s >= SLOW_S_MIN, || {
+        format!("the proxy slows it to {SLOW_S_MIN} s at least: {numbers}")
+    })?;
+    expect(
+        failures.as_object().is_some_and(serde_json::Map::is_empty),
+        || format!("nothing is given up for being slow: {numbers}"),
+    )?;
+    Ok(Some(numbers))
 }
 
 pub(super) fn b13_tinyproxy(id: &'static str) -> Outcome {
@@ -188,7 +201,7 @@ pub(super) fn b13_privoxy(id: &'static str) -> Outcome {
             timeout_s: SILENCE_S,
         })
     };
-    let settings = |door: &crate::doors::Door| DeviceSettings::behind(door.url());
+    let settings = |door: &Door| DeviceSettings::behind(door.url());
     scene::through(id, make, |_program| Vec::new(), settings)
 }
 
@@ -200,9 +213,45 @@ pub(super) fn b13_dante(id: &'static str) -> Outcome {
             timeout_s: SILENCE_S,
         })
     };
-    let settings =
-        |door: &crate::doors::Door| DeviceSettings::behind(format!("socks5h://{}", door.address()));
+    let settings = |door: &Door| DeviceSettings::behind(format!("socks5h://{}", door.address()));
     scene::through(id, make, |_program| Vec::new(), settings)
+}
+
+pub(super) fn b13_apache(id: &'static str) -> Outcome {
+    if !scene::have(id, &[Package::Apache])? {
+        return Ok(None);
+    }
+    let Some(fleet) = Fleet::start_or_skip(id, "localhost")? else {
+        return Ok(None);
+    };
+    let program = ForwardApache {
+        allowed_port: fleet.address().port(),
+        timeout_s: SILENCE_S,
+    };
+    let door = Door::start(&program, Spot::loopback()?)?;
+    let settings = DeviceSettings::behind(door.url());
+    let (device, joined) = fleet.try_join(HALL, &settings, |_folder| Ok(()))?;
+    expect(joined.stderr.contains("PST-P02"), || {
+        format!("without a password PST-P02, not: {}", joined.stderr)
+    })?;
+    std::fs::remove_dir_all(device.folder.path())
+        .map_err(LabError::io("remove the refused device"))?;
+    drop(device);
+    let secret = format!("{BASIC_USER}:{BASIC_PASSWORD}\n");
+    let settings = settings.with_secret("proxy.secret");
+    let (_device, numbers) = carry(&fleet, &settings, &[("proxy.secret", &secret)])?;
+    let connects = ForwardApache::connects(&door);
+    let count = |wanted: u16, user: &str| {
+        let like = |one: &&(u16, String)| one.0 == wanted && one.1 == user;
+        connects.iter().filter(like).count()
+    };
+    let (refused, passed) = (count(407, "-"), count(200, BASIC_USER));
+    expect(refused > 0 && passed > 0, || {
+        format!("asked, then let a known user pass: {connects:?}")
+    })?;
+    Ok(Some(format!(
+        "PST-P02 without a password; {numbers}, {passed} tunnels of {BASIC_USER} ended, {refused} refused"
+    )))
 }
 
 pub(super) fn b14_at_end(id: &'static str) -> Outcome {

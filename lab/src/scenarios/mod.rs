@@ -15,6 +15,7 @@ mod networks;
 mod paths;
 mod scene;
 pub mod soak;
+mod switches;
 
 pub use load::{Load, Report};
 
@@ -175,6 +176,13 @@ const fn row(
 
 /// Every scenario, in the order in which they run.
 pub const ALL: &[Scenario] = &[
+    row(
+        "A21",
+        "two connections at most, HTTP/1.1",
+        &[],
+        true,
+        networks::a21,
+    ),
     row("B01", "squid, port list", &[], true, doors::b01),
     row("B03", "squid, Digest", &[], true, doors::b03),
     row("B08", "squid breaks TLS open", &[], true, doors::b08),
@@ -188,6 +196,7 @@ pub const ALL: &[Scenario] = &[
     row("B12", "https proxy, 16 kB/s", &[], false, doors::b12),
     row("B13t", "tinyproxy", &[], true, doors::b13_tinyproxy),
     row("B13p", "privoxy", &[], true, doors::b13_privoxy),
+    row("B13a", "apache", &[], true, doors::b13_apache),
     row("B13d", "dante", &[], true, doors::b13_dante),
     row(
         "B14m",
@@ -248,7 +257,14 @@ pub const ALL: &[Scenario] = &[
         "UDP dies later",
         &[Needs::Ladder],
         false,
-        networks::c04,
+        switches::c04,
+    ),
+    row(
+        "C04r",
+        "UDP is back",
+        &[Needs::Ladder],
+        false,
+        switches::c04_back,
     ),
     row("C05", "IPv6 black hole", &[], true, networks::c05),
     row(
@@ -265,6 +281,13 @@ pub const ALL: &[Scenario] = &[
         true,
         paths::c09_heavy,
     ),
+    row(
+        "C09c",
+        "the same, 1,000 messages",
+        &[],
+        false,
+        paths::c09_heavy_long,
+    ),
     row("C10", "transparent inspection", &[], true, networks::c10),
     row("C11", "captive portal", &[], true, networks::c11),
     row("C12", "three connections at most", &[], true, networks::c12),
@@ -273,7 +296,14 @@ pub const ALL: &[Scenario] = &[
         "controller dropped, relay alive",
         &[Needs::Ladder],
         true,
-        networks::c13,
+        switches::c13,
+    ),
+    row(
+        "C13r",
+        "controller is back",
+        &[Needs::Ladder],
+        false,
+        switches::c13_back,
     ),
     row("C15", "rogue WPAD", &[], true, networks::c15),
     row("C17", "silent cut after 5 s", &[], true, paths::silent_cut),
@@ -287,9 +317,16 @@ pub const ALL: &[Scenario] = &[
     row(
         "C18",
         "black hole, hosts that do not",
-        &[Needs::SmallSegments],
+        &[],
         true,
         paths::black_hole,
+    ),
+    row(
+        "C18t",
+        "black hole, TCP alone",
+        &[Needs::SmallSegments],
+        true,
+        paths::black_hole_tcp,
     ),
     row("C19", "changing NAT ports", &[], true, paths::translated),
 ];
@@ -333,7 +370,7 @@ mod tests {
         };
         assert_eq!(count(&[]), Ok(ALL.len()));
         assert_eq!(count(&["c01"]), Ok(1));
-        assert_eq!(count(&["B13", "C01"]), Ok(4));
+        assert_eq!(count(&["B13", "C01"]), Ok(5));
         assert_eq!(count(&["Z"]), Err("Z".to_owned()));
     }
 

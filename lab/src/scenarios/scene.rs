@@ -116,6 +116,19 @@ pub(super) fn carry(
     ))
 }
 
+/// The device says that TLS is broken open on its way, and names who does it.
+pub(super) fn expect_inspected(device: &Device) -> Result<(), ScenarioError> {
+    let status = device.folder.status();
+    let routes = status.get("routes").cloned().unwrap_or_default();
+    let is_named = routes
+        .get("issuer")
+        .is_some_and(serde_json::Value::is_string);
+    let is_told = routes.get("intercepted") == Some(&true.into());
+    expect(is_told && is_named, || {
+        format!("the device tells of the inspector: {routes}")
+    })
+}
+
 /// Lets a proxy of `make` on loopback carry messages to a controller whose name only it resolves.
 pub(super) fn through<P: Program>(
     id: &'static str,

@@ -56,6 +56,54 @@ impl Soak {
     };
 }
 
+impl Soak {
+    /// Reads the words after `soak`: `--short` for [`Soak::SHORT`], else [`Soak::LONG`], then numbers in any order.
+    ///
+    /// # Errors
+    /// What is wrong with the words, for whoever wrote them.
+    pub fn parse(words: &[String]) -> Result<Self, String> {
+        let is_short = words.iter().any(|word| word == "--short");
+        let mut soak = if is_short { Self::SHORT } else { Self::LONG };
+        let mut rest = words.iter().filter(|word| *word != "--short");
+        while let Some(option) = rest.next() {
+            let mut devices = u64::try_from(soak.devices).unwrap_or(u64::MAX);
+            let place = match option.as_str() {
+                "--devices" => &mut devices,
+                "--seconds" => &mut soak.seconds,
+                "--fault-s" => &mut soak.fault_s,
+                "--per-second" => &mut soak.per_second,
+                "--seed" => &mut soak.seed,
+                other => return Err(format!("unknown option {other}")),
+            };
+            let number = rest.next().and_then(|word| number(word));
+            *place = number.ok_or_else(|| format!("{option} needs a number"))?;
+            if *place == 0 && option != "--seed" {
+                return Err(format!("{option} needs a number above 0"));
+            }
+            soak.devices = usize::try_from(devices).unwrap_or(usize::MAX);
+        }
+        Ok(soak)
+    }
+}
+
+/// Reads a number, also as the report prints a seed.
+fn number(word: &str) -> Option<u64> {
+    match word.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+impl std::fmt::Display for Soak {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} devices, {} s, a fault every {} s, {} messages a second, --seed {:#x}",
+            self.devices, self.seconds, self.fault_s, self.per_second, self.seed
+        )
+    }
+}
+
 /// What can happen to a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -87,6 +135,22 @@ const FAULTS: [Fault; 8] = [
     Fault::DeviceKilled,
     Fault::Captured,
 ];
+
+impl Fault {
+    /// Returns what happens, in words.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Silence => "every packet dropped",
+            Self::Reset => "every connection reset",
+            Self::Loss => "one packet of ten lost",
+            Self::Cap => "connections capped",
+            Self::Forget => "connections forgotten",
+            Self::ControllerKilled => "controller killed",
+            Self::DeviceKilled => "a device killed",
+            Self::Captured => "every connection captured",
+        }
+    }
+}
 
 /// A message that the controller acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -139,13 +203,14 @@ pub fn run(soak: &Soak) -> Outcome {
     let healed_ms = healed.elapsed_ms();
     run.judge()?;
     let memory = run.flat_memory()?;
+    let faults = run.faults.iter();
+    let faults: Vec<_> = faults
+        .map(|(fault, count)| format!("{count} x {}", fault.as_str()))
+        .collect();
     Ok(Some(format!(
-        "seed {:#x}, {} devices, {} s, faults {:?}, {} messages, 0 lost, 0 twice, converged {healed_ms} ms after \
-         the last fault, {memory}",
-        soak.seed,
-        soak.devices,
-        soak.seconds,
-        run.faults,
+        "{soak}\n  faults    {}\n  messages  {}, none lost, none applied twice\n  healed    every device has all of \
+         them {healed_ms} ms after the last fault ended\n  memory    {memory}",
+        faults.join(", "),
         run.sent.len()
     )))
 }
@@ -299,7 +364,7 @@ impl Run {
         };
         let count = u64::try_from(self.devices.len()).unwrap_or(1).max(1);
         let text = format!(
-            "memory a device {} to {} KiB",
+            "{} KiB a device at the first fault, {} KiB at the end",
             first / count / 1_024,
             last / count / 1_024
         );
@@ -316,4 +381,42 @@ fn resident_bytes(pid: u32) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<String, String> {
+        let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        Soak::parse(&words).map(|soak| soak.to_string())
+    }
+
+    #[test]
+    fn soak_is_long_unless_told_and_takes_numbers_in_any_order() {
+        let check = |words: &str, expected: &str| assert_eq!(parse(words), Ok(expected.to_owned()));
+        let seed = "--seed 0x706f737465726e21";
+        let long = "200 devices, 600 s, a fault every 20 s, 10 messages a second";
+        check("", &format!("{long}, {seed}"));
+        let short = "20 devices, 60 s, a fault every 10 s, 10 messages a second";
+        check("--short", &format!("{short}, {seed}"));
+        // The seed is read as the report prints it.
+        check(&format!("{seed} --short"), &format!("{short}, {seed}"));
+        check(
+            "--seed 0 --devices 3 --per-second 5 --fault-s 2 --seconds 7",
+            "3 devices, 7 s, a fault every 2 s, 5 messages a second, --seed 0x0",
+        );
+    }
+
+    #[test]
+    fn soak_that_cannot_be_read_says_which_word_is_wrong() {
+        let check = |words: &str, said: &str| assert_eq!(parse(words), Err(said.to_owned()));
+        check("--days 3", "unknown option --days");
+        check("10", "unknown option 10");
+        check("--devices", "--devices needs a number");
+        check("--devices --short", "--devices needs a number");
+        check("--seconds ten", "--seconds needs a number");
+        check("--seed 0xg", "--seed needs a number");
+        check("--fault-s 0", "--fault-s needs a number above 0");
+    }
 }

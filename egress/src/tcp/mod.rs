@@ -1,5 +1,8 @@
 //! TCP connections: name lookup, happy eyeballs, socket options, counted bytes.
 //!
+//! Segments are small enough for any path that IPv6 may take: one that swallows larger packets and
+//! tells nobody is not noticed, because it never sees one.
+//!
 //! The lookup goes through [`Resolve`], so that a test can prove which names were never asked for.
 //! Refuses to wait longer than the budgets say. Every byte that crosses a socket is counted, TLS
 //! and HTTP included.
@@ -9,7 +12,7 @@ use crate::fault::Fault;
 use crate::host::{Authority, Host};
 use crate::limits::{
     ADDRESS_STAGGER, ADDRESSES_MAX, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES,
-    USER_TIMEOUT,
+    PACKET_BYTES_MIN, SEGMENT_BYTES_MAX, USER_TIMEOUT,
 };
 use socket2::{SockRef, Socket, TcpKeepalive};
 use std::fmt;
@@ -21,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -100,7 +103,7 @@ impl Liveness {
 
 impl Liveness {
     /// The largest packet in bytes that the system knows the path to carry, headers included; `None` where it does
-    /// not tell. It learns of smaller ones while packets are sent.
+    /// not tell. It learns of smaller ones while packets are sent, and of none above 1280, because none is sent.
     pub(crate) fn packet_bytes_max(&self) -> Option<u32> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
@@ -111,7 +114,7 @@ impl Liveness {
             } else {
                 ip_mtu(&self.0)
             };
-            mtu.ok()
+            mtu.ok().map(|bytes| bytes.min(PACKET_BYTES_MIN))
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         None
@@ -195,7 +198,7 @@ async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
     let mut last = Fault::Lookup(io::ErrorKind::NotFound);
     loop {
         if let Some(address) = rest.next() {
-            attempts.spawn(TcpStream::connect(address));
+            attempts.spawn(dial(address));
         }
         let more = rest.peek().is_some();
         tokio::select! {
@@ -208,6 +211,23 @@ async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
             () = sleep(ADDRESS_STAGGER), if more => {}
         }
     }
+}
+
+/// Connects with small segments. The other end is told in the first packet, so that it sends no larger ones either.
+///
+/// A connection that stalls cannot be asked why, and most of what it would have to tell apart lies at the other end,
+/// whose retransmissions nobody sees here. Small segments from the start need no such guess.
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = SockRef::from(&socket).set_tcp_mss(SEGMENT_BYTES_MAX) {
+        // Segments of the system's size pass nearly everywhere.
+        tracing::debug!(%error, "segments stay as large as the system makes them");
+    }
+    socket.connect(address).await
 }
 
 fn prepare(tcp: &TcpStream) -> io::Result<Liveness> {
@@ -262,3 +282,6 @@ impl AsyncWrite for Counted {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
