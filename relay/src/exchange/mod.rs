@@ -452,16 +452,7 @@ impl Exchanges {
         hints: Hints,
         entries: &[Entry],
     ) -> Result<Vec<u8>, Reject> {
-        //= spec/postern.md#frames
-        //# A sender MUST NOT send an item whose plane is not the one of the kind.
-        let items = entries.iter().map(|entry| Item {
-            plane: entry.plane,
-            envelope: &entry.envelope,
-        });
-        let answer = Answer {
-            hints,
-            items: items.collect(),
-        };
+        let answer = answer_of(hints, entries);
         self.seal_frame(session, counter, &DownFrame::Answer(answer))
     }
 
@@ -475,5 +466,19 @@ impl Exchanges {
             .session(session)
             .ok_or(Reject::SessionUnknown)?
             .seal_answer(counter, frame)
+    }
+}
+
+/// The answer that brings these entries.
+fn answer_of(hints: Hints, entries: &[Entry]) -> Answer<'_> {
+    //= spec/postern.md#frames
+    //# A sender MUST NOT send an item whose plane is not the one of the kind.
+    let items = entries.iter().map(|entry| Item {
+        plane: entry.plane,
+        envelope: &entry.envelope,
+    });
+    Answer {
+        hints,
+        items: items.collect(),
     }
 }

@@ -245,12 +245,7 @@ impl Exchanges {
         let channel = held.channel;
         let mut entries: Vec<Entry> = self.mailboxes.collect(channel, &held.heads);
         let has_news = !entries.is_empty();
-        let has_receipt = self.add_receipt(channel, held.session, &mut entries);
-        let heartbeat = self
-            .mailboxes
-            .heartbeat_for(channel, held.session, has_news);
-        let has_heartbeat = heartbeat.is_some();
-        entries.extend(heartbeat);
+        let extras = self.add_extras(channel, held.session, has_news, &mut entries);
         let is_due = self.is_snapshot_due(held, now_ms);
         let hints = Hints {
             retry_ms,
@@ -264,12 +259,7 @@ impl Exchanges {
             let version = self.mailboxes.version(channel);
             self.repeats.note(channel, &held.heads, version, now_ms);
         }
-        if has_receipt {
-            self.mailboxes.note_receipt_given(channel, held.session);
-        }
-        if has_heartbeat {
-            self.mailboxes.note_heartbeat_given(channel, held.session);
-        }
+        self.note_extras_given(extras);
         if let (true, Some(shown)) = (is_due, held.heads.actual) {
             self.mailboxes.note_actual_asked(channel, shown, now_ms);
         }

@@ -203,17 +203,9 @@ impl Exchanges {
             return self.seal(session, counter, hints, parting);
         }
         let mut entries: Vec<Entry> = self.mailboxes.collect_carried(channel, since, report);
-        let has_receipt = self.add_receipt(channel, session, &mut entries);
-        let heartbeat = self.mailboxes.heartbeat_for(channel, session, false);
-        let has_heartbeat = heartbeat.is_some();
-        entries.extend(heartbeat);
+        let extras = self.add_extras(channel, session, false, &mut entries);
         let frame = self.seal(session, counter, hints, &entries)?;
-        if has_receipt {
-            self.mailboxes.note_receipt_given(channel, session);
-        }
-        if has_heartbeat {
-            self.mailboxes.note_heartbeat_given(channel, session);
-        }
+        self.note_extras_given(extras);
         self.under_way.note_carried(channel);
         Ok(frame)
     }

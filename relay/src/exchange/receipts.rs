@@ -1,4 +1,4 @@
-//! The receipt that waits for a device: given with its answers, until a poll names it.
+//! What an answer brings besides news: the receipt that waits for a device, until a poll names it, and a heartbeat.
 //!
 //! Refuses to crowd out what the answer was asked for: a receipt that does not fit waits for the next one.
 
@@ -9,7 +9,47 @@ use postern_protocol::frame::UpFrame;
 use postern_protocol::id::{ChannelId, SessionId};
 use postern_protocol::revision::ReceiptNumber;
 
+/// What was added to an answer that is not sealed yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extras {
+    channel: ChannelId,
+    session: SessionId,
+    has_receipt: bool,
+    has_heartbeat: bool,
+}
+
 impl Exchanges {
+    /// Adds to an answer what waits for its session besides news.
+    pub(super) fn add_extras(
+        &self,
+        channel: ChannelId,
+        session: SessionId,
+        has_news: bool,
+        entries: &mut Vec<Entry>,
+    ) -> Extras {
+        let has_receipt = self.add_receipt(channel, session, entries);
+        let heartbeat = self.mailboxes.heartbeat_for(channel, session, has_news);
+        let has_heartbeat = heartbeat.is_some();
+        entries.extend(heartbeat);
+        Extras {
+            channel,
+            session,
+            has_receipt,
+            has_heartbeat,
+        }
+    }
+
+    /// Remembers that the answer is sealed.
+    pub(super) fn note_extras_given(&mut self, extras: Extras) {
+        let (channel, session) = (extras.channel, extras.session);
+        if extras.has_receipt {
+            self.mailboxes.note_receipt_given(channel, session);
+        }
+        if extras.has_heartbeat {
+            self.mailboxes.note_heartbeat_given(channel, session);
+        }
+    }
+
     /// Takes the word of a device's poll that it has a receipt. Returns it when it may go.
     pub(super) fn take_receipt_named(
         &mut self,
@@ -40,7 +80,7 @@ impl Exchanges {
     //# A mailbox MUST give a device the receipt that it holds for it with each answer to a poll or a post
     //# that has room for it, until a poll names it.
     /// Adds the receipt that waits for a device, where it fits. Returns true when it does.
-    pub(super) fn add_receipt(
+    fn add_receipt(
         &self,
         channel: ChannelId,
         session: SessionId,

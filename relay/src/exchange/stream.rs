@@ -10,11 +10,11 @@
 //! what lies in slots the stream remembers what it sent. Refuses to drop anything because it was sent.
 
 use super::poll::Held;
-use super::{Exchanges, Step};
+use super::{Exchanges, Step, answer_of};
 use crate::mailbox::Entry;
 use postern_protocol::Reject;
 use postern_protocol::envelope::ReceivedEnvelope;
-use postern_protocol::frame::{Answer, DownFrame, Hints, Item, Stream, StreamAnswer};
+use postern_protocol::frame::{DownFrame, Hints, Stream, StreamAnswer};
 use postern_protocol::id::{ChannelId, Plane, SessionId};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::limits::STREAM_AGE_S_MAX;
@@ -145,11 +145,7 @@ impl Exchanges {
         if !is_answering && now_ms < streaming.due_ms {
             return Ok(Some(StreamStep::Wait(streaming.wait_until(now_ms))));
         }
-        let session = streaming.session();
-        let has_receipt = self.add_receipt(channel, session, &mut entries);
-        let heartbeat = self.mailboxes.heartbeat_for(channel, session, has_news);
-        let has_heartbeat = heartbeat.is_some();
-        entries.extend(heartbeat);
+        let extras = self.add_extras(channel, streaming.session(), has_news, &mut entries);
         let elsewhere = parting.is_some_and(|parting| parting.elsewhere);
         let hints = Hints {
             retry_ms: parting.and_then(|parting| parting.retry_ms),
@@ -159,12 +155,7 @@ impl Exchanges {
         };
         let frame = self.seal_stream(streaming, age_ms, hints, &entries)?;
         self.note_streamed(streaming, has_news, now_ms);
-        if has_receipt {
-            self.mailboxes.note_receipt_given(channel, session);
-        }
-        if has_heartbeat {
-            self.mailboxes.note_heartbeat_given(channel, session);
-        }
+        self.note_extras_given(extras);
         if let (true, Some(shown)) = (is_due, streaming.held.heads().actual) {
             self.mailboxes.note_actual_asked(channel, shown, now_ms);
             streaming.held.forget_difference();
@@ -206,20 +197,13 @@ impl Exchanges {
         hints: Hints,
         entries: &[Entry],
     ) -> Result<Vec<u8>, Reject> {
-        let items = entries.iter().map(|entry| Item {
-            plane: entry.plane,
-            envelope: &entry.envelope,
-        });
         let mut answer = StreamAnswer {
             //= spec/postern.md#stream
             //# A mailbox MUST number the answers of a stream from 0 without gaps.
             index: streaming.index,
             age_ms,
             padding: 0,
-            answer: Answer {
-                hints,
-                items: items.collect(),
-            },
+            answer: answer_of(hints, entries),
         };
         let (session, counter) = (streaming.session(), streaming.held.counter());
         let bare = DownFrame::StreamAnswer(answer.clone());
