@@ -40,6 +40,8 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a01_start_over_https_is_quick: "A01",
+    a02_quic_wins_before_a_byte_of_https_is_sent: "A02",
     a21_two_connections_are_enough_over_http_1: "A21",
     b01_squid_with_a_port_list_lets_one_port_pass: "B01",
     b03_squid_with_digest_lets_a_known_user_pass: "B03",

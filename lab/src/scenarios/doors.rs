@@ -1,8 +1,9 @@
-//! Group B: proxies on loopback.
+//! Groups A and B: no proxy, and proxies, on loopback.
 
 use std::net::Ipv4Addr;
 
 use super::load::{self, Load, Progress};
+use super::networks::tcp_only;
 use super::scene::{self, HALL, NAME, carry, join, pki, start_to_applied};
 use super::{Outcome, ScenarioError, expect};
 use crate::clock::Moment;
@@ -10,9 +11,14 @@ use crate::doors::{
     Dante, Delivery, Door, ForwardApache, Mitmproxy, Package, Privoxy, Spot, Tinyproxy,
 };
 use crate::{
-    BASIC_PASSWORD, BASIC_USER, DeviceSettings, Fleet, Kind, LabError, Pki, Plan, Squid, Tree,
+    BASIC_PASSWORD, BASIC_USER, Device, DeviceSettings, Fleet, Kind, LabError, Pki, Plan, Squid,
+    Tree,
 };
 
+/// Starts of a device of which the fastest counts: the others tell how busy the machine is.
+const STARTS: u32 = 5;
+/// Milliseconds from the start until a message is applied over direct HTTPS.
+const DIRECT_MS_MAX: u64 = 300;
 /// Seconds after which small proxies give a silent tunnel up: above the shortest hold.
 const SILENCE_S: u64 = 30;
 /// Milliseconds within which messages flow again once the proxy is back.
@@ -59,6 +65,62 @@ impl Behind {
     fn settings(&self) -> DeviceSettings {
         DeviceSettings::behind(self.squid.url())
     }
+}
+
+/// Starts a device several times and returns the shortest time until it applied, in milliseconds, and after the fastest
+/// start the bytes that crossed the sockets of direct HTTPS.
+fn best_start(
+    id: &'static str,
+    settings: &DeviceSettings,
+) -> Result<Option<(u64, u64)>, ScenarioError> {
+    let Some(fleet) = Fleet::start_or_skip(id, "localhost")? else {
+        return Ok(None);
+    };
+    let mut device = join(&fleet, settings, &[])?;
+    let mut best = (u64::MAX, u64::MAX);
+    for number in 1..=STARTS {
+        let took_ms = start_to_applied(&fleet, &mut device, &number.to_string())?;
+        best = best.min((took_ms, direct_bytes(&device)?));
+        device.daemon.kill_9()?;
+    }
+    Ok(Some(best))
+}
+
+/// Returns how many bytes crossed the sockets of direct HTTPS since the start, as the device counts them.
+fn direct_bytes(device: &Device) -> Result<u64, ScenarioError> {
+    let page = device.folder.ask("GET", "/metrics", "")?.body;
+    let counts = page.lines().filter(|line| {
+        line.starts_with("postern_route_bytes_total{") && line.contains("route=\"direct\"")
+    });
+    let counts: Vec<u64> = counts
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
+    expect(counts.len() == 2, || {
+        format!("bytes up and down are counted: {page}")
+    })?;
+    Ok(counts.iter().sum())
+}
+
+pub(super) fn a01(id: &'static str) -> Outcome {
+    let Some((took_ms, bytes)) = best_start(id, &tcp_only())? else {
+        return Ok(None);
+    };
+    let numbers =
+        format!("fastest of {STARTS} starts applied after {took_ms} ms, {bytes} bytes by HTTPS");
+    expect(took_ms < DIRECT_MS_MAX && bytes > 0, || {
+        format!("below {DIRECT_MS_MAX} ms: {numbers}")
+    })?;
+    Ok(Some(numbers))
+}
+
+pub(super) fn a02(id: &'static str) -> Outcome {
+    let Some((took_ms, bytes)) = best_start(id, &DeviceSettings::direct())? else {
+        return Ok(None);
+    };
+    let numbers =
+        format!("fastest of {STARTS} starts applied after {took_ms} ms, {bytes} bytes by HTTPS");
+    expect(bytes == 0, || format!("QUIC alone is used: {numbers}"))?;
+    Ok(Some(numbers))
 }
 
 pub(super) fn b01(id: &'static str) -> Outcome {

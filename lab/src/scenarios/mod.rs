@@ -176,6 +176,8 @@ const fn row(
 
 /// Every scenario, in the order in which they run.
 pub const ALL: &[Scenario] = &[
+    row("A01", "HTTPS, nothing between", &[], true, doors::a01),
+    row("A02", "QUIC, nothing between", &[], true, doors::a02),
     row(
         "A21",
         "two connections at most, HTTP/1.1",
