@@ -133,6 +133,7 @@ impl Driver {
         }
         if let Err(failure) = self.store.close() {
             error!(%failure, "the store did not close in order");
+            self.shared.tell_failed(failure);
         }
     }
 

@@ -30,13 +30,13 @@
 //!
 //! Every value carries version, length and a CRC32C over table, key and bytes, checked on every
 //! read. What a CRC cannot see is a record that has *vanished*, because the engine's own pages are
-//! damaged. The integrity check sees it; a server's settings do not look. Of 24,896 single flips
-//! in a server's file opened without a check, none was served as other data, but 20 made records
-//! vanish, 1 let the next commit write over what was in use, and 1 ended the process inside the
-//! engine; checked at start, all of 62,080, one bit of each byte read, were refused or harmless; the test
-//! `store_flips` repeats every 11th (November 2026). So whoever
-//! uses [`Profile::Server`] opens the file with [`Profile::Device`] and closes it first, as the
-//! controller does, and owners of numbered records keep the numbers contiguous.
+//! damaged. The integrity check sees it; a server's settings do not look. Of 231,936 single flips
+//! in a server's file opened without a check, every bit that is read, none was served as other
+//! data, but 190 made records vanish and 66 ended the process inside the engine; checked at
+//! start, all of 395,776 were refused or harmless, those 256 among the refused (November 2026,
+//! `POSTERN_FLIPS_EVERY=1 cargo test -p postern-relay --test store_rot`). So whoever
+//! uses [`Profile::Server`] opens the file with [`Profile::Device`] and closes it first, as relay and
+//! controller do, and owners of numbered records keep the numbers contiguous.
 //!
 //! A new store is built beside its final name and renamed when complete, so no crash leaves half
 //! a store behind. All tables share one engine table under a table prefix: a device commit then

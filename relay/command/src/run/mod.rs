@@ -104,7 +104,11 @@ pub async fn run(
     }
     control.notify.tell("STOPPING=1");
     started.stop().await;
-    Ok(())
+    // A store that does not close in order has lost nothing, and its disk wants to be looked at all the same.
+    match failed.borrow().as_ref() {
+        Some(failure) => Err(store_failed(Some(failure))),
+        None => Ok(()),
+    }
 }
 
 fn store_failed(error: Option<&StoreError>) -> CommandError {
