@@ -4,7 +4,7 @@ Implements parts of spec/postern.md#frames, #fetch and #bodies.
 """
 
 from . import cbor
-from .limits import BODY_CHUNK_BYTES_MAX, COUNTER_MAX, SECTION_BYTES_MAX
+from .limits import BODY_CHUNK_BYTES_MAX, COUNTER_MAX, FETCH_DIGESTS_MAX, SECTION_BYTES_MAX
 from .rejects import require
 
 
@@ -93,6 +93,16 @@ def check_want(item) -> tuple[bytes, int]:
     """Refuses what is not [digest, offset]."""
     require(cbor.is_array(item, 2, 2) and cbor.is_bytes(item[0], 32) and cbor.is_uint(item[1]), "shape")
     return item[0], item[1]
+
+
+def read_wants(items: Items) -> list[tuple[bytes, int]]:
+    """Reads what a fetch asks for, up to the end: at least one body, at most so many."""
+    wants = []
+    for want in items.rest():
+        require(len(wants) < FETCH_DIGESTS_MAX, "shape")
+        wants.append(check_want(want))
+    require(wants, "shape")
+    return wants
 
 
 def check_chunk(item) -> tuple[bytes, int, int, bytes]:

@@ -10,8 +10,8 @@ Implements spec/postern.md#frames, #post, #need, #fetch, #bodies and spec/files.
 from dataclasses import dataclass
 
 from . import cbor, poll_frames, writer_frames
-from .forms import Items, check_chunk, check_envelope, check_head, check_plane, check_want, read_counter
-from .limits import FETCH_DIGESTS_MAX, FRAME_BYTES_MAX
+from .forms import Items, check_chunk, check_envelope, check_head, check_plane, read_counter, read_wants
+from .limits import FRAME_BYTES_MAX
 from .poll_frames import read_item
 from .rejects import Reject, require
 
@@ -150,13 +150,7 @@ def _read_need(items: Items):
 
 
 def _read_fetch(items: Items):
-    fetch = [read_counter(items), check_plane(items.next())]
-    wants = []
-    for want in items.rest():
-        require(len(wants) < FETCH_DIGESTS_MAX, "shape")
-        wants.append(check_want(want))
-    require(wants, "shape")
-    return [*fetch, wants]
+    return [read_counter(items), check_plane(items.next()), read_wants(items)]
 
 
 def _read_bodies(items: Items):

@@ -4,9 +4,9 @@ Implements spec/relays.md#writer-sessions, #collect, #deliver and #knocks.
 """
 
 from . import cbor
-from .forms import Items, check_chunk, check_envelope, check_plane, check_want, read_counter
+from .forms import Items, check_chunk, check_envelope, check_plane, read_counter, read_wants
 from .hints import read_hints
-from .limits import FETCH_DIGESTS_MAX, HOLD_S_MAX
+from .limits import HOLD_S_MAX
 from .rejects import require
 
 
@@ -63,13 +63,7 @@ def _read_deliver_bodies(items: Items):
 
 
 def _read_fetch_bodies(items: Items):
-    head = [read_counter(items), items.byte_string(16), check_plane(items.next())]
-    wants = []
-    for want in items.rest():
-        require(len(wants) < FETCH_DIGESTS_MAX, "shape")
-        wants.append(check_want(want))
-    require(wants, "shape")
-    return [*head, wants]
+    return [read_counter(items), items.byte_string(16), check_plane(items.next()), read_wants(items)]
 
 
 def _read_deliver_enrolled(items: Items):

@@ -35,6 +35,14 @@ def follow(site: Site) -> None:
     until("fresh", lambda: not site.read("press-7", "status.json")["stale"])
 
 
+def begin(site: Site) -> None:
+    """A controller and one device that has applied a first value."""
+    site.make_controller()
+    site.join("press-7")
+    site.run_device("press-7", "--hold", "5")
+    site.set("press-7", "line/speed", "1")
+
+
 def large(site: Site) -> None:
     """A state of many sections and some 300 KB, and an edit in the middle of a long text."""
     file = site.folder / "large.json"
@@ -114,11 +122,14 @@ def kills(site: Site) -> None:
     """Thirty kills at random instants, with decisions going on: nothing is lost and nothing goes back."""
     site.make_controller()
     site.join("press-7")
+    seed = random.randrange(1 << 32)
+    instants = random.Random(seed)
+    print(f"kills: seed {seed}", flush=True)
     for round_number in range(30):
         site.run_device("press-7", "--hold", "5")
         for value in range(3):
             site.set("press-7", f"k{value}", str(round_number), wait=False)
-        time.sleep(random.uniform(0, 0.8))
+        time.sleep(instants.uniform(0, 0.8))  # not for something to happen: a kill has to come at any instant
         site.end("press-7", signal.SIGKILL)
     site.run_device("press-7")
     site.wait_converged("press-7")
@@ -128,10 +139,7 @@ def kills(site: Site) -> None:
 
 def keys(site: Site) -> None:
     """Every key changes once, the device's own too."""
-    site.make_controller()
-    site.join("press-7")
-    site.run_device("press-7", "--hold", "5")
-    site.set("press-7", "line/speed", "1")
+    begin(site)
     for value, key in enumerate(("writer", "mailbox", "root", "recovery")):
         site.of_controller("controller", "rotate", key)
         site.set("press-7", "line/speed", str(10 + value))
@@ -148,10 +156,7 @@ def keys(site: Site) -> None:
 
 def restore(site: Site) -> None:
     """A controller comes back from an old backup; the device proves what it holds, and it counts again."""
-    site.make_controller()
-    site.join("press-7")
-    site.run_device("press-7", "--hold", "5")
-    site.set("press-7", "line/speed", "1")
+    begin(site)
     backup = site.folder / "backup"
     site.of_controller("controller", "backup", backup)
     site.set("press-7", "line/speed", "2")
@@ -163,7 +168,7 @@ def restore(site: Site) -> None:
     site.set("press-7", "line/speed", "3")
     time.sleep(2)  # epochs come from a clock of seconds: the next one has to lie above the one just adopted
     back(site, backup, "again", '"y"')  # and once more, with a decision of its own before the device is heard
-    until("conflict", lambda: site.seen("press-7")["behind"])
+    until("conflict", lambda: (behind := site.seen("press-7")["behind"]) and behind["conflict"])
     site.of_controller("recover", "press-7", "--take", "controller")
     site.wait_converged("press-7")
     assert site.read("press-7", "desired.json") == {"line/name": "y", "line/speed": 1}
@@ -245,10 +250,7 @@ def inspected(site: Site) -> None:
 
 def rejoin(site: Site) -> None:
     """A name is enrolled anew: the old life is over, the new one starts with nothing."""
-    site.make_controller()
-    site.join("press-7")
-    site.run_device("press-7", "--hold", "5")
-    site.set("press-7", "line/speed", "1")
+    begin(site)
     site.end("press-7")
     (site.folder / "press-7").rename(site.folder / "old")
     site.join("press-7")

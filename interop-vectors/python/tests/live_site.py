@@ -27,7 +27,7 @@ def until(what: str, check, wait_s: float = WAIT_S):
         found = check()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(0.05)  # other processes tell nothing when a file or an answer of theirs changes: it is looked at again
     raise AssertionError(f"not seen within {wait_s} s: {what}")
 
 

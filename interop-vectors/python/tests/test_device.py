@@ -1,7 +1,6 @@
 """What a device does with what it is given; names say the behaviour. Run: python -m unittest discover -s tests"""
 
 import os
-import shutil
 import unittest
 
 from postern_device import cbor, cose, frames, kinds
@@ -9,7 +8,7 @@ from postern_device.keys import public_of
 from postern_device.kinds import Position
 from postern_device.rejects import NUMBER_OF
 from postern_device.state import bodies_of
-from writer import Writer, chunk_of
+from writer import begin, chunk_of
 
 A = {"line/speed": 1, "line/name": "x"}
 B = {**A, "line/speed": 2}
@@ -20,10 +19,7 @@ class Base(unittest.TestCase):
     """A device and its other end."""
 
     def setUp(self):
-        self.writer = Writer()
-        self.addCleanup(shutil.rmtree, self.writer.folder)
-        self.addCleanup(self.writer.store.close)
-        self.engine = self.writer.engine()
+        self.writer, self.engine = begin(self)
 
     def head(self):
         """Epoch and seq of the accepted head."""

@@ -1,6 +1,5 @@
 """How the driver greets, polls, moves and waits. Run: python -m unittest discover -s tests"""
 
-import shutil
 import unittest
 
 from mailbox import Mailbox
@@ -9,7 +8,7 @@ from postern_device.application import Application
 from postern_device.device import Device
 from postern_device.exchange import TransportError
 from postern_device.kinds import Position
-from writer import MAILBOX_URL, Writer
+from writer import MAILBOX_URL, begin
 
 HOST = MAILBOX_URL.removeprefix("https://")
 
@@ -18,13 +17,10 @@ class Driver(unittest.TestCase):
     """A device, its engine, and a mailbox in the place of the network."""
 
     def setUp(self):
-        self.writer = Writer()
-        self.addCleanup(shutil.rmtree, self.writer.folder)
-        self.addCleanup(self.writer.store.close)
+        self.writer, self.engine = begin(self)
         self.mailbox = Mailbox(self.writer)
         self.slept: list[float] = []
         self.said: list[str] = []
-        self.engine = self.writer.engine()
         self.run_device(50)
 
     def run_device(self, hold_s: int) -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import pathlib
+import shutil
 import tempfile
+import unittest
 
 from postern_device import cbor, cose, keys, kinds
 from postern_device.cose import Place
@@ -119,6 +121,14 @@ class Writer:
     def lists(self, engine: Engine) -> dict:
         """The lists of the newest report."""
         return self.report(engine).content.lists
+
+
+def begin(test: unittest.TestCase) -> tuple[Writer, Engine]:
+    """A writer and the engine of its device for one test, gone after it."""
+    writer = Writer()
+    test.addCleanup(shutil.rmtree, writer.folder)
+    test.addCleanup(writer.store.close)
+    return writer, writer.engine()
 
 
 def chunk_of(body: bytes) -> Chunk:
