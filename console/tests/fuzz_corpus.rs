@@ -2,12 +2,11 @@
 //!
 //! Refuses to search: beside each file it tries every cut, and every byte once in another way.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a corpus that cannot be read has to fail"
+#[expect(
+    clippy::panic,
+    unreachable_pub,
+    reason = "a finding is a panic, and it is public where the target calls it"
 )]
-
-#[expect(unreachable_pub, reason = "it is public where the target calls it")]
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 
