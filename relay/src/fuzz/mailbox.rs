@@ -91,7 +91,7 @@ struct Numbers {
     seq: u64,
     base: u64,
     mark: u8,
-    size: usize,
+    size: u16,
 }
 
 impl Numbers {
@@ -103,7 +103,7 @@ impl Numbers {
             seq: u64::from(byte(2) % 16),
             base: u64::from(byte(3) % 16),
             mark: byte(4) % 4,
-            size: usize::from(byte(5)) * 12,
+            size: u16::from(byte(5)) * 12,
         }
     }
 }
@@ -135,7 +135,7 @@ impl Pair {
     fn post_snapshot(&mut self, place: usize, numbers: &Numbers) {
         let bodies = match numbers.mark {
             0 => Vec::new(),
-            mark => vec![vec![mark; numbers.size + 1], vec![mark; 3]],
+            mark => vec![vec![mark; usize::from(numbers.size) + 1], vec![mark; 3]],
         };
         let kind = MessageKind::Snapshot;
         let revision = [numbers.epoch, numbers.seq, 0];

@@ -3,7 +3,6 @@
 //! Every envelope is signed by one key: mailboxes leave signatures to their host. Refuses to sign what has no row in the
 //! registry of kinds.
 
-use postern_protocol::cbor::Writer;
 use postern_protocol::envelope::{Binding, Draft, Header};
 use postern_protocol::id::{Channel, DeviceName, Digest, Incarnation, Tenant, Thumbprint};
 use postern_protocol::key::MemorySigner;
@@ -69,22 +68,22 @@ pub(super) fn sealed(
     Some(sealed.into_bytes())
 }
 
-/// The payload of a snapshot whose table names these bodies.
+/// The payload of a snapshot whose table names these bodies, `[{"a": h'..', ..}, []]`; of 23 at most.
 pub(super) fn table(bodies: &[Vec<u8>]) -> Vec<u8> {
-    let mut payload = Writer::new();
-    payload.array(2).map(bodies.len());
-    for (name, body) in ('a'..='z').zip(bodies) {
-        payload
-            .text(&name.to_string())
-            .bytes(Digest::of(body).as_bytes());
+    let mut payload = vec![0x82];
+    payload.extend((0xa0..).take(bodies.len() + 1).last());
+    for (name, body) in (b'a'..=b'w').zip(bodies) {
+        payload.extend([0x61, name, 0x58, 32]);
+        payload.extend(Digest::of(body).as_bytes());
     }
-    payload.array(0);
-    payload.into_bytes()
+    payload.push(0x80);
+    payload
 }
 
-/// A payload of this many bytes and a few, that no mailbox reads.
-pub(super) fn filler(bytes: usize) -> Vec<u8> {
-    let mut payload = Writer::new();
-    payload.bytes(&vec![0; bytes]);
-    payload.into_bytes()
+/// A payload of this many bytes and three, that no mailbox reads.
+pub(super) fn filler(bytes: u16) -> Vec<u8> {
+    let mut payload = vec![0x59];
+    payload.extend(bytes.to_be_bytes());
+    payload.resize(payload.len() + usize::from(bytes), 0);
+    payload
 }

@@ -6,6 +6,8 @@
 //!
 //! Refuses TLS, which is another's code, and sockets: the bytes are those that TLS would hand over.
 
+#![expect(clippy::panic, reason = "a finding is a panic")]
+
 use super::connection::carry;
 use super::counts::Counts;
 use super::fronts;

@@ -6,8 +6,10 @@
 use crate::context::Now;
 use crate::controller::{self, Controller};
 use crate::device::{self, Device, Settings};
+use crate::record::RecordError;
 use crate::testing::{Dice, Lone, MemoryStore, TestKeys, at, numbers, signer};
 use crate::trust::Trust;
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 /// A start from a damaged store refuses it by its name, or works for a minute.
@@ -58,8 +60,9 @@ fn device(damage: impl FnOnce(&mut MemoryStore)) {
     damage(&mut lone.node.store);
     let (identity, trust) = (lone.node.identity.clone(), lone.keys.trust());
     let restored = Device::restore(identity, trust, Settings::default(), lone.node.store.rows());
-    let Ok(mut engine) = restored else {
-        return;
+    let mut engine = match restored {
+        Ok(engine) => engine,
+        Err(error) => return assert_named(&error),
     };
     let (mut dice, mut now_ms) = (Dice::new(3), 100_000);
     let mut input = device::Input::Start;
@@ -85,8 +88,9 @@ fn controller(damage: impl FnOnce(&mut MemoryStore)) {
     damage(&mut store);
     let trust: Trust = keys.trust();
     let bundles: Vec<Vec<u8>> = keys.bundles.clone();
-    let Ok(mut engine) = Controller::restore(trust, bundles, store.rows()) else {
-        return;
+    let mut engine = match Controller::restore(trust, bundles, store.rows()) {
+        Ok(engine) => engine,
+        Err(error) => return assert_named(&error),
     };
     let (mut dice, mut now_ms) = (Dice::new(3), 100_000);
     let mut input = controller::Input::Start;
@@ -104,6 +108,13 @@ fn controller(damage: impl FnOnce(&mut MemoryStore)) {
         now_ms = due_ms.max(now_ms);
         input = controller::Input::Timeout;
     }
+}
+
+/// An operator has to find the record.
+fn assert_named(error: &RecordError) {
+    let said = error.to_string();
+    assert!(said.contains(error.table), "{said}");
+    assert!(said.contains(error.reject.as_str()), "{said}");
 }
 
 const fn at_ms(mono_ms: u64) -> Now {
