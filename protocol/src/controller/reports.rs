@@ -74,15 +74,20 @@ impl Controller {
         });
     }
 
-    /// A device that is beyond us in our own epoch shows that somebody else writes in it: leave it.
+    /// A device that is beyond us shows that somebody else writes, or wrote before this store went back: leave the epoch.
+    /// In one below its own the device would refuse all that we offer, and never say what it holds.
     fn note_ahead(&mut self, context: &Context<'_>, channel: ChannelId) {
         let Some(member) = self.members.get_mut(&channel) else {
             return;
         };
         let Some(held) = &member.report else { return };
         let (accepted, own) = (held.report.accepted, member.head.revision);
-        if accepted.epoch == own.epoch && accepted.seq > own.seq {
-            member.contested = Some(own.epoch);
+        //= spec/lives.md#recovery
+        //# A controller MUST open a further epoch for a device whose report shows a head above its own.
+        if accepted > own {
+            if accepted.epoch == own.epoch {
+                member.contested = Some(own.epoch);
+            }
             let now_ms = context.now.mono_ms;
             member.pulse.want_reopen(now_ms, REOPEN_INTERVAL_MS);
         }
