@@ -4,6 +4,7 @@ Needs zcbor 0.9 and a cbor2 below 6 (spec/requirements.txt). Says loudly when it
 Refuses to judge what CDDL cannot say: deterministic encoding, order, digests, signatures.
 """
 
+import base64
 import contextlib
 import io
 import json
@@ -134,12 +135,50 @@ def check_samples(grammar):
     return [f"sample {rule} {item!r:.60}" for rule, item, fits in SAMPLES if grammar.accepts(rule, item) != fits]
 
 
+# What else vectors hold, by operation and field: rules, any of which may fit.
+FIELDS = {
+    ("sign1.verify", "aad"): ("aad-trust", "aad-tenant", "aad-device", "aad-plane"),
+    ("sign1.verify", "tbs"): ("sig-structure",),
+    ("state.apply", "delta"): ("delta",),
+    ("body.check", "body"): ("section-body",),
+    ("channel.id", "preimage"): ("channel-preimage",),
+    ("greeter.id", "preimage"): ("tenant-preimage", "mailbox-preimage"),
+    ("key.thumbprint", "cose_key"): ("cose-key",),
+    ("session.derive", "preimage"): ("transcript-preimage",),
+    ("plane-key.open", "input"): ("plane-key",),
+    ("encryption.open", "input"): ("encrypt0", "delta", "section-body"),
+    ("bundle.accept", "incoming"): ("bundle-envelope",),
+    ("enrol.rotation", "request"): ("enrol-request-envelope",),
+}
+LINES = {"postern1:": "join-line", "postern-trust1:": "trust-line", "postern-relay1:": "relay-line"}
+
+
+def other_parts(grammar, operation, test):
+    """Yields (question, bytes) for what a valid vector holds beside its envelope and its frame."""
+    for (of, field), rules in FIELDS.items():
+        if of == operation and isinstance(test.get(field), str):
+            data = bytes.fromhex(test[field]).removeprefix(b"\xd2")
+            yield lambda it, rules=rules: any(grammar.accepts(rule, it) for rule in rules), data
+    for step in test.get("steps", []):
+        if operation != "engine.step" and isinstance(step.get("frame"), str) and step.get("result") == "valid":
+            yield grammar.accepts_frame, bytes.fromhex(step["frame"])
+    if operation == "line.read":
+        prefix, _, encoded = test["text"].strip().partition(":")
+        data = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        yield lambda it: grammar.accepts(LINES[prefix + ":"], it), data
+
+
 def check_vectors(grammar):
-    """Returns (how many envelopes and frames were checked, valid ones refused, invalid ones accepted)."""
+    """Returns (how many envelopes, frames and other parts were checked, valid ones refused, invalid ones accepted)."""
     checked, wrong, lax = 0, [], []
     for path in sorted(VECTORS.glob("**/*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         for test in document.get("tests", []) if isinstance(document, dict) else []:
+            if test["result"] == "valid":
+                for accepts, data in other_parts(grammar, document["operation"], test):
+                    checked += 1
+                    if not accepts(data):
+                        wrong.append(f"{path.relative_to(VECTORS)} {test['name']} (part)")
             frame_field = "input" if document.get("operation") == "frame.parse" else "frame"
             for field, accepts in (("cose", grammar.accepts_envelope), (frame_field, grammar.accepts_frame)):
                 if not isinstance(test.get(field), str):

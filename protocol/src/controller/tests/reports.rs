@@ -185,6 +185,31 @@ fn next_epoch_is_above_what_a_device_showed() {
     assert!(world.controller.engine.epoch().number() > ahead + 1);
 }
 
+//= spec/lives.md#recovery type=test
+//# A controller to which a device shows in a signed head a higher epoch than the one that it offers, or
+//# a higher seq of it, MUST offer the device a snapshot of a further epoch, once in 60 s at most.
+#[test]
+fn device_in_an_epoch_above_ours_is_offered_a_further_one_without_a_restart() {
+    let mut world = silent();
+    let own = world.member(0).head().revision;
+    let ahead = own.epoch.number() + (1 << 60);
+    let shown = |epoch, seq| Report {
+        received: at(epoch, seq),
+        accepted: at(epoch, seq),
+        applied: at(epoch, seq),
+        ..Report::default()
+    };
+    let level = report(&world, 50, 1, &shown(own.epoch.number(), 1), "press-7");
+    assert_eq!(receive(&mut world, &level), None);
+    world.run(120_000);
+    assert_eq!(world.member(0).head().revision, own, "nothing to leave");
+    let above = report(&world, 50, 2, &shown(ahead, 3), "press-7");
+    assert_eq!(receive(&mut world, &above), None);
+    world.run(120_000);
+    let opened = world.member(0).head().revision.epoch.number();
+    assert!(opened > ahead, "{opened} is below {ahead}");
+}
+
 //= spec/postern.md#epochs type=test
 //# A writer MUST count an epoch above 2^63 - 1 that a reader shows as 2^63 - 1.
 #[test]
