@@ -113,8 +113,9 @@ fn encrypted_fleets_in_trouble_keep_every_invariant_and_come_to_rest() {
 
 /// Plans that failed once, shrunk. In the first two a refusal was told again beside each
 /// acknowledgement, without an end and before any evidence; then the report made the controller forget
-/// what the evidence needed. In the last two a higher generation took decisions back unseen.
-const NAMED: [(&str, u64, &[usize]); 5] = [
+/// what the evidence needed. Then a higher generation took decisions back unseen. In the last two a device
+/// signed nothing with its next key, and was given the same answer every five seconds.
+const NAMED: [(&str, u64, &[usize]); 7] = [
     ("SQ-20: restored twice", 33, &[0, 8, 12]),
     ("SQ-20: restored after a crash", 166, &[18, 19, 21, 25]),
     ("SQ-21: restored twice, five devices", 196, &[11, 24, 29]),
@@ -127,6 +128,16 @@ const NAMED: [(&str, u64, &[usize]); 5] = [
         "SQ-26: restored, then another writer",
         1379,
         &[3, 12, 15, 17, 20],
+    ),
+    (
+        "SQ-26: asked for while frozen, then idle",
+        199,
+        &[11, 21, 22],
+    ),
+    (
+        "SQ-26: confirmed with nothing to report",
+        145,
+        &[7, 8, 9, 11, 12, 13, 21, 22, 25],
     ),
 ];
 
@@ -187,7 +198,12 @@ fn message_that_leaves_before_it_is_durable_is_noticed() {
 #[test]
 fn lost_mark_of_an_intent_is_noticed() {
     let trick = Trick::Device(Sabotage::ForgetMarks);
-    check_trick(trick, &[Invariant::IntentOnce, Invariant::IntentMissed]);
+    let expected = [
+        Invariant::MarkFirst,
+        Invariant::IntentOnce,
+        Invariant::IntentMissed,
+    ];
+    check_trick(trick, &expected);
 }
 
 #[test]

@@ -118,6 +118,8 @@ impl Device {
         //= spec/lives.md#rotation
         //# A device MUST NOT sign with the next key before it holds the answer durably.
         self.keys.confirmed = Some(next);
+        // Something has to be signed with it, or the controller goes on answering for the former key.
+        self.reporter.is_news = true;
         self.persist(Vec::from([
             records::confirmed_key(&next),
             records::reporter(&self.reporter),

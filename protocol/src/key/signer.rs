@@ -25,6 +25,8 @@ pub struct MemorySigner {
 enum Secret {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     Esp256(Box<p256::ecdsa::SigningKey>),
+    #[cfg(any(test, feature = "testing"))]
+    Test([u8; 32], super::test_key::TestKey),
 }
 
 impl MemorySigner {
@@ -35,6 +37,17 @@ impl MemorySigner {
         Self {
             public: PublicKey::of(Key::Ed25519(key.verifying_key())),
             key: Secret::Ed25519(Box::new(key)),
+        }
+    }
+
+    /// Derives a key of the simulator, which is no cryptography.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn danger_test_from_seed(seed: &[u8; 32]) -> Self {
+        let key = super::test_key::TestKey::from_seed(seed);
+        Self {
+            public: PublicKey::of(Key::Test(key)),
+            key: Secret::Test(*seed, key),
         }
     }
 
@@ -57,6 +70,8 @@ impl MemorySigner {
         match &self.key {
             Secret::Ed25519(key) => key.to_bytes(),
             Secret::Esp256(key) => key.to_bytes().into(),
+            #[cfg(any(test, feature = "testing"))]
+            Secret::Test(seed, _) => *seed,
         }
     }
 }
@@ -81,6 +96,8 @@ impl Signer for MemorySigner {
                 let signature: p256::ecdsa::Signature = key.sign(message);
                 signature.to_bytes().into()
             }
+            #[cfg(any(test, feature = "testing"))]
+            Secret::Test(_, key) => key.sign(message),
         }
     }
 }

@@ -7,6 +7,8 @@
 use crate::cbor::Writer;
 use crate::frame::FrameKey;
 use crate::id::{Challenge, ChannelId, Digest, Thumbprint};
+#[cfg(any(test, feature = "testing"))]
+use crate::key::test_key;
 use crate::reject::Reject;
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -64,6 +66,10 @@ impl SessionKeys {
         peer_ephemeral: &[u8; 32],
         transcript: &Digest,
     ) -> Result<Self, Reject> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(shared) = test_key::agree(seed, peer_ephemeral) {
+            return Ok(Self::derive(&shared, transcript));
+        }
         let secret = StaticSecret::from(*seed);
         let shared = secret.diffie_hellman(&AgreementKey::from(*peer_ephemeral));
         //= spec/postern.md#hello
@@ -71,17 +77,25 @@ impl SessionKeys {
         if !shared.was_contributory() {
             return Err(Reject::EphemeralInvalid);
         }
-        let expander = Hkdf::<Sha256>::new(Some(transcript.as_bytes()), shared.as_bytes());
-        Ok(Self {
+        Ok(Self::derive(shared.as_bytes(), transcript))
+    }
+
+    fn derive(shared: &[u8; 32], transcript: &Digest) -> Self {
+        let expander = Hkdf::<Sha256>::new(Some(transcript.as_bytes()), shared);
+        Self {
             up: expand(&expander, b"postern/1 up"),
             down: expand(&expander, b"postern/1 down"),
-        })
+        }
     }
 }
 
 /// Returns the X25519 public key of an ephemeral seed (RFC 7748 section 5).
 #[must_use]
 pub fn ephemeral_public(seed: &[u8; 32]) -> [u8; 32] {
+    #[cfg(any(test, feature = "testing"))]
+    if let Some(public) = test_key::ephemeral_public(seed) {
+        return public;
+    }
     AgreementKey::from(&StaticSecret::from(*seed)).to_bytes()
 }
 

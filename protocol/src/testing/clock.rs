@@ -18,6 +18,8 @@ pub enum Wall {
     Epoch,
     /// It is this many seconds ahead.
     Ahead(u64),
+    /// It is this many seconds behind.
+    Behind(u64),
 }
 
 /// The clocks of one machine.
@@ -48,6 +50,9 @@ impl Clock {
             Wall::Unknown => None,
             Wall::Epoch => Some(since_ms / 1_000),
             Wall::Ahead(ahead_s) => Some(BEGIN_UNIX_S + ahead_s + world_ms / 1_000),
+            Wall::Behind(behind_s) => {
+                Some((BEGIN_UNIX_S + world_ms / 1_000).saturating_sub(behind_s))
+            }
         };
         Now {
             mono_ms: scale(since_ms, self.drift_ppm),

@@ -3,6 +3,7 @@
 use crate::context::{Keyring, Random};
 use crate::encryption::AgreementSecret;
 use crate::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
+use crate::key::test_key::SEED_MARK;
 use crate::key::{MemorySigner, Signer};
 use crate::revision::Generation;
 use crate::trust::{BundleContent, Mailbox, Trust, Writership};
@@ -14,8 +15,32 @@ use sha2::{Digest as _, Sha256};
 /// Returns the published test key of a name: seed = SHA-256("postern test key " ‖ name).
 #[must_use]
 pub fn signer(name: &str) -> MemorySigner {
-    let seed = Sha256::digest(format!("postern test key {name}"));
-    MemorySigner::from_seed(&seed.into())
+    MemorySigner::from_seed(&seed(name))
+}
+
+/// How the keys of a world sign.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Signing {
+    /// Ed25519, as in a release.
+    #[default]
+    Real,
+    /// Hashes that pass for signatures: some hundred times faster.
+    Test,
+}
+
+impl Signing {
+    /// Returns the published test key of a name. Both kinds share the seeds, not the keys.
+    #[must_use]
+    pub fn signer(self, name: &str) -> MemorySigner {
+        match self {
+            Self::Real => signer(name),
+            Self::Test => MemorySigner::danger_test_from_seed(&seed(name)),
+        }
+    }
+}
+
+fn seed(name: &str) -> [u8; 32] {
+    Sha256::digest(format!("postern test key {name}")).into()
 }
 
 /// The key to which the devices of a test let plane keys be encrypted.
@@ -26,22 +51,36 @@ pub fn agreement() -> AgreementSecret {
 
 /// Random numbers that follow from a seed (a 64-bit linear congruential generator, mixed).
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Dice {
+    state: u64,
+    /// True when seeds of 32 bytes are marked as those of test keys.
+    is_marking: bool,
+}
 
 impl Dice {
     /// Starts from a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+        Self {
+            state: seed ^ 0x9e37_79b9_7f4a_7c15,
+            is_marking: false,
+        }
+    }
+
+    /// The same dice for a world that signs in this way: with test keys, ephemeral keys are such, too.
+    #[must_use]
+    pub fn signing(mut self, signing: Signing) -> Self {
+        self.is_marking = signing == Signing::Test;
+        self
     }
 
     /// Draws a number of all 64 bits.
     pub const fn draw(&mut self) -> u64 {
-        self.0 = self
-            .0
+        self.state = self
+            .state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let mixed = (self.0 ^ (self.0 >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (self.state ^ (self.state >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^ (mixed >> 29)
     }
 
@@ -61,9 +100,14 @@ impl Dice {
 
 impl Random for Dice {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
+        for byte in bytes.iter_mut() {
             let [first, ..] = self.draw().to_be_bytes();
             *byte = first;
+        }
+        if self.is_marking && bytes.len() == 32 {
+            for (byte, mark) in bytes.iter_mut().zip(SEED_MARK) {
+                *byte = mark;
+            }
         }
     }
 }
@@ -79,6 +123,8 @@ pub struct TestKeys {
     pub writer: MemorySigner,
     /// The mailbox.
     pub mailbox: MemorySigner,
+    /// How they sign.
+    pub signing: Signing,
     /// The tenant.
     pub tenant: Tenant,
     /// Bundle envelopes, from number 1.
@@ -95,14 +141,21 @@ impl TestKeys {
     /// Makes the domain with bundle 1.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Signing::Real)
+    }
+
+    /// Makes the domain with bundle 1 and keys that sign in this way.
+    #[must_use]
+    pub fn with(signing: Signing) -> Self {
         let Ok(tenant) = Tenant::parse("acme") else {
             unreachable!("the name is valid")
         };
         let mut keys = Self {
-            root: signer("root"),
-            recovery: signer("recovery"),
-            writer: signer("writer"),
-            mailbox: signer("mailbox"),
+            root: signing.signer("root"),
+            recovery: signing.signer("recovery"),
+            writer: signing.signer("writer"),
+            mailbox: signing.signer("mailbox"),
+            signing,
             tenant,
             bundles: Vec::new(),
         };
@@ -163,7 +216,7 @@ impl TestKeys {
     /// Replaces the writer key: the next bundle, of this generation, names and revokes.
     /// Returns the replaced one.
     pub fn rotate_writer(&mut self, name: &str, generation: u64) -> MemorySigner {
-        let old = core::mem::replace(&mut self.writer, signer(name));
+        let old = core::mem::replace(&mut self.writer, self.signing.signer(name));
         self.push_bundle(generation, &[old.public_key().thumbprint()]);
         old
     }
@@ -184,7 +237,7 @@ impl TestKeys {
 
     /// Replaces the mailbox key: the next bundle lists this one alone.
     pub fn rotate_mailbox(&mut self, name: &str) {
-        self.mailbox = signer(name);
+        self.mailbox = self.signing.signer(name);
         self.push_bundle(self.generation(), &[]);
     }
 

@@ -4,15 +4,16 @@
 //! never reads a payload. It can also be a bad one: freeze a channel, tell old things again, let
 //! heartbeats through in drips. Refuses what its sessions refuse.
 
+use super::handled::{Asked, Handled, HeldPoll, Piece};
 use super::keys::Dice;
 use super::slots::{Entry, Slots};
 use crate::context::draw;
 use crate::controller::Post;
 use crate::frame::{
-    Answer, BodyChunk, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, Poll, Refusal,
-    UpFrame, Wanted, frame_type,
+    Answer, BodyChunk, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, Refusal, UpFrame,
+    Wanted, frame_type,
 };
-use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
+use crate::id::{Channel, ChannelId, Incarnation, Plane, SessionId};
 use crate::key::{MemorySigner, PublicKey};
 use crate::limits::SESSION_AGE_S_MAX;
 use crate::reject::Reject;
@@ -20,68 +21,8 @@ use crate::revision::{BundleNumber, Generation, Revision};
 use crate::session::{
     Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-
-/// What a frame leads to.
-#[derive(Debug)]
-pub enum Handled {
-    /// Answer with these bytes.
-    Answer(Vec<u8>),
-    /// Nothing is newer: ask again with the same poll when something may be.
-    Held(HeldPoll),
-    /// Hand an `enrol` frame to the controller, whose answer is the answer.
-    Enrol(Vec<u8>),
-    /// Hand the envelopes to the controller, then answer with [`TestMailbox::answer_post`].
-    Posted(Asked, Vec<Vec<u8>>),
-    /// Hand the pieces to the controller, then answer with [`TestMailbox::answer_post`].
-    Put(Asked, Plane, Vec<Piece>),
-    /// Ask the controller for a snapshot, then answer.
-    SnapshotWanted(ChannelId, Vec<u8>),
-}
-
-/// Whose post or put is to be answered.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked {
-    /// The channel.
-    pub channel: ChannelId,
-    session: SessionId,
-    counter: u16,
-}
-
-/// One piece of a body that a device put.
-#[derive(Debug, Clone)]
-pub struct Piece {
-    digest: Digest,
-    size: u64,
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
-impl Piece {
-    /// The piece as frames carry it.
-    #[must_use]
-    pub fn as_chunk(&self) -> BodyChunk<'_> {
-        BodyChunk {
-            digest: self.digest,
-            size: self.size,
-            offset: self.offset,
-            bytes: &self.bytes,
-        }
-    }
-}
-
-/// A poll that waits for news.
-#[derive(Debug, Clone)]
-pub struct HeldPoll {
-    /// Its channel.
-    pub channel: ChannelId,
-    /// Seconds that it may wait.
-    pub hold_s: u16,
-    session: SessionId,
-    counter: u16,
-    poll: Poll,
-}
 
 /// One key of the mailbox with the bundles that list it.
 #[derive(Debug)]
@@ -102,6 +43,10 @@ pub struct TestMailbox {
     /// The bundles that it serves, from number 1.
     pub bundles: Vec<Vec<u8>>,
     dice: Dice,
+    /// Channels of which something changed since held polls were last looked at.
+    changed: BTreeSet<ChannelId>,
+    /// Bundles that there were then.
+    bundles_seen: usize,
 }
 
 impl TestMailbox {
@@ -120,12 +65,15 @@ impl TestMailbox {
             slots: BTreeMap::new(),
             bundles,
             dice,
+            changed: BTreeSet::new(),
+            bundles_seen: 0,
         }
     }
 
     /// Forgets every session, as a restarted mailbox does. What is kept stays.
     pub fn restart(&mut self) {
         self.sessions = Sessions::new(64);
+        self.changed.extend(self.slots.keys().copied());
         for slots in self.slots.values_mut() {
             slots.beat = None;
         }
@@ -166,6 +114,7 @@ impl TestMailbox {
         next: Option<PublicKey>,
     ) {
         let id = channel.id();
+        self.changed.insert(id);
         let held = self.slots.get_mut(&id);
         if let Some(slots) = held
             && slots.incarnation == incarnation
@@ -185,6 +134,7 @@ impl TestMailbox {
 
     /// Serves a device no more.
     pub fn evict(&mut self, channel: ChannelId) {
+        self.changed.insert(channel);
         self.sessions.remove_owner(&channel);
         self.slots.remove(&channel);
     }
@@ -197,6 +147,7 @@ impl TestMailbox {
         post: Post,
         now_ms: u64,
     ) -> bool {
+        self.changed.insert(channel);
         self.slots
             .get_mut(&channel)
             .is_some_and(|slots| slots.take(generation, post, now_ms))
@@ -204,6 +155,7 @@ impl TestMailbox {
 
     /// Takes what the controller holds of the actual plane.
     pub fn set_actual_held(&mut self, channel: ChannelId, revision: Revision) {
+        self.changed.insert(channel);
         if let Some(slots) = self.slots.get_mut(&channel) {
             slots.set_actual_held(revision);
         }
@@ -219,6 +171,7 @@ impl TestMailbox {
 
     /// Shows a channel everything again. Returns true when a snapshot is wanted.
     pub fn thaw(&mut self, channel: ChannelId, now_ms: u64) -> bool {
+        self.changed.insert(channel);
         self.slots
             .get_mut(&channel)
             .is_some_and(|slots| slots.thaw(now_ms))
@@ -229,6 +182,40 @@ impl TestMailbox {
         if let Some(slots) = self.slots.get_mut(&channel) {
             slots.tell_again(which);
         }
+    }
+
+    /// Envelopes of the longest chain.
+    #[must_use]
+    pub fn entries_max(&self) -> usize {
+        let chains = self.slots.values().map(Slots::entries);
+        chains.max().unwrap_or(0)
+    }
+
+    /// Tells whether a poll that was looked at before may be answered otherwise now.
+    #[must_use]
+    pub fn is_stirred(&self) -> bool {
+        !self.changed.is_empty() || self.bundles.len() != self.bundles_seen
+    }
+
+    /// Tells the same of one poll.
+    #[must_use]
+    pub fn is_stirred_for(&self, held: &HeldPoll) -> bool {
+        self.bundles.len() != self.bundles_seen
+            || self.changed.contains(&held.channel)
+            || self.is_asking(held)
+    }
+
+    /// Tells whether the device is asked for its plane now and then while it holds this poll.
+    #[must_use]
+    pub fn is_asking(&self, held: &HeldPoll) -> bool {
+        let slots = self.slots.get(&held.channel);
+        slots.is_none_or(|slots| slots.differs(held.poll.actual))
+    }
+
+    /// Every held poll was looked at.
+    pub fn settle(&mut self) {
+        self.changed.clear();
+        self.bundles_seen = self.bundles.len();
     }
 
     /// Tells whether the controller should sign a heartbeat before an idle answer.
@@ -243,10 +230,11 @@ impl TestMailbox {
     /// # Errors
     /// Whatever the sessions refuse; the caller answers with a `refused` frame.
     pub fn handle(&mut self, frame: &[u8], now_ms: u64) -> Result<Handled, Reject> {
+        let kind = frame_type(frame)?;
         if self.windows.is_rotation_due(now_ms) {
             self.windows.rotate(draw(&mut self.dice), now_ms);
         }
-        match frame_type(frame)? {
+        match kind {
             FrameType::Ask => {
                 let nonce = draw(&mut self.dice);
                 self.handshake()
@@ -320,6 +308,7 @@ impl TestMailbox {
             frame,
             ..
         } = self.sessions.open(bytes, now_ms)?;
+        self.changed.insert(channel);
         let slots = self.slots.get_mut(&channel).ok_or(Reject::NotAdmitted)?;
         let asked = Asked {
             channel,

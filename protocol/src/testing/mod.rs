@@ -10,25 +10,34 @@
 
 pub mod campaign;
 mod clock;
+mod disk;
+mod drive;
 pub mod fuzz;
+mod handled;
+mod heads;
 mod keys;
 mod lone;
 mod mailbox;
 mod node;
 mod operate;
 mod oracle;
+mod sabotage;
 mod serve;
 mod slots;
 mod store;
+mod way;
 mod wire;
 mod world;
 
 pub use clock::{Clock, Wall};
-pub use keys::{Dice, TestKeys, agreement, signer};
+pub use handled::{Asked, Handled, HeldPoll, Piece};
+pub use keys::{Dice, Signing, TestKeys, agreement, signer};
 pub use lone::{Answering, Lone, at, numbers, posted};
-pub use mailbox::{Asked, Handled, HeldPoll, Piece, TestMailbox};
-pub use node::{ControllerNode, Crash, DeviceNode, Sabotage};
+pub use mailbox::TestMailbox;
+pub use node::{ControllerNode, Crash, DeviceNode};
 pub use oracle::{Acknowledged, Invariant, Oracle, Violation};
+pub use sabotage::Sabotage;
 pub use store::MemoryStore;
+pub use way::Proxy;
 pub use wire::{Faults, Trace};
 pub use world::World;

@@ -1,17 +1,20 @@
 //! One engine with its store, as a driver holds them. A crash is: drop the engine, keep the store.
 
 use super::clock::Clock;
-use super::keys::{Dice, TestKeys, signer};
+use super::heads::{Durable, TORN, WENT_BACK, read_heads};
+use super::keys::{Dice, Signing, TestKeys};
+use super::sabotage::Sabotage;
 use super::store::MemoryStore;
-use crate::cbor::Reader;
+use super::way::Way;
 use crate::context::Now;
 use crate::controller::{self, Controller};
-use crate::device::{self, Device, Event, ExchangeId, Identity, Settings};
+use crate::device::{self, Device, Event, ExchangeId, Identity, Output, Settings};
 use crate::key::{MemorySigner, Signer as _};
 use crate::record::{Table, Write};
-use crate::revision::{Epoch, Generation, Revision, Seq};
+use crate::revision::{Generation, Revision};
 use crate::state::Path;
 use crate::trust::Trust;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -36,17 +39,6 @@ impl Crash {
     }
 }
 
-/// What a driver of this world does wrong on purpose, to see whether somebody notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Lets messages leave before what is behind them is durable.
-    SendBeforePersist,
-    /// Loses the marks of intents.
-    ForgetMarks,
-    /// Starts from the store of an earlier moment.
-    StaleStore,
-}
-
 /// A device.
 #[derive(Debug)]
 pub struct DeviceNode {
@@ -54,6 +46,8 @@ pub struct DeviceNode {
     pub identity: Identity,
     /// Its key.
     pub signer: MemorySigner,
+    /// How it signs.
+    pub signing: Signing,
     /// The name of its key, for a copy of the unit.
     pub key_name: String,
     /// The name of the key that it asked for.
@@ -92,26 +86,22 @@ pub struct DeviceNode {
     pub(super) unsaved: Vec<Write>,
     /// The store at an earlier moment.
     pub(super) earlier: MemoryStore,
+    /// Milliseconds that a commit takes: until then nothing that follows it leaves.
+    pub fsync_ms: u64,
+    /// The moment of the world until which every commit fails.
+    pub disk_fails_until_ms: u64,
+    /// What waits for a commit; the commit comes first.
+    pub(super) pending: VecDeque<Output>,
+    /// Exchanges that nobody has answered yet.
+    pub(super) open: BTreeSet<ExchangeId>,
+    /// Who sits between it and the mailbox.
+    pub(super) way: Way,
+    /// The newest head that the oracle has seen of this life.
+    pub(super) watched: Option<(Generation, Revision)>,
     pub(super) poll: Option<ExchangeId>,
     pub(super) durable: Durable,
     pub(super) timer_ms: Option<u64>,
     pub(super) failed_connects: u32,
-}
-
-/// The heads that a store holds: none of them may ever go back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Durable {
-    pub(super) desired: Option<(Generation, Revision)>,
-    pub(super) actual: Option<Revision>,
-    pub(super) report: Option<Revision>,
-}
-
-impl Durable {
-    fn is_from(&self, before: &Self) -> bool {
-        self.desired >= before.desired
-            && self.actual >= before.actual
-            && self.report >= before.report
-    }
 }
 
 impl DeviceNode {
@@ -121,6 +111,7 @@ impl DeviceNode {
         Self {
             identity,
             signer,
+            signing: Signing::Real,
             key_name: String::new(),
             next_key: None,
             store: MemoryStore::default(),
@@ -140,6 +131,12 @@ impl DeviceNode {
             sabotage: None,
             unsaved: Vec::new(),
             earlier: MemoryStore::default(),
+            fsync_ms: 0,
+            disk_fails_until_ms: 0,
+            pending: VecDeque::new(),
+            open: BTreeSet::new(),
+            way: Way::default(),
+            watched: None,
             poll: None,
             durable: Durable::default(),
             timer_ms: None,
@@ -154,9 +151,12 @@ impl DeviceNode {
         if self.sabotage == Some(Sabotage::StaleStore) && self.life > 0 {
             self.store = self.earlier.clone();
         }
+        let sabotage = self.sabotage;
+        let is_kept = |table| !sabotage.is_some_and(|one| one.forgets(table));
         let bundles: Vec<Vec<u8>> = self
             .store
             .rows()
+            .filter(|(table, _, _)| is_kept(*table))
             .filter(|(table, _, _)| *table == Table::Bundles)
             .map(|(_, _, value)| value.to_vec())
             .collect();
@@ -164,7 +164,9 @@ impl DeviceNode {
             trust.offer(bundle).unwrap_or(trust)
         });
         let settings = Settings::default();
-        let engine = Device::restore(self.identity.clone(), trust, settings, self.store.rows());
+        let bundle = trust.number();
+        let rows = self.store.rows().filter(|(table, _, _)| is_kept(*table));
+        let engine = Device::restore(self.identity.clone(), trust, settings, rows);
         let Ok(engine) = engine else {
             unreachable!("a store holds what an engine wrote: {engine:?}");
         };
@@ -174,11 +176,14 @@ impl DeviceNode {
             desired: engine.head().map(|head| (head.generation, head.revision)),
             actual: engine.actual_head().map(|head| head.revision),
             report: Some(engine.report_number()).filter(|_| self.durable.report.is_some()),
+            bundle,
         };
         let is_whole = held.is_from(&self.durable);
         self.durable = held;
         self.life += 1;
         (self.poll, self.timer_ms) = (None, None);
+        self.pending.clear();
+        self.open.clear();
         self.engine = Some(engine);
         (!is_whole).then_some("a head that was durable is lost")
     }
@@ -186,7 +191,8 @@ impl DeviceNode {
     /// Signs with the next key once the controller confirmed it.
     fn take_confirmed_key(&mut self, engine: &Device) {
         let confirmed = engine.confirmed_key();
-        let next = self.next_key.as_deref().map(signer);
+        let next = self.next_key.as_deref();
+        let next = next.map(|name| self.signing.signer(name));
         if next.is_some_and(|next| Some(&next.public_key().thumbprint()) == confirmed) {
             self.confirm_key();
         }
@@ -195,7 +201,7 @@ impl DeviceNode {
     /// Takes the word that the next key counts.
     pub(super) fn confirm_key(&mut self) {
         if let Some(name) = self.next_key.take() {
-            self.signer = signer(&name);
+            self.signer = self.signing.signer(&name);
             self.key_name = name;
         }
     }
@@ -203,7 +209,34 @@ impl DeviceNode {
     /// What its clocks show at a moment of the world.
     #[must_use]
     pub fn now(&self, world_ms: u64) -> Now {
-        self.clock.read(world_ms)
+        let mut now = self.clock.read(world_ms);
+        if self.sabotage == Some(Sabotage::WallForTimers) {
+            now.mono_ms = now.unix_s.map_or(now.mono_ms, |unix_s| unix_s * 1_000);
+        }
+        now
+    }
+
+    /// True while a commit is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Puts its store on a disk that can be torn.
+    pub(super) fn lay_on_disk(&mut self) {
+        let flaw = self.sabotage.and_then(Sabotage::flaw);
+        self.store.lay_on_disk(flaw);
+    }
+
+    /// Stops it, as a power cut does: of a commit under way the disk has any part. Returns false when a
+    /// restart would read a part.
+    pub(super) fn cut(&mut self, dice: &mut Dice) -> bool {
+        self.engine = None;
+        let in_flight = match self.pending.pop_front() {
+            Some(Output::Persist(writes)) => writes,
+            Some(_) | None => Vec::new(),
+        };
+        self.pending.clear();
+        self.store.cut(&in_flight, dice)
     }
 
     /// Gives the engine one input. The caller drains.
@@ -226,26 +259,51 @@ impl DeviceNode {
 
     /// Makes a commit durable, unless the device dies of it. Returns false when it died.
     pub(super) fn commit(&mut self, writes: &[Write]) -> Result<bool, &'static str> {
+        self.commit_at(writes, 0, None)
+    }
+
+    /// The same at a moment of the world; a commit that is lost may be torn, by dice.
+    pub(super) fn commit_at(
+        &mut self,
+        writes: &[Write],
+        now_ms: u64,
+        dice: Option<&mut Dice>,
+    ) -> Result<bool, &'static str> {
+        if now_ms < self.disk_fails_until_ms {
+            if self.sabotage == Some(Sabotage::GoOnAfterError) {
+                return Ok(true);
+            }
+            self.engine = None;
+            return Ok(false);
+        }
         if let Some(is_lost) = Crash::strike(&mut self.crash) {
             self.engine = None;
             if !is_lost && self.sabotage != Some(Sabotage::SendBeforePersist) {
                 self.make_durable(writes);
             }
-            return Ok(false);
+            let in_flight = if is_lost { writes } else { &[] };
+            let is_whole = dice.is_none_or(|dice| self.store.cut(in_flight, dice));
+            return if is_whole { Ok(false) } else { Err(TORN) };
         }
         if self.sabotage == Some(Sabotage::SendBeforePersist) {
+            self.unsaved.extend(writes.iter().cloned());
+            return Ok(true);
+        }
+        if self.sabotage == Some(Sabotage::ActBeforePersist)
+            && writes.iter().any(|write| write.table == Table::Intents)
+        {
             self.unsaved.extend(writes.iter().cloned());
             return Ok(true);
         }
         if self.make_durable(writes) {
             Ok(true)
         } else {
-            Err("a durable head went back")
+            Err(WENT_BACK)
         }
     }
 
     fn make_durable(&mut self, writes: &[Write]) -> bool {
-        if self.store.commits().is_multiple_of(8) {
+        if self.sabotage == Some(Sabotage::StaleStore) && self.store.commits().is_multiple_of(8) {
             self.earlier = self.store.clone();
         }
         let is_kept = |write: &&Write| {
@@ -253,39 +311,10 @@ impl DeviceNode {
         };
         let writes: Vec<Write> = writes.iter().filter(is_kept).cloned().collect();
         self.store.commit(&writes);
-        let held = self.stored();
+        let held = read_heads(self.durable, &writes);
         let is_forward = held.is_from(&self.durable);
         self.durable = held;
         is_forward
-    }
-
-    /// The heads as the store holds them: the engine may be ahead of what it asked to persist.
-    fn stored(&self) -> Durable {
-        let mut held = Durable::default();
-        for (table, key, value) in self.store.rows() {
-            let mut reader = Reader::new(value);
-            let Ok(_) = reader.array() else { continue };
-            let mut number = || reader.uint().unwrap_or(0);
-            match (table, key) {
-                (Table::Heads, b"desired") => {
-                    let generation = Generation::new(number());
-                    let epoch = Epoch::new(number());
-                    held.desired = Some((generation, Revision::new(epoch, Seq::new(number()))));
-                }
-                (Table::Heads, b"actual") => {
-                    reader.array().unwrap_or(0);
-                    let mut number = || reader.uint().unwrap_or(0);
-                    let epoch = Epoch::new(number());
-                    held.actual = Some(Revision::new(epoch, Seq::new(number())));
-                }
-                (Table::Reports, b"reporter") => {
-                    let epoch = Epoch::new(number());
-                    held.report = Some(Revision::new(epoch, Seq::new(number())));
-                }
-                _ => {}
-            }
-        }
-        held
     }
 
     /// What the engine accepted.
@@ -307,6 +336,8 @@ pub struct ControllerNode {
     pub events: Vec<controller::Event>,
     /// When it dies next.
     pub crash: Option<Crash>,
+    /// Its clocks. The boot clock of a controller is right.
+    pub clock: Clock,
     pub(super) timer_ms: Option<u64>,
 }
 
@@ -323,6 +354,7 @@ impl ControllerNode {
             engine,
             events: Vec::new(),
             crash: None,
+            clock: Clock::RIGHT,
             timer_ms: None,
         }
     }
@@ -336,7 +368,7 @@ impl ControllerNode {
         input: controller::Input<'_>,
     ) {
         let mut context = controller::Context {
-            now: now(now_ms),
+            now: self.clock.read(now_ms),
             random: dice,
             keys,
         };

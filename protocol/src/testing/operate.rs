@@ -1,7 +1,8 @@
 //! What operators do in the simulator: invite, decide, restart the controller, compare.
 
 use super::World;
-use super::mailbox::Handled;
+use super::campaign::Trick;
+use super::handled::Handled;
 use super::node::{ControllerNode, DeviceNode};
 use super::oracle::Invariant;
 use super::store::MemoryStore;
@@ -14,8 +15,10 @@ use crate::id::{ChannelId, Incarnation, TokenId};
 use crate::key::{MemorySigner, Signer as _};
 use crate::reject::Reject;
 use crate::state::{Change, Path, Value};
-use crate::testing::signer;
 use alloc::vec::Vec;
+
+/// Events of each engine that are kept over a peace. Arbitrary.
+const EVENTS_KEPT: usize = 256;
 
 impl World {
     /// Gives the controller an input and carries out what it asks for.
@@ -24,6 +27,7 @@ impl World {
             return;
         }
         self.inputs += 1;
+        let about = channel_of(&input);
         self.controller
             .input(self.now_ms, &mut self.dice, &self.keys, input);
         let mut wanted = Vec::new();
@@ -34,7 +38,7 @@ impl World {
                 return self.lose_controller();
             }
         }
-        self.watch_controller(outputs);
+        self.watch_controller(outputs, about);
         self.arm_controller();
         for channel in wanted {
             self.control(controller::Input::SnapshotWanted { channel });
@@ -74,7 +78,9 @@ impl World {
                 self.answers.insert(ticket, frame);
             }
             Output::PostBundle { envelope } => {
-                if !self.mailbox.bundles.contains(&envelope) {
+                if !self.mailbox.bundles.contains(&envelope)
+                    && self.trick != Some(Trick::StaleBundles)
+                {
                     self.mailbox.bundles.push(envelope);
                 }
             }
@@ -135,7 +141,7 @@ impl World {
     pub fn put_back(&mut self, device: usize, store: MemoryStore) {
         if let Some(node) = self.devices.get_mut(device) {
             node.store = store;
-            node.durable = super::node::Durable::default();
+            node.durable = super::heads::Durable::default();
         }
         self.restart(device);
     }
@@ -174,6 +180,7 @@ impl World {
             oracle.note_new_life(channel.id());
         }
         if let Some(place) = self.devices.get_mut(device) {
+            let is_torn = place.store.is_on_disk();
             *place = DeviceNode {
                 life,
                 clock,
@@ -181,6 +188,9 @@ impl World {
                 sabotage,
                 ..node
             };
+            if is_torn {
+                place.lay_on_disk();
+            }
         }
         self.restart(device);
         true
@@ -202,10 +212,11 @@ impl World {
             secret: secret.clone(),
             expires_unix_s: None,
         });
-        let key = signer(key_name);
+        let key = self.keys.signing.signer(key_name);
         let trust = self.join(&identity, &key, token, &secret)?;
         let mut node = DeviceNode::new(identity, key, trust);
         node.key_name = key_name.into();
+        node.signing = self.keys.signing;
         Ok(node)
     }
 
@@ -288,14 +299,18 @@ impl World {
     pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
         let store = match store {
             Some(mut backup) => {
-                backup.commit(&[controller::Controller::mark_restored()]);
+                if self.trick != Some(Trick::RestoreUnmarked) {
+                    backup.commit(&[controller::Controller::mark_restored()]);
+                }
                 backup
             }
             None => self.controller.store.clone(),
         };
         self.is_controller_down = false;
         self.controller = ControllerNode::restore(&self.keys, store);
-        self.mailbox.bundles.clone_from(&self.keys.bundles);
+        if self.trick != Some(Trick::StaleBundles) {
+            self.mailbox.bundles.clone_from(&self.keys.bundles);
+        }
         self.control(controller::Input::Start);
     }
 
@@ -313,6 +328,22 @@ impl World {
         member
     }
 
+    /// Drops most of what was noted for tests, so that long runs do not grow.
+    pub(super) fn forget_the_past(&mut self) {
+        let events = &mut self.controller.events;
+        events.drain(..events.len().saturating_sub(EVENTS_KEPT));
+        for node in &mut self.devices {
+            let old = node.events.len().saturating_sub(EVENTS_KEPT);
+            let mut place = 0;
+            node.events.retain(|event| {
+                place += 1;
+                place > old || matches!(event, crate::device::Event::IntentNoted { .. })
+            });
+            let old = node.applied.len().saturating_sub(EVENTS_KEPT);
+            node.applied.drain(..old);
+        }
+    }
+
     /// True when every device holds, applied and reported exactly what the controller decided.
     #[must_use]
     pub fn is_converged(&self) -> bool {
@@ -324,5 +355,20 @@ impl World {
             let member = self.member(device);
             member.is_converged() && held.is_some_and(|held| held.state() == member.desired())
         })
+    }
+}
+
+/// The channel that an input is about, where it is about one alone.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of every other input all members are looked at, whatever it is about"
+)]
+fn channel_of(input: &controller::Input<'_>) -> Option<ChannelId> {
+    match input {
+        controller::Input::Received { channel, .. }
+        | controller::Input::Put { channel, .. }
+        | controller::Input::HeartbeatWanted { channel }
+        | controller::Input::SnapshotWanted { channel } => Some(*channel),
+        _ => None,
     }
 }

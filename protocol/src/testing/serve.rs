@@ -4,25 +4,48 @@
 //! look into envelopes; the oracle may.
 
 use super::World;
-use super::mailbox::{Asked, Handled, Piece};
-use super::world::Waiting;
+use super::campaign::Trick;
+use super::handled::{Asked, Handled, Piece};
+use super::oracle::Invariant;
+use super::way::Fate;
+use super::world::{Step, Waiting};
 use crate::controller::{self, Event};
-use crate::device::ExchangeId;
+use crate::device::{Exchange, ExchangeId};
 use crate::frame::PlainFrame;
 use crate::id::{ChannelId, Plane};
 use crate::reject::Reject;
 use alloc::vec::Vec;
 
+/// Milliseconds after which somebody on the way answers.
+const ANSWER_MS: u64 = 5;
+
 impl World {
-    pub(super) fn serve(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
+    pub(super) fn serve(
+        &mut self,
+        device: usize,
+        life: u64,
+        exchange: ExchangeId,
+        frame: &[u8],
+        is_forged: bool,
+    ) {
         if self.is_controller_down {
             return;
         }
-        match self.mailbox.handle(frame, self.now_ms) {
+        let handled = self.mailbox.handle(frame, self.now_ms);
+        let is_believed = matches!(
+            handled,
+            Ok(Handled::Held(_)
+                | Handled::Posted(..)
+                | Handled::Put(..)
+                | Handled::SnapshotWanted(..))
+        );
+        let detail = "a mailbox took what nobody sealed";
+        self.expect_true(Invariant::Forgery, !(is_forged && is_believed), detail);
+        match handled {
             Ok(Handled::Answer(answer)) => self.answer(device, life, exchange, &answer),
             Ok(Handled::Held(held)) => {
                 let hold_ms = u64::from(held.hold_s) * 1_000;
-                self.schedule(hold_ms, device, life, super::world::Step::Expire(exchange));
+                self.schedule(hold_ms, device, life, Step::Expire(exchange));
                 self.waiting.push(Waiting {
                     device,
                     life,
@@ -31,7 +54,11 @@ impl World {
                 });
             }
             Ok(Handled::Posted(asked, envelopes)) => {
-                let refused = self.hand_over(asked.channel, &envelopes);
+                let refused = if self.trick == Some(Trick::SwallowPosts) {
+                    Vec::new()
+                } else {
+                    self.hand_over(asked.channel, &envelopes)
+                };
                 self.answer_post(device, life, exchange, asked, &refused);
             }
             Ok(Handled::Put(asked, plane, pieces)) => {
@@ -129,19 +156,79 @@ impl World {
 
     /// Answers the held polls for which something is newer now.
     pub(super) fn release_polls(&mut self) {
+        if !self.is_asking && !self.mailbox.is_stirred() {
+            return;
+        }
         let mut answers = Vec::new();
         let (mailbox, now_ms) = (&mut self.mailbox, self.now_ms);
-        self.waiting
-            .retain(|one| match mailbox.release(&one.held, false, now_ms) {
+        self.waiting.retain(|one| {
+            if !mailbox.is_stirred_for(&one.held) {
+                return true;
+            }
+            match mailbox.release(&one.held, false, now_ms) {
                 Ok(None) => true,
                 Ok(Some(answer)) => {
                     answers.push((one.device, one.life, one.exchange, answer));
                     false
                 }
                 Err(_) => false,
-            });
+            }
+        });
+        let mut waiting = self.waiting.iter();
+        self.is_asking = waiting.any(|one| mailbox.is_asking(&one.held));
+        mailbox.settle();
         for (device, life, exchange, answer) in answers {
             self.answer(device, life, exchange, &answer);
+        }
+    }
+
+    pub(super) fn send(&mut self, device: usize, life: u64, exchange: Exchange) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        node.exchanges += 1;
+        node.open.insert(exchange.id);
+        if exchange.hold_s.is_some() {
+            node.poll = Some(exchange.id);
+        }
+        let limit_ms = (exchange.hold_s.unwrap_or(0) + 15) * 1_000;
+        self.schedule(limit_ms, device, life, Step::Failed(exchange.id));
+        let Some(node) = self.devices.get(device) else {
+            return;
+        };
+        let fate = node
+            .way
+            .request(&exchange.frame, self.now_ms, &mut self.weather);
+        let (later_ms, frame, is_cut) = match &fate {
+            Fate::Passes(later_ms) => (*later_ms, exchange.frame.as_slice(), false),
+            Fate::Cut(length) => (0, exchange.frame.get(..*length).unwrap_or_default(), true),
+            Fate::Lost => return,
+            Fate::Answered(frame, is_forged) => {
+                let step = Step::Answer(exchange.id, frame.clone(), *is_forged);
+                return self.schedule(ANSWER_MS, device, life, step);
+            }
+        };
+        for copy in self.up.carry(&self.faults, &mut self.weather, frame) {
+            self.trace.add(self.now_ms, &copy.frame);
+            let step = Step::Request(exchange.id, copy.frame, copy.is_forged || is_cut);
+            self.schedule(copy.in_ms + later_ms, device, life, step);
+        }
+    }
+
+    pub(super) fn answer(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        let fate = node.way.answer(frame, self.now_ms, &mut self.weather);
+        let (later_ms, frame, is_cut) = match fate {
+            Fate::Passes(later_ms) => (later_ms, frame, false),
+            Fate::Cut(length) => (0, frame.get(..length).unwrap_or_default(), true),
+            Fate::Lost | Fate::Answered(..) => return,
+        };
+        for copy in self.down.carry(&self.faults, &mut self.weather, frame) {
+            self.trace.add(self.now_ms, &copy.frame);
+            let step = Step::Answer(exchange, copy.frame, copy.is_forged || is_cut);
+            self.schedule(copy.in_ms + later_ms, device, life, step);
         }
     }
 }

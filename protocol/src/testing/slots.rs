@@ -8,7 +8,7 @@ use crate::envelope::ReceivedEnvelope;
 use crate::frame::{BodyChunk, PlainFrame, Poll, Wanted};
 use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
 use crate::key::PublicKey;
-use crate::limits::BODY_CHUNK_BYTES_MAX;
+use crate::limits::{BODY_CHUNK_BYTES_MAX, CHAIN_DELTAS_MAX};
 use crate::message::Heartbeat;
 use crate::revision::{Epoch, Generation, Revision, Seq};
 use crate::session::NeedLimiter;
@@ -209,7 +209,8 @@ impl Slots {
                 if is_next {
                     self.chain.push(link);
                 }
-                return !is_next;
+                // A long chain wants a snapshot, as a gap does.
+                return !is_next || self.chain.len() > CHAIN_DELTAS_MAX;
             }
             Post::Snapshot { envelope, bodies } => {
                 let head = self
@@ -290,6 +291,16 @@ impl Slots {
             self.evidence = None;
             self.asked = None;
         }
+    }
+
+    /// Envelopes of the chain.
+    pub(super) const fn entries(&self) -> usize {
+        self.chain.len()
+    }
+
+    /// Tells whether the device shows another head of its plane than the controller holds.
+    pub(super) fn differs(&self, shown: Option<Revision>) -> bool {
+        shown.is_some_and(|shown| shown != self.actual)
     }
 
     /// Tells whether the device is to be asked for a snapshot of its plane, ever more rarely.

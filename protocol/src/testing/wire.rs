@@ -1,6 +1,7 @@
 //! What a bad network does to frames, by dice.
 
 use super::keys::Dice;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Chances per mille, applied to each frame in each direction.
@@ -27,6 +28,33 @@ impl Faults {
         tamper: 40,
         replay: 40,
     };
+}
+
+impl Faults {
+    /// Every rate, in the order of the fields.
+    #[must_use]
+    pub const fn rates(&self) -> [u64; 5] {
+        [
+            self.drop,
+            self.duplicate,
+            self.delay,
+            self.tamper,
+            self.replay,
+        ]
+    }
+
+    /// The same without the kind at this place.
+    #[must_use]
+    pub const fn without(mut self, place: usize) -> Self {
+        match place {
+            0 => self.drop = 0,
+            1 => self.duplicate = 0,
+            2 => self.delay = 0,
+            3 => self.tamper = 0,
+            _ => self.replay = 0,
+        }
+        self
+    }
 }
 
 /// One number for all that was carried: FNV-1a over moments and bytes.
@@ -59,45 +87,70 @@ const LATENCY_MS: u64 = 10;
 /// Frames of one direction that are remembered for replays.
 const MEMORY: usize = 32;
 
+/// A frame that arrives.
+#[derive(Debug)]
+pub(super) struct Copy {
+    /// Milliseconds that it takes.
+    pub(super) in_ms: u64,
+    pub(super) frame: Vec<u8>,
+    /// True when it is another one than was sent.
+    pub(super) is_forged: bool,
+}
+
 /// One direction of the network.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    seen: Vec<Vec<u8>>,
+    seen: VecDeque<Vec<u8>>,
 }
 
 impl Wire {
     /// Returns the copies that arrive, each with its delay.
-    pub(super) fn carry(
-        &mut self,
-        faults: &Faults,
-        dice: &mut Dice,
-        frame: &[u8],
-    ) -> Vec<(u64, Vec<u8>)> {
+    pub(super) fn carry(&mut self, faults: &Faults, dice: &mut Dice, frame: &[u8]) -> Vec<Copy> {
         let mut bytes = frame.to_vec();
         if dice.chance(faults.replay)
             && let Some(earlier) = self.seen.get(index(dice, self.seen.len()))
         {
             bytes.clone_from(earlier);
         }
-        if self.seen.len() >= MEMORY {
-            self.seen.remove(0);
-        }
-        self.seen.push(frame.to_vec());
+        remember(&mut self.seen, MEMORY, frame);
         let at = index(dice, bytes.len());
+        let mut is_forged = false;
         if dice.chance(faults.tamper)
             && let Some(byte) = bytes.get_mut(at)
         {
             *byte ^= 1 << dice.below(8);
+            is_forged = true;
         }
+        let copy = |in_ms, frame| Copy {
+            in_ms,
+            frame,
+            is_forged,
+        };
         let mut copies = Vec::new();
-        if !dice.chance(faults.drop) {
-            copies.push((delay_ms(faults, dice), bytes.clone()));
+        let first = (!dice.chance(faults.drop)).then(|| delay_ms(faults, dice));
+        let second = dice
+            .chance(faults.duplicate)
+            .then(|| delay_ms(faults, dice));
+        if let (Some(in_ms), Some(_)) = (first, second) {
+            copies.push(copy(in_ms, bytes.clone()));
         }
-        if dice.chance(faults.duplicate) {
-            copies.push((delay_ms(faults, dice), bytes));
+        if let Some(in_ms) = second.or(first) {
+            copies.push(copy(in_ms, bytes));
         }
         copies
     }
+}
+
+/// Remembers a frame in the place of the oldest, whose memory it takes.
+pub(super) fn remember(frames: &mut VecDeque<Vec<u8>>, most: usize, frame: &[u8]) {
+    let mut place = if frames.len() >= most {
+        frames.pop_front().unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    place.clear();
+    place.extend_from_slice(frame);
+    frames.push_back(place);
 }
 
 fn index(dice: &mut Dice, length: usize) -> usize {

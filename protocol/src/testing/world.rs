@@ -4,14 +4,18 @@
 //! waits. After every input it drains and checks what must always hold; `serve.rs` is the hop
 //! between devices and controller, `operate.rs` what operators do.
 
-use super::keys::{Dice, TestKeys, signer};
-use super::mailbox::{HeldPoll, TestMailbox};
+use super::campaign::Trick;
+use super::handled::HeldPoll;
+use super::heads::TORN;
+use super::keys::{Dice, Signing, TestKeys};
+use super::mailbox::TestMailbox;
 use super::node::{ControllerNode, DeviceNode};
 use super::oracle::{Invariant, Oracle};
+use super::sabotage::Sabotage;
 use super::store::MemoryStore;
 use super::wire::{Faults, Trace, Wire};
 use crate::controller::{self, Ticket};
-use crate::device::{ActOutcome, Applied, Event, Exchange, ExchangeId, Input, Output};
+use crate::device::{ActOutcome, Applied, ExchangeId, Input};
 use crate::frame::Wanted;
 use crate::state::Path;
 use alloc::collections::BTreeMap;
@@ -19,8 +23,6 @@ use alloc::vec::Vec;
 
 /// Seconds that every poll may be held.
 const HOLD_S: u64 = 55;
-/// Milliseconds that an application takes.
-const APPLY_MS: u64 = 20;
 
 /// Inputs of one virtual minute that each device, and the controller, may cause. Arbitrary: far more
 /// than a device that fetches its largest state without a pause.
@@ -29,13 +31,15 @@ const STORM_INPUTS: u64 = 1_000;
 /// Something that is going to happen to a life of a device.
 #[derive(Debug)]
 pub(super) enum Step {
-    Request(ExchangeId, Vec<u8>),
-    Answer(ExchangeId, Vec<u8>),
+    /// A frame, and whether it is one that no honest end made.
+    Request(ExchangeId, Vec<u8>, bool),
+    Answer(ExchangeId, Vec<u8>, bool),
     Failed(ExchangeId),
     Expire(ExchangeId),
     Hold,
     Connect,
     Timer(u64),
+    Synced,
     Applied(Applied),
     Acted(Path, u64),
     Restart,
@@ -74,18 +78,24 @@ pub struct World {
     pub trace: Trace,
     /// Who watches that nothing happens which must not, if anybody does.
     pub oracle: Option<Oracle>,
+    /// What controller or mailbox do wrong on purpose.
+    pub trick: Option<Trick>,
+    /// Things that happened.
+    pub steps_done: u64,
     /// Inputs that engines were given.
     pub inputs: u64,
     pub(super) tickets: u64,
     /// The dice of the network: other faults leave everything else as it was.
-    weather: Dice,
-    up: Wire,
-    down: Wire,
+    pub(super) weather: Dice,
+    pub(super) up: Wire,
+    pub(super) down: Wire,
     pub(super) wanted: Vec<Wanted>,
     /// The virtual minute at hand, and the inputs before it.
     minute: (u64, u64),
     pub(super) is_controller_down: bool,
-    steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
+    /// True while a device that waits is asked for its plane now and then.
+    pub(super) is_asking: bool,
+    pub(super) steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
     order: u64,
     pub(super) waiting: Vec<Waiting>,
 }
@@ -94,11 +104,21 @@ impl World {
     /// Starts a controller and a mailbox.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let keys = TestKeys::new();
-        let mailbox_dice = Dice::new(dice.draw());
+        Self::with_signing(seed, Signing::Real)
+    }
+
+    /// Starts a controller and a mailbox whose keys, and those of all devices, sign in this way.
+    #[must_use]
+    pub fn with_signing(seed: u64, signing: Signing) -> Self {
+        let mut dice = Dice::new(seed).signing(signing);
+        let keys = TestKeys::with(signing);
+        let mailbox_dice = Dice::new(dice.draw()).signing(signing);
         let weather = Dice::new(dice.draw());
-        let mailbox = TestMailbox::new(signer("mailbox"), keys.bundles.clone(), mailbox_dice);
+        let mailbox = TestMailbox::new(
+            signing.signer("mailbox"),
+            keys.bundles.clone(),
+            mailbox_dice,
+        );
         let mut world = Self {
             now_ms: 1_000,
             dice,
@@ -110,12 +130,15 @@ impl World {
             answers: BTreeMap::new(),
             trace: Trace::default(),
             oracle: None,
+            trick: None,
+            steps_done: 0,
             inputs: 0,
             tickets: 0,
             weather,
             wanted: Vec::new(),
             minute: (0, 0),
             is_controller_down: false,
+            is_asking: false,
             up: Wire::default(),
             down: Wire::default(),
             steps: BTreeMap::new(),
@@ -141,8 +164,10 @@ impl World {
         let Some(node) = self.devices.get_mut(device) else {
             return;
         };
+        let is_whole = node.cut(&mut self.weather);
         let found = node.restore();
         let life = node.life;
+        self.expect_true(Invariant::Atomic, is_whole, TORN);
         self.expect_true(
             Invariant::HeadsForward,
             found.is_none(),
@@ -156,7 +181,8 @@ impl World {
     /// Kills a device; `restart` brings it back.
     pub fn kill(&mut self, device: usize) {
         if let Some(node) = self.devices.get_mut(device) {
-            node.engine = None;
+            let is_whole = node.cut(&mut self.weather);
+            self.expect_true(Invariant::Atomic, is_whole, TORN);
         }
     }
 
@@ -180,6 +206,7 @@ impl World {
             self.now_ms = at_ms;
             if let Some((device, life, step)) = self.steps.remove(&(at_ms, order)) {
                 self.step(device, life, step);
+                self.steps_done += 1;
             }
             if self.is_storm() {
                 break;
@@ -203,8 +230,8 @@ impl World {
     }
 
     fn step(&mut self, device: usize, life: u64, step: Step) {
-        if let Step::Request(exchange, frame) = &step {
-            return self.serve(device, life, *exchange, frame);
+        if let Step::Request(exchange, frame, is_forged) = &step {
+            return self.serve(device, life, *exchange, frame, *is_forged);
         }
         match step {
             Step::Restart => self.restart(device),
@@ -217,6 +244,7 @@ impl World {
             | Step::Hold
             | Step::Connect
             | Step::Timer(_)
+            | Step::Synced
             | Step::Applied(_)
             | Step::Acted(..) => self.step_life(device, life, step),
         }
@@ -233,11 +261,16 @@ impl World {
         if node.asleep_until_ms > self.now_ms {
             // What arrives while it is suspended finds a closed connection.
             let in_ms = node.asleep_until_ms - self.now_ms;
-            let step = if let Step::Answer(exchange, _) = step {
+            let step = if let Step::Answer(exchange, ..) = step {
                 Step::Failed(exchange)
             } else {
                 step
             };
+            return self.schedule(in_ms, device, life, step);
+        }
+        if node.is_busy() && !matches!(step, Step::Synced) {
+            // Who waits for the disk hears nothing meanwhile.
+            let in_ms = node.fsync_ms.max(1);
             return self.schedule(in_ms, device, life, step);
         }
         match step {
@@ -245,14 +278,14 @@ impl World {
             | Step::Restart
             | Step::ControllerTimer(_)
             | Step::StartController => {}
-            Step::Answer(exchange, frame) => self.input(
-                device,
-                Input::Answer {
-                    exchange,
-                    frame: &frame,
-                },
-            ),
+            Step::Answer(exchange, frame, is_forged) => {
+                self.take_answer(device, exchange, &frame, is_forged);
+            }
+            Step::Synced => self.finish_commit(device, life),
             Step::Failed(exchange) => {
+                if !node.open.remove(&exchange) {
+                    return;
+                }
                 if node.poll == Some(exchange) {
                     node.poll = None;
                     self.schedule(1_000, device, life, Step::Hold);
@@ -269,19 +302,31 @@ impl World {
                 }
             }
             Step::Applied(applied) => {
-                if applied.status == 0 {
-                    node.applied.push(applied.revision);
-                }
-                self.input(device, Input::Applied(applied));
+                self.end_application(device, applied);
             }
             Step::Acted(path, value) => self.end_action(device, path, value),
         }
+    }
+
+    fn end_application(&mut self, device: usize, mut applied: Applied) {
+        let Some(node) = self.devices.get_mut(device) else {
+            return;
+        };
+        if applied.status == 0 {
+            node.applied.push(applied.revision);
+        } else if node.sabotage == Some(Sabotage::FailureAsSuccess) {
+            applied.status = 0;
+        }
+        self.input(device, Input::Applied(applied));
     }
 
     fn end_action(&mut self, device: usize, path: Path, value: u64) {
         let Some(node) = self.devices.get(device) else {
             return;
         };
+        if node.sabotage == Some(Sabotage::ForgetEnds) {
+            return;
+        }
         let mut last = node.acts.iter().rev();
         let act = last.find(|act| (&act.0, act.1) == (&path, value));
         let is_retry = act.is_some_and(|(_, _, is_retry)| *is_retry);
@@ -299,170 +344,5 @@ impl World {
             outcome,
         };
         self.input(device, input);
-    }
-
-    /// Gives a device one input and carries out what it asks for.
-    pub fn input(&mut self, device: usize, input: Input<'_>) {
-        let is_timeout = matches!(input, Input::Timeout);
-        let Some(node) = self.devices.get_mut(device) else {
-            return;
-        };
-        node.input(self.now_ms, &mut self.dice, input);
-        let life = node.life;
-        self.inputs += 1;
-        let mut outputs = 0;
-        while let Some(output) = self.next_output(device) {
-            outputs += 1;
-            if !self.perform(device, life, output) {
-                self.schedule(1_500, device, life, Step::Restart);
-                return;
-            }
-        }
-        self.arm_timer(device, life, is_timeout);
-        self.watch_device(device, outputs);
-    }
-
-    fn next_output(&mut self, device: usize) -> Option<Output> {
-        let engine = self.devices.get_mut(device)?.engine.as_mut()?;
-        engine.poll_output()
-    }
-
-    fn arm_timer(&mut self, device: usize, life: u64, is_timeout: bool) {
-        let Some(node) = self.devices.get_mut(device) else {
-            return;
-        };
-        let due_ms = node
-            .engine
-            .as_ref()
-            .and_then(|engine| engine.poll_timeout());
-        let mono_ms = node.now(self.now_ms).mono_ms;
-        node.timer_ms = due_ms;
-        let in_ms = due_ms.map(|due_ms| node.clock.until(self.now_ms, due_ms));
-        let is_later = !is_timeout || due_ms.is_none_or(|due_ms| due_ms > mono_ms);
-        self.expect_true(
-            Invariant::BusyLoop,
-            is_later,
-            "a drained device wants to be woken in the past",
-        );
-        if let (Some(due_ms), Some(in_ms)) = (due_ms, in_ms) {
-            self.schedule(in_ms, device, life, Step::Timer(due_ms));
-        }
-    }
-
-    /// Returns false when the device died.
-    fn perform(&mut self, device: usize, life: u64, output: Output) -> bool {
-        let Some(node) = self.devices.get_mut(device) else {
-            return false;
-        };
-        match output {
-            Output::Persist(writes) => {
-                let committed = node.commit(&writes);
-                let detail = committed.err().unwrap_or("");
-                self.expect_true(Invariant::HeadsForward, detail.is_empty(), detail);
-                return committed.unwrap_or(true);
-            }
-            Output::Exchange(exchange) => self.send(device, life, exchange),
-            Output::Apply { revision } => {
-                let status = i64::from(node.failures > 0);
-                node.failures = node.failures.saturating_sub(1);
-                let applied = Applied {
-                    revision,
-                    status,
-                    output: if status == 0 { "" } else { "failed" }.into(),
-                };
-                self.schedule(APPLY_MS, device, life, Step::Applied(applied));
-            }
-            Output::Act {
-                path,
-                value,
-                is_retry,
-            } => {
-                node.acts.push((path.clone(), value, is_retry));
-                self.watch_act(device, &path, value, is_retry);
-                self.schedule(APPLY_MS, device, life, Step::Acted(path, value));
-            }
-            Output::Reconnect => {
-                node.poll = None;
-                node.failed_connects = node.failed_connects.saturating_add(1);
-                let wait_ms = 500_u64 << node.failed_connects.min(5);
-                self.schedule(wait_ms, device, life, Step::Connect);
-            }
-            Output::Event(event) => self.note(device, life, event),
-        }
-        true
-    }
-
-    fn note(&mut self, device: usize, life: u64, event: Event) {
-        let Some(node) = self.devices.get_mut(device) else {
-            return;
-        };
-        let hold_in_ms = match &event {
-            Event::Connected => {
-                node.failed_connects = 0;
-                Some(0)
-            }
-            Event::Answered { exchange, is_empty } if node.poll == Some(*exchange) => {
-                node.poll = None;
-                Some(if *is_empty { 1_000 } else { 0 })
-            }
-            Event::TimeStated { .. }
-            | Event::Answered { .. }
-            | Event::Accepted { .. }
-            | Event::Applied(_)
-            | Event::ReportAcknowledged { .. }
-            | Event::StreamEnded { .. }
-            | Event::Streamed { .. }
-            | Event::BundleAccepted { .. }
-            | Event::Lost { .. }
-            | Event::Receipt { .. }
-            | Event::MoveAsked { .. }
-            | Event::Rejected { .. }
-            | Event::HeldBack { .. }
-            | Event::ActualWritten { .. }
-            | Event::ActualRefused { .. }
-            | Event::ActualAcknowledged { .. }
-            | Event::IntentNoted { .. }
-            | Event::PlaneKeysTaken { .. }
-            | Event::Anchored
-            | Event::FreshnessChanged { .. }
-            | Event::KeyConfirmed { .. }
-            | Event::Left
-            | Event::EvidencePosted { .. }
-            | Event::RefusedByMailbox { .. } => None,
-        };
-        if let Event::KeyConfirmed { .. } = event {
-            node.confirm_key();
-        }
-        node.events.push(event);
-        if let Some(in_ms) = hold_in_ms {
-            self.schedule(in_ms, device, life, Step::Hold);
-        }
-    }
-
-    fn send(&mut self, device: usize, life: u64, exchange: Exchange) {
-        let Some(node) = self.devices.get_mut(device) else {
-            return;
-        };
-        node.exchanges += 1;
-        if exchange.hold_s.is_some() {
-            node.poll = Some(exchange.id);
-        }
-        let limit_ms = (exchange.hold_s.unwrap_or(0) + 15) * 1_000;
-        self.schedule(limit_ms, device, life, Step::Failed(exchange.id));
-        let copies = self
-            .up
-            .carry(&self.faults, &mut self.weather, &exchange.frame);
-        for (in_ms, frame) in copies {
-            self.trace.add(self.now_ms, &frame);
-            self.schedule(in_ms, device, life, Step::Request(exchange.id, frame));
-        }
-    }
-
-    pub(super) fn answer(&mut self, device: usize, life: u64, exchange: ExchangeId, frame: &[u8]) {
-        let copies = self.down.carry(&self.faults, &mut self.weather, frame);
-        for (in_ms, frame) in copies {
-            self.trace.add(self.now_ms, &frame);
-            self.schedule(in_ms, device, life, Step::Answer(exchange, frame));
-        }
     }
 }

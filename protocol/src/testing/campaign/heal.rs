@@ -22,6 +22,8 @@ const ROUND_MS: u64 = 30_000;
 /// Milliseconds after which an idle device is expected to be quiet, and for which it is watched.
 const SETTLE_MS: u64 = 120_000;
 const IDLE_MS: u64 = 300_000;
+/// Exchanges of a device in that time: a poll every 56 s, and as many for heartbeats and a new session. Arbitrary.
+const IDLE_EXCHANGES_MAX: usize = 16;
 
 impl Run {
     /// Ends the trouble and looks at what becomes of it.
@@ -55,6 +57,8 @@ impl Run {
                 continue;
             };
             (node.crash, node.failures) = (None, 0);
+            (node.fsync_ms, node.disk_fails_until_ms) = (0, 0);
+            node.way.clear();
             let is_asleep = node.asleep_until_ms > now_ms;
             node.asleep_until_ms = 0;
             let channel = node.identity.channel.id();
@@ -202,8 +206,20 @@ impl Run {
     fn watch_idle(&mut self) {
         self.world.run(SETTLE_MS);
         let before = self.commits();
+        let asked = self.exchanges();
         self.world.run(IDLE_MS);
         let after = self.commits();
+        let asked_after = self.exchanges();
+        let pairs = asked.iter().zip(&asked_after);
+        let most = pairs.map(|(before, after)| after - before).max();
+        let said = self.world.devices.iter().map(|node| node.events.last());
+        let said: Vec<_> = said.collect();
+        let detail = format!("an idle device asked {most:?} times; last they said {said:?}");
+        self.world.expect_true(
+            Invariant::IdleTraffic,
+            most.is_none_or(|most| most <= IDLE_EXCHANGES_MAX),
+            &detail,
+        );
         let detail = format!("idle devices committed: {before:?}, then {after:?}");
         self.world
             .expect_true(Invariant::Commits, before == after, &detail);
@@ -230,6 +246,11 @@ impl Run {
             self.world
                 .expect_true(Invariant::Convergence, unrest.is_none(), &detail);
         }
+    }
+
+    fn exchanges(&self) -> Vec<usize> {
+        let originals = self.world.devices.iter().filter(|node| !node.is_copy);
+        originals.map(|node| node.exchanges).collect()
     }
 
     fn commits(&self) -> Vec<usize> {

@@ -12,10 +12,12 @@ mod files;
 mod heal;
 mod operation;
 mod perform;
+mod replay;
 mod shrink;
 mod swarm;
 
 pub use operation::Operation;
+pub use replay::Replay;
 pub use shrink::shrink;
 pub use swarm::{Plan, Swarm, Trick};
 
@@ -36,6 +38,8 @@ pub struct Totals {
     pub virtual_ms: u64,
     /// Virtual milliseconds times devices.
     pub device_ms: u64,
+    /// Things that happened.
+    pub steps: u64,
     /// Inputs to engines.
     pub inputs: u64,
     /// Processes that died.
@@ -60,6 +64,7 @@ impl Totals {
         self.seeds += other.seeds;
         self.virtual_ms += other.virtual_ms;
         self.device_ms += other.device_ms;
+        self.steps += other.steps;
         self.inputs += other.inputs;
         self.crashes += other.crashes;
         self.restores += other.restores;
@@ -118,7 +123,7 @@ impl Plan {
 
 impl Run {
     fn begin(swarm: &Swarm) -> Self {
-        let mut world = World::new(swarm.seed);
+        let mut world = World::with_signing(swarm.seed, swarm.signing);
         world.oracle = Some(Oracle::default());
         for (place, clock) in swarm.clocks.iter().enumerate() {
             let device = world.enrol(&format!("unit-{place}"));
@@ -126,6 +131,9 @@ impl Run {
                 node.clock = *clock;
                 node.is_at_most_once = place % 2 == 0;
                 node.sabotage = swarm.trick.and_then(Trick::of_device);
+                if swarm.is_torn {
+                    node.lay_on_disk();
+                }
             }
             world.restart(device);
             if swarm.is_encrypted {
@@ -133,6 +141,7 @@ impl Run {
             }
         }
         world.faults = swarm.faults;
+        world.trick = swarm.trick;
         Self {
             world,
             totals: Totals::default(),
@@ -158,6 +167,7 @@ impl Run {
         totals.seeds = 1;
         totals.virtual_ms = world.now_ms;
         totals.device_ms = world.now_ms * devices.count() as u64;
+        totals.steps = world.steps_done;
         totals.inputs = world.inputs;
         totals.recoveries = oracle.recoveries;
         totals.forgotten = oracle.forgotten;
@@ -174,15 +184,14 @@ impl Run {
 /// Says what failed so that it can be run again: the seed, the swarm, and the operations left.
 #[must_use]
 pub fn explain(plan: &Plan, violation: &Violation) -> String {
-    let kept: Vec<String> = plan.kept.iter().map(|place| format!("{place}")).collect();
     let mut text = format!(
-        "seed {} violates {:?} at {} ms: {}\n  {:?}\n  kept {}\n",
+        "seed {} violates {:?} at {} ms: {}\n  {:?}\n  to run it again: {}\n",
         plan.swarm.seed,
         violation.invariant,
         violation.at_ms,
         violation.detail,
         plan.swarm,
-        kept.join(",")
+        Replay::of(plan).line()
     );
     for (at_ms, operation) in &plan.operations {
         text.push_str(&format!("  {at_ms:>10} ms  {operation:?}\n"));

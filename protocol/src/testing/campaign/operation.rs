@@ -3,7 +3,7 @@
 //! Refuses to depend on what happens: a plan is drawn before anything runs, so that parts of it can be
 //! left out and the rest stays the same.
 
-use super::super::Dice;
+use super::super::{Dice, Proxy};
 
 /// One thing that is done to the fleet. Devices are named by place, modulo their number.
 #[expect(missing_docs, reason = "the variant says what its numbers are")]
@@ -67,10 +67,33 @@ pub enum Operation {
     FileOut { device: usize },
     /// The controller reads the files that devices wrote.
     FileIn,
+    /// Somebody sits on the way of a device for a while.
+    Intrude {
+        device: usize,
+        proxy: Proxy,
+        for_ms: u64,
+    },
+    /// A device believes in another date, this many seconds from the right one.
+    JumpClock { device: usize, by_s: i64 },
+    /// The controller believes in another date.
+    JumpControllerClock { by_s: i64 },
+    /// Commits of a device take this long.
+    SlowDisk { device: usize, fsync_ms: u64 },
+    /// Commits of a device fail for a while.
+    FailDisk { device: usize, for_ms: u64 },
+    /// Everything is healed and must come to rest; then it goes on.
+    Peace,
 }
 
 /// Kinds of operations: a swarm has some of them.
 pub(super) const KINDS: u64 = 26;
+/// With those that long plans have, too.
+pub(super) const KINDS_LONG: u64 = 31;
+/// The first kind that is trouble; those before it are what fleets are for.
+pub(super) const KINDS_TROUBLE: u64 = 5;
+
+/// Seconds of ten years, by which clocks jump at most.
+const TEN_YEARS_S: u64 = 315_360_000;
 
 impl Operation {
     /// Draws one of a kind.
@@ -129,6 +152,30 @@ impl Operation {
             22 => Self::Copy { device },
             23 => Self::FileOut { device },
             24 => Self::FileIn,
+            26 => Self::Intrude {
+                device,
+                proxy: drawn_proxy(dice),
+                for_ms: dice.below(3_600_000),
+            },
+            27 => Self::JumpClock {
+                device,
+                by_s: drawn_jump(dice),
+            },
+            28 => Self::JumpControllerClock {
+                by_s: drawn_jump(dice),
+            },
+            29 => Self::SlowDisk {
+                device,
+                fsync_ms: if dice.chance(500) {
+                    dice.below(20_000)
+                } else {
+                    0
+                },
+            },
+            30 => Self::FailDisk {
+                device,
+                for_ms: dice.below(120_000),
+            },
             _ if dice.chance(500) => Self::Gate {
                 device,
                 is_open: dice.chance(500),
@@ -139,6 +186,17 @@ impl Operation {
             },
         }
     }
+}
+
+fn drawn_proxy(dice: &mut Dice) -> Proxy {
+    let place = small(dice, Proxy::ALL.len() as u64);
+    Proxy::ALL.get(place).copied().unwrap_or(Proxy::Cut)
+}
+
+fn drawn_jump(dice: &mut Dice) -> i64 {
+    let by_s = dice.below(TEN_YEARS_S) >> dice.below(28);
+    let by_s = i64::try_from(by_s).unwrap_or(0);
+    if dice.chance(500) { by_s } else { -by_s }
 }
 
 fn small(dice: &mut Dice, bound: u64) -> usize {

@@ -8,7 +8,7 @@
 )]
 
 use super::super::campaign::Trick;
-use super::super::{Crash, signer};
+use super::super::{Crash, Wall};
 use super::{Operation, Run};
 use crate::context::draw;
 use crate::controller::{self, Event};
@@ -44,7 +44,13 @@ impl Run {
             | Operation::Gate { .. }
             | Operation::Crash { .. }
             | Operation::Reboot { .. }
-            | Operation::Suspend { .. } => self.perform_below(operation),
+            | Operation::Suspend { .. }
+            | Operation::SlowDisk { .. }
+            | Operation::FailDisk { .. } => self.perform_below(operation),
+            Operation::Intrude { .. }
+            | Operation::JumpClock { .. }
+            | Operation::JumpControllerClock { .. } => self.perform_around(operation),
+            Operation::Peace => self.make_peace(),
             Operation::RestartController
             | Operation::CrashController { .. }
             | Operation::Backup
@@ -99,8 +105,56 @@ impl Run {
                     node.asleep_until_ms = node.asleep_until_ms.max(until_ms);
                 }
             }
+            Operation::SlowDisk { device, fsync_ms } => {
+                let device = self.place(device);
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.fsync_ms = fsync_ms;
+                }
+            }
+            Operation::FailDisk { device, for_ms } => {
+                let device = self.place(device);
+                let until_ms = self.world.now_ms + for_ms;
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.disk_fails_until_ms = until_ms;
+                }
+            }
             _ => {}
         }
+    }
+
+    /// What befalls the ways and the clocks.
+    fn perform_around(&mut self, operation: &Operation) {
+        let now_ms = self.world.now_ms;
+        match *operation {
+            Operation::Intrude {
+                device,
+                proxy,
+                for_ms,
+            } => {
+                let device = self.place(device);
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.way.set(proxy, now_ms + for_ms);
+                }
+            }
+            Operation::JumpClock { device, by_s } => {
+                let device = self.place(device);
+                if let Some(node) = self.world.devices.get_mut(device) {
+                    node.clock.wall = jumped(by_s);
+                }
+            }
+            Operation::JumpControllerClock { by_s } => {
+                self.world.controller.clock.wall = jumped(by_s);
+            }
+            _ => {}
+        }
+    }
+
+    /// Heals everything, looks whether it comes to rest, and lets the trouble go on.
+    fn make_peace(&mut self) {
+        let faults = self.world.faults;
+        self.heal();
+        self.world.faults = faults;
+        self.world.forget_the_past();
     }
 
     /// What befalls the controller and the mailbox.
@@ -176,7 +230,8 @@ impl Run {
                 let name = format!("mailbox {}", self.keys);
                 self.world.keys.rotate_mailbox(&name);
                 let first = self.world.keys.bundles.len() as u64;
-                self.world.mailbox.rotate(signer(&name), first);
+                let key = self.world.keys.signing.signer(&name);
+                self.world.mailbox.rotate(key, first);
                 let _is_taken = self.hand_bundle();
             }
             Operation::RotateDevice { device } => self.rotate_device(device),
@@ -356,7 +411,7 @@ impl Run {
         let device = self.place(device);
         let nonce = draw(&mut self.world.dice);
         let name = format!("device key {}", self.keys);
-        let next = signer(&name);
+        let next = self.world.keys.signing.signer(&name);
         let Some(node) = self.world.devices.get_mut(device) else {
             return;
         };
@@ -397,12 +452,14 @@ impl Run {
         let Some(node) = self.world.devices.get(device) else {
             return;
         };
-        let key = signer(&node.key_name);
+        let key = node.signing.signer(&node.key_name);
         let mut copy =
             super::super::DeviceNode::new(node.identity.clone(), key, node.joined.clone());
+        copy.signing = node.signing;
         copy.key_name.clone_from(&node.key_name);
         copy.store = node.store.clone();
         copy.clock = node.clock;
+        copy.watched = node.watched;
         copy.is_copy = true;
         let channel = node.identity.channel.id();
         if let Some(oracle) = &mut self.world.oracle {
@@ -411,6 +468,14 @@ impl Run {
         self.world.devices.push(copy);
         self.world.restart(self.world.devices.len() - 1);
         self.to_enrol.insert(device);
+    }
+}
+
+fn jumped(by_s: i64) -> Wall {
+    if by_s < 0 {
+        Wall::Behind(by_s.unsigned_abs())
+    } else {
+        Wall::Ahead(by_s.unsigned_abs())
     }
 }
 

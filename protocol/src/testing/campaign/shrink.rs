@@ -8,16 +8,24 @@ use super::Plan;
 use alloc::vec::Vec;
 
 /// Runs that shrinking may cost. Arbitrary.
-const RUNS_MAX: usize = 80;
+const RUNS_MAX: usize = 120;
 
 /// Returns the smallest plan found that violates the same invariant, and how it does.
 #[must_use]
 pub fn shrink(plan: &Plan, violation: Violation) -> (Plan, Violation) {
     let mut best = (plan.clone(), violation);
     let mut runs = 0;
-    let mut calm = plan.clone();
+    cut_after(&mut best, &mut runs);
+    let mut calm = best.0.clone();
     calm.swarm.faults = Faults::default();
-    attempt(&mut best, &calm, &mut runs);
+    if !attempt(&mut best, &calm, &mut runs) {
+        for place in 0..calm.swarm.faults.rates().len() {
+            let mut calmer = best.0.clone();
+            calmer.swarm.faults = calmer.swarm.faults.without(place);
+            attempt(&mut best, &calmer, &mut runs);
+        }
+    }
+    drop_devices(&mut best, &mut runs);
     let mut size = best.0.operations.len().div_ceil(2);
     while size > 0 && runs < RUNS_MAX {
         let mut start = 0;
@@ -31,8 +39,38 @@ pub fn shrink(plan: &Plan, violation: Violation) -> (Plan, Violation) {
             }
         }
         size /= 2;
+        cut_after(&mut best, &mut runs);
     }
+    drop_devices(&mut best, &mut runs);
     best
+}
+
+/// Leaves out what comes after the violation.
+fn cut_after(best: &mut (Plan, Violation), runs: &mut usize) {
+    let at_ms = best.1.at_ms;
+    let pairs = best.0.kept.iter().zip(&best.0.operations);
+    let before = pairs.filter(|(_, (when_ms, _))| *when_ms <= at_ms);
+    let places: Vec<usize> = before.map(|(place, _)| *place).collect();
+    if places.len() < best.0.kept.len() {
+        let shorter = best.0.keep(&places);
+        attempt(best, &shorter, runs);
+    }
+}
+
+/// Tries with one device, then with ever more. Devices are named modulo their number, so that the
+/// operations befall those that are left.
+fn drop_devices(best: &mut (Plan, Violation), runs: &mut usize) {
+    let devices = best.0.swarm.clocks.len();
+    for count in [1, 2, 4, 8] {
+        if count >= devices {
+            break;
+        }
+        let mut fewer = best.0.clone();
+        fewer.swarm.clocks.truncate(count);
+        if attempt(best, &fewer, runs) {
+            break;
+        }
+    }
 }
 
 fn attempt(best: &mut (Plan, Violation), plan: &Plan, runs: &mut usize) -> bool {

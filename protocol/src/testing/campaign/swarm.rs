@@ -2,9 +2,14 @@
 //!
 //! Refuses to have everything at once: what always happens together hides what happens alone.
 
-use super::super::{Clock, Dice, Faults, Sabotage, Wall};
-use super::operation::{KINDS, Operation};
+use super::super::{Clock, Dice, Faults, Sabotage, Signing, Wall};
+use super::operation::{KINDS, KINDS_LONG, KINDS_TROUBLE, Operation};
 use alloc::vec::Vec;
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 3_600_000;
+/// Milliseconds between two times of peace in a long plan, at least. Arbitrary.
+const PEACE_MS: u64 = 4 * HOUR_MS;
 
 /// What the harness does wrong on purpose: the oracle must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +22,40 @@ pub enum Trick {
     ReuseNumbers,
     /// Somebody else has the writer's key.
     StrangeWriter,
+    /// The mailbox answers posts and hands them to nobody.
+    SwallowPosts,
+    /// The controller goes on from a backup as if it were its newest store.
+    RestoreUnmarked,
+    /// The mailbox never tells of bundles after the first.
+    StaleBundles,
 }
 
 impl Trick {
     pub(super) const fn of_device(self) -> Option<Sabotage> {
         match self {
             Self::Device(sabotage) => Some(sabotage),
-            Self::LoseDecisions | Self::ReuseNumbers | Self::StrangeWriter => None,
+            Self::LoseDecisions
+            | Self::ReuseNumbers
+            | Self::StrangeWriter
+            | Self::SwallowPosts
+            | Self::RestoreUnmarked
+            | Self::StaleBundles => None,
         }
+    }
+
+    /// Everything that can be done wrong.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let devices = Sabotage::ALL.into_iter().map(Self::Device);
+        let others = [
+            Self::LoseDecisions,
+            Self::ReuseNumbers,
+            Self::StrangeWriter,
+            Self::SwallowPosts,
+            Self::RestoreUnmarked,
+            Self::StaleBundles,
+        ];
+        devices.chain(others).collect()
     }
 }
 
@@ -41,6 +72,10 @@ pub struct Swarm {
     pub trouble_ms: u64,
     /// What is done wrong on purpose.
     pub trick: Option<Trick>,
+    /// How everybody signs. Nothing is drawn for it.
+    pub signing: Signing,
+    /// True when stores stand on disks that power cuts tear. Nothing is drawn for it.
+    pub is_torn: bool,
     /// True when every device is encrypted from the beginning. Nothing else is drawn for it.
     pub is_encrypted: bool,
 }
@@ -54,6 +89,8 @@ pub struct Plan {
     pub operations: Vec<(u64, Operation)>,
     /// The places of these operations in the plan as it was drawn.
     pub kept: Vec<usize>,
+    /// True for a plan of days.
+    pub is_long: bool,
 }
 
 impl Plan {
@@ -78,6 +115,8 @@ impl Plan {
             faults: draw_faults(&mut dice),
             trouble_ms,
             trick: None,
+            signing: Signing::Real,
+            is_torn: false,
             is_encrypted: false,
         };
         let operations = draw_operations(&mut dice, trouble_ms);
@@ -86,6 +125,42 @@ impl Plan {
             swarm,
             operations,
             kept,
+            is_long: false,
+        }
+    }
+
+    /// Draws a plan of days: a fleet at work, trouble of every kind now and then, peace every few hours.
+    #[must_use]
+    pub fn draw_long(seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x10c6);
+        let devices = match dice.below(20) {
+            0 => 40,
+            1..5 => 1 + dice.below(16),
+            _ => 2 + dice.below(6),
+        };
+        let clocks = (0..devices).map(|_| draw_clock(&mut dice)).collect();
+        let trouble_ms = HOUR_MS * (12 + dice.below(60));
+        let mut faults = draw_faults(&mut dice);
+        if dice.chance(300) {
+            faults = Faults::default();
+        }
+        let swarm = Swarm {
+            seed,
+            clocks,
+            faults,
+            trouble_ms,
+            trick: None,
+            signing: Signing::Test,
+            is_torn: true,
+            is_encrypted: dice.chance(50),
+        };
+        let operations = draw_days(&mut dice, devices, trouble_ms);
+        let kept = (0..operations.len()).collect();
+        Self {
+            swarm,
+            operations,
+            kept,
+            is_long: true,
         }
     }
 
@@ -99,6 +174,7 @@ impl Plan {
             swarm: self.swarm.clone(),
             operations,
             kept,
+            is_long: self.is_long,
         }
     }
 }
@@ -133,6 +209,36 @@ fn draw_faults(dice: &mut Dice) -> Faults {
         tamper: rate(60),
         replay: rate(60),
     }
+}
+
+/// Operations of a fleet at work: each device is changed every 2 to 128 minutes, and in trouble of its own
+/// every few hours.
+fn draw_days(dice: &mut Dice, devices: u64, trouble_ms: u64) -> Vec<(u64, Operation)> {
+    let is_drawn = |_: &u64| dice.chance(450);
+    let kinds: Vec<u64> = (KINDS_TROUBLE..KINDS_LONG).filter(is_drawn).collect();
+    let pause_ms = MINUTE_MS << (1 + dice.below(7));
+    let calm_ms = HOUR_MS << dice.below(4);
+    let mut operations = Vec::new();
+    let mut workload_ms = 5_000;
+    while workload_ms < trouble_ms {
+        let kind = dice.below(KINDS_TROUBLE);
+        operations.push((workload_ms, Operation::draw(kind, dice)));
+        workload_ms += 1 + dice.below(2 * pause_ms / devices);
+    }
+    let mut at_ms = dice.below(calm_ms);
+    while at_ms < trouble_ms && !kinds.is_empty() {
+        let place = usize::try_from(dice.below(kinds.len() as u64)).unwrap_or(0);
+        let kind = kinds.get(place).copied().unwrap_or(0);
+        operations.push((at_ms.max(5_000), Operation::draw(kind, dice)));
+        at_ms += 1 + dice.below(2 * calm_ms / devices);
+    }
+    let mut peace_ms = PEACE_MS + dice.below(PEACE_MS);
+    while peace_ms < trouble_ms {
+        operations.push((peace_ms, Operation::Peace));
+        peace_ms += PEACE_MS + dice.below(PEACE_MS);
+    }
+    operations.sort_by_key(|(at_ms, _)| *at_ms);
+    operations
 }
 
 fn draw_operations(dice: &mut Dice, trouble_ms: u64) -> Vec<(u64, Operation)> {

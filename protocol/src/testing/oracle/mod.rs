@@ -49,6 +49,18 @@ pub enum Invariant {
     Storm,
     /// Without faults everything comes to rest in bounded time.
     Convergence,
+    /// After a power cut a commit is there as a whole or not at all.
+    Atomic,
+    /// What no honest end made changes nothing that is durable.
+    Forgery,
+    /// An intent is durably marked before its action runs.
+    MarkFirst,
+    /// Nothing new counts that was signed by a revoked key.
+    Revoked,
+    /// Stores, queues and waiting polls have a bound.
+    Bounded,
+    /// An idle device asks no more often than its holds end.
+    IdleTraffic,
 }
 
 /// Something that must not be, and was.

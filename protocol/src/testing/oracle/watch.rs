@@ -8,23 +8,35 @@
 )]
 
 use super::{Book, Invariant, Oracle, World};
+use crate::cbor::Reader;
 use crate::controller::{Event, Member, Post};
 use crate::device::Device;
 use crate::envelope::ReceivedEnvelope;
 use crate::id::{ChannelId, Incarnation};
 use crate::kind::MessageKind;
-use crate::limits::FRESHNESS_MS_DEFAULT;
+use crate::limits::{CHAIN_DELTAS_MAX, FRESHNESS_MS_DEFAULT};
 use crate::message::{Report, ReportLists};
+use crate::record::Table;
 use crate::revision::{Generation, Head, Revision};
 use crate::state::Path;
-use crate::testing::node::Durable;
+use crate::testing::heads::Durable;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Outputs of one input to a device, and to a controller for each member. Arbitrary.
-const DEVICE_OUTPUTS_MAX: usize = 64;
+/// Outputs of one input to a device, which may be an answer with a whole chain, and to a controller for each
+/// member. Arbitrary.
+const DEVICE_OUTPUTS_MAX: usize = 64 + 5 * CHAIN_DELTAS_MAX;
 const MEMBER_OUTPUTS_MAX: usize = 16;
+/// Inputs after which everything is looked at that grows slowly, and every member of a controller.
+const BOUNDS_EVERY: u64 = 64;
+/// Bytes of one device's store. Arbitrary: far more than these fleets decide.
+const STORE_BYTES_MAX: usize = 1 << 20;
+/// Polls that wait for each device, and things that are to come for it. Arbitrary.
+const WAITING_MAX: usize = 64;
+const STEPS_MAX: usize = 512;
+/// Envelopes that a mailbox keeps of one channel. Arbitrary: a chain and what came before its snapshot.
+const ENTRIES_MAX: usize = 2 * CHAIN_DELTAS_MAX;
 /// Milliseconds by which drift and rounding may let something look fresh too long.
 const DRIFT_MS: u64 = 5_000;
 
@@ -54,10 +66,15 @@ impl World {
         let now = node.now(now_ms);
         let is_fresh = !engine.freshness(now).is_stale;
         let mut found: Vec<_> = look_at_desired(book, engine).into_iter().collect();
+        let head = engine.head().map(|head| (head.generation, head.revision));
+        if head > node.watched {
+            found.extend(look_at_writer(engine));
+        }
         if !node.is_copy {
             found.extend(look_at_actual(book, node.identity.incarnation, engine));
         }
-        let is_applied = node.applied.contains(&engine.applied());
+        let mut applied = node.applied.iter().rev();
+        let is_applied = applied.any(|one| *one == engine.applied());
         if engine.applied() != Revision::NONE && !is_applied && !node.is_copy {
             found.push((
                 Invariant::Cursors,
@@ -73,6 +90,37 @@ impl World {
                 format!("device {device} trusts a word of {:?} ms", book.beat_ms),
             ));
         }
+        self.tell(found);
+        if let Some(node) = self.devices.get_mut(device) {
+            node.watched = node.watched.max(head);
+        }
+        if self.inputs.is_multiple_of(BOUNDS_EVERY) {
+            self.watch_bounds(device);
+        }
+    }
+
+    /// Looks at what must not grow without an end.
+    fn watch_bounds(&mut self, device: usize) {
+        let Some(node) = self.devices.get(device) else {
+            return;
+        };
+        let devices = self.devices.len();
+        let counts = [
+            ("bytes of a store", node.store.size_bytes(), STORE_BYTES_MAX),
+            ("waiting polls", self.waiting.len(), WAITING_MAX * devices),
+            ("things to come", self.steps.len(), STEPS_MAX * devices),
+            (
+                "entries of a mailbox",
+                self.mailbox.entries_max(),
+                ENTRIES_MAX,
+            ),
+        ];
+        let found = counts.into_iter().filter(|(_, count, most)| count > most);
+        let found = found.map(|(what, count, most)| {
+            let detail = format!("{count} {what} of at most {most}");
+            (Invariant::Bounded, detail)
+        });
+        let found: Vec<_> = found.collect();
         self.tell(found);
     }
 
@@ -91,9 +139,16 @@ impl World {
             .acts
             .iter()
             .filter(|(other, done, was_retry)| other == path && *done >= value && !was_retry);
-        if !is_retry && runs.count() > 1 {
+        let runs = runs.count();
+        let marked = node.store.row(Table::Intents, path.as_str().as_bytes());
+        let is_marked = marked.is_some_and(|row| marked_value(row) >= value);
+        if !is_retry && runs > 1 {
             let detail = format!("{path:?} = {value} twice on device {device}");
             self.tell([(Invariant::IntentOnce, detail)]);
+        }
+        if !is_marked {
+            let detail = format!("{path:?} = {value} runs before its mark is durable");
+            self.tell([(Invariant::MarkFirst, detail)]);
         }
     }
 
@@ -201,16 +256,22 @@ impl World {
         }
     }
 
-    /// Looks at the drained controller.
-    pub(in crate::testing) fn watch_controller(&mut self, outputs: usize) {
+    /// Looks at the drained controller: at the member that the input was about, now and then at all.
+    pub(in crate::testing) fn watch_controller(
+        &mut self,
+        outputs: usize,
+        about: Option<ChannelId>,
+    ) {
         let (now_ms, Some(oracle)) = (self.now_ms, &mut self.oracle) else {
             return;
         };
         let now = crate::testing::node::now(now_ms);
         let mut found = Vec::new();
-        let mut members = 0;
-        for member in self.controller.engine.members() {
-            members += 1;
+        let members = self.controller.engine.members().count();
+        let about = about.filter(|_| !self.inputs.is_multiple_of(BOUNDS_EVERY));
+        let one = about.and_then(|channel| self.controller.engine.member_of(channel));
+        let all = self.controller.engine.members();
+        for member in one.into_iter().chain(all.filter(|_| about.is_none())) {
             let channel = member.channel().id();
             let book = oracle.book(channel);
             found.extend(look_at_decisions(book, member));
@@ -258,6 +319,28 @@ fn look_at_desired(book: &mut Book, engine: &Device) -> Found {
         let detail = format!("applied {:?} of {:?}", engine.applied(), head.revision);
         (Invariant::Cursors, detail)
     })
+}
+
+/// A head that is newer than the one before counts by the writer that the device's trust names.
+fn look_at_writer(engine: &Device) -> Found {
+    let head = engine.head()?;
+    let tenant = &engine.identity().channel.tenant;
+    let (generation, key) = engine.trust().writer(tenant)?;
+    let is_revoked = engine.trust().is_revoked(&key.thumbprint());
+    (head.generation < generation || is_revoked).then(|| {
+        let detail = format!(
+            "{:?} of {:?} under {generation:?}",
+            head.revision, head.generation
+        );
+        (Invariant::Revoked, detail)
+    })
+}
+
+/// What was taken, as the row of an intent tells it; 0 for none.
+fn marked_value(row: &[u8]) -> u64 {
+    let mut reader = Reader::new(row);
+    let _fields = reader.array();
+    reader.uint().unwrap_or(0)
 }
 
 fn look_at_actual(book: &mut Book, incarnation: Incarnation, engine: &Device) -> Found {
@@ -336,9 +419,12 @@ fn keeps(older: &ReportLists, newer: &ReportLists) -> bool {
 fn look_at_decisions(book: &Book, member: &Member) -> Found {
     book.paths.iter().find_map(|(path, one)| {
         let value = member.desired().value(path.as_str());
-        let mut later = one.attempts.iter();
-        let is_so =
-            later.any(|(order, asked)| *order >= one.acknowledged && asked.as_ref() == value);
+        // In the order of their numbers: what came before the acknowledged one counts no more.
+        let earlier = one
+            .attempts
+            .partition_point(|(order, _)| *order < one.acknowledged);
+        let mut later = one.attempts.iter().skip(earlier);
+        let is_so = later.any(|(_, asked)| asked.as_ref() == value);
         let is_untouched = one.acknowledged == 0 && value.is_none();
         (!is_so && !is_untouched).then(|| {
             let detail = format!(

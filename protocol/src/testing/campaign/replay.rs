@@ -1,0 +1,140 @@
+//! A plan as one line: printed where something fails, and read to run it again.
+//!
+//! ```text
+//!  seed 7 long test-signer devices 2 faults 0,0,120,0,0 trick Device(NoSync) keep 1,5
+//! ```
+//!
+//! Refuses to carry what a seed gives: only what was left out or changed stands in the line.
+
+use super::super::{Faults, Signing};
+use super::{Plan, Trick};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+/// A plan, told by what it was drawn from and what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    seed: u64,
+    is_long: bool,
+    signing: Signing,
+    devices: Option<usize>,
+    faults: Option<Faults>,
+    kept: Option<Vec<usize>>,
+    trick: Option<Trick>,
+}
+
+impl Replay {
+    /// Reads a line. `None` for anything that [`Replay::line`] does not write.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let mut replay = Self {
+            seed: 0,
+            is_long: false,
+            signing: Signing::Real,
+            devices: None,
+            faults: None,
+            kept: None,
+            trick: None,
+        };
+        while let Some(word) = words.next() {
+            match word {
+                "seed" => replay.seed = words.next()?.parse().ok()?,
+                "long" => replay.is_long = true,
+                "test-signer" => replay.signing = Signing::Test,
+                "devices" => replay.devices = Some(words.next()?.parse().ok()?),
+                "faults" => replay.faults = Some(read_faults(words.next()?)?),
+                "trick" => replay.trick = Some(read_trick(words.next()?)?),
+                "keep" => replay.kept = Some(read_numbers(words.next().unwrap_or(""))?),
+                _ => return None,
+            }
+        }
+        Some(replay)
+    }
+
+    /// What is left of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            seed: plan.swarm.seed,
+            is_long: plan.is_long,
+            signing: plan.swarm.signing,
+            devices: Some(plan.swarm.clocks.len()),
+            faults: Some(plan.swarm.faults),
+            kept: Some(plan.kept.clone()),
+            trick: plan.swarm.trick,
+        }
+    }
+
+    /// Writes it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = format!("seed {}", self.seed);
+        if self.is_long {
+            line.push_str(" long");
+        }
+        if self.signing == Signing::Test {
+            line.push_str(" test-signer");
+        }
+        if let Some(devices) = self.devices {
+            line.push_str(&format!(" devices {devices}"));
+        }
+        if let Some(faults) = self.faults {
+            let rates = faults.rates().map(|rate| rate.to_string());
+            line.push_str(&format!(" faults {}", rates.join(",")));
+        }
+        if let Some(trick) = self.trick {
+            line.push_str(&format!(" trick {trick:?}"));
+        }
+        if let Some(kept) = &self.kept {
+            let places: Vec<String> = kept.iter().map(|place| format!("{place}")).collect();
+            line.push_str(&format!(" keep {}", places.join(",")));
+        }
+        line
+    }
+
+    /// Draws the plan again and leaves out what the line leaves out.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = if self.is_long {
+            Plan::draw_long(self.seed)
+        } else {
+            Plan::draw(self.seed)
+        };
+        plan.swarm.signing = self.signing;
+        plan.swarm.trick = self.trick;
+        if let Some(devices) = self.devices {
+            plan.swarm.clocks.truncate(devices);
+        }
+        if let Some(faults) = self.faults {
+            plan.swarm.faults = faults;
+        }
+        match &self.kept {
+            Some(kept) => plan.keep(kept),
+            None => plan,
+        }
+    }
+}
+
+fn read_trick(text: &str) -> Option<Trick> {
+    let mut tricks = Trick::all().into_iter();
+    tricks.find(|trick| format!("{trick:?}") == text)
+}
+
+fn read_numbers(text: &str) -> Option<Vec<usize>> {
+    let numbers = text.split(',').filter(|number| !number.is_empty());
+    numbers.map(|number| number.parse().ok()).collect()
+}
+
+fn read_faults(text: &str) -> Option<Faults> {
+    let mut rates = text.split(',').map(|rate| rate.parse().ok());
+    let mut next = || rates.next().flatten();
+    Some(Faults {
+        drop: next()?,
+        duplicate: next()?,
+        delay: next()?,
+        tamper: next()?,
+        replay: next()?,
+    })
+}
