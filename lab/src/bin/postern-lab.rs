@@ -21,6 +21,7 @@ Usage: postern-lab run [--try] [--short] [ID...]
        postern-lab list
 
   run     each scenario whose number starts with an ID, all without one; prints one row each
+          (C04r and C13r wait for a return that takes a quarter of an hour each)
   soak    200 devices, ten minutes, a random fault every 20 s; prints one report
   list    prints the scenarios
 
