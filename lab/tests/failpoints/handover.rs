@@ -53,14 +53,7 @@ fn strike(strace: &Strace, carrying: &mut Carrying, call: &'static str, nth: u32
     drop(tracer);
     assert!(struck || serving.is_some(), "{failpoint:?}: nobody serves");
     carrying.relay.daemon.start().unwrap();
-    let there = wait::until("both ends", || {
-        Ok(carrying.is_everything_there().then_some(()))
-    });
-    assert!(
-        there.is_ok(),
-        "{failpoint:?}: {} did not arrive",
-        carrying.number
-    );
+    carrying.wait_for_everything(&failpoint);
     struck
 }
 

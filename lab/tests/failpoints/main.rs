@@ -19,6 +19,7 @@
     reason = "helpers of tests: a failure should end the test where it happened, and counts be read"
 )]
 
+mod closing;
 mod handover;
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -327,6 +328,11 @@ impl Carrying {
         let resource = "/v1/actual/load/written";
         let written = self.device.folder.ask("PUT", resource, &value);
         assert_eq!(written.unwrap().status, 200);
+    }
+
+    fn wait_for_everything(&self, after: &dyn std::fmt::Debug) {
+        let there = wait::until("both ends", || Ok(self.is_everything_there().then_some(())));
+        assert!(there.is_ok(), "{after:?}: {} did not arrive", self.number);
     }
 
     fn is_everything_there(&self) -> bool {
