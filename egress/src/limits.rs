@@ -44,7 +44,7 @@ pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest TCP segment that is sent or asked for (`TCP_MAXSEG`), in bytes: the smallest packet that every IPv6 path
 /// carries (1280, RFC 8200, section 5) less the heads of IPv6 (40) and TCP (20). Paths through tunnels that swallow
 /// larger packets without a word are so never met. Twelve of them are options, so that a full packet carries 1208
-/// bytes instead of 1448: a mebibyte costs 145 packets and 8 KB of heads more, what fits into one packet nothing.
+/// bytes instead of 1448: a mebibyte costs 144 packets and 7.5 KB of heads more, what fits into one packet nothing.
 pub const SEGMENT_BYTES_MAX: u32 = 1_220;
 
 /// Largest head of a proxy's answer to CONNECT, in bytes. Squid refuses heads over 64 KiB too.

@@ -27,10 +27,10 @@ const RESUME_MS_MAX: u64 = 5_000;
 const BACK_MS_MAX: u64 = 60_000;
 /// Messages of `B15`, at a hundred a second.
 const KILLED_MESSAGES: usize = 1_000;
-/// Bytes of one large value of `B12`; 32 of them are a mebibyte.
-const PART_BYTES: usize = 32_000;
+/// Bytes of one large value of `B12`; 32 of them nearly fill the mebibyte that a state may hold.
+const PART_BYTES: usize = 32_600;
 /// Seconds that they take at the proxy's 16 kB/s.
-const SLOW_S_MIN: u64 = 60;
+const SLOW_S_MIN: u64 = 65;
 /// Large values of `B12`.
 const PARTS: usize = 32;
 
