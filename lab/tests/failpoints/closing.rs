@@ -1,4 +1,6 @@
 //! Ends whose store cannot be closed in order: nothing is lost by that, and the disk wants to be looked at.
+//!
+//! The ends are at rest, so the first write after the order to end is that of closing.
 
 use postern_lab::failpoint::{Blow, Failpoint, Strace};
 use postern_lab::{Daemon, Fleet};

@@ -1,4 +1,6 @@
 //! Where the power is cut, what the drive kept, and whether the store stands on what is left.
+//!
+//! A cut is drawn, never chosen by what the store did; a state is judged by the explorer's model and rules, and thrown away.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,7 @@
 //! One round: a store through some lives on a recorded disk, each of them cut at many places.
+//!
+//! The first life makes file system and store; each later one begins with what a cut of the one before it left, once that
+//! was found good. A round ends at its first failure, whose image stays.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! What a run found so far; kept in a file, so that a long run goes on where an earlier one ended.
+//!
+//! A ledger belongs to many seeds; rounds of other seeds than its own it leaves alone.
 
 use std::collections::BTreeSet;
 use std::fmt;
