@@ -82,6 +82,28 @@ fn attacks_name_tests_that_exist() {
 }
 
 #[test]
+fn attackers_of_the_threat_model_are_tested() {
+    let (model, page) = (text_of("spec/rationale.md"), text_of(PAGE));
+    let table = model.split("| attacker |").nth(1).unwrap_or_default();
+    let table = table.lines().skip(2);
+    let attackers = table.map_while(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let attackers: Vec<&str> = attackers.collect();
+    assert!(attackers.len() > 8, "the threat model is read");
+    let is_tested = |attacker: &&str| {
+        let row = format!("| {attacker} |");
+        rows(&page)
+            .iter()
+            .any(|(_, what, _)| format!("{what} |") == row)
+    };
+    let untested: Vec<String> = attackers
+        .into_iter()
+        .filter(|attacker| !is_tested(attacker))
+        .map(|attacker| format!("{PAGE}: no row: {attacker}"))
+        .collect();
+    report("add a row with the tests to spec/attacks.md", &untested);
+}
+
+#[test]
 fn bugs_that_tests_name_are_explained() {
     let page = text_of(PAGE);
     let rows = rows(&page);
