@@ -2,7 +2,8 @@
 //!
 //! Labels come from closed sets. Refuses to hold a secret.
 
-use super::{HoldFacts, PushFacts, Routes, Way, moment};
+use super::standing::state_of;
+use super::{HoldFacts, PushFacts, Routes, Way, WayRow, moment};
 use crate::clock;
 use postern_egress::LinkReport;
 use postern_egress::ladder::label;
@@ -72,6 +73,8 @@ pub struct RouteFacts {
     pub records_damaged: u64,
     /// How news come.
     pub push: PushFacts,
+    /// How each way stands and why, the best first.
+    pub ways: Vec<WayRow>,
 }
 
 impl Routes {
@@ -104,6 +107,7 @@ impl Routes {
             rounds_lost: self.ladder.rounds_lost(),
             records_damaged: self.whereabouts.damaged(),
             push: self.push_facts(),
+            ways: self.rows(),
         }
     }
 }
@@ -119,13 +123,8 @@ impl Routes {
     fn states(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         let mut states = BTreeMap::new();
         for fact in self.ladder.facts(moment()) {
-            let state = match fact {
-                fact if fact.is_current => "used",
-                fact if fact.is_suppressed => "suppressed",
-                fact if fact.last_error.is_some() => "failed",
-                _others => "ready",
-            };
-            *states.entry((fact.way.as_str(), state)).or_default() += 1;
+            let key = (fact.way.as_str(), state_of(&fact));
+            *states.entry(key).or_default() += 1;
         }
         states
     }
@@ -168,6 +167,16 @@ impl RouteFacts {
                 "next_try_s": better.next_try_ms.map(|at| at.saturating_sub(now_ms) / 1_000),
             })
         });
+        let ways = self.ways.iter().map(|way| {
+            serde_json::json!({
+                "route": way.route,
+                "mailbox": way.mailbox,
+                "url": way.url,
+                "state": way.state,
+                "reason": way.reason,
+                "next_try_s": way.next_try_ms.map(|at| at.saturating_sub(now_ms) / 1_000),
+            })
+        });
         let switches = self.switches.iter();
         serde_json::json!({
             "network": self.network,
@@ -187,6 +196,7 @@ impl RouteFacts {
             "packet_bytes_max": self.packet_bytes_max,
             "explained": *self.explained,
             "push": self.push.to_json(),
+            "ways": ways.collect::<Vec<_>>(),
         })
     }
 }

@@ -19,6 +19,7 @@ mod lockout;
 mod outlet;
 mod push;
 mod script;
+mod standing;
 mod switching;
 mod whereabouts;
 
@@ -32,6 +33,7 @@ pub use outlet::{Outlet, proxy_word};
 pub use postern_egress::ladder::WayId;
 pub use push::{PushFacts, Pushed, StreamPiece, StreamReader, StreamStop, Streamer, flow_end};
 pub use script::{NO_WAY_PAUSE, Preparation};
+pub use standing::WayRow;
 pub use switching::{Change, Ruling};
 pub use whereabouts::Whereabouts;
 

@@ -13,6 +13,9 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 use std::path::Path;
 
+/// Ways that are shown for people; more are counted. Arbitrary: a dozen fit on a screen beside the rest.
+const WAYS_SHOWN_MAX: usize = 12;
+
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -119,7 +122,7 @@ pub(super) fn page(status: &Json) -> String {
     lines.join("\n")
 }
 
-/// Explains the route in use: the network, who reads along, what would be better, what changed last.
+/// Explains the route in use: the network, who reads along, how each way stands, what changed last.
 fn routes(routes: &Json) -> Vec<String> {
     let text = |name: &str| routes[name].as_str();
     let mut lines = Vec::new();
@@ -128,22 +131,10 @@ fn routes(routes: &Json) -> Vec<String> {
         let inspected = inspected.unwrap_or_default();
         lines.push(format!("network   {network}{inspected}"));
     }
-    let better = &routes["better"];
-    if let Some(name) = better["route"].as_str() {
-        let why = match (
-            better["last_error"].as_str(),
-            better["suppressed"].as_bool(),
-        ) {
-            (_, Some(true)) => "it came and went".into(),
-            (Some(code), _) => format!("it failed with {code}"),
-            (None, _) => "it has to answer three times".into(),
-        };
-        let next = better["next_try_s"].as_u64();
-        let next = next.map(|next| format!(", asked again in {next} s"));
-        let next = next.unwrap_or_default();
-        lines.push(format!("better    {name} is not used: {why}{next}"));
-    }
     let mut line = |title: &str, text: &str| lines.push(format!("{title:<9} {}", plain(text)));
+    for way in ways(&routes["ways"]) {
+        line("way", &way);
+    }
     if let Ok(hold) = HoldFacts::deserialize(&routes["hold"]) {
         line("hold", &hold.to_string());
         if let Some(bodies) = hold.bodies() {
@@ -160,6 +151,37 @@ fn routes(routes: &Json) -> Vec<String> {
     let last = &routes["last_switch"];
     if let (Some(reason), Some(age)) = (last["reason"].as_str(), last["age_s"].as_u64()) {
         lines.push(format!("switched  {age} s ago ({reason})"));
+    }
+    lines
+}
+
+/// How each way stands and why, the best first.
+fn ways(ways: &Json) -> Vec<String> {
+    let rows = ways.as_array().into_iter().flatten();
+    let mut lines: Vec<_> = rows
+        .clone()
+        .take(WAYS_SHOWN_MAX)
+        .map(|way| {
+            let text = |key: &str| way[key].as_str().unwrap_or("-");
+            let state = match text("state") {
+                "used" => "in use",
+                _other => "not used",
+            };
+            let next = way["next_try_s"].as_u64();
+            let next = next.map(|next| format!(", asked again in {next} s"));
+            format!(
+                "{} to mailbox {}, URL {}: {state}, {}{}",
+                text("route"),
+                way["mailbox"],
+                way["url"],
+                text("reason"),
+                next.unwrap_or_default()
+            )
+        })
+        .collect();
+    let more = rows.count().saturating_sub(lines.len());
+    if more > 0 {
+        lines.push(format!("{more} more: `postern device status --json`"));
     }
     lines
 }

@@ -205,7 +205,16 @@ fn device_page_explains_its_route() {
             "clock_source": source, "clock_ahead_s": ahead,
             "routes": {
                 "network": "7f3a0b12", "issuer": "CN=Corp\u{1b}[31m", "way": "proxy",
-                "better": { "route": "direct", "last_error": "PST-T02", "suppressed": false },
+                "ways": [
+                    {
+                        "route": "direct", "mailbox": 1, "url": 2, "state": "failed",
+                        "reason": "it failed\u{7} with PST-T02", "next_try_s": 30,
+                    },
+                    {
+                        "route": "proxy", "mailbox": 1, "url": 1, "state": "used",
+                        "reason": "it answered first", "next_try_s": null,
+                    },
+                ],
                 "hold": {
                     "route": "proxy", "rung_s": 55, "cap_s": 55, "ceiling_s": 115, "is_polling": false,
                     "taught_by": "cut after 60.1 s, twice, with status 504",
@@ -219,7 +228,8 @@ fn device_page_explains_its_route() {
     let text = status("mailbox", json!(-7));
     for words in [
         "TLS INTERCEPTED by",
-        "direct is not used: it failed with PST-T02",
+        "way       direct to mailbox 1, URL 2: not used, it failed with PST-T02, asked again in 30 s\n",
+        "way       proxy to mailbox 1, URL 1: in use, it answered first\n",
         "more than 55 s does not survive: cut after 60.1 s, twice, with status 504",
         "answers above 24576 bytes do not pass (PST-L04)",
         "packets   of 1500 bytes pass",
@@ -236,6 +246,24 @@ fn device_page_explains_its_route() {
         machine.contains("no mailbox has confirmed it yet"),
         "{machine}"
     );
+}
+
+#[test]
+fn device_page_shows_a_dozen_ways_and_counts_the_others() {
+    let way = json!({ "route": "direct", "mailbox": 3, "url": 1, "state": "ready", "reason": "r" });
+    let rows = |count| {
+        let ways = vec![way.clone(); count];
+        let text = page(&json!({ "running": true, "routes": { "ways": ways } }));
+        let rows = text.lines().filter(|line| line.starts_with("way "));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(0), Vec::<String>::new());
+    assert_eq!(
+        rows(12),
+        vec!["way       direct to mailbox 3, URL 1: not used, r"; 12]
+    );
+    assert_eq!(rows(64).len(), 13);
+    assert!(rows(64)[12].contains("52 more"));
 }
 
 #[test]
