@@ -170,6 +170,7 @@ impl RouteFacts {
         let ways = self.ways.iter().map(|way| {
             serde_json::json!({
                 "route": way.route,
+                "mailbox": way.mailbox,
                 "url": way.url,
                 "state": way.state,
                 "reason": way.reason,

@@ -1,6 +1,6 @@
 //! How each way stands, and why it is the one in use or is not: a row a way, the best first.
 //!
-//! For people. Refuses to leave a row without its reason.
+//! For people. Refuses to leave a row without its reason, and to name a mailbox: whoever reads a status learns its place.
 
 use super::{Routes, moment};
 use postern_egress::ladder::{SwitchReason, WayFacts};
@@ -10,8 +10,10 @@ use postern_egress::ladder::{SwitchReason, WayFacts};
 pub struct WayRow {
     /// The label of its kind, such as `direct` or `relay-proxy`.
     pub route: &'static str,
-    /// The mailbox URL that it leads to.
-    pub url: String,
+    /// The place of its mailbox in the order of preference, from 1.
+    pub mailbox: u16,
+    /// The place of its URL among those of that mailbox, from 1.
+    pub url: u16,
     /// `used`, `ready`, `failed` or `suppressed`.
     pub state: &'static str,
     /// Why.
@@ -43,10 +45,10 @@ impl Routes {
             if fact.is_current {
                 rank = Rank::Worse;
             }
-            let url = self.way(fact.way.id).map(|way| way.address.url.clone());
             WayRow {
                 route: fact.way.as_str(),
-                url: url.unwrap_or_default(),
+                mailbox: u16::from(fact.way.mailbox).saturating_add(1),
+                url: u16::from(fact.way.url).saturating_add(1),
                 state: state_of(&fact),
                 reason,
                 next_try_ms: fact.next_try.map(|at| at.as_millis()),

@@ -170,9 +170,10 @@ fn ways(ways: &Json) -> Vec<String> {
             let next = way["next_try_s"].as_u64();
             let next = next.map(|next| format!(", asked again in {next} s"));
             format!(
-                "{} to {}: {state}, {}{}",
+                "{} to mailbox {}, URL {}: {state}, {}{}",
                 text("route"),
-                text("url"),
+                way["mailbox"],
+                way["url"],
                 text("reason"),
                 next.unwrap_or_default()
             )

@@ -207,11 +207,11 @@ fn device_page_explains_its_route() {
                 "network": "7f3a0b12", "issuer": "CN=Corp\u{1b}[31m", "way": "proxy",
                 "ways": [
                     {
-                        "route": "direct", "url": "https://m.test\u{7}", "state": "failed",
-                        "reason": "it failed with PST-T02", "next_try_s": 30,
+                        "route": "direct", "mailbox": 1, "url": 2, "state": "failed",
+                        "reason": "it failed\u{7} with PST-T02", "next_try_s": 30,
                     },
                     {
-                        "route": "proxy", "url": "https://m.test", "state": "used",
+                        "route": "proxy", "mailbox": 1, "url": 1, "state": "used",
                         "reason": "it answered first", "next_try_s": null,
                     },
                 ],
@@ -228,8 +228,8 @@ fn device_page_explains_its_route() {
     let text = status("mailbox", json!(-7));
     for words in [
         "TLS INTERCEPTED by",
-        "way       direct to https://m.test: not used, it failed with PST-T02, asked again in 30 s\n",
-        "way       proxy to https://m.test: in use, it answered first\n",
+        "way       direct to mailbox 1, URL 2: not used, it failed with PST-T02, asked again in 30 s\n",
+        "way       proxy to mailbox 1, URL 1: in use, it answered first\n",
         "more than 55 s does not survive: cut after 60.1 s, twice, with status 504",
         "answers above 24576 bytes do not pass (PST-L04)",
         "packets   of 1500 bytes pass",
@@ -250,7 +250,7 @@ fn device_page_explains_its_route() {
 
 #[test]
 fn device_page_shows_a_dozen_ways_and_counts_the_others() {
-    let way = json!({ "route": "direct", "url": "u", "state": "ready", "reason": "r" });
+    let way = json!({ "route": "direct", "mailbox": 3, "url": 1, "state": "ready", "reason": "r" });
     let rows = |count| {
         let ways = vec![way.clone(); count];
         let text = page(&json!({ "running": true, "routes": { "ways": ways } }));
@@ -258,7 +258,10 @@ fn device_page_shows_a_dozen_ways_and_counts_the_others() {
         rows.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(rows(0), Vec::<String>::new());
-    assert_eq!(rows(12), vec!["way       direct to u: not used, r"; 12]);
+    assert_eq!(
+        rows(12),
+        vec!["way       direct to mailbox 3, URL 1: not used, r"; 12]
+    );
     assert_eq!(rows(64).len(), 13);
     assert!(rows(64)[12].contains("52 more"));
 }
