@@ -7,6 +7,9 @@
 //!
 //! It models what a power cut leaves, not misdirected writes. Refuses to know what a row means.
 
+#[cfg(test)]
+mod tests;
+
 use super::keys::Dice;
 use super::store::Rows;
 use crate::record::{Table, Write};
