@@ -299,9 +299,7 @@ impl World {
     pub fn restart_controller(&mut self, store: Option<MemoryStore>) {
         let store = match store {
             Some(mut backup) => {
-                if self.trick != Some(Trick::RestoreUnmarked) {
-                    backup.commit(&[controller::Controller::mark_restored()]);
-                }
+                backup.commit(&[controller::Controller::mark_restored()]);
                 backup
             }
             None => self.controller.store.clone(),

@@ -30,7 +30,7 @@ pub enum Sabotage {
     ActBeforePersist,
     /// Takes its clock for the date, which jumps, as the clock of its timers.
     WallForTimers,
-    /// Asks again at once, whatever the answer was.
+    /// Lets no poll wait, and asks again at once.
     NoPause,
     /// Goes on after a commit that failed.
     GoOnAfterError,

@@ -210,7 +210,11 @@ impl World {
         };
         for copy in self.up.carry(&self.faults, &mut self.weather, frame) {
             self.trace.add(self.now_ms, &copy.frame);
-            let step = Step::Request(exchange.id, copy.frame, copy.is_forged || is_cut);
+            let step = Step::Request(
+                exchange.id,
+                copy.frame,
+                copy.is_forged || (is_cut && !copy.is_replayed),
+            );
             self.schedule(copy.in_ms + later_ms, device, life, step);
         }
     }
@@ -227,7 +231,11 @@ impl World {
         };
         for copy in self.down.carry(&self.faults, &mut self.weather, frame) {
             self.trace.add(self.now_ms, &copy.frame);
-            let step = Step::Answer(exchange, copy.frame, copy.is_forged || is_cut);
+            let step = Step::Answer(
+                exchange,
+                copy.frame,
+                copy.is_forged || (is_cut && !copy.is_replayed),
+            );
             self.schedule(copy.in_ms + later_ms, device, life, step);
         }
     }

@@ -95,6 +95,8 @@ pub(super) struct Copy {
     pub(super) frame: Vec<u8>,
     /// True when it is another one than was sent.
     pub(super) is_forged: bool,
+    /// True when it is an earlier one, which may be whole where this was cut.
+    pub(super) is_replayed: bool,
 }
 
 /// One direction of the network.
@@ -107,10 +109,12 @@ impl Wire {
     /// Returns the copies that arrive, each with its delay.
     pub(super) fn carry(&mut self, faults: &Faults, dice: &mut Dice, frame: &[u8]) -> Vec<Copy> {
         let mut bytes = frame.to_vec();
+        let mut is_replayed = false;
         if dice.chance(faults.replay)
             && let Some(earlier) = self.seen.get(index(dice, self.seen.len()))
         {
             bytes.clone_from(earlier);
+            is_replayed = true;
         }
         remember(&mut self.seen, MEMORY, frame);
         let at = index(dice, bytes.len());
@@ -125,6 +129,7 @@ impl Wire {
             in_ms,
             frame,
             is_forged,
+            is_replayed,
         };
         let mut copies = Vec::new();
         let first = (!dice.chance(faults.drop)).then(|| delay_ms(faults, dice));

@@ -293,7 +293,11 @@ impl World {
                 self.input(device, Input::Failed { exchange });
             }
             Step::Expire(exchange) => self.expire(device, life, exchange),
-            Step::Hold => self.input(device, Input::Hold { seconds: HOLD_S }),
+            Step::Hold => {
+                let is_patient = node.sabotage != Some(Sabotage::NoPause);
+                let seconds = if is_patient { HOLD_S } else { 0 };
+                self.input(device, Input::Hold { seconds });
+            }
             Step::Connect => self.input(device, Input::Connect),
             Step::Timer(at_ms) => {
                 if node.timer_ms == Some(at_ms) {

@@ -24,8 +24,6 @@ pub enum Trick {
     StrangeWriter,
     /// The mailbox answers posts and hands them to nobody.
     SwallowPosts,
-    /// The controller goes on from a backup as if it were its newest store.
-    RestoreUnmarked,
     /// The mailbox never tells of bundles after the first.
     StaleBundles,
 }
@@ -38,7 +36,6 @@ impl Trick {
             | Self::ReuseNumbers
             | Self::StrangeWriter
             | Self::SwallowPosts
-            | Self::RestoreUnmarked
             | Self::StaleBundles => None,
         }
     }
@@ -52,7 +49,6 @@ impl Trick {
             Self::ReuseNumbers,
             Self::StrangeWriter,
             Self::SwallowPosts,
-            Self::RestoreUnmarked,
             Self::StaleBundles,
         ];
         devices.chain(others).collect()

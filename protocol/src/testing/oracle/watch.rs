@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 /// Outputs of one input to a device, which may be an answer with a whole chain, and to a controller for each
 /// member. Arbitrary.
-const DEVICE_OUTPUTS_MAX: usize = 64 + 5 * CHAIN_DELTAS_MAX;
+const DEVICE_OUTPUTS_MAX: usize = 64 + 16 * CHAIN_DELTAS_MAX;
 const MEMBER_OUTPUTS_MAX: usize = 16;
 /// Inputs after which everything is looked at that grows slowly, and every member of a controller.
 const BOUNDS_EVERY: u64 = 64;

@@ -7,6 +7,9 @@
 //!
 //! It models what a power cut leaves, not misdirected writes. Refuses to know what a row means.
 
+#[cfg(test)]
+mod tests;
+
 use super::keys::Dice;
 use super::store::Rows;
 use crate::record::{Table, Write};
@@ -83,12 +86,16 @@ impl Disk {
         }
     }
 
-    /// Cuts the power: of what was not flushed, each sector is there or not, by dice.
+    /// Cuts the power: of what was not flushed, each sector is there or not, by dice, and the file may have
+    /// grown before its bytes were written.
     pub(super) fn crash(&mut self, dice: &mut Dice) {
         let per_mille = [0, 1_000, 500, 850];
         let chosen = usize::try_from(dice.below(4)).unwrap_or(0);
         let per_mille = per_mille.get(chosen).copied().unwrap_or(0);
         for (slot, offset, bytes) in core::mem::take(&mut self.cache) {
+            if dice.chance(500) {
+                self.grow(slot, offset + bytes.len());
+            }
             let mut at = offset;
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
@@ -149,15 +156,19 @@ impl Disk {
     }
 
     fn lay(&mut self, slot: usize, offset: usize, bytes: &[u8]) {
-        let Some(slot) = self.slots.get_mut(slot) else {
-            return;
-        };
         let end = offset + bytes.len();
-        if slot.len() < end {
-            slot.resize(end, 0);
-        }
-        if let Some(place) = slot.get_mut(offset..end) {
+        self.grow(slot, end);
+        let slot = self.slots.get_mut(slot);
+        if let Some(place) = slot.and_then(|slot| slot.get_mut(offset..end)) {
             place.copy_from_slice(bytes);
+        }
+    }
+
+    fn grow(&mut self, slot: usize, length: usize) {
+        if let Some(slot) = self.slots.get_mut(slot)
+            && slot.len() < length
+        {
+            slot.resize(length, 0);
         }
     }
 
