@@ -92,6 +92,12 @@ pub(in super::super) fn restore<'a>(
             }
         }
     }
+    // A record below where members stand is not the newest: no epoch is opened twice, nor behind one.
+    let members = controller.members.values();
+    let highest = members.map(|member| member.head.revision.epoch).max();
+    controller.highest = controller
+        .highest
+        .max(highest.unwrap_or(controller.highest));
     controller.epoch = controller.highest;
     restore_bundles(&mut controller, stored_bundles)?;
     for (key, value) in keys {
