@@ -180,9 +180,13 @@ impl Run {
                 self.backup = acknowledged.map(|acknowledged| (store, acknowledged, keys));
             }
             Operation::Restore => {
-                // A device whose key the backup does not know would have to be enrolled anew.
+                // A device whose key the backup does not know would have to be enrolled anew; the answer to
+                // a rotation that the backup does not know may be on its way.
+                let mut devices = self.world.devices.iter();
+                let is_rotating = devices.any(|node| node.next_key.is_some());
                 if let Some((store, acknowledged, keys)) = self.backup.clone()
                     && keys == self.key_names()
+                    && !is_rotating
                 {
                     self.totals.restores += 1;
                     if let Some(oracle) = &mut self.world.oracle {
