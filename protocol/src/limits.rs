@@ -16,6 +16,8 @@ pub const ENVELOPE_BYTES_MAX: usize = 48_128;
 pub const ENVELOPE_OVERHEAD_BYTES_MAX: usize = 160;
 /// Bytes of one frame (spec: #frames): 48 KiB passes the middleboxes we measured.
 pub const FRAME_BYTES_MAX: usize = 49_152;
+/// Bytes of a frame 17 beside its bundles: an answer has at most 300, the rest are the frame's own heads.
+pub const ENROL_ANSWER_BYTES_MAX: usize = 512;
 /// Candidate keys tried for one key id (spec: #keys): ids are hints, never identity.
 pub const KEY_CANDIDATES_MAX: usize = 4;
 /// Bytes of a tenant or device name (spec: #names): one DNS label.

@@ -10,6 +10,7 @@ use crate::context::Now;
 use crate::enrol::{EnrolAnswer, JoinSecret, ReceivedEnrolRequest, VerifiedEnrolRequest};
 use crate::frame::PlainFrame;
 use crate::id::{ChannelId, DeviceName, MessageId, Tenant, Thumbprint, TokenId};
+use crate::limits::{ENROL_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{Revision, Seq};
@@ -74,6 +75,9 @@ impl Controller {
         let Some((generation, _)) = self.trust.writer(&invitation.tenant) else {
             return self.refuse(ticket, Reject::KeyUnknown);
         };
+        if let Err(reject) = self.check_answer_fits() {
+            return self.refuse(ticket, reject);
+        }
         let mut writes = self.purge_invitations(context.now);
         if self.invitations.contains_key(&token) {
             return self.refuse(ticket, Reject::TokenUsed);
@@ -153,6 +157,7 @@ impl Controller {
         now: Now,
         frame: &[u8],
     ) -> Result<(TokenId, VerifiedEnrolRequest), Reject> {
+        self.check_answer_fits()?;
         let received = ReceivedEnrolRequest::open(frame)?;
         let token = received.token();
         //= spec/postern.md#enrolment
@@ -174,6 +179,18 @@ impl Controller {
         self.check_key_id(id, &verified.key)?;
         self.check_agreement(id, verified.request.agreement.as_ref())?;
         Ok((token, verified))
+    }
+
+    //= spec/postern.md#enrolment
+    //# The controller MUST refuse an enrolment whose answer does not fit into a frame with `oversize`, and
+    //# change nothing.
+    /// Every bundle since the first travels in the answer.
+    fn check_answer_fits(&self) -> Result<(), Reject> {
+        let bundles: usize = self.bundles.iter().map(Vec::len).sum();
+        if bundles.saturating_add(ENROL_ANSWER_BYTES_MAX) > FRAME_BYTES_MAX {
+            return Err(Reject::Oversize);
+        }
+        Ok(())
     }
 
     /// The same key may ask again until its life has begun: until its first report is held.

@@ -5,6 +5,7 @@ use crate::encryption::AgreementSecret;
 use crate::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
 use crate::key::test_key::SEED_MARK;
 use crate::key::{MemorySigner, Signer};
+use crate::limits::FRAME_BYTES_MAX;
 use crate::revision::Generation;
 use crate::trust::{BundleContent, Mailbox, Trust, Writership};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -184,6 +185,12 @@ impl TestKeys {
     #[must_use]
     pub fn trust(&self) -> Trust {
         self.trust_after(self.bundles.len())
+    }
+
+    /// Tells whether operators may go on making bundles: all of them travel in each enrolment.
+    #[must_use]
+    pub fn have_room(&self) -> bool {
+        self.bundles.iter().map(Vec::len).sum::<usize>() < FRAME_BYTES_MAX / 2
     }
 
     /// Seals the next bundle with the writer as it is now, and what is revoked from now on.

@@ -174,7 +174,7 @@ impl Slots {
         let posts = self.withheld.take().map(|withheld| withheld.posts);
         let mut has_gap = false;
         for (generation, post) in posts.into_iter().flatten() {
-            has_gap = self.show(generation, post, now_ms);
+            has_gap |= self.show(generation, post, now_ms);
         }
         has_gap
     }
@@ -206,11 +206,12 @@ impl Slots {
                 let head = self.chain.last().map(|link| link.revision);
                 let is_next = head
                     .is_some_and(|head| head.epoch == link.revision.epoch && head.seq == link.base);
-                if is_next {
+                // A chain that is long enough wants a snapshot, as a gap does.
+                let is_taken = is_next && self.chain.len() <= CHAIN_DELTAS_MAX;
+                if is_taken {
                     self.chain.push(link);
                 }
-                // A long chain wants a snapshot, as a gap does.
-                return !is_next || self.chain.len() > CHAIN_DELTAS_MAX;
+                return !is_taken;
             }
             Post::Snapshot { envelope, bodies } => {
                 let head = self

@@ -1,10 +1,11 @@
 //! Invitations: who becomes a member, who is refused, what a second try may do.
 
+use super::hand::Hand;
 use crate::Reject;
 use crate::controller::{Event, Input, Ticket};
 use crate::device::Identity;
 use crate::enrol::JoinSecret;
-use crate::id::{Incarnation, Tenant, TokenId};
+use crate::id::{Incarnation, Tenant, Thumbprint, TokenId};
 use crate::testing::{World, signer};
 
 const TOKEN: TokenId = TokenId::from_bytes([4; 8]);
@@ -212,4 +213,40 @@ fn reset_device_starts_again_and_its_old_life_is_closed() {
         })
     );
     assert!(is_refused, "{last:?}");
+}
+
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse an enrolment whose answer does not fit into a frame with `oversize`, and
+//# change nothing.
+/// Each revocation stays in every later bundle, and each bundle in every answer.
+#[test]
+fn device_whose_answer_would_not_fit_is_refused_and_the_one_before_it_stays() {
+    let mut hand = Hand::new();
+    let before = hand.member().key();
+    hand.invite([9; 8], None);
+    let mut bundles = 1;
+    for mark in 0..=u8::MAX {
+        hand.keys
+            .push_bundle(1, &[Thumbprint::from_bytes([mark; 32])]);
+        let envelope = hand.keys.bundles.last().unwrap().clone();
+        let ticket = hand.ticket();
+        hand.input(Input::Bundle {
+            ticket,
+            envelope: &envelope,
+            is_urgent: false,
+        });
+        bundles += 1;
+        hand.forget();
+        hand.invite([mark; 8], None);
+        if hand.refused() == Some(Reject::Oversize) {
+            break;
+        }
+    }
+    assert!((40..60).contains(&bundles), "{bundles} bundles fit");
+    hand.key = signer("another unit");
+    hand.forget();
+    assert_eq!(hand.join([9; 8]), Err(Reject::Oversize));
+    let is_enrolled = |event: &&Event| matches!(event, Event::Enrolled { .. });
+    assert!(!hand.events().iter().any(is_enrolled));
+    assert_eq!(hand.member().key(), before);
 }

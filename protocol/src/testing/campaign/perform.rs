@@ -179,14 +179,10 @@ impl Run {
                 let keys = self.key_names();
                 self.backup = acknowledged.map(|acknowledged| (store, acknowledged, keys));
             }
+            // A device whose key the backup does not know would have to be enrolled anew.
             Operation::Restore => {
-                // A device whose key the backup does not know would have to be enrolled anew; the answer to
-                // a rotation that the backup does not know may be on its way.
-                let mut devices = self.world.devices.iter();
-                let is_rotating = devices.any(|node| node.next_key.is_some());
                 if let Some((store, acknowledged, keys)) = self.backup.clone()
                     && keys == self.key_names()
-                    && !is_rotating
                 {
                     self.totals.restores += 1;
                     if let Some(oracle) = &mut self.world.oracle {
@@ -217,6 +213,13 @@ impl Run {
 
     fn perform_upheaval(&mut self, operation: &Operation) {
         if self.world.is_controller_down {
+            return;
+        }
+        let makes_a_bundle = matches!(
+            operation,
+            Operation::RotateWriter | Operation::RotateMailbox | Operation::Revoke { .. }
+        );
+        if makes_a_bundle && !self.world.keys.have_room() {
             return;
         }
         self.totals.upheavals += 1;
