@@ -78,10 +78,6 @@ impl Controller {
             return;
         };
         member.pulse.heard = member.pulse.heard.max(Some(head));
-        self.note_ahead(context, channel, head);
-        let Some(member) = self.members.get(&channel) else {
-            return;
-        };
         if member.pulse.is_withheld && !member.is_behind() {
             self.release(context, channel);
         }

@@ -175,6 +175,7 @@ impl Controller {
         }
         // An echo of our own nonce is as good as a session: whoever carried it, it was made since.
         if is_live || hearing == Hearing::Anchored {
+            self.note_ahead(context, channel, heartbeat.other);
             self.hear(context, channel, heartbeat.other);
         }
         self.turn(context, channel);
