@@ -28,6 +28,9 @@ struct Place {
     tls_ca: Option<Vec<u8>>,
 }
 
+/// What to do when the bundles since the first no longer fit into the answer to an enrolment (spec: #enrolment).
+const BUNDLES_FULL: &str = "the bundles of this domain no longer fit into an enrolment: devices that are enrolled go on; for new ones make another domain with `postern controller init` in another folder";
+
 impl Desk {
     pub(super) async fn invite(&self, target: Target) -> Result<Response, CommandError> {
         let Target { tenant, device } = target;
@@ -61,7 +64,12 @@ impl Desk {
                 reply,
             })
             .await?;
-        invited.map_err(|reject| refused(reject, &tenant))?;
+        invited.map_err(|reject| {
+            if reject == Reject::Oversize {
+                return CommandError::refused(reject, BUNDLES_FULL);
+            }
+            refused(reject, &tenant)
+        })?;
         Ok(Response::Invited {
             join_line: text.as_str().to_owned(),
         })
