@@ -17,6 +17,7 @@ use postern_protocol::Reject;
 use postern_protocol::context::Random;
 use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::key::{MemorySigner, Signer as _};
+use postern_protocol::limits::BUNDLE_LIST_MAX;
 use postern_protocol::revision::{BundleNumber, Generation};
 use postern_protocol::trust::{Bundle, BundleContent, Mailbox, Trust, Writership};
 use std::collections::BTreeSet;
@@ -323,6 +324,17 @@ fn revoke(
         }
     }
     content.revoked.extend(thumbprints.iter().copied());
+    if content.revoked.len() > BUNDLE_LIST_MAX {
+        return Err(CommandError::configuration(
+            Reject::Oversize.as_str(),
+            format!(
+                "{} keys would be revoked, and a bundle lists {BUNDLE_LIST_MAX} at most, for ever",
+                content.revoked.len()
+            ),
+            "revoke fewer, those that are still out there first; then make a new trust domain \
+             with `postern controller init` in another folder and move the devices there",
+        ));
+    }
     Ok(())
 }
 

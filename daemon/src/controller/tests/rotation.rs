@@ -8,7 +8,7 @@ use crate::controller::rotate::{Rotated, Rotation, rotate};
 use crate::exit::CommandError;
 use crate::random::OsRandom;
 use postern_protocol::context::Keyring as _;
-use postern_protocol::id::Tenant;
+use postern_protocol::id::{Tenant, Thumbprint};
 use postern_protocol::key::Signer as _;
 use postern_protocol::trust::Trust;
 use std::collections::BTreeSet;
@@ -198,4 +198,17 @@ fn mailbox_key_is_used_for_the_bundles_that_list_it() {
         old,
         "a key without its bundle counts nothing"
     );
+}
+
+#[test]
+fn key_beyond_those_that_a_bundle_lists_is_not_revoked() {
+    let folder = Folder::new();
+    let marked =
+        |mark: usize| Thumbprint::from_bytes([mark.to_be_bytes(); 4].concat().try_into().unwrap());
+    let revoke = |marks: std::ops::Range<usize>| Rotation::Revoke(marks.map(marked).collect());
+    folder.rotate(&revoke(0..200), None).unwrap();
+    folder.refused(&revoke(200..257), None, "oversize");
+    folder.rotate(&revoke(200..256), None).unwrap();
+    folder.refused(&revoke(256..257), None, "oversize");
+    assert_eq!(folder.trust().number().number(), 3);
 }
