@@ -203,6 +203,8 @@ export class Engine {
     const { session, ageMaxS } = readWelcome(frame, mailbox, this.who.channel, keys);
     this.link = { session, mailbox, endsMs: this.nowMs + Number(ageMaxS) * 1000 };
     this.reportDue = this.reports.outstanding;
+    this.reports.beginSession();
+    this.quietUntilMs = -Infinity;
   }
 
   /** One item, as if it had come over an untrusted way. @param {bigint | null} plane @param {Uint8Array} envelope */

@@ -175,6 +175,9 @@ impl Device {
                     held_since_ms: None,
                     early_empties: 0,
                     work: None,
+                    //= spec/postern.md#answer
+                    //# A device MUST begin a session without the pause of retry_ms that an earlier one
+                    //# gave.
                     poll_after_ms: 0,
                     paced_until_ms: 0,
                     receipt: Naming::default(),

@@ -71,7 +71,8 @@ class Conversation:
         return self._show()
 
     def _connect(self, _given: Members) -> None:
-        if not self._flow.is_link_good() and self._life is None:
+        waits_for_answer = isinstance(self._waits_for, Request)  # anything else is a pause of a session that is over
+        if not self._flow.is_link_good() and not waits_for_answer:
             self._life = self._live()
             self._go_on(None)
 

@@ -370,6 +370,28 @@ fn retry_hint_delays_the_next_poll() {
     assert!(lone.request(FrameType::Poll).is_some());
 }
 
+//= spec/postern.md#answer type=test
+//# A device MUST begin a session without the pause of retry_ms that an earlier one gave.
+#[test]
+fn retry_hint_of_one_session_does_not_delay_the_next() {
+    let mut lone = connected();
+    let poll = lone.poll().unwrap();
+    let hints = Hints {
+        retry_ms: Some(3_600_000),
+        ..Hints::default()
+    };
+    let answer = DownFrame::Answer(Answer {
+        hints,
+        items: vec![],
+    });
+    let frame = lone.seal(poll.counter, &answer);
+    lone.answer_raw(poll.exchange, &frame);
+    assert!(lone.poll().is_none());
+    lone.input(Input::OtherMailbox);
+    lone.connect();
+    assert!(lone.poll().is_some());
+}
+
 #[test]
 fn refused_report_is_shown_and_sent_again_later() {
     let mut lone = Lone::new();
