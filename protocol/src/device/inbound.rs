@@ -55,8 +55,11 @@ impl Device {
         }
         match PlainFrame::decode(frame, Direction::Down) {
             //= spec/postern.md#frames
-            //# A receiver of frame 22 MUST take it as advice about when to try again and change
-            //# nothing else.
+            //# A receiver of frame 22 MUST take it as advice about when to try again and change no
+            //# state.
+            //= spec/postern.md#frames
+            //# A device MUST end a session when frame 22 answers a request of it, but for a stream
+            //# that is refused with `frame-unknown`.
             Ok(PlainFrame::Refused { code, .. }) => {
                 self.event(Event::RefusedByMailbox {
                     reject: Reject::from_code(code.into()),

@@ -119,7 +119,10 @@ fn garbage_ends_the_session() {
 }
 
 //= spec/postern.md#frames type=test
-//# A receiver of frame 22 MUST take it as advice about when to try again and change nothing else.
+//# A receiver of frame 22 MUST take it as advice about when to try again and change no state.
+//= spec/postern.md#frames type=test
+//# A device MUST end a session when frame 22 answers a request of it, but for a stream that is
+//# refused with `frame-unknown`.
 #[test]
 fn forged_refusal_only_slows_down() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
