@@ -30,8 +30,12 @@ use tree::{Case, Question, draw};
 /// What stands above the sections.
 const HEAD: &str = "# Postern: diagrams\nNot normative, and not written by hand: `POSTERN_DIAGRAMS=write cargo test -p postern-protocol -p postern-relay diagram` asks the code for every case and draws the answers. A question that changes no answer, and an event that changes no state, is left out.\n\n## ";
 
-/// Titles of sections that another package draws.
-const ELSEWHERE: [&str; 1] = ["A snapshot or delta comes to a mailbox"];
+/// Titles of sections that tests inside of this package and of the relay draw.
+const ELSEWHERE: [&str; 3] = [
+    "A snapshot or delta comes to a mailbox",
+    "The desired plane of a device",
+    "A device and its application",
+];
 
 /// Numbers below, at and above the one that is held.
 const AROUND: [u64; 3] = [9, 10, 11];
@@ -143,7 +147,7 @@ fn judge_report(case: Case<'_>) -> String {
     shown(accept_report(stored, &report(AROUND[case[1]], id)))
 }
 
-/// The sections of this test; those of `relay/src/mailbox/tests/diagram.rs` stand behind them.
+/// The sections of this test; those of `device/tests/diagram.rs` and of the relay stand behind them.
 fn sections() -> [Section; 5] {
     [
         (

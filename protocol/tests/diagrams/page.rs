@@ -2,7 +2,7 @@
 //!
 //! `POSTERN_DIAGRAMS=write` writes it anew. Refuses to touch the sections of others.
 
-use std::fs;
+use std::{format, fs, string::String};
 
 /// Where the page stands, from the folder of a package.
 const PAGE: &str = "../spec/diagrams.md";

@@ -1,4 +1,7 @@
-//! The two ends of a session as state machines: the client's link, and what a mailbox holds of one owner.
+//! The two ends of a session, to be drawn: the client's link, and what a mailbox holds of one owner.
+//!
+//! Each row of events is played from the beginning, with frames that both ends made.
+//! Refuses to describe a step: what happens is what the code does.
 
 use postern_protocol::frame::{FrameKey, Poll, UpFrame, seal_up};
 use postern_protocol::id::{

@@ -2,7 +2,11 @@
 //!
 //! What changes no state is left out. Refuses to know what states and events mean.
 
+use std::borrow::ToOwned as _;
 use std::collections::{BTreeMap, VecDeque};
+use std::string::String;
+use std::vec::Vec;
+use std::{format, vec};
 
 /// Draws what `play` reaches: it plays a row of events, given by their places, from the beginning and names the state
 /// in which that ends.
