@@ -40,6 +40,7 @@ def bundles():
     add.valid("second-unchanged", "nothing changes but the number", [FIRST], e.bundle(2, FIRST.message_id))
     bundle_signers(add)
     bundle_numbers(add)
+    bundle_skips(add)
     bundle_contents(add)
     return file
 
@@ -114,13 +115,35 @@ def bundle_numbers(add):
     add.invalid("again", "bundle-stale", "the held one again", [FIRST, SECOND], SECOND)
     add.invalid("older", "bundle-stale", "one below", [FIRST, SECOND], FIRST)
     add.invalid("much-older", "bundle-stale", "three below", [FIRST, SECOND, THIRD, FOURTH], FIRST)
-    add.invalid("skips-one", "bundle-gap", "3 after 1", [FIRST], e.bundle(3, SECOND.message_id, fields=second_fields()))
-    add.invalid("skips-many", "bundle-gap", "9 after 1", [FIRST], e.bundle(9, FIRST.message_id))
+    add.invalid("skips-root-change", "bundle-gap", "4 after 1: bundle 3 names the root that signed it", [FIRST], FOURTH)
+    add.invalid("skips-by-another", "bundle-gap", "9 after 1, and no root signed it", [FIRST], e.bundle(9, FIRST.message_id, signer="other"))
+    add.invalid("skips-by-old-root", "bundle-gap", "9 after 3 by the root before it", [FIRST, SECOND, THIRD], e.bundle(9, FIRST.message_id))
+    add.invalid("skips-4097", "bundle-gap", "4098 after 1", [FIRST], e.bundle(4098, FIRST.message_id))
+    add.invalid("skips-to-the-last", "bundle-gap", "2^64 - 1 after 1", [FIRST], e.bundle(2**64 - 1, FIRST.message_id))
+    add.invalid("skips-forged-kid", "signature-invalid", "9 after 1: another key under the id of the root", [FIRST], e.bundle(9, FIRST.message_id, signer="other", labels={4: SIGNERS["root"].kid}))
     add.invalid("begins-with-two", "bundle-gap", "2 after nothing", [], e.bundle(2, FIRST.message_id))
     for name, digest in (("other", blob("other", 32)), ("zero", bytes(32)), ("of-wire-bytes", e.sha256(FIRST.untagged))):
         add.invalid(f"predecessor-{name}", "bundle-chain", "the digest is not the message id of bundle 1", [FIRST], e.bundle(2, digest))
     fork = e.bundle(3, e.bundle(2, FIRST.message_id).message_id, fields=second_fields())
     add.invalid("fork", "bundle-chain", "after another bundle 2", [FIRST, SECOND], fork)
+
+
+def bundle_skips(add):
+    """Adds bundles over numbers that the receiver does not hold."""
+    any_digest = blob("of a bundle that is not held", 32)
+    add.valid("skips-one", "3 after 1 by the recovery key", [FIRST], THIRD)
+    add.valid("skips-many", "9 after 1, the digest names a bundle that is not held", [FIRST], e.bundle(9, any_digest))
+    add.valid("skips-4096", "4097 after 1", [FIRST], e.bundle(4097, any_digest, fields=second_fields()))
+    new, held = SIGNERS["writer-2"].cose, SIGNERS["writer"].cose
+    for name, row, comment in (("twice", [3, new], "two changes over eight numbers"), ("and-back", [3, held], "to another key and back"), ("eight-times", [9, new], "as often as the numbers went")):
+        add.valid(f"skips-generation-{name}", comment, [FIRST], e.bundle(9, any_digest, fields={3: {e.TENANT: row}}))
+    for name, row, comment in (("same-for-new-key", [1, new], "a new key in the old generation"), ("more-than-numbers", [10, new], "nine up over eight numbers"), ("last", [2**64 - 1, new], "all generations at once")):
+        add.invalid(f"skips-generation-{name}", "bundle-generation", comment, [FIRST], e.bundle(9, any_digest, fields={3: {e.TENANT: row}}))
+    down = e.bundle(9, any_digest, fields={3: {e.TENANT: [1, held]}})
+    add.invalid("skips-generation-down", "bundle-generation", "back to the writer of bundle 1", [FIRST, SECOND], down)
+    add.invalid("skips-revocation-withdrawn", "bundle-revocation", "the list is empty again", [FIRST, SECOND], e.bundle(9, any_digest, fields={3: {e.TENANT: [2, new]}, 5: []}))
+    listed = e.bundle(9, any_digest, fields={5: [SIGNERS["mailbox"].thumbprint]})
+    add.invalid("skips-revoked-mailbox-listed", "key-revoked", "revoked and listed", [FIRST], listed)
 
 
 def bundle_contents(add):
@@ -220,6 +243,7 @@ def answers():
         return plain(17, [Raw(bundle.untagged) for bundle in chain], raw(message))
 
     file.valid("answer-honest", "#enrolment", "two bundles", ["enrolment"], frame=frame(answer()), bundle_number=2, **known)
+    file.valid("answer-skips", "#enrolment", "bundle 1 and what leads to number 4", ["enrolment"], frame=frame(answer(number=4), [FIRST, THIRD, FOURTH]), bundle_number=4, **known)
     file.valid("answer-one-bundle", "#enrolment", "one bundle", ["enrolment"], frame=frame(answer("writer", number=1), [FIRST]), bundle_number=1, **known)
     file.valid("answer-time", "#signed-time", "states the time", ["enrolment"], frame=frame(answer(time=[1795000000])), bundle_number=2, unix_s=1795000000, **known)
     other = SIGNERS["device-p256"]
@@ -242,7 +266,7 @@ def answers():
         ("forged", "signature-invalid", frame(answer("other", labels={4: SIGNERS["writer-2"].kid})), "another key under the id of the writer"),
         ("other-device", "signature-invalid", frame(answer(aad=e.aad(6, device="press-8"))), "for another device"),
         ("other-incarnation", "signature-invalid", frame(answer(aad=e.aad(6, incarnation=e.OTHER_INCARNATION))), "for the incarnation before"),
-        ("gap", "bundle-gap", frame(answer(), [FIRST, THIRD]), "bundle 2 is missing"), ("begins-with-two", "bundle-gap", frame(answer(), [SECOND]), "bundle 1 is missing"),
+        ("gap", "bundle-gap", frame(answer(number=4), [FIRST, FOURTH]), "bundle 3, which names the root of bundle 4, is missing"), ("begins-with-two", "bundle-gap", frame(answer(), [SECOND]), "bundle 1 is missing"),
         ("descending", "bundle-gap", frame(answer(), [SECOND, FIRST]), "bundles must ascend"), ("twice", "bundle-stale", frame(answer("writer", number=1), [FIRST, FIRST]), "bundle 1 twice"),
         ("foreign-root", "bundle-root", frame(answer("writer", number=1), [foreign]), "another trust domain"), ("broken-chain", "bundle-chain", frame(answer("writer"), [FIRST, third]), "bundle 2 follows another 1"),
     )

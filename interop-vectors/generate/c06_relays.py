@@ -132,6 +132,8 @@ def lines():
     pins = dict(root=e.ROOT, recovery=RECOVERY)
     file.valid("line-trust", "#trust-line", "two bundles", ["trust"], form="trust", text=trust(good), bundles=2, **pins)
     file.valid("line-trust-one-bundle", "#trust-line", "bundle 1", ["trust"], form="trust", text=trust({**good, 3: bundles[:1]}), bundles=1, **pins)
+    skips = [raw(first), raw(e.bundle(9, blob("a predecessor that is left out", 32)))]
+    file.valid("line-trust-skips", "#trust-line", "bundle 1 and the newest", ["trust"], form="trust", text=trust({**good, 3: skips}), bundles=9, **pins)
     file.valid("line-trust-white-space", "#trust-line", "white space around the line", ["trust"], form="trust", text="\n  " + trust(good) + "\r\n", bundles=2, **pins)
     file.valid("line-relay", "#trust-line", "a key and its URL", ["relay"], form="relay", text=relay({1: key, 2: [URL]}), thumbprint=thumb, urls=[URL])
     file.valid("line-relay-certificate", "#trust-line", "with a TLS certificate", ["relay"], form="relay", text=relay({1: key, 2: [URL], 3: b"der"}), thumbprint=thumb, urls=[URL])

@@ -56,12 +56,19 @@ def bundles(file):
     thief = "a thief of the writer key makes a bundle of his own before the owner does"
     for name, reject, bundle in (
         ("by-writer", "bundle-root", e.bundle(2, FIRST.message_id, signer="writer")), ("by-other", "bundle-root", e.bundle(2, FIRST.message_id, signer="other")),
-        ("gap", "bundle-gap", e.bundle(3, FIRST.message_id)), ("fork", "bundle-chain", e.bundle(2, SECOND.message_id)), ("stale", "bundle-stale", FIRST),
+        ("gap", "bundle-gap", e.bundle(3, FIRST.message_id, signer="root-2", fields={1: SIGNERS["root-2"].cose})),
+        ("all-numbers", "bundle-gap", e.bundle(2**64 - 1, FIRST.message_id)), ("skips-by-writer", "bundle-gap", e.bundle(9, FIRST.message_id, signer="writer")), ("fork", "bundle-chain", e.bundle(2, SECOND.message_id)), ("stale", "bundle-stale", FIRST),
     ):
         talk = Talk().connect()
         talk.refuse([None, raw(bundle)], reject, expect={"bundle": 1})
         talk.accept(at(NEXT, 2))
         add(talk, f"bundle-{name}", "#bundle", thief)
+    talk = Talk().connect()
+    talk.serve([None, raw(e.bundle(9, blob("never seen", 32)))], expect={"bundle": 9})
+    talk.bundle = 9
+    talk.refuse(SECOND_ITEM, "bundle-stale", expect={"bundle": 9})
+    talk.accept(at(NEXT, 2))
+    add(talk, "bundle-newest-at-once", "#bundle", "a relay keeps a revocation back")
     talk = Talk().connect()
     talk.serve(SECOND_ITEM, expect={"bundle": 2})
     talk.bundle = 2

@@ -90,6 +90,9 @@ pub const NEED_INTERVAL_MS: u64 = 5_000;
 pub const MOVE_INTERVAL_MS: u64 = 60_000;
 /// Milliseconds that a peer's retry hint may ask for at most (spec: #answer).
 pub const RETRY_MS_MAX: u64 = 3_600_000;
+/// Numbers that a bundle may be above the one held (spec: #bundle). Arbitrary: eleven years of one a day, and
+/// 2^52 bundles until a thief of the root has used up all numbers.
+pub const BUNDLE_SKIP_MAX: u64 = 4_096;
 /// Tenants, mailboxes and revoked keys of one bundle, each (spec: #bundle).
 pub const BUNDLE_LIST_MAX: usize = 256;
 /// Bytes of a mailbox URL (spec: #bundle).

@@ -108,7 +108,7 @@ rejects! {
     ReportStale = 72 "report-stale" "a newer report of this incarnation is already held";
 
     BundleRoot = 80 "bundle-root" "the bundle is not signed by a root that may sign it";
-    BundleGap = 81 "bundle-gap" "the bundle skips a number";
+    BundleGap = 81 "bundle-gap" "a bundle before it is missing: no root that is held signed it";
     BundleStale = 82 "bundle-stale" "the bundle is not newer than the one held";
     BundleChain = 83 "bundle-chain" "the bundle does not name the held one as its predecessor";
     BundleGeneration = 84 "bundle-generation" "a writer key changed without its generation going up by one";

@@ -230,11 +230,7 @@ fn revived_old_primary_writes_on() {
     world.run(60_000);
     let head = world.devices[0].head();
     world.keys.writer = signer("writer");
-    let revived = controller::Controller::restore(
-        world.keys.trust_after(1),
-        world.keys.bundles[..1].to_vec(),
-        old.rows(),
-    );
+    let revived = controller::Controller::restore(world.keys.trust_after(1), old.rows());
     world.controller.engine = revived.expect("a readable store");
     world.control(Input::Start);
     world.set(0, "a/x", 3);

@@ -6,7 +6,7 @@
 use crate::exchange::{AdmittedDevice, MailboxSigner};
 use postern_protocol::Reject;
 use postern_protocol::cbor::Writer;
-use postern_protocol::envelope::{Binding, Draft, Header, SealedEnvelope};
+use postern_protocol::envelope::{Binding, Draft, Header, ReceivedEnvelope, SealedEnvelope};
 use postern_protocol::frame::{Answer, BodyChunk, DownFrame, Item, Poll, Stream, UpFrame};
 use postern_protocol::id::{
     Channel, ChannelId, DeviceName, Digest, Incarnation, Plane, Tenant, Thumbprint,
@@ -15,6 +15,7 @@ use postern_protocol::key::{MemorySigner, Signer as _};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Epoch, Revision, Seq};
 use postern_protocol::session::{Asking, ClientSession, Greeting, Identity, Request};
+use postern_protocol::trust::BundleStep;
 use std::sync::Arc;
 
 pub(crate) const INCARNATION: Incarnation = Incarnation::from_bytes([7; 16]);
@@ -159,6 +160,20 @@ pub(crate) fn bundle_of(number: u64, bytes: usize) -> Vec<u8> {
 
 pub(crate) fn bundle(number: u64) -> Vec<u8> {
     bundle_of(number, 8)
+}
+
+/// Bundles that nobody here reads, each of which only the holder of the one before it accepts.
+pub(crate) fn bundle_steps(envelopes: &[Vec<u8>]) -> Vec<BundleStep> {
+    let number = |envelope: &[u8]| {
+        let received = ReceivedEnvelope::parse(envelope).unwrap();
+        received.unverified_header().seq.number()
+    };
+    let one = |envelope: &Vec<u8>| BundleStep {
+        number: BundleNumber::new(number(envelope)),
+        from: BundleNumber::new(number(envelope) - 1),
+        envelope: envelope.as_slice().into(),
+    };
+    envelopes.iter().map(one).collect()
 }
 
 /// The device's end of a hello with the mailbox of [`mailbox_signer`].

@@ -97,11 +97,12 @@ impl TrustArgs {
 
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let config = ControllerConfig::load(&self.operator.dir())?;
-        let (trust, bundles) = bundles::read(&config)?;
+        let (trust, _) = bundles::read(&config)?;
+        let steps = trust.steps().iter();
         let line = TrustLine {
             root: trust.root(),
             recovery: trust.recovery(),
-            bundles,
+            bundles: steps.map(|step| step.envelope.to_vec()).collect(),
         };
         let text = line.text().map_err(|reject| {
             CommandError::failure(

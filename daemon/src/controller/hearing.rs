@@ -59,10 +59,10 @@ pub fn check_stopped(config: &ControllerConfig, tenants: &[Tenant]) -> Result<()
     if !config.store.exists() {
         return Ok(());
     }
-    let (trust, chain) = bundles::read(config)?;
+    let (trust, _) = bundles::read(config)?;
     let store = DiskStore::open(&config.store, Profile::Server)?;
     let loaded = records::load(&store)?;
-    let engine = Controller::restore(trust, chain, records::lend(&loaded))
+    let engine = Controller::restore(trust, records::lend(&loaded))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     store.close()?;
     check(&engine, tenants)

@@ -52,8 +52,8 @@ pub async fn run(config: ControllerConfig) -> Result<(), CommandError> {
     let (work, queue) = mpsc::channel(WORK_MAX);
     let starter = Starter::new(Arc::new(config.clone()), Relays::default(), work.clone());
     // Before the engine starts: what it posts first waits for the relays' sessions.
-    starter.start(&trust, &bundles, &loaded)?;
-    let engine = Controller::restore(trust, bundles, records::lend(&loaded))
+    starter.start(&trust, &loaded)?;
+    let engine = Controller::restore(trust, records::lend(&loaded))
         .map_err(|error| CommandError::from_record(&config.store, &error))?;
     drop(loaded);
     let directory = Directory::default();
@@ -200,9 +200,7 @@ fn make_mailbox(
         )
     };
     let mailbox = Mailbox::with_keys(keys, limits).map_err(failed)?;
-    for bundle in bundles {
-        mailbox.post_bundle(bundle).map_err(failed)?;
-    }
+    mailbox.show_bundles(trust.steps()).map_err(failed)?;
     Ok(mailbox)
 }
 

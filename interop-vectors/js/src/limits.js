@@ -29,6 +29,7 @@ export const SESSION_AGE_S_MAX = 86400n; // seconds
 export const UNIX_S_MAX = 253402300799n; // seconds since 1970
 export const NEED_INTERVAL_MS = 5000; // milliseconds between two served needs of a plane
 export const RETRY_MS_MAX = 3600000n; // milliseconds
+export const BUNDLE_SKIP_MAX = 4096n; // numbers that a bundle may be above the held one
 export const BUNDLE_LIST_MAX = 256; // tenants, mailboxes, revoked keys, each
 export const URL_BYTES_MAX = 512; // bytes
 export const URLS_MAX = 8; // URLs of one mailbox

@@ -43,8 +43,8 @@ export function readTrustLine(text) {
   const pins = { genesis: shape.bytes(map.get(1n), 32), recovery: shape.bytes(map.get(2n), 32) };
   const bundles = shape.array(map.get(3n), 1, Infinity);
   bundles.forEach(outerMembers);
-  acceptBundles(pins, null, bundles.map(encode));
-  return { pins, bundles: bundles.length };
+  const newest = acceptBundles(pins, null, bundles.map(encode));
+  return { pins, bundles: Number(newest?.number ?? 0n) };
 }
 
 

@@ -37,9 +37,9 @@ struct Domain {
 impl Domain {
     /// Enrols the device. # Errors: [`Fault`].
     fn new() -> Result<Self, Fault> {
-        let (trust, bundle) = published::trust()?;
-        let controller = Controller::restore(trust, Vec::from([bundle]), [])
-            .map_err(|_| wrong("an empty store was not read"))?;
+        let (trust, _) = published::trust()?;
+        let controller =
+            Controller::restore(trust, []).map_err(|_| wrong("an empty store was not read"))?;
         let mut domain = Self {
             controller,
             channel: published::channel()?,

@@ -36,6 +36,7 @@ STREAM_PAD_BYTES_MAX = 4096  # bytes of one answer, where no probe
 STREAM_PROBE_PAD_BYTES_MAX = 16384  # bytes of one answer
 NEED_INTERVAL_MS = 5000  # milliseconds between two served needs of a plane
 RETRY_MS_MAX = 3600000  # milliseconds
+BUNDLE_SKIP_MAX = 4096  # numbers that a bundle may be above the held one
 BUNDLE_LIST_MAX = 256  # tenants, mailboxes, revoked keys, each
 URL_BYTES_MAX = 512  # bytes
 URLS_MAX = 8  # URLs of one mailbox

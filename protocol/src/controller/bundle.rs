@@ -33,7 +33,6 @@ impl Controller {
         }
         let number = trust.number();
         let before = core::mem::replace(&mut self.trust, trust);
-        self.bundles.push(envelope.to_vec());
         let mut writes = Vec::from([Write {
             table: Table::Bundles,
             key: number.number().to_be_bytes().to_vec(),
@@ -54,7 +53,7 @@ impl Controller {
         }
         self.persist(writes);
         self.outputs.push_back(Output::PostBundle {
-            envelope: envelope.to_vec(),
+            steps: self.trust.steps().to_vec(),
         });
         self.evict_revoked(context);
         for channel in rewritten {

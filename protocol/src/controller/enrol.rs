@@ -184,9 +184,14 @@ impl Controller {
     //= spec/postern.md#enrolment
     //# The controller MUST refuse an enrolment whose answer does not fit into a frame with `oversize`, and
     //# change nothing.
-    /// Every bundle since the first travels in the answer.
+    /// What leads from the pinned thumbprints to the newest bundle travels in the answer.
     fn check_answer_fits(&self) -> Result<(), Reject> {
-        let bundles: usize = self.bundles.iter().map(Vec::len).sum();
+        let bundles: usize = self
+            .trust
+            .steps()
+            .iter()
+            .map(|step| step.envelope.len())
+            .sum();
         if bundles.saturating_add(ENROL_ANSWER_BYTES_MAX) > FRAME_BYTES_MAX {
             return Err(Reject::Oversize);
         }
@@ -282,8 +287,13 @@ impl Controller {
         };
         let sealed = answer.seal(&member.channel, enrolled.incarnation, writer)?;
         //= spec/postern.md#enrolment
-        //# Frame 17 MUST carry all bundles from 1 to the number that the answer names, ascending.
-        let bundles = self.bundles.iter().map(Vec::as_slice).collect();
+        //# Frame 17 MUST carry bundle 1 and what leads from it to the number that the answer names, ascending.
+        let bundles = self
+            .trust
+            .steps()
+            .iter()
+            .map(|step| step.envelope.as_ref())
+            .collect();
         PlainFrame::Enrolled {
             bundles,
             answer: sealed.as_bytes(),

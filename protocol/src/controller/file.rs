@@ -43,8 +43,8 @@ impl Controller {
         match enrolled.request.filter(|_| member.report.is_none()) {
             Some(request) => frames.push(self.seal_answer(context, channel, request)?),
             None => {
-                for bundle in &self.bundles {
-                    frames.push(posted(channel, None, bundle)?);
+                for step in self.trust.steps() {
+                    frames.push(posted(channel, None, &step.envelope)?);
                 }
             }
         }

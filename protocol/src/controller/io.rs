@@ -14,6 +14,7 @@ use crate::record::Write;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Generation, Head, KeyGeneration, Revision, Seq};
 use crate::state::{Change, Path};
+use crate::trust::BundleStep;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -200,8 +201,8 @@ pub enum Output {
     },
     /// Hand to every mailbox: it belongs to no channel.
     PostBundle {
-        /// The envelope.
-        envelope: Vec<u8>,
+        /// What brings any reader to the newest, ascending; the newest is the last.
+        steps: Vec<BundleStep>,
     },
     /// Hand to every mailbox of the device.
     Post {

@@ -68,7 +68,6 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub struct Controller {
     trust: Trust,
-    bundles: Vec<Vec<u8>>,
     /// The epoch in which new members begin.
     epoch: Epoch,
     /// The highest epoch that was opened here or shown by any device; the next is above it.
@@ -89,10 +88,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    const fn new(trust: Trust, bundles: Vec<Vec<u8>>) -> Self {
+    const fn new(trust: Trust) -> Self {
         Self {
             trust,
-            bundles,
             epoch: Epoch::new(0),
             highest: Epoch::new(0),
             is_restored: false,
@@ -107,17 +105,16 @@ impl Controller {
         }
     }
 
-    /// Rebuilds the engine from its records. `bundles` are the envelopes from number 1 on that
-    /// `trust` was verified by; bundles of a higher number in the records are taken up too.
+    /// Rebuilds the engine from its records. `trust` was verified from bundle 1 on; bundles of a higher number
+    /// in the records are taken up too.
     ///
     /// # Errors
     /// [`RecordError`] naming the record that cannot be read.
     pub fn restore<'a>(
         trust: Trust,
-        bundles: Vec<Vec<u8>>,
         records: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
     ) -> Result<Self, RecordError> {
-        records::restore(trust, bundles, records)
+        records::restore(trust, records)
     }
 
     /// Takes one input. Afterwards drain [`Controller::poll_output`].
@@ -251,12 +248,6 @@ impl Controller {
     #[must_use]
     pub const fn trust(&self) -> &Trust {
         &self.trust
-    }
-
-    /// The bundle envelopes that count, from number 1.
-    #[must_use]
-    pub fn bundles(&self) -> &[Vec<u8>] {
-        &self.bundles
     }
 
     /// Open and used invitations, by token.

@@ -5,7 +5,7 @@ use crate::encryption::AgreementSecret;
 use crate::id::{Channel, DeviceName, Incarnation, Tenant, Thumbprint};
 use crate::key::test_key::SEED_MARK;
 use crate::key::{MemorySigner, Signer};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::BUNDLE_LIST_MAX;
 use crate::revision::Generation;
 use crate::trust::{BundleContent, Mailbox, Trust, Writership};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -116,7 +116,7 @@ impl Random for Dice {
 /// The keys of one trust domain with one tenant and one mailbox, and the bundle that names them.
 #[derive(Debug)]
 pub struct TestKeys {
-    /// The genesis root.
+    /// The root now, at first the genesis root.
     pub root: MemorySigner,
     /// The recovery root.
     pub recovery: MemorySigner,
@@ -128,6 +128,7 @@ pub struct TestKeys {
     pub signing: Signing,
     /// The tenant.
     pub tenant: Tenant,
+    domain: Thumbprint,
     /// Bundle envelopes, from number 1.
     pub bundles: Vec<Vec<u8>>,
 }
@@ -151,8 +152,10 @@ impl TestKeys {
         let Ok(tenant) = Tenant::parse("acme") else {
             unreachable!("the name is valid")
         };
+        let root = signing.signer("root");
         let mut keys = Self {
-            root: signing.signer("root"),
+            domain: root.public_key().thumbprint(),
+            root,
             recovery: signing.signer("recovery"),
             writer: signing.signer("writer"),
             mailbox: signing.signer("mailbox"),
@@ -166,8 +169,8 @@ impl TestKeys {
 
     /// The trust domain.
     #[must_use]
-    pub fn domain(&self) -> Thumbprint {
-        self.root.public_key().thumbprint()
+    pub const fn domain(&self) -> Thumbprint {
+        self.domain
     }
 
     /// The trust after the first `count` bundles.
@@ -187,14 +190,26 @@ impl TestKeys {
         self.trust_after(self.bundles.len())
     }
 
-    /// Tells whether operators may go on making bundles: all of them travel in each enrolment.
+    /// Tells whether operators may go on making bundles: each may revoke two keys, and lists all that were.
     #[must_use]
-    pub fn have_room(&self) -> bool {
-        self.bundles.iter().map(Vec::len).sum::<usize>() < FRAME_BYTES_MAX / 2
+    pub const fn have_room(&self) -> bool {
+        self.bundles.len() < BUNDLE_LIST_MAX / 2
+    }
+
+    /// Replaces the root key: the next bundle, which the old one signs, names the new one.
+    pub fn push_root(&mut self, name: &str) {
+        let old = core::mem::replace(&mut self.root, self.signing.signer(name));
+        let generation = self.generation();
+        self.push_signed(generation, &[], Some(&old));
     }
 
     /// Seals the next bundle with the writer as it is now, and what is revoked from now on.
     pub fn push_bundle(&mut self, generation: u64, revoked: &[Thumbprint]) {
+        self.push_signed(generation, revoked, None);
+    }
+
+    /// Seals the next bundle by a root that it replaces, or by the one that it names.
+    fn push_signed(&mut self, generation: u64, revoked: &[Thumbprint], by: Option<&MemorySigner>) {
         let trust = self.trust();
         let mut all: BTreeSet<Thumbprint> = revoked.iter().copied().collect();
         if let Some(held) = trust.held() {
@@ -214,7 +229,7 @@ impl TestKeys {
             }]),
             revoked: all,
         };
-        let Ok(sealed) = content.seal(trust.held(), self.domain(), &self.root) else {
+        let Ok(sealed) = content.seal(trust.held(), self.domain(), by.unwrap_or(&self.root)) else {
             unreachable!("the content is small and revokes nothing that it lists")
         };
         self.bundles.push(sealed.into_bytes());

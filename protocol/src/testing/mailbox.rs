@@ -21,6 +21,7 @@ use crate::revision::{BundleNumber, Generation, Revision};
 use crate::session::{
     Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
+use crate::trust::BundleStep;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -42,6 +43,8 @@ pub struct TestMailbox {
     slots: BTreeMap<ChannelId, Slots>,
     /// The bundles that it serves, from number 1.
     pub bundles: Vec<Vec<u8>>,
+    /// Those of them that a reader needs, as the controller told since this process began.
+    steps: Vec<BundleStep>,
     dice: Dice,
     /// Channels of which something changed since held polls were last looked at.
     changed: BTreeSet<ChannelId>,
@@ -64,6 +67,7 @@ impl TestMailbox {
             sessions: Sessions::new(64),
             slots: BTreeMap::new(),
             bundles,
+            steps: Vec::new(),
             dice,
             changed: BTreeSet::new(),
             bundles_seen: 0,
@@ -189,6 +193,14 @@ impl TestMailbox {
     pub fn entries_max(&self) -> usize {
         let chains = self.slots.values().map(Slots::entries);
         chains.max().unwrap_or(0)
+    }
+
+    /// Takes what the controller hands to mailboxes: the newest bundle, and which ones lead to it.
+    pub fn show_bundles(&mut self, steps: Vec<BundleStep>) {
+        let newest = steps.last().map(|step| step.envelope.to_vec());
+        let newest = newest.filter(|newest| !self.bundles.contains(newest));
+        self.bundles.extend(newest);
+        self.steps = steps;
     }
 
     /// Tells whether a poll that was looked at before may be answered otherwise now.
@@ -420,7 +432,7 @@ impl TestMailbox {
             .slots
             .get_mut(&held.channel)
             .ok_or(Reject::NotAdmitted)?;
-        let mut entries = slots.newer(&held.poll, &self.bundles);
+        let mut entries = slots.newer(&held.poll, &self.bundles, &self.steps);
         let is_asked = slots.ask_actual(held.poll.actual, now_ms);
         let is_answered = !entries.is_empty() || is_asked || is_over || held.hold_s == 0;
         if !is_answered && !slots.is_beat_awaited(held.session) {

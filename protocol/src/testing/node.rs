@@ -345,7 +345,7 @@ impl ControllerNode {
     /// Builds the engine from a store. # Panics: when the store does not read back.
     #[must_use]
     pub fn restore(keys: &TestKeys, store: MemoryStore) -> Self {
-        let engine = Controller::restore(keys.trust(), keys.bundles.clone(), store.rows());
+        let engine = Controller::restore(keys.trust(), store.rows());
         let Ok(engine) = engine else {
             unreachable!("a store holds what an engine wrote: {engine:?}");
         };

@@ -77,11 +77,9 @@ impl World {
             Output::Answer { ticket, frame } => {
                 self.answers.insert(ticket, frame);
             }
-            Output::PostBundle { envelope } => {
-                if !self.mailbox.bundles.contains(&envelope)
-                    && self.trick != Some(Trick::StaleBundles)
-                {
-                    self.mailbox.bundles.push(envelope);
+            Output::PostBundle { steps } => {
+                if self.trick != Some(Trick::StaleBundles) {
+                    self.mailbox.show_bundles(steps);
                 }
             }
             Output::Event(event) => {
@@ -308,6 +306,7 @@ impl World {
         self.controller = ControllerNode::restore(&self.keys, store);
         if self.trick != Some(Trick::StaleBundles) {
             self.mailbox.bundles.clone_from(&self.keys.bundles);
+            self.mailbox.show_bundles(Vec::new());
         }
         self.control(controller::Input::Start);
     }

@@ -10,8 +10,9 @@ use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
 use crate::key::PublicKey;
 use crate::limits::{BODY_CHUNK_BYTES_MAX, CHAIN_DELTAS_MAX};
 use crate::message::Heartbeat;
-use crate::revision::{Epoch, Generation, Revision, Seq};
+use crate::revision::{BundleNumber, Epoch, Generation, Revision, Seq};
 use crate::session::NeedLimiter;
+use crate::trust::{BundleStep, steps_above};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -332,18 +333,35 @@ impl Slots {
         }
     }
 
-    /// Collects what is newer than the heads of a poll.
-    pub(super) fn newer(&self, poll: &Poll, bundles: &[Vec<u8>]) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let held = usize::try_from(poll.bundle.number()).unwrap_or(usize::MAX);
+    /// Collects the steps to the newest bundle where they are known, else every bundle above the one held.
+    fn newer_bundles(
+        &self,
+        held: BundleNumber,
+        bundles: &[Vec<u8>],
+        steps: &[BundleStep],
+    ) -> Vec<Entry> {
+        let newest = steps.last().map(|step| step.number.number());
         let shown = self.withheld.as_ref().map(|withheld| withheld.bundles);
-        entries.extend(
-            bundles
-                .iter()
-                .take(shown.unwrap_or(usize::MAX))
-                .skip(held)
-                .map(|bundle| (None, bundle.clone())),
-        );
+        if shown.is_none() && newest == Some(bundles.len() as u64) {
+            let above = steps_above(steps, held).iter();
+            return above.map(|step| (None, step.envelope.to_vec())).collect();
+        }
+        let held = usize::try_from(held.number()).unwrap_or(usize::MAX);
+        let shown = bundles.iter().take(shown.unwrap_or(usize::MAX));
+        shown
+            .skip(held)
+            .map(|bundle| (None, bundle.clone()))
+            .collect()
+    }
+
+    /// Collects what is newer than the heads of a poll.
+    pub(super) fn newer(
+        &self,
+        poll: &Poll,
+        bundles: &[Vec<u8>],
+        steps: &[BundleStep],
+    ) -> Vec<Entry> {
+        let mut entries = self.newer_bundles(poll.bundle, bundles, steps);
         entries.extend(self.enrol_answer.iter().map(|one| (None, one.clone())));
         if let (Some(acked), Some((epoch, rseq, envelope))) = (poll.acked, &self.ack)
             && (*epoch > self.reported || (*epoch == self.reported && *rseq > acked))

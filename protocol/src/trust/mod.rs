@@ -4,14 +4,17 @@
 //!  join line --pins--> Trust (nothing held) --offer(bundle 1)--> Trust --offer(bundle 2)--> Trust
 //! ```
 //!
-//! An offer never changes what is held: it gives the next trust, to be stored before it is used.
-//! Refuses gaps, forks, withdrawn revocations and writer keys without a new generation.
+//! An offer never changes what is held: it gives the next trust, to be stored before it is used. Numbers may
+//! be skipped as long as the roots that are held signed what comes: [`BundleSteps`] finds what may be left out.
+//! Refuses forks, signers that only a skipped bundle names, withdrawn revocations and writer keys without a
+//! new generation.
 
 use crate::cbor::{Writer, decode_all};
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
 use crate::id::{Digest, MessageId, Tenant, Thumbprint};
 use crate::key::{PublicKey, Signer};
 use crate::kind::{MessageKind, Role};
+use crate::limits::BUNDLE_SKIP_MAX;
 use crate::reject::Reject;
 use crate::revision::{BundleNumber, Epoch, Generation, Seq};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -19,11 +22,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 mod read;
+mod steps;
 #[cfg(test)]
 mod tests;
 
 use read::read_content;
 pub(crate) use read::{expect_key, read_urls};
+pub use steps::{BundleStep, BundleSteps, steps_above};
 
 /// Who writes for a tenant (spec: #bundle).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,16 +195,18 @@ pub struct Trust {
     root: Thumbprint,
     recovery: Thumbprint,
     held: Option<Bundle>,
+    steps: BundleSteps,
 }
 
 impl Trust {
     /// Starts from the thumbprints of the genesis root key and of the first recovery key.
     #[must_use]
-    pub const fn new(root: Thumbprint, recovery: Thumbprint) -> Self {
+    pub fn new(root: Thumbprint, recovery: Thumbprint) -> Self {
         Self {
             root,
             recovery,
             held: None,
+            steps: BundleSteps::default(),
         }
     }
 
@@ -243,6 +250,12 @@ impl Trust {
             .map_or(BundleNumber::new(0), |bundle| bundle.number)
     }
 
+    /// What others need to come to the bundle held: of those that were accepted here, in their order.
+    #[must_use]
+    pub fn steps(&self) -> &[BundleStep] {
+        self.steps.all()
+    }
+
     /// The generation and writer key of a tenant.
     #[must_use]
     pub fn writer(&self, tenant: &Tenant) -> Option<(Generation, &PublicKey)> {
@@ -283,25 +296,27 @@ impl Trust {
         if number <= self.number() {
             return Err(Reject::BundleStale);
         }
-        //= spec/postern.md#bundle
-        //# A receiver MUST refuse a number above the held one plus one with `bundle-gap`.
-        if Some(number) != self.number().next() {
-            return Err(Reject::BundleGap);
-        }
-        let (content, message_id) = match &self.held {
+        let (content, message_id, signer) = match &self.held {
+            //= spec/postern.md#bundle
+            //# A receiver that holds no bundle MUST refuse every number but 1 with `bundle-gap`.
+            None if number != BundleNumber::new(1) => return Err(Reject::BundleGap),
             None => self.verify_first(&received)?,
-            Some(held) => self.verify_next(held, &received)?,
+            Some(held) => self.verify_higher(held, number, &received)?,
         };
+        let named = [&content.root, &content.recovery].map(PublicKey::thumbprint);
         let bundle = Bundle {
             number,
             message_id,
             content,
             envelope: envelope.into(),
         };
+        let mut steps = self.steps.clone();
+        steps.push(number, (signer, named), envelope);
         Ok(Self {
             root: self.root,
             recovery: self.recovery,
             held: Some(bundle),
+            steps,
         })
     }
 
@@ -309,7 +324,7 @@ impl Trust {
     fn verify_first(
         &self,
         received: &ReceivedEnvelope<'_>,
-    ) -> Result<(BundleContent, MessageId), Reject> {
+    ) -> Result<(BundleContent, MessageId, Thumbprint), Reject> {
         if received.unverified_key_id() != self.root.key_id() {
             return Err(Reject::BundleRoot);
         }
@@ -324,47 +339,60 @@ impl Trust {
         if content.root.thumbprint() != self.root {
             return Err(Reject::BundleRoot);
         }
-        let message_id = self.verify_signature(received, &[&content.root])?;
+        let (message_id, signer) = self.verify_signature(received, &[&content.root])?;
         //= spec/postern.md#bundle
         //# The recovery key of bundle 1 MUST have the pinned recovery thumbprint, else
         //# `bundle-root`.
         if content.recovery.thumbprint() != self.recovery {
             return Err(Reject::BundleRoot);
         }
-        Ok((content, message_id))
+        Ok((content, message_id, signer))
     }
 
-    fn verify_next(
+    fn verify_higher(
         &self,
         held: &Bundle,
+        number: BundleNumber,
         received: &ReceivedEnvelope<'_>,
-    ) -> Result<(BundleContent, MessageId), Reject> {
+    ) -> Result<(BundleContent, MessageId, Thumbprint), Reject> {
+        let went = number.number().saturating_sub(held.number.number());
         //= spec/postern.md#bundle
-        //# Bundle n + 1 MUST be signed by the root key or the recovery key of bundle n, else
-        //# `bundle-root`.
+        //# A receiver MUST refuse a number that is more than 4096 above the held one with `bundle-gap`.
+        if went > BUNDLE_SKIP_MAX {
+            return Err(Reject::BundleGap);
+        }
+        //= spec/postern.md#bundle
+        //# A higher bundle MUST be signed by the root key or the recovery key of the held one, else
+        //# `bundle-root` when its number is the next and `bundle-gap` when it is above that.
         let signers = [&held.content.root, &held.content.recovery];
-        let message_id = self.verify_signature(received, &signers)?;
+        let verified = self.verify_signature(received, &signers);
+        let is_missing = went > 1 && verified == Err(Reject::BundleRoot);
+        let (message_id, signer) = if is_missing {
+            return Err(Reject::BundleGap);
+        } else {
+            verified?
+        };
         //= spec/postern.md#bundle
-        //# The digest of bundle n + 1 MUST be the message id of bundle n, else `bundle-chain`.
-        if received.unverified_header().digest != Some(held.chain_digest()) {
+        //# The digest of the next bundle MUST be the message id of the held one, else `bundle-chain`.
+        if went == 1 && received.unverified_header().digest != Some(held.chain_digest()) {
             return Err(Reject::BundleChain);
         }
         let content = BundleContent::decode(received.unverified_payload())?;
-        check_generations(&held.content, &content)?;
+        check_generations(&held.content, &content, went)?;
         //= spec/postern.md#bundle
-        //# A revoked thumbprint of bundle n MUST be revoked in bundle n + 1, else
+        //# A revoked thumbprint of the held bundle MUST be revoked in a higher one, else
         //# `bundle-revocation`.
         if !content.revoked.is_superset(&held.content.revoked) {
             return Err(Reject::BundleRevocation);
         }
-        Ok((content, message_id))
+        Ok((content, message_id, signer))
     }
 
     fn verify_signature(
         &self,
         received: &ReceivedEnvelope<'_>,
         signers: &[&PublicKey],
-    ) -> Result<MessageId, Reject> {
+    ) -> Result<(MessageId, Thumbprint), Reject> {
         let expected = Expected {
             role: Role::Root,
             plane: None,
@@ -372,28 +400,37 @@ impl Trust {
         let binding = Binding::Trust { root: self.root };
         let verified = received.verify(expected, binding, signers.iter().copied(), |_| false);
         match verified {
-            Ok(verified) => Ok(verified.message_id()),
+            Ok(verified) => Ok((verified.message_id(), verified.signer())),
             Err(Reject::KeyUnknown) => Err(Reject::BundleRoot),
             Err(reject) => Err(reject),
         }
     }
 }
 
-/// The same key keeps its generation, another key takes exactly the next one.
-fn check_generations(held: &BundleContent, offered: &BundleContent) -> Result<(), Reject> {
+/// Compares each writer with what it was `went` numbers ago.
+fn check_generations(
+    held: &BundleContent,
+    offered: &BundleContent,
+    went: u64,
+) -> Result<(), Reject> {
     for (tenant, writership) in &offered.writers {
         let Some(before) = held.writers.get(tenant) else {
             continue;
         };
-        let wanted = if before.key == writership.key {
-            Some(before.generation)
-        } else {
-            before.generation.next()
+        let is_same = before.key == writership.key;
+        let (from, to) = (before.generation.number(), writership.generation.number());
+        let is_in_order = match to.checked_sub(from) {
+            None => false,
+            //= spec/postern.md#bundle
+            //# From one number to the next the generation of a tenant's writer MUST stay when its key stays
+            //# and go up by exactly one when its key changes, else `bundle-generation`.
+            Some(up) if went == 1 => up == u64::from(!is_same),
+            //= spec/postern.md#bundle
+            //# Over skipped numbers the generation of a tenant's writer MUST NOT go down, stay when its key
+            //# changes, or go up by more than the numbers do, else `bundle-generation`.
+            Some(up) => up <= went && (is_same || up > 0),
         };
-        //= spec/postern.md#bundle
-        //# The generation of a tenant's writer MUST stay when its key stays and go up by exactly
-        //# one when its key changes, else `bundle-generation`.
-        if wanted != Some(writership.generation) {
+        if !is_in_order {
             return Err(Reject::BundleGeneration);
         }
     }

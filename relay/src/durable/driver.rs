@@ -357,7 +357,7 @@ impl Driver {
             .retain(|_, at| now_ms.saturating_sub(*at) < ADMISSION_FRESH_MS);
         let mailbox = &self.shared.mailbox;
         for trust in changes.trust {
-            mailbox.show_bundle(&trust);
+            mailbox.show_trust(&trust);
             let before = ledger.replace_trust(trust);
             self.close_refused(&before, &ledger);
         }

@@ -327,9 +327,13 @@ fn load_ledger(store: &dyn Store, pinned: Trust, bundles: &[Vec<u8>]) -> Result<
     };
     let root = pinned.root();
     let mut trust = load_trust(pinned, &load(store, BUNDLES)?).map_err(refused)?;
-    let held = usize::try_from(trust.number().number()).unwrap_or(usize::MAX);
-    for bundle in bundles.iter().skip(held) {
-        trust = trust.offer(bundle).map_err(refused)?;
+    for bundle in bundles {
+        trust = match trust.offer(bundle) {
+            Ok(next) => next,
+            // The store is as far as the line, or further.
+            Err(Reject::BundleStale) => continue,
+            Err(reject) => return Err(refused(reject)),
+        };
         insert_bundle(&mut batch, &trust);
     }
     let admissions = load_admissions(root, &load(store, ADMISSIONS)?);
@@ -357,11 +361,7 @@ fn draw_epoch() -> Option<u64> {
 
 /// Shows what the store holds, as if it had just been committed.
 fn show_all(store: &dyn Store, ledger: &Ledger, mailbox: &Mailbox) -> Result<(), OpenError> {
-    for record in load(store, BUNDLES)? {
-        if let Err(reject) = mailbox.post_bundle(&record.value) {
-            tracing::warn!(%reject, "a bundle cannot be shown to devices");
-        }
-    }
+    mailbox.show_trust(ledger.trust());
     let lanes = lanes::load(load(store, lanes::LANES)?);
     let lanes = lanes.map_err(|Malformed| OpenError::Malformed {
         table: lanes::LANES.name(),

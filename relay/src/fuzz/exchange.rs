@@ -22,6 +22,7 @@ use postern_protocol::kind::MessageKind;
 use postern_protocol::limits::FRAME_BYTES_MAX;
 use postern_protocol::revision::{BundleNumber, Generation, StoreEpoch};
 use postern_protocol::session::{Asking, ClientSession, Identity, ReceivedHello};
+use postern_protocol::trust::BundleStep;
 use std::sync::Arc;
 
 /// Whatever is asked in a session, the answer is one of that session.
@@ -179,7 +180,12 @@ impl Desk {
         let _ = mailboxes.post_evidence(id, chunk);
         let _ = mailboxes.post_enrol_answer(id, chunk);
         let _ = mailboxes.post_plane_key(id, chunk);
-        let _ = mailboxes.post_bundle(chunk);
+        let bundle = BundleStep {
+            number: BundleNumber::new(chunk.len() as u64),
+            from: BundleNumber::default(),
+            envelope: Arc::from(chunk),
+        };
+        let _ = mailboxes.show_bundles(&[bundle]);
     }
 
     /// The request in a chunk, sealed in a session.

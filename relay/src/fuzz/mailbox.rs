@@ -17,6 +17,7 @@ use postern_protocol::id::{ChannelId, Digest, Plane};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::limits::NEED_INTERVAL_MS;
 use postern_protocol::revision::{BundleNumber, Epoch, Generation, Revision, Seq};
+use postern_protocol::trust::BundleStep;
 use std::collections::BTreeMap;
 
 /// Small, so that a script of a few steps reaches each of them.
@@ -80,7 +81,7 @@ struct Pair {
     mailboxes: Mailboxes,
     channels: [ChannelId; 2],
     model: [Kept; 2],
-    bundles: Vec<(u64, Vec<u8>)>,
+    bundles: Vec<BundleStep>,
     now_ms: u64,
 }
 
@@ -126,7 +127,7 @@ impl Pair {
             0 | 1 => self.post_snapshot(place, &numbers),
             2 | 3 => self.post_delta(place, &numbers),
             4 => self.post_ack(place, &numbers),
-            5 => self.post_bundle(&numbers),
+            5 => self.show_bundles(&numbers),
             6 => self.need(place, &numbers),
             _ => self.other(place, chunk),
         }
@@ -212,20 +213,40 @@ impl Pair {
         kept.ack = Some((numbers.epoch, numbers.seq, envelope));
     }
 
-    fn post_bundle(&mut self, numbers: &Numbers) {
-        let number = numbers.seq;
+    /// Shows a bundle after those that it leaves standing.
+    fn show_bundles(&mut self, numbers: &Numbers) {
+        let standing = self.bundles.len().saturating_sub(numbers.mark.into());
+        let mut steps: Vec<BundleStep> = self.bundles.iter().take(standing).cloned().collect();
+        let from = steps
+            .last()
+            .map(|step| step.number.number())
+            .unwrap_or_default();
+        let number = numbers.seq.max(from + 1);
+        let revision = [0, number, number.saturating_sub(1)];
         let mark = (number > 1).then_some(0);
         let payload = filler(numbers.size);
-        let revision = [0, number, number.saturating_sub(1)];
         let Some(envelope) = sealed(MessageKind::Bundle, revision, mark, payload) else {
             return;
         };
-        if self.mailboxes.post_bundle(&envelope) == Ok(Posted::Kept) {
-            let last = self.bundles.last().map(|(last, _)| *last);
-            assert!(last.is_none_or(|last| last + 1 == number), "a gap");
-            self.bundles.push((number, envelope));
-            let bytes: usize = self.bundles.iter().map(|(_, it)| it.len()).sum();
-            assert!(bytes <= LIMITS.bundles_bytes_max, "too many bundles");
+        steps.push(BundleStep {
+            number: BundleNumber::new(number),
+            from: BundleNumber::new(from),
+            envelope: envelope.into(),
+        });
+        let highest = self.mailboxes.bundle_number().number();
+        let bytes: usize = steps.iter().map(|step| step.envelope.len()).sum();
+        match self.mailboxes.show_bundles(&steps) {
+            Ok(Posted::Older) => assert!(number < highest, "a higher bundle is older"),
+            Ok(Posted::Held) => assert!(steps == self.bundles, "another bundle is held"),
+            Ok(Posted::Kept) => {
+                assert!(number >= highest, "a lower bundle is shown");
+                assert!(bytes <= LIMITS.bundles_bytes_max, "too many bundles");
+                self.bundles = steps;
+            }
+            Err(_) => assert!(
+                bytes > LIMITS.bundles_bytes_max,
+                "bundles that fit are refused"
+            ),
         }
     }
 
@@ -263,13 +284,12 @@ impl Pair {
         };
         let before = self.mailboxes.bytes();
         let generation = Generation::new(9);
-        let posted = match first % 4 {
+        let posted = match first % 3 {
             0 => self
                 .mailboxes
                 .post_snapshot(*id, generation, rest, [rest.to_vec()]),
             1 => self.mailboxes.post_delta(*id, generation, rest),
-            2 => self.mailboxes.post_report_ack(*id, rest),
-            _ => self.mailboxes.post_bundle(rest),
+            _ => self.mailboxes.post_report_ack(*id, rest),
         };
         if posted == Ok(Posted::Kept) {
             // Bytes that are an envelope of their own: the model knows none of their numbers.
@@ -315,7 +335,7 @@ impl Pair {
             actual: None,
         };
         let entries = self.mailboxes.collect(id, &heads);
-        let bundles = self.bundles.iter().map(|(_, envelope)| envelope.as_slice());
+        let bundles = self.bundles.iter().map(|step| step.envelope.as_ref());
         let links = kept.chain.iter().flat_map(|chain| {
             let is_held = |seq: u64| Revision::new(Epoch::new(chain.epoch), Seq::new(seq)) == held;
             let place = chain.links.iter().position(|(seq, _)| is_held(*seq));

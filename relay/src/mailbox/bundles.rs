@@ -1,51 +1,37 @@
-//! The bundles of the trust domain, contiguous, so that a reader several numbers behind gets every
-//! step. Refuses gaps and never drops the first ones: a device may have been off for a year.
+//! The bundles of the trust domain, as far as a reader needs them to come to the newest. Refuses to go back,
+//! and what does not fit; a device may have been off for a year.
 
 use super::room::{Full, Room};
 use super::{Entry, Posted};
 use postern_protocol::Reject;
-use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::revision::BundleNumber;
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use postern_protocol::trust::{BundleStep, steps_above};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Bundles {
-    by_number: BTreeMap<BundleNumber, Arc<[u8]>>,
-    bytes: usize,
+    steps: Vec<BundleStep>,
     changed: u64,
 }
 
 impl Bundles {
-    pub(super) fn post(
+    pub(super) fn show(
         &mut self,
-        received: &ReceivedEnvelope<'_>,
+        steps: &[BundleStep],
         bytes_max: usize,
     ) -> Result<Posted, Reject> {
-        let number = BundleNumber::new(received.unverified_header().seq.number());
-        let bytes = received.as_bytes();
-        if let Some(held) = self.by_number.get(&number) {
-            return if held.as_ref() == bytes {
-                Ok(Posted::Held)
-            } else {
-                Err(Reject::Equivocation)
-            };
+        let newest = steps.last().map(|step| step.number).unwrap_or_default();
+        if newest < self.highest() {
+            return Ok(Posted::Older);
         }
-        if let Some(highest) = self.by_number.keys().next_back().copied() {
-            if number < highest {
-                return Ok(Posted::Older);
-            }
-            if highest.next() != Some(number) {
-                return Err(Reject::BundleGap);
-            }
-        }
-        let total = self.bytes.saturating_add(bytes.len());
-        if total > bytes_max {
+        let bytes: usize = steps.iter().map(|step| step.envelope.len()).sum();
+        if bytes > bytes_max {
             return Err(Reject::Quota);
         }
-        self.bytes = total;
-        self.by_number.insert(number, Arc::from(bytes));
+        if self.steps == steps {
+            return Ok(Posted::Held);
+        }
+        self.steps = steps.to_vec();
         Ok(Posted::Kept)
     }
 
@@ -58,22 +44,24 @@ impl Bundles {
     }
 
     pub(super) fn highest(&self) -> BundleNumber {
-        self.by_number
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or_default()
+        let newest = self.steps.last();
+        newest.map(|step| step.number).unwrap_or_default()
     }
 
-    /// Appends the bundles above `held`, ascending. # Errors: [`Full`] when not all of them fit.
+    /// The envelopes, ascending.
+    pub(super) fn envelopes(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.steps.iter().map(|step| &step.envelope)
+    }
+
+    /// Appends what leads from `held` to the newest, ascending. # Errors: [`Full`] when not all of it fits.
     pub(super) fn collect(
         &self,
         held: BundleNumber,
         room: &mut Room,
         entries: &mut Vec<Entry>,
     ) -> Result<(), Full> {
-        self.by_number
-            .range((Bound::Excluded(held), Bound::Unbounded))
-            .try_for_each(|(_, envelope)| room.push(entries, None, envelope))
+        steps_above(&self.steps, held)
+            .iter()
+            .try_for_each(|step| room.push(entries, None, &step.envelope))
     }
 }

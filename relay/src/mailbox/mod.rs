@@ -4,7 +4,7 @@
 //!   post_snapshot, post_delta --> chain: newest snapshot, its bodies, contiguous deltas --+
 //!   post_report_ack, _evidence,                                                          +--> collect
 //!     _enrol_answer, _heartbeat --> slots: the highest of each kind                      |
-//!   post_bundle ----------------> bundles of the trust domain, ascending ----------------+
+//!   show_bundles ---------------> steps to the newest bundle, ascending -----------------+
 //! ```
 //!
 //! One [`Mailboxes`] serves one trust domain. What is posted was sealed or verified by the host
@@ -43,6 +43,7 @@ use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::id::{ChannelId, Digest, Plane, TenantId};
 use postern_protocol::kind::MessageKind;
 use postern_protocol::revision::{BundleNumber, Generation, Revision, Seq};
+use postern_protocol::trust::BundleStep;
 use room::Room;
 pub(crate) use slots::Lanes;
 use slots::{Carry, Slots};
@@ -299,15 +300,18 @@ impl Mailboxes {
         self.adjust(channel, |slots| slots.actual.note_asked(shown, now_ms));
     }
 
-    /// Keeps the next bundle of the trust domain. The first one posted may have any number.
-    /// # Errors: shape and CBOR rejects; `signer-role` for another kind; `bundle-gap`; `quota`.
-    pub fn post_bundle(&mut self, envelope: &[u8]) -> Result<Posted, Reject> {
-        let received = parse(envelope, MessageKind::Bundle)?;
-        let result = self.bundles.post(&received, self.limits.bundles_bytes_max);
+    /// Keeps what leads readers to the newest bundle of the trust domain: [`Trust::steps`] of whoever verified it.
+    /// # Errors: `quota`.
+    ///
+    /// [`Trust::steps`]: postern_protocol::trust::Trust::steps
+    pub fn show_bundles(&mut self, steps: &[BundleStep]) -> Result<Posted, Reject> {
+        let result = self.bundles.show(steps, self.limits.bundles_bytes_max);
         if result == Ok(Posted::Kept) {
             self.changes = self.changes.wrapping_add(1);
             self.bundles.note_change(self.changes);
-            self.onward.add(Part::Bundles, (None, Arc::from(envelope)));
+            let envelopes = self.bundles.envelopes();
+            let shown = envelopes.map(|envelope| (None, Arc::clone(envelope)));
+            self.onward.show(Part::Bundles, shown.collect());
         }
         result
     }
@@ -332,8 +336,8 @@ impl Mailboxes {
         let is_complete = self
             .bundles
             //= spec/postern.md#mailboxes
-            //# A mailbox MUST answer a poll with bundles above the poll's number ascending, then
-            //# the chain, then the slots, as much as fits into one frame.
+            //# A mailbox MUST answer a poll with bundles that lead from the poll's number to the newest,
+            //# ascending, then the chain, then the slots, as much as fits into one frame.
             .collect(heads.bundle, &mut room, &mut entries)
             .is_ok();
         if let (true, Some(slots)) = (is_complete, self.channels.get(&channel)) {

@@ -78,13 +78,6 @@ impl Onward {
         is_new
     }
 
-    /// Adds one entry to a part.
-    pub(super) fn add(&mut self, part: Part, shown: Shown) {
-        self.last = self.last.saturating_add(1);
-        self.live.insert(self.last, (part, shown));
-        self.parts.entry(part).or_default().push(self.last);
-    }
-
     /// Tells whether anything came after `cursor`.
     pub(super) fn has_after(&self, cursor: u64) -> bool {
         let last = self.live.last_key_value();

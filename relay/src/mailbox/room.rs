@@ -47,7 +47,7 @@ impl Room {
         envelope: &Arc<[u8]>,
     ) -> Result<(), Full> {
         //= spec/postern.md#mailboxes
-        //# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the
+        //# A mailbox MUST answer a poll with bundles that lead from the poll's number to the newest, ascending, then the
         //# chain, then the slots, as much as fits into one frame.
         self.take(envelope.len().saturating_add(ITEM_OVERHEAD_BYTES))?;
         entries.push(Entry {

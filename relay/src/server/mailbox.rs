@@ -18,7 +18,7 @@ use crate::metrics::{Metrics, Sample};
 use postern_protocol::Reject;
 use postern_protocol::id::{ChannelId, MailboxId, TenantId, Thumbprint};
 use postern_protocol::revision::{BundleNumber, Generation, Revision, StoreEpoch};
-use postern_protocol::trust::{Bundle, Trust};
+use postern_protocol::trust::{BundleStep, Trust};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
@@ -202,11 +202,11 @@ impl Mailbox {
             .set_actual_head(channel, held);
     }
 
-    /// Keeps the next bundle and wakes every device.
-    /// # Errors: those of [`Mailboxes::post_bundle`](crate::mailbox::Mailboxes::post_bundle).
-    pub fn post_bundle(&self, envelope: &[u8]) -> Result<Posted, Reject> {
+    /// Keeps what leads to the newest bundle and wakes every device.
+    /// # Errors: those of [`Mailboxes::show_bundles`](crate::mailbox::Mailboxes::show_bundles).
+    pub fn show_bundles(&self, steps: &[BundleStep]) -> Result<Posted, Reject> {
         let mut state = self.lock();
-        let posted = state.exchanges.mailboxes.post_bundle(envelope)?;
+        let posted = state.exchanges.mailboxes.show_bundles(steps)?;
         if posted == Posted::Kept {
             state.holds.wake_all();
             state.wake_mailboxes();
@@ -281,11 +281,9 @@ impl Mailbox {
         state.collects.wake(&Collector::Mailbox(mailbox));
     }
 
-    /// Shows a bundle that is durable now: every device has news.
-    pub(crate) fn show_bundle(&self, trust: &Trust) {
-        let bundle = trust.held().map(Bundle::as_bytes).unwrap_or_default();
-        // It continues the chain that is shown, because it continues the one that is stored.
-        if let Err(reject) = self.post_bundle(bundle) {
+    /// Shows the bundle of a trust that is durable now: every device has news.
+    pub(crate) fn show_trust(&self, trust: &Trust) {
+        if let Err(reject) = self.show_bundles(trust.steps()) {
             tracing::warn!(%reject, "a bundle cannot be shown to devices");
         }
     }

@@ -118,7 +118,7 @@ impl Site {
             incarnation: LIFE,
         };
         let engine = Device::restore(identity, trust.clone(), Settings::default(), []).unwrap();
-        let controller = Controller::restore(trust, vec![first_bundle()], []).unwrap();
+        let controller = Controller::restore(trust, []).unwrap();
         let mut site = Self {
             relay,
             writer,

@@ -91,8 +91,7 @@ fn verify(file: &Path, dir: &Path, archive: &Archive) -> Result<Restored, Comman
         .records
         .iter()
         .map(|record| (record.table, record.key.as_slice(), record.value.as_slice()));
-    let chain = bundles_of(&find);
-    let engine = Controller::restore(trust, chain, lent)
+    let engine = Controller::restore(trust, lent)
         .map_err(|error| refused(file, &format!("a record is not understood: {error}")))?;
     if backup.records != archive.records.len() || backup.trust_domain != config.root.to_string() {
         return Err(refused(file, "its parts are of different backups"));

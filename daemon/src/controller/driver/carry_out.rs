@@ -44,9 +44,11 @@ impl Driver {
                 self.parts.mailbox.set_actual_head(channel, revision);
                 self.unacknowledged.insert(channel);
             }
-            Output::PostBundle { envelope } => {
-                self.parts.relays.post_bundle(&envelope);
-                if let Err(reject) = self.parts.mailbox.post_bundle(&envelope) {
+            Output::PostBundle { steps } => {
+                if let Some(newest) = steps.last() {
+                    self.parts.relays.post_bundle(&newest.envelope);
+                }
+                if let Err(reject) = self.parts.mailbox.show_bundles(&steps) {
                     tracing::warn!(
                         reason = reject.as_str(),
                         "mailbox refused the bundle; devices get it from the next start on"

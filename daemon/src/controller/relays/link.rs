@@ -18,6 +18,7 @@ use postern_protocol::controller::Controller;
 use postern_protocol::frame::PlainFrame;
 use postern_protocol::id::{Channel, ChannelId, Plane, Tenant, Thumbprint};
 use postern_protocol::revision::{ArrivalNumber, Knock};
+use postern_protocol::trust::BundleStep;
 use postern_protocol::writer_link::{
     Context, Event, ExchangeId, Input, Letter, Output, Piece, WriterLink,
 };
@@ -40,8 +41,8 @@ pub(super) struct LinkSetup {
     pub(super) writers: Arc<Writers>,
     pub(super) routes: Routes,
     pub(super) work: mpsc::Sender<Work>,
-    /// Every bundle, from number 1.
-    pub(super) bundles: Vec<Vec<u8>>,
+    /// Bundle 1 and what leads from it to the newest.
+    pub(super) bundles: Vec<BundleStep>,
     /// True where the engine posts nothing by itself: the link asks for everything.
     pub(super) is_behind: bool,
 }
@@ -169,10 +170,10 @@ impl LinkTask {
         }
     }
 
-    /// Delivers every bundle: the relay refuses those that it holds, and none can be missing.
+    /// Delivers what leads to the newest bundle: the relay passes over what it holds.
     fn deliver_bundles(&mut self, id: LinkId) {
-        for bundle in self.setup.bundles.clone() {
-            self.feed(id, Input::Deliver(Letter::bundle(bundle)));
+        for step in self.setup.bundles.clone() {
+            self.feed(id, Input::Deliver(Letter::bundle(step.envelope.to_vec())));
         }
     }
 

@@ -55,38 +55,27 @@ impl Starter {
     ///
     /// # Errors
     /// A key, anchor, proxy or URL that cannot be used; a record that cannot be read.
-    pub fn start(
-        &self,
-        trust: &Trust,
-        bundles: &[Vec<u8>],
-        loaded: &[Loaded],
-    ) -> Result<(), CommandError> {
+    pub fn start(&self, trust: &Trust, loaded: &[Loaded]) -> Result<(), CommandError> {
         let own = loaded.iter().filter(|record| record.table == Table::Relays);
         let records = own.map(|record| (record.key.clone(), record.value.clone()));
-        self.replace(trust, bundles, &records.collect(), false)
+        self.replace(trust, &records.collect(), false)
     }
 
     /// Starts the links of a new bundle: each relay is filled anew, which costs it nothing that it holds.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn renew(
-        &self,
-        trust: &Trust,
-        bundles: &[Vec<u8>],
-        records: Vec<Loaded>,
-    ) -> Result<(), CommandError> {
+    pub fn renew(&self, trust: &Trust, records: Vec<Loaded>) -> Result<(), CommandError> {
         let own = records
             .into_iter()
             .filter(|record| record.table == Table::Relays);
         let records = own.map(|record| (record.key, record.value));
-        self.replace(trust, bundles, &records.collect(), true)
+        self.replace(trust, &records.collect(), true)
     }
 
     fn replace(
         &self,
         trust: &Trust,
-        bundles: &[Vec<u8>],
         records: &Records,
         is_behind: bool,
     ) -> Result<(), CommandError> {
@@ -120,7 +109,7 @@ impl Starter {
                             &Address::of_one(&relay.urls),
                         )?,
                         work: self.work.clone(),
-                        bundles: bundles.to_vec(),
+                        bundles: trust.steps().to_vec(),
                         is_behind,
                     }));
                 }

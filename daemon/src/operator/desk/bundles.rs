@@ -49,9 +49,8 @@ impl Desk {
             is_new = true;
         }
         if is_new {
-            let (_, chain) = bundles::read(config)?;
             let records = self.send(Work::Copy).await??;
-            self.starter.renew(&trust, &chain, records)?;
+            self.starter.renew(&trust, records)?;
         }
         Ok(Response::Bundles {
             bundle: trust.number().number(),

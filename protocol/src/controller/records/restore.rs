@@ -48,10 +48,9 @@ type Values = BTreeMap<ChannelId, Vec<(Path, Value)>>;
 /// Rebuilds the engine.
 pub(in super::super) fn restore<'a>(
     trust: Trust,
-    bundles: Vec<Vec<u8>>,
     records: impl IntoIterator<Item = Row<'a>>,
 ) -> Result<Controller, RecordError> {
-    let mut controller = Controller::new(trust, bundles);
+    let mut controller = Controller::new(trust);
     let (mut desired, mut actual) = (Values::new(), Values::new());
     let mut keys = Vec::new();
     let mut stored_bundles = BTreeMap::new();
@@ -127,7 +126,6 @@ fn restore_bundles(
         }
         let offered = controller.trust.offer(envelope);
         controller.trust = offered.map_err(|reject| damaged(Table::Bundles, key, reject))?;
-        controller.bundles.push(envelope.to_vec());
     }
     Ok(())
 }

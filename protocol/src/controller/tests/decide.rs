@@ -204,11 +204,7 @@ fn missing_records_are_named() {
     let mut key = id.as_bytes().to_vec();
     key.extend_from_slice(b"a/x");
     store.overwrite(crate::record::Table::Values, &key, None);
-    let restored = crate::controller::Controller::restore(
-        world.keys.trust(),
-        world.keys.bundles.clone(),
-        store.rows(),
-    );
+    let restored = crate::controller::Controller::restore(world.keys.trust(), store.rows());
     let error = restored.map(|_| ()).unwrap_err();
     assert_eq!(
         (error.table, error.reject),

@@ -48,9 +48,8 @@ impl Hand {
     pub(super) fn new() -> Self {
         let keys = TestKeys::new();
         let store = MemoryStore::default();
-        let bundles = keys.bundles.clone();
         let mut hand = Self {
-            engine: Controller::restore(keys.trust(), bundles, store.rows()).unwrap(),
+            engine: Controller::restore(keys.trust(), store.rows()).unwrap(),
             store,
             channel: keys.channel("press-7"),
             incarnation: Incarnation::from_bytes([7; 16]),
@@ -120,8 +119,7 @@ impl Hand {
     /// Drops the engine and starts it from `store`, or from its own.
     pub(super) fn restart(&mut self, store: Option<MemoryStore>) {
         self.store = store.unwrap_or_else(|| self.store.clone());
-        let bundles = self.keys.bundles.clone();
-        self.engine = Controller::restore(self.keys.trust(), bundles, self.store.rows()).unwrap();
+        self.engine = Controller::restore(self.keys.trust(), self.store.rows()).unwrap();
         self.input(Input::Start);
     }
 

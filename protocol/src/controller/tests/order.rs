@@ -236,9 +236,9 @@ fn same_request_again_is_answered_with_the_same_enrolment() {
 }
 
 //= spec/postern.md#enrolment type=test
-//# Frame 17 MUST carry all bundles from 1 to the number that the answer names, ascending.
+//# Frame 17 MUST carry bundle 1 and what leads from it to the number that the answer names, ascending.
 #[test]
-fn enrolled_frame_carries_every_bundle_from_the_first() {
+fn enrolled_frame_carries_the_first_bundle_and_what_leads_to_the_newest() {
     let mut world = World::new(1);
     let frame = invited(&mut world);
     world.keys.push_bundle(1, &[]);
@@ -253,7 +253,7 @@ fn enrolled_frame_carries_every_bundle_from_the_first() {
         let received = ReceivedEnvelope::parse(bundle).unwrap();
         received.unverified_header().seq.number()
     });
-    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 3]);
 }
 
 //= spec/postern.md#reports-and-acks type=test

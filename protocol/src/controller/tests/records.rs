@@ -41,8 +41,7 @@ fn first_version(keys: &TestKeys) -> MemoryStore {
 fn store_of_the_former_version_reads_back() {
     let keys = TestKeys::new();
     let store = first_version(&keys);
-    let bundles = keys.bundles.clone();
-    let engine = Controller::restore(keys.trust(), bundles, store.rows()).unwrap();
+    let engine = Controller::restore(keys.trust(), store.rows()).unwrap();
     let member = engine.member_of(keys.channel("press-7").id()).unwrap();
     assert!(member.is_enrolled() && !member.has_left() && !member.is_cloned());
     let revision = member.head().revision;
@@ -84,8 +83,7 @@ fn damaged_record_is_named_and_stops_the_start() {
     for (table, key) in cases {
         let mut store = hand.store.clone();
         store.overwrite(table, key, Some([0x80].to_vec()));
-        let bundles = hand.keys.bundles.clone();
-        let restored = Controller::restore(hand.keys.trust(), bundles, store.rows());
+        let restored = Controller::restore(hand.keys.trust(), store.rows());
         assert_eq!(restored.map(|_| ()).unwrap_err().table, table.as_str());
     }
 }
@@ -97,8 +95,7 @@ fn rows_of_a_member_that_is_gone_say_nothing() {
     for table in [Table::Reports, Table::Heads, Table::Envelopes] {
         store.overwrite(table, &[9; 16], Some([0x80].to_vec()));
     }
-    let bundles = hand.keys.bundles.clone();
-    assert!(Controller::restore(hand.keys.trust(), bundles, store.rows()).is_ok());
+    assert!(Controller::restore(hand.keys.trust(), store.rows()).is_ok());
 }
 
 /// What left before a crash at any commit is still true after it.
@@ -134,8 +131,7 @@ fn nothing_that_was_acknowledged_is_lost_at_any_commit() {
             report.unwrap_or(Revision::NONE) >= acknowledged.1,
             "{commits}"
         );
-        let bundles = hand.keys.bundles.clone();
-        let again = Controller::restore(hand.keys.trust(), bundles, hand.store.rows());
+        let again = Controller::restore(hand.keys.trust(), hand.store.rows());
         assert_eq!(
             again.unwrap().member_of(hand.id()).unwrap().head(),
             &hand.head()

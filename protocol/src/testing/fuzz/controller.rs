@@ -343,7 +343,7 @@ const fn incarnation() -> Incarnation {
 }
 
 fn restored(keys: &TestKeys, store: &MemoryStore) -> Controller {
-    let engine = Controller::restore(keys.trust(), keys.bundles.clone(), store.rows());
+    let engine = Controller::restore(keys.trust(), store.rows());
     let Ok(engine) = engine else {
         unreachable!("a store holds what an engine wrote: {engine:?}");
     };

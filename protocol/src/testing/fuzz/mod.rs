@@ -12,7 +12,7 @@ pub use controller::controller_engine;
 pub use records::records;
 pub use writer_link::writer_link;
 
-use super::{Lone, TestKeys, at, numbers};
+use super::{Lone, Signing, TestKeys, at, numbers};
 use crate::Reject;
 use crate::cbor::{self, Kind, Reader, Writer};
 use crate::envelope::{Draft, ReceivedEnvelope, TAG_SIGN1, skip_envelope};
@@ -25,7 +25,7 @@ use crate::join_line::JoinLine;
 use crate::message::{Evidence, Heartbeat, Report, Snapshot};
 use crate::revision::Epoch;
 use crate::state::{Change, DeltaView, Edit, Path, State, Value};
-use crate::trust::BundleContent;
+use crate::trust::{BundleContent, Trust};
 use crate::trust_line::{RelayLine, TrustLine};
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -297,11 +297,22 @@ pub fn bundle(input: &[u8]) {
     if let Ok(content) = BundleContent::decode(input) {
         assert_eq!(content.encode(), input);
     }
-    let trust = TestKeys::new().trust();
-    assert!(
-        trust.offer(input).is_err(),
-        "the test root signed no second"
-    );
+    let held = TestKeys::new().trust();
+    // The keys are published, and vectors hold bundles that they signed.
+    if let Ok(next) = held.offer(input) {
+        assert!(next.number() > held.number() && next.root() == held.root());
+        let revoked = |trust: &Trust| trust.held().map(|held| held.content().revoked.clone());
+        assert!(
+            revoked(&next) >= revoked(&held),
+            "a revocation is forgotten"
+        );
+        assert_eq!(
+            next.steps().last().map(|step| step.envelope.as_ref()),
+            Some(input)
+        );
+    }
+    let elsewhere = TestKeys::with(Signing::Test).trust();
+    assert!(elsewhere.offer(input).is_err(), "its root signed no second");
 }
 
 /// Whatever a mailbox answers, a device keeps what it holds, and waits.

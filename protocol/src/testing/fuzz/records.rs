@@ -87,8 +87,7 @@ fn controller(damage: impl FnOnce(&mut MemoryStore)) {
     let mut store = super::controller::filled_store();
     damage(&mut store);
     let trust: Trust = keys.trust();
-    let bundles: Vec<Vec<u8>> = keys.bundles.clone();
-    let mut engine = match Controller::restore(trust, bundles, store.rows()) {
+    let mut engine = match Controller::restore(trust, store.rows()) {
         Ok(engine) => engine,
         Err(error) => return assert_named(&error),
     };

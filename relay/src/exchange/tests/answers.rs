@@ -3,7 +3,7 @@
 use super::{FIRST, exchanges, open, step, with_snapshot};
 use crate::exchange::Step;
 use crate::fixtures::{
-    answer, bundle, channel_id, delta, poll_for_ack, poll_of, report_ack, revision,
+    answer, bundle, bundle_steps, channel_id, delta, poll_for_ack, poll_of, report_ack, revision,
 };
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::frame::UpFrame;
@@ -16,7 +16,7 @@ use postern_protocol::revision::Revision;
 fn items_of_an_answer_name_a_plane_of_their_kind() {
     let mut exchanges = with_snapshot();
     let mailboxes = &mut exchanges.mailboxes;
-    mailboxes.post_bundle(&bundle(1)).unwrap();
+    mailboxes.show_bundles(&bundle_steps(&[bundle(1)])).unwrap();
     mailboxes
         .post_delta(channel_id(), FIRST, &delta(1, 1, 2))
         .unwrap();

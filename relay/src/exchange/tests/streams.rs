@@ -3,7 +3,8 @@
 use super::{FIRST, open, poll, revision, step, with_snapshot};
 use crate::exchange::{Exchanges, Parting, Step, StreamStep, Streaming};
 use crate::fixtures::{
-    bundle, channel_id, delta, enrol_answer, evidence, heartbeat, report_ack, snapshot, stream,
+    bundle, bundle_steps, channel_id, delta, enrol_answer, evidence, heartbeat, report_ack,
+    snapshot, stream,
 };
 use crate::limits::REPEAT_INTERVAL_MS;
 use postern_protocol::Reject;
@@ -194,7 +195,8 @@ fn acknowledgement_that_was_held_before_is_no_news_and_one_of_another_epoch_is()
 fn bundles_and_heartbeats_come_on_a_stream_once() {
     let mut ends = Ends::of(with_snapshot(), USUAL, (1, 1));
     ends.poll(0).unwrap();
-    ends.exchanges.mailboxes.post_bundle(&bundle(1)).unwrap();
+    let mailboxes = &mut ends.exchanges.mailboxes;
+    mailboxes.show_bundles(&bundle_steps(&[bundle(1)])).unwrap();
     assert_eq!(ends.poll(1_000).unwrap().items, [bundle(1)]);
     let mailboxes = &mut ends.exchanges.mailboxes;
     mailboxes

@@ -50,8 +50,8 @@ fn chain_with_large_deltas_refuses_by_bytes() {
 }
 
 //= spec/postern.md#mailboxes type=test
-//# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the chain,
-//# then the slots, as much as fits into one frame.
+//# A mailbox MUST answer a poll with bundles that lead from the poll's number to the newest,
+//# ascending, then the chain, then the slots, as much as fits into one frame.
 #[test]
 fn collect_beyond_a_frame_stops_in_order_and_the_next_poll_continues() {
     let mut mailboxes = Mailboxes::default();

@@ -6,8 +6,8 @@ mod slots;
 
 use super::{Entry, Heads, MailboxLimits, Mailboxes, Posted, SnapshotWish};
 use crate::fixtures::{
-    bundle, bundle_of, channel_id, delta, delta_of, digest, report, report_ack, revision, snapshot,
-    snapshot_of,
+    bundle, bundle_of, bundle_steps, channel_id, delta, delta_of, digest, report, report_ack,
+    revision, snapshot, snapshot_of,
 };
 use crate::limits::ANSWER_ITEMS_BYTES_MAX;
 use postern_protocol::Reject;

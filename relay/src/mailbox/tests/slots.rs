@@ -31,14 +31,13 @@ fn report_ack_only_rises_and_goes_only_to_who_waits() {
 }
 
 //= spec/postern.md#mailboxes type=test
-//# A mailbox MUST answer a poll with bundles above the poll's number ascending, then the chain,
-//# then the slots, as much as fits into one frame.
+//# A mailbox MUST answer a poll with bundles that lead from the poll's number to the newest,
+//# ascending, then the chain, then the slots, as much as fits into one frame.
 #[test]
 fn bundles_reach_readers_ascending_and_before_the_chain() {
     let mut mailboxes = filled();
-    for number in 1..=3 {
-        mailboxes.post_bundle(&bundle(number)).unwrap();
-    }
+    let steps = bundle_steps(&[bundle(1), bundle(2), bundle(3)]);
+    mailboxes.show_bundles(&steps).unwrap();
     let mut poll = heads(revision(10, 6));
     poll.bundle = BundleNumber::new(1);
     let entries = mailboxes.collect(channel_id(), &poll);
@@ -51,32 +50,50 @@ fn bundles_reach_readers_ascending_and_before_the_chain() {
 }
 
 #[test]
-fn bundles_that_do_not_follow_are_refused() {
+fn bundles_that_are_older_or_too_large_do_not_replace_what_is_shown() {
     let limits = MailboxLimits {
         bundles_bytes_max: 2_000,
         ..MailboxLimits::default()
     };
     let mut mailboxes = Mailboxes::new(limits);
-    let mut check = |envelope: Vec<u8>, expected| {
-        assert_eq!(mailboxes.post_bundle(&envelope), expected);
+    let mut check = |envelopes: &[Vec<u8>], expected| {
+        assert_eq!(mailboxes.show_bundles(&bundle_steps(envelopes)), expected);
     };
-    check(bundle(4), Ok(Posted::Kept));
-    check(bundle(4), Ok(Posted::Held));
-    check(bundle(3), Ok(Posted::Older));
-    check(bundle(6), Err(Reject::BundleGap));
-    check(bundle_of(4, 9), Err(Reject::Equivocation));
-    check(bundle_of(5, 2_000), Err(Reject::Quota));
-    check(snapshot(1, 1), Err(Reject::SignerRole));
-    check(bundle(5), Ok(Posted::Kept));
-    assert_eq!(mailboxes.bundle_number(), BundleNumber::new(5));
+    check(&[bundle(4)], Ok(Posted::Kept));
+    check(&[bundle(4)], Ok(Posted::Held));
+    check(&[bundle(3)], Ok(Posted::Older));
+    check(&[], Ok(Posted::Older));
+    check(&[bundle(4), bundle_of(5, 2_000)], Err(Reject::Quota));
+    check(&[bundle(4), bundle(6)], Ok(Posted::Kept));
+    assert_eq!(mailboxes.bundle_number(), BundleNumber::new(6));
+}
+
+#[test]
+fn bundle_that_a_later_one_makes_needless_is_shown_no_longer() {
+    let mut mailboxes = filled();
+    let mut shown = bundle_steps(&[bundle(1), bundle(2), bundle(5)]);
+    mailboxes.show_bundles(&shown).unwrap();
+    shown[2].from = BundleNumber::new(2);
+    mailboxes.show_bundles(&shown).unwrap();
+    let mut poll = heads(revision(10, 7));
+    let mut check = |held, expected: &[Vec<u8>]| {
+        poll.bundle = BundleNumber::new(held);
+        let entries = mailboxes.collect(channel_id(), &poll);
+        assert_eq!(envelopes(&entries), expected, "{held}");
+    };
+    check(0, &[bundle(1), bundle(2), bundle(5)]);
+    check(1, &[bundle(2), bundle(5)]);
+    for held in [2, 3, 4] {
+        check(held, &[bundle(5)]);
+    }
+    check(5, &[]);
 }
 
 #[test]
 fn bundles_beyond_a_frame_hold_the_chain_back() {
     let mut mailboxes = filled();
-    for number in 1..=2 {
-        mailboxes.post_bundle(&bundle_of(number, 40_000)).unwrap();
-    }
+    let steps = bundle_steps(&[bundle_of(1, 40_000), bundle_of(2, 40_000)]);
+    mailboxes.show_bundles(&steps).unwrap();
     let entries = mailboxes.collect(channel_id(), &heads(Revision::NONE));
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].plane, None);

@@ -1,5 +1,5 @@
 use super::{start, start_with};
-use crate::fixtures::{answer, bundle, channel_id, delta, poll, revision, snapshot};
+use crate::fixtures::{answer, bundle, bundle_steps, channel_id, delta, poll, revision, snapshot};
 use crate::mailbox::Posted;
 use crate::server::tests::client::{Client, refusal};
 use crate::server::{Event, Mailbox, ServerLimits};
@@ -75,7 +75,10 @@ async fn held_poll_released_by_a_bundle_brings_it() {
     let mut client = running.site.h1().await;
     let mut session = client.open(1).await;
     let (counter, task) = hold(&running.mailbox, client, &mut session).await;
-    running.mailbox.post_bundle(&bundle(1)).unwrap();
+    running
+        .mailbox
+        .show_bundles(&bundle_steps(&[bundle(1)]))
+        .unwrap();
     let frame = task.await.unwrap();
     assert_eq!(answer(&session, counter, &frame).items.len(), 1);
 }

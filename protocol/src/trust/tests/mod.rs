@@ -2,6 +2,8 @@ use super::*;
 use crate::key::MemorySigner;
 use alloc::vec;
 
+mod skipped;
+
 fn signer(number: u8) -> MemorySigner {
     MemorySigner::from_seed(&[number; 32])
 }
@@ -111,13 +113,13 @@ fn second_bundle_is_refused_by_its_first_broken_rule() {
     };
     let cases = [
         //= spec/postern.md#bundle type=test
-        //# Bundle n + 1 MUST be signed by the root key or the recovery key of bundle n, else
-        //# `bundle-root`.
+        //# A higher bundle MUST be signed by the root key or the recovery key of the held one, else
+        //# `bundle-root` when its number is the next and `bundle-gap` when it is above that.
         (content(), 3, Reject::BundleRoot),
         (content(), 9, Reject::BundleRoot),
         //= spec/postern.md#bundle type=test
-        //# The generation of a tenant's writer MUST stay when its key stays and go up by exactly
-        //# one when its key changes, else `bundle-generation`.
+        //# From one number to the next the generation of a tenant's writer MUST stay when its key stays and go
+        //# up by exactly one when its key changes, else `bundle-generation`.
         (acme(1, 8), 1, Reject::BundleGeneration),
         (acme(3, 8), 1, Reject::BundleGeneration),
         (acme(2, 3), 1, Reject::BundleGeneration),
@@ -156,9 +158,9 @@ fn bundle_of_another_domain_is_refused() {
 //= spec/postern.md#bundle type=test
 //# A receiver MUST refuse a number that is not above the held one with `bundle-stale`.
 //= spec/postern.md#bundle type=test
-//# A receiver MUST refuse a number above the held one plus one with `bundle-gap`.
+//# A receiver that holds no bundle MUST refuse every number but 1 with `bundle-gap`.
 //= spec/postern.md#bundle type=test
-//# The digest of bundle n + 1 MUST be the message id of bundle n, else `bundle-chain`.
+//# The digest of the next bundle MUST be the message id of the held one, else `bundle-chain`.
 #[test]
 fn bundle_out_of_order_is_refused() {
     let one = first();
@@ -168,7 +170,6 @@ fn bundle_out_of_order_is_refused() {
     let cases = [
         (&one, bytes(&one), Reject::BundleStale),
         (&three, bytes(&one), Reject::BundleStale),
-        (&one, bytes(&three), Reject::BundleGap),
         (&pinned(), bytes(&two), Reject::BundleGap),
     ];
     for (trust, envelope, reject) in cases {
@@ -184,7 +185,7 @@ fn bundle_out_of_order_is_refused() {
 }
 
 //= spec/postern.md#bundle type=test
-//# A revoked thumbprint of bundle n MUST be revoked in bundle n + 1, else `bundle-revocation`.
+//# A revoked thumbprint of the held bundle MUST be revoked in a higher one, else `bundle-revocation`.
 //= spec/postern.md#bundle type=test
 //# A revoked key MUST NOT be listed as root, recovery, writer or mailbox key, else `key-revoked`.
 #[test]
