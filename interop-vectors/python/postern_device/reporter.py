@@ -18,8 +18,8 @@ REFUSALS_REMEMBERED = REPORT_LIST_MAX  # refusals acknowledged in a session that
 
 def next_epoch(highest: int) -> int:
     """A further epoch: above all that is known, and unlikely to be drawn by anybody else."""
-    hint = (int(time.time()) << 20) | secrets.randbits(20)
-    return max(highest + 1, hint)
+    second = max(int(time.time()), (highest >> 20) + 1)
+    return (second << 20) | secrets.randbits(20)
 
 
 class Reporter:

@@ -35,6 +35,7 @@ mod unit;
 mod wire;
 
 use fleet::{Counts, Fault};
+use postern_protocol::revision::Epoch;
 use rules::{BROKEN_RULES, BROKEN_TABLES, Rules};
 use search::{ALL, CONVERGED, World};
 use stateright::{Checker as _, HasDiscoveries, Model as _};
@@ -278,21 +279,30 @@ fn clockless_controllers_come_to_rest() {
     holds("far below", FAR_BELOW);
 }
 
-/// A limit that spec/rationale.md names: numbers are kept apart by the clock.
+/// Without a clock: what a restored controller opens is not what its lost life opened.
 #[test]
-fn clockless_restore_signs_a_number_twice() {
+fn epochs_apart_by_chance_alone_are_never_shared() {
     let world = World {
         watched: &[Fault::Reused],
         must_settle: false,
         ..CLOCKLESS
     };
-    let broken = look_through("clockless, all promises", world);
-    assert!(
-        broken
-            .iter()
-            .any(|found| found.starts_with("number never reused")),
-        "{broken:?}"
+    holds("clockless, all promises", world.clone());
+    let next_number = |highest: Epoch, _, _| highest.next();
+    let rules = Rules {
+        open: next_number,
+        ..world.rules
+    };
+    let broken = look_through(
+        "clockless, without chance",
+        World {
+            rules,
+            is_broken: true,
+            ..world
+        },
     );
+    let is_reused = |found: &String| found.starts_with("number never reused");
+    assert!(broken.iter().any(is_reused), "{broken:?}");
 }
 
 /// A limit that spec/rationale.md names: a generation counts without a look at the lineage.

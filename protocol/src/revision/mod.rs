@@ -11,6 +11,7 @@ mod tests;
 pub use history::{History, Standing, cover, end_epoch, ended, prune};
 
 use crate::id::Digest;
+use crate::limits::UNIX_S_MAX;
 use crate::reject::Reject;
 use alloc::vec::Vec;
 
@@ -73,20 +74,21 @@ pub struct ReceiptNumber {
 }
 
 impl Epoch {
-    /// Opens an epoch above `highest`: the clock only makes collisions unlikely (spec: #epochs).
+    /// Opens an epoch above `highest`: chance keeps two lives of one store apart, the clock only makes it likelier
+    /// (spec: #epochs).
     ///
-    /// `unix_s` is the writer's wall clock in seconds if it has one; `random` fills the low 20 bits.
-    /// Returns `None` when the range is exhausted.
+    /// `unix_s` is the writer's wall clock in seconds if it has one, 0 to [`UNIX_S_MAX`], else it is none; `random`
+    /// fills the low 20 bits. Returns `None` when the range is exhausted: after 2^44 openings without a clock.
     #[must_use]
     pub fn open(highest: Self, unix_s: Option<u64>, random: u32) -> Option<Self> {
         let low = u64::from(random) & 0xf_ffff;
-        let hint = unix_s
-            .and_then(|s| s.checked_mul(1 << 20))
-            .map_or(0, |high| high | low);
         //= spec/postern.md#epochs
-        //# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and
-        //# the hint.
-        highest.next().map(|next| Self(next.0.max(hint)))
+        //# A new epoch MUST be s times 2^20 plus 20 random bits, where s is the larger of the writer's clock in
+        //# seconds and (highest epoch stored or shown by a reader) / 2^20, rounded down, plus 1.
+        let above = (highest.0 >> 20).saturating_add(1);
+        let clock = unix_s.filter(|unix_s| *unix_s <= UNIX_S_MAX);
+        let high = above.max(clock.unwrap_or_default());
+        high.checked_mul(1 << 20).map(|high| Self(high | low))
     }
 }
 
@@ -221,8 +223,7 @@ pub enum Outcome {
 //= spec/postern.md#acceptance
 //# A reader MUST treat a verified delta or snapshot as the first row that fits says:
 //= spec/postern.md#epochs
-//# The hint is the writer's clock in seconds times 2^20 plus 20 random bits, or 0 without a clock;
-//# a reader MUST NOT draw any conclusion from it.
+//# A reader MUST NOT draw any conclusion about time from an epoch.
 /// Decides by the acceptance table; the first row that fits wins (spec: #acceptance).
 ///
 /// `frozen` is the epoch in which the writer contradicted itself, if it did.

@@ -219,19 +219,39 @@ fn lineage_that_breaks_its_rule_is_refused() {
 }
 
 //= spec/postern.md#epochs type=test
-//# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and the hint.
+//# A new epoch MUST be s times 2^20 plus 20 random bits, where s is the larger of the writer's clock in
+//# seconds and (highest epoch stored or shown by a reader) / 2^20, rounded down, plus 1.
 //= spec/postern.md#epochs type=test
-//# The hint is the writer's clock in seconds times 2^20 plus 20 random bits, or 0 without a clock;
-//# a reader MUST NOT draw any conclusion from it.
+//# A reader MUST NOT draw any conclusion about time from an epoch.
 #[test]
 fn epoch_opened_is_above_the_highest_whatever_the_clock_says() {
-    let highest = Epoch::new(1 << 50);
-    for unix_s in [None, Some(0), Some(1), Some(1_800_000_000), Some(u64::MAX)] {
-        let opened = Epoch::open(highest, unix_s, 0xffff_ffff).unwrap();
-        assert!(opened > highest, "{unix_s:?}");
+    let highest = Epoch::new((1 << 50) | 0xf_ffff);
+    for unix_s in [
+        None,
+        Some(0),
+        Some(1),
+        Some(1_800_000_000 >> 1),
+        Some(u64::MAX),
+    ] {
+        for random in [0, 5, 0xffff_ffff] {
+            let opened = Epoch::open(highest, unix_s, random).unwrap();
+            let low = u64::from(random) & 0xf_ffff;
+            let expected = (((1 << 30) + 1) << 20) | low;
+            assert_eq!(opened, Epoch::new(expected), "{unix_s:?}");
+        }
     }
     let opened = Epoch::open(Epoch::new(7), Some(1_800_000_000), 0xfff0_0001).unwrap();
     assert_eq!(opened, Epoch::new((1_800_000_000 << 20) | 1));
-    assert_eq!(Epoch::open(Epoch::new(u64::MAX), Some(1), 0), None);
     assert_eq!(Seq::new(u64::MAX).next(), None);
+}
+
+#[test]
+fn no_epoch_is_opened_above_the_last_second_of_the_range() {
+    let last = u64::MAX << 20;
+    assert_eq!(Epoch::open(Epoch::new(last), None, 0), None);
+    assert_eq!(Epoch::open(Epoch::new(u64::MAX), Some(1), 0), None);
+    let before = Epoch::open(Epoch::new(last - 1), None, 0xf_ffff);
+    assert_eq!(before, Some(Epoch::new(u64::MAX)));
+    let shown = Epoch::new(crate::limits::EPOCH_SHOWN_MAX);
+    assert!(Epoch::open(shown, None, 0).is_some());
 }

@@ -10,12 +10,12 @@ import { writeReport } from '../report.js';
 const EPOCH_SHOWN_MAX = (1n << 63n) - 1n;
 const NONE = { epoch: 0n, seq: 0n };
 
-/** A new epoch: above the highest known, or a hint of the clock if that is larger. @param {bigint} highest */
+/** A new epoch: later than the highest known and the clock, and random within its second. @param {bigint} highest */
 export function openEpoch(highest) {
   const shown = highest > EPOCH_SHOWN_MAX ? EPOCH_SHOWN_MAX : highest;
   const random = BigInt(randomBytes(3).readUIntBE(0, 3) & 0xfffff);
-  const hint = BigInt(Math.floor(Date.now() / 1000)) * (1n << 20n) + random;
-  return shown + 1n > hint ? shown + 1n : hint;
+  const [above, clock] = [(shown >> 20n) + 1n, BigInt(Math.floor(Date.now() / 1000))];
+  return ((above > clock ? above : clock) << 20n) + random;
 }
 
 /** What a fresh record holds. */

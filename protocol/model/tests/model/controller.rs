@@ -140,7 +140,9 @@ impl Fleet {
         self.moment += 1;
         self.counts.openings = self.counts.openings.saturating_add(1);
         let clock = has_clock.then_some(self.moment);
-        let opened = (rules.open)(Epoch::new(self.store.highest), clock, 0);
+        // Where a clock keeps openings apart, chance need not: the worlds stay small.
+        let random = if has_clock { 0 } else { self.moment as u32 };
+        let opened = (rules.open)(Epoch::new(self.store.highest), clock, random);
         self.store.highest = opened.expect("numbers are small here").number();
         self.store.highest
     }

@@ -166,7 +166,8 @@ fn report_of_a_revoked_key_is_refused() {
 }
 
 //= spec/postern.md#epochs type=test
-//# A new epoch MUST be the larger of (highest epoch stored or shown by a reader) + 1 and the hint.
+//# A new epoch MUST be s times 2^20 plus 20 random bits, where s is the larger of the writer's clock in
+//# seconds and (highest epoch stored or shown by a reader) / 2^20, rounded down, plus 1.
 #[test]
 fn next_epoch_is_above_what_a_device_showed() {
     let mut world = silent();

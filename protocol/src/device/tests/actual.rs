@@ -430,9 +430,10 @@ fn heartbeat_that_shows_a_later_epoch_opens_a_further_one() {
 fn epoch_shown_at_the_end_of_the_range_leaves_room_to_open() {
     let mut lone = acknowledged();
     acknowledge_actual(&mut lone, at(u64::MAX, u64::MAX));
-    assert_eq!(head(&lone).epoch.number(), 1 << 63);
+    let opened = head(&lone).epoch;
+    assert_eq!(opened.number() >> 20, 1 << 43);
     lone.restart();
-    assert!(head(&lone).epoch.number() > 1 << 63);
+    assert!(head(&lone).epoch > opened);
 }
 
 /// SQ-20, SQ-21: a controller that went back behind what it signed is noticed and told everything.

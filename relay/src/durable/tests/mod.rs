@@ -8,6 +8,7 @@ mod quotas;
 mod receipts;
 mod restart;
 mod showing;
+mod skipping;
 mod storage;
 
 use super::ledger::{insert_admission, insert_bundle};
