@@ -30,6 +30,8 @@ PLAIN_FRAMES = {
 # Rejects that the grammar alone can find; the others need order, arithmetic or state.
 GRAMMATICAL = {"shape", "algorithm-unknown", "unprotected-not-empty", "signature-length", "epoch-zero", "seq-zero", "report-list-oversize", "hold-range", "counter-exhausted"}
 
+# Rejects of conversations that may lie in the form of what was said; behind every other one stands a message in its form.
+OF_FORM = {"shape", "oversize", "frame-unknown", "section-oversize", "value-oversize", "signer-role"}
 DIGEST = bytes(32)
 KEY = {1: 1, -1: 6, -2: DIGEST}
 # (rule, item, whether it belongs): twice as many refusals as acceptances are in the vectors.
@@ -116,6 +118,16 @@ class Grammar:
             return False
         return self.accepts(f"{rule}-envelope", data)
 
+    def accepts_posted(self, data):
+        """Tells whether a frame of a file fits, and the envelope in it fits the rule of its kind."""
+        if data[:1] != b"\x17":
+            return self.accepts_frame(data)
+        try:
+            envelope = decode_sequence(self.cbor2, data)[3]
+        except (self.cbor2.CBORDecodeError, LookupError):
+            return False
+        return self.accepts_frame(data) and self.accepts_envelope(self.cbor2.dumps(envelope))
+
     def accepts_frame(self, data):
         """Tells whether a frame fits the rule of its type."""
         try:
@@ -168,6 +180,38 @@ def other_parts(grammar, operation, test):
         yield lambda it: grammar.accepts(LINES[prefix + ":"], it), data
 
 
+def conversation_parts(grammar, test):
+    """Yields (where, question, bytes, whether its form may be what was refused) for all that is said in a conversation."""
+    config = test["config"]
+    for place, data in enumerate(config["bundles"]):
+        yield f"bundle {place}", grammar.accepts_envelope, bytes.fromhex(data), False
+    for place, data in enumerate(config["held"]):
+        yield f"held {place}", grammar.accepts_posted, bytes.fromhex(data), False
+    for place, step in enumerate(test["steps"]):
+        given = step["input"]
+        may_be_wrong = any(reject in OF_FORM or reject.startswith("cbor-") for reject in step["expect"]["rejects"])
+        if "frame" in given:
+            yield f"step {place}", grammar.accepts_posted, bytes.fromhex(given["frame"]), may_be_wrong
+        if "body" in given:
+            # The child puts session, counter and tag around it.
+            frame = bytes([given["type"]]) + bytes(4) + b"\x01" + bytes.fromhex(given["body"]) + bytes(8)
+            yield f"step {place}", grammar.accepts_frame, frame, may_be_wrong
+        for data in step["expect"].get("frames", ()):
+            yield f"step {place}, sent", grammar.accepts_frame, bytes.fromhex(data), False
+
+
+def check_conversations(grammar):
+    """Returns (how many frames, bodies and envelopes of conversations were checked, those that are wrong)."""
+    checked, wrong = 0, []
+    for path in sorted(VECTORS.glob("11-engine/*.json")):
+        for test in json.loads(path.read_text(encoding="utf-8"))["tests"]:
+            parts = list(conversation_parts(grammar, test))
+            checked += len(parts)
+            refused = [(where, may_be_wrong) for where, accepts, data, may_be_wrong in parts if not accepts(data)]
+            wrong += [f"{path.relative_to(VECTORS)} {test['name']} ({where})" for where, may_be_wrong in refused if not may_be_wrong]
+    return checked, wrong
+
+
 def check_vectors(grammar):
     """Returns (how many envelopes, frames and other parts were checked, valid ones refused, invalid ones accepted)."""
     checked, wrong, lax = 0, [], []
@@ -205,12 +249,13 @@ def main():
     grammar = Grammar(zcbor, cbor2)
     wrong = check_samples(grammar)
     checked, wrong_vectors, lax = check_vectors(grammar)
-    wrong += wrong_vectors
+    said, wrong_said = check_conversations(grammar)
+    wrong += wrong_vectors + wrong_said
     for line in wrong:
         print(f"WRONG: {line}")
     for line in lax:
         print(f"beyond the grammar: {line}")
-    print(f"{len(grammar.rules)} rules, {len(SAMPLES)} samples, {checked} vectors, {len(lax)} beyond the grammar, {len(wrong)} wrong")
+    print(f"{len(grammar.rules)} rules, {len(SAMPLES)} samples, {checked} vectors, {said} parts of conversations, {len(lax)} beyond the grammar, {len(wrong)} wrong")
     return 1 if wrong else 0
 
 

@@ -50,6 +50,7 @@ class Reader:
             return self.special(info)
         if major == 6:
             raise Refused("cbor-tag")
+        ensure(major < 4 or depth < DEPTH_MAX, "cbor-depth")
         value = self.argument(info)
         if major == 0:
             return value
@@ -63,7 +64,7 @@ class Reader:
                 return self.take(value).decode("utf-8", "strict")
             except UnicodeDecodeError:
                 raise Refused("cbor-utf8") from None
-        ensure(depth < DEPTH_MAX, "cbor-depth")
+        ensure(value * (major - 3) <= len(self.data) - self.at, "cbor-truncated")
         return self.array(value, depth + 1) if major == 4 else self.map(value, depth + 1)
 
     def special(self, info):

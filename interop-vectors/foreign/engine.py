@@ -26,7 +26,7 @@ class Talk:
         self.ephemerals = [crypto_scalarmult_base(bytes.fromhex(seed)) for seed in config["random"]["ephemerals"]]
         self.mailboxes = [crypto_scalarmult_base(bytes.fromhex(seed)) for seed in config["mailbox_seeds"]]
         self.nonces = [bytes.fromhex(nonce) for nonce in config["random"]["nonces"]]
-        self.link, self.awaited, self.sessions, self.given, self.asked = DOWN, set(), 0, {}, False
+        self.link, self.awaited, self.sessions, self.given, self.asked, self.ends = DOWN, set(), 0, {}, False, 0
         for bundle in config["bundles"]:
             self.device.trust.accept(untag(bytes.fromhex(bundle)))
         for data in config["held"]:
@@ -95,9 +95,9 @@ class Talk:
     def welcome(self, now, items):
         """Takes a welcome."""
         keys = [bare_key(key) for key, _ in self.device.trust.content[4]]
-        opened, _, _, _ = verify_envelope(write(items[0]), "mailbox", None, aad(10, *self.device.place), keys)
+        opened, content, _, _ = verify_envelope(write(items[0]), "mailbox", None, aad(10, *self.device.place), keys)
         ensure(opened.digest == self.hashed, "digest-mismatch")
-        self.link, self.awaited, self.sessions = OPEN, set(), self.sessions + 1
+        self.link, self.awaited, self.sessions, self.ends = OPEN, set(), self.sessions + 1, now + 1000 * content[2]
         if not self.asked:
             self.asked = True
             self.device.watch.asked.append((self.nonces.pop(0), now))
@@ -126,6 +126,8 @@ class Talk:
     def input(self, index, now, row):
         """Takes one input; returns its rejects."""
         kind = row["kind"]
+        if self.link == OPEN and now >= self.ends:
+            self.disconnect()
         if kind == "answer":
             return self.answer(index, now, row)
         if kind == "connect" and self.link == DOWN:

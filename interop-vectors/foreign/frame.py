@@ -19,10 +19,23 @@ def parse(data, direction):
     ensure(kind in allowed, "frame-direction")
     if kind < 14 or kind == 15:
         ensure(len(data) >= 13, "shape")
-        reader = Reader(data[5:-8])
+        body = data[5:-8]
+        if body and body[0] >> 5 == 0:
+            counter(Reader(body))
     else:
-        reader = Reader(data[1:])
-    return kind, FORMS[kind](reader)
+        body = data[1:]
+    profile(kind, Reader(body))
+    return kind, FORMS[kind](Reader(body))
+
+
+def profile(kind, reader):
+    """Checks every item before one of them is judged; the envelope of a posted frame alone has a tag."""
+    place = 0
+    while not reader.done:
+        if kind == 23 and place == 2 and reader.data[reader.at] == 0xD2:
+            reader.at += 1
+        reader.item()
+        place += 1
 
 
 def finish(reader, items):

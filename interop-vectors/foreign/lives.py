@@ -66,7 +66,9 @@ def length(data):
     reader.at = 1
     for place in range(ITEMS[data[0]]):
         if data[0] == 23 and place == 2 and not reader.done:
-            ensure(data[reader.at] == 0xD2, "shape")
+            if data[reader.at] != 0xD2:
+                reader.item()
+                raise Refused("shape")
             reader.at += 1
         reader.item()
     return reader.at

@@ -62,7 +62,7 @@ def freshness(test):
 
 def intents(test):
     """Judges intents over revisions."""
-    taken, noted, first = {}, set(), [True]
+    taken, noted, first, shown, running = {}, set(), [True], {}, {}
 
     def judge(path, value):
         """Returns the outcome of one path, or None."""
@@ -79,6 +79,10 @@ def intents(test):
 
     def action(row):
         actions, notes = [], []
+        if row["restart"]:
+            notes += [[path, value, 7] for path, value in sorted(running.items())]
+            shown.update(running)
+            running.clear()
         for path, value in sorted(row["intents"].items()):
             if first[0]:
                 taken[path] = value
@@ -93,6 +97,8 @@ def intents(test):
                 noted.add((path, str(value)))
                 notes.append([path, 0 if outcome == 4 else value, outcome])
         first[0] = False
+        (shown if row.get("ends", True) else running).update(actions)
+        assert row.get("shown", shown) == shown, (test["name"], shown)
         assert [actions, notes] == [row["actions"], row["notes"]], (test["name"], actions, notes)
 
     steps(test["steps"], action)

@@ -223,20 +223,36 @@ def welcome(_, value):
 
 def bundle(_, value):
     """Checks the content of a bundle."""
-    ensure(isinstance(value, dict) and set(value) == {1, 2, 3, 4, 5}, "shape")
-    keys = [cose_key(value[1]), cose_key(value[2])]
-    ensure(isinstance(value[3], dict) and value[3] and isinstance(value[4], list) and isinstance(value[5], list), "shape")
-    ensure(max(len(value[3]), len(value[4]), len(value[5])) <= 256, "oversize")
+    ensure(isinstance(value, dict) and len(value) == 5, "shape")
+    members = iter(value.items())
+
+    def member(label):
+        found, content = next(members)
+        ensure(uints(found) and found == label, "shape")
+        return content
+
+    def bounded(content, form, least):
+        ensure(isinstance(content, form) and len(content) >= least, "shape")
+        ensure(len(content) <= 256, "oversize")
+
+    keys = [cose_key(member(1)), cose_key(member(2))]
+    bounded(member(3), dict, 1)
     for tenant, row in value[3].items():
         ensure(isinstance(tenant, str), "shape")
         check_name(tenant)
         ensure(tuple_of(row, 2) and uints(row[0]), "shape")
         ensure(row[0] > 0, "bundle-generation")
         keys.append(cose_key(row[1]))
+    bounded(member(4), list, 0)
     for row in value[4]:
-        ensure(tuple_of(row, 2) and isinstance(row[1], list) and row[1] and all(isinstance(url, str) for url in row[1]), "shape")
-        ensure(len(row[1]) <= 8 and all(len(url.encode()) <= 512 for url in row[1]), "oversize")
+        ensure(tuple_of(row, 2), "shape")
         keys.append(cose_key(row[0]))
+        ensure(isinstance(row[1], list) and row[1], "shape")
+        ensure(len(row[1]) <= 8, "oversize")
+        for url in row[1]:
+            ensure(isinstance(url, str) and url, "shape")
+            ensure(len(url.encode()) <= 512, "oversize")
+    bounded(member(5), list, 0)
     ensure(all(sized(revoked, 32) for revoked in value[5]), "shape")
     ensure(all(a < b for a, b in zip(value[5], value[5][1:])), "shape")
     ensure(not {thumbprint(key) for key in keys} & set(value[5]), "key-revoked")

@@ -62,6 +62,9 @@ INVALID = {
         ("array-huge-length", "9bffffffffffffffff00", "2^64-1 items: nothing may be reserved for them"),
         ("map-huge-length", "bb7fffffffffffffff", "2^63-1 pairs"),
         ("text-huge-length", "7affffffff61", "a length of 2^32-1"),
+        ("array-counts-too-far", "93f97e01", "19 members in three bytes, told before the NaN"),
+        ("array-within-counts-too-far", "82831817", "three members in two bytes, told before the long 23"),
+        ("map-counts-too-far", "a2404000", "two entries in three bytes, told before the keys that descend"),
     ),
     "cbor-trailing": (
         ("second-item", "0000", "two items"),
@@ -81,6 +84,8 @@ INVALID = {
         ("map-length", "b8010000", "length 1 in two bytes"),
         ("key-long-duplicate", "a20100180100", "key 1 again in a longer form"),
         ("length-zero-long", "590000", "length 0 in three bytes"),
+        ("array-counts-just-enough", "8283181700", "three members in three bytes: the long 23 is told"),
+        ("map-counts-just-enough", "a200011817", "two entries in four bytes: the long 23 is told"),
     ),
     "cbor-indefinite": (
         ("array", "9fff", "an open array"),
@@ -118,6 +123,8 @@ INVALID = {
         ("typed-array", "d84043010203", "tag 64, as some writers tag bytes"),
         ("inside-array", "81c100", "not on the outside either"),
         ("as-map-value", "a101c100", "as a value"),
+        ("cut-one", "d8", "told by its first byte"), ("cut-four", "da00", "told by its first byte"), ("long", "d800", "told by its first byte"),
+        ("reserved", "dce3", "told by its first byte"), ("indefinite", "df", "told by its first byte"),
     ),
     "cbor-simple": (
         ("undefined", "f7", "undefined is not null"),
@@ -126,6 +133,7 @@ INVALID = {
         ("two-bytes", "f8ff", "simple 255"),
         ("two-bytes-true", "f815", "true in two bytes"),
         ("in-array", "81f7", "inside an array"),
+        ("cut", "f8", "told by its first byte"),
     ),
     "cbor-float": (
         ("nan-half", "f97e00", "NaN"),
@@ -158,6 +166,8 @@ INVALID = {
         ("mixed", "81a100" * 4 + "80", "nine containers"),
         ("second-branch", "8200" + "8181818181818180", "the second branch is too deep"),
         ("bomb", "81" * 20000, "20000 nested arrays"),
+        ("array-long", "81" * 8 + "9800", "told by the first byte, before the long length"), ("map-cut", "81" * 8 + "b9", "told by the first byte"),
+        ("array-indefinite", "81" * 8 + "9f", "told by the first byte"), ("array-huge-length", "81" * 8 + "9bffffffffffffffff", "told by the first byte"),
     ),
     "cbor-reserved": (
         ("uint-28", "1c", "additional information 28"),

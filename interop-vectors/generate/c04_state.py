@@ -51,6 +51,8 @@ def digest_valid(file):
     )
     for name, state, comment in rows:
         file.valid(f"digest-{name}", "#digest", comment, ["digest"], state=typed_state(state), **digests(state))
+    wide = {f"{'s' * 247}{place:03}/k": 1 for place in range(169)}
+    file.valid("digest-table-beyond-an-envelope", "#digest", "no snapshot can carry this table; a reader has no bound for it", ["limit"], state=wide, **digests(wide))
     for name, sections, keys, size, comment in (
         ("section-65536", 1, 3, 21830, "a body of exactly 65536 bytes"), ("512-sections", 512, 1, 1, "the most sections"),
         ("state-1-mib", 16, 3, 21830, "16 bodies of 65536 bytes"),
@@ -133,6 +135,8 @@ def apply_invalid(file):
     bad("set-and-remove", "delta-conflict", "the same path in both", [{"note": 1}, ["note"]], {**BEFORE, "note": 1})
     bad("order", "delta-order", "net/mtu before old", [{}, ["net/mtu", "old"]], {})
     bad("twice", "delta-order", "the same removal twice", [{}, ["old", "old"]], {})
+    bad("conflict-then-order", "delta-order", "all removals are read before a conflict is told", [{"old": 2}, ["old", "old"]], {})
+    bad("conflict-then-path", "path-invalid", "all removals are read before a conflict is told", [{"old": 2}, ["old", "no//path"]], {})
     bad("nothing", "delta-empty", "neither set nor removal", [{}], BEFORE)
     bad("empty-removals", "shape", "an empty list of removals", [{"k": 1}, []], {**BEFORE, "k": 1})
     bad("not-an-array", "shape", "a map alone", {"k": 1}, {**BEFORE, "k": 1})

@@ -233,6 +233,19 @@ def encodings(file):
     )
     for name, error, data, direction in rows:
         file.invalid(f"frame-{name}", error, "#frames", "outside the CBOR profile", [direction], input=data, direction=direction)
+    cut, long = b"\x19\x01", b"\x18\x17"
+    whole = (
+        ("poll-hold-301-then-cut", "cbor-truncated", frame(0, body=sequence(1, 301) + cut), "up"), ("need-plane-2-then-long", "cbor-not-shortest", frame(3, body=sequence(1, 2) + long), "up"),
+        ("poll-counter-null-then-cut", "cbor-truncated", frame(0, body=sequence(None, 25) + cut), "up"), ("answer-empty-hints-then-tag", "cbor-tag", frame(1, body=sequence(1, {}) + b"\xc1\x01"), "down"),
+        ("poll-complete-then-cut", "cbor-truncated", frame(0, body=sequence(1, 25, 1, None, *HEAD, [5, 5]) + cut), "up"), ("refused-code-0-then-simple", "cbor-simple", plain(22, 0) + b"\xf7", "down"),
+        ("ask-version-2-then-cut", "cbor-truncated", plain(18, 2) + cut, "up"), ("challenge-15-then-cut", "cbor-truncated", challenge_frame(SESSION)[:1] + sequence(bytes(15), bytes(32)) + b"\x58\x20", "down"),
+        ("posted-channel-15-then-cut", "cbor-truncated", plain(23, bytes(15), 0, Raw(DELTA.tagged[:-1])), "file"), ("posted-untagged-then-cut", "cbor-truncated", plain(23, CHANNEL, 0, Raw(DELTA.untagged[:-1])), "file"),
+        ("filed-body-channel-15-then-cut", "cbor-truncated", plain(14, bytes(15), 0) + encode(CHUNK)[:-1], "file"),
+    )
+    for name, error, data, direction in whole:
+        file.invalid(f"frame-{name}", error, "#frames", "a body is in the profile to its end before an item is judged", [direction, "order"], input=data, direction=direction)
+    for name, counter in (("0", 0), ("65536", 65536)):
+        file.invalid(f"frame-poll-counter-{name}-then-cut", "counter-exhausted", "#frames", "a counter is judged before what stands behind it", ["up", "order"], input=frame(0, body=sequence(counter) + cut), direction="up")
 
 
 def lengths(file):
@@ -248,7 +261,7 @@ def lengths(file):
         ("refused-no-code", "cbor-truncated", plain(22), "down", "no code"), ("hello-no-envelope", "cbor-truncated", plain(20, CHANNEL), "up", "no envelope"),
         ("poll-two-receipts", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, [5, 5], [5, 5]), "up", "one item more"), ("poll-receipt-first", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, [5, 5], *HEAD), "up", "the head of actual behind it"),
         ("poll-nine-items", "cbor-trailing", frame(0, 1, 25, 1, None, *HEAD, *HEAD, 0), "up", "one item more"), ("need-five-items", "cbor-trailing", frame(3, 1, 0, *HEAD, 0), "up", "one item more"),
-        ("put-no-plane", "cbor-truncated", frame(6, 1), "up", "no plane"),
+        ("put-no-plane", "cbor-truncated", frame(6, 1), "up", "no plane"), ("posted-no-envelope", "cbor-truncated", plain(23, CHANNEL, 0), "file", "no envelope"), ("posted-tag-alone", "cbor-truncated", plain(23, CHANNEL, 0, Raw(b"\xd2")), "file", "no envelope"),
         ("ask-three-items", "cbor-trailing", plain(18, 1, 1, 1), "up", "one item more"), ("welcome-two-items", "cbor-trailing", plain(21, raw(SESSION.welcome()), 0), "down", "one item more"),
         ("refused-three-items", "cbor-trailing", plain(22, 113, 1, 1), "down", "one item more"), ("challenge-four-items", "cbor-trailing", challenge_frame(SESSION) + b"\0", "down", "one item more"),
         ("enrol-four-items", "cbor-trailing", plain(16, TOKEN, enrol_mac(REQUEST), raw(REQUEST), 0), "up", "one item more"),

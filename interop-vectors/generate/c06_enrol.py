@@ -163,6 +163,20 @@ def bundle_contents(add):
     small = cose_key(curve.compress(curve.torsion()[4]))
     refused = e.bundle(2, FIRST.message_id, fields={3: {e.TENANT: [2, small]}})
     add.invalid("small-order-writer", "key-refused", "the key check refuses the writer", [FIRST], refused)
+    url, revoked = ["https://box.example/"], [SIGNERS["mailbox"].thumbprint]
+    for name, error, comment, fields in (
+        ("key-before-generation", "key-refused", "a key is checked where it stands", {1: small, 3: {e.TENANT: [0, old]}}),
+        ("generation-before-key", "bundle-generation", "the generation stands before its key", {3: {e.TENANT: [0, small]}}),
+        ("key-before-form", "key-refused", "a key is checked where it stands", {3: {e.TENANT: [2, small]}, 4: None}),
+        ("form-before-key", "shape", "fields are read in their order", {3: None, 4: [[small, url]]}),
+        ("key-before-urls", "key-refused", "the key stands before its URLs", {4: [[small, []]]}),
+        ("key-before-list", "key-refused", "the list of revocations comes last", {4: [[small, url]], 5: [bytes(32), bytes(32)]}),
+        ("form-before-revoked", "shape", "what is revoked and listed is looked for behind all forms", {5: [*revoked, *revoked]}),
+        ("revoked-before-generation", "key-revoked", "what the bundle says alone comes before what it changes", {3: {e.TENANT: [3, new]}, 5: revoked}),
+    ):
+        add.invalid(f"order-{name}", error, comment, [FIRST], e.bundle(2, FIRST.message_id, fields=fields))
+    follows = e.bundle(3, SECOND.message_id, fields={3: {e.TENANT: [3, new]}, 5: []})
+    add.invalid("order-generation-before-revocation", "bundle-generation", "generations come before revocations", [FIRST, SECOND], follows)
 
 
 def invitation(**change):

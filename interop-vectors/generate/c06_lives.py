@@ -127,6 +127,8 @@ def files():
         add(f"cut-{name}", "the last byte is missing", [bundle], "cbor-truncated", frame[:-1])
     add("type-alone", "a type and nothing else", [bundle, delta], "cbor-truncated", b"\x17")
     add("untagged", "an envelope in type 23 has tag 18", [bundle], "shape", plain(23, CHANNEL, 0, raw(e.delta({"k": 1}))) + delta)
+    add("other-tag", "another tag is told as one", [bundle], "cbor-tag", plain(23, CHANNEL, 0, Raw(b"\xd1" + e.delta({"k": 1}).untagged)) + delta)
+    add("plane-2-then-cut", "every item is in the profile before one is judged", [delta], "cbor-truncated", plain(23, CHANNEL, 2, Raw(e.delta({"k": 1}).tagged))[:-1])
     add("body-beyond-size", "a piece beyond the size", [bundle], "shape", plain(14, CHANNEL, 0, [CHUNK[0], CHUNK[1], 1, CHUNK[3]]) + delta)
     add("body-size-65537", "a body above its limit", [bundle], "section-oversize", plain(14, CHANNEL, 0, [CHUNK[0], 65537, 0, CHUNK[3]]))
     add("plane-2", "no such plane", [delta], "shape", plain(23, CHANNEL, 2, Raw(e.delta({"k": 1}).tagged)))

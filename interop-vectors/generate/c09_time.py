@@ -76,17 +76,20 @@ def freshness():
 
 def intents():
     """Returns the file of intents over revisions."""
-    file = Collection("09-time/intents.json", "intent.take", "the section `intent` of each accepted revision, the first one a snapshot; every action ends with status 0 before the next step. `actions` and `notes` (all but outcome 5) ascend by path")
+    file = Collection("09-time/intents.json", "intent.take", "the section `intent` of each accepted revision, the first one a snapshot; every action ends with status 0 before the next step, but where `ends` is false: there the process dies first. `shown` is the section `intent` of `actual` after the step. `actions` and `notes` (all but outcome 5) ascend by path")
 
     def add(name, comment, *steps):
         scenario(file, f"intent-{name}", "#intents", comment, "intents", list(steps))
 
-    def step(intents, actions=(), notes=None, restart=False):
+    def step(intents, actions=(), notes=None, restart=False, **change):
         notes = [(path, value, 1) for path, value in actions] if notes is None else notes
         row = {"intents": {f"intent/{verb}": value for verb, value in intents.items()}}
         row["actions"] = [[f"intent/{verb}", value] for verb, value in actions]
         row["notes"] = [[f"intent/{verb}", value, outcome] for verb, value, outcome in notes]
-        return {**row, "restart": restart}
+        shown = change.pop("shown", None)
+        if shown is not None:
+            row["shown"] = {f"intent/{verb}": value for verb, value in shown.items()}
+        return {**row, "restart": restart, **change}
 
     record = lambda **verbs: step(verbs, (), [(verb, value, 0) for verb, value in sorted(verbs.items())])
     add("first-sight", "the first snapshot records and fires nothing", record(restart=7))
@@ -101,6 +104,10 @@ def intents():
     for name, value in (("text", "8"), ("negative", -1), ("float", {"float": "4020000000000000"}), ("true", True), ("null", None)):
         add(f"of-{name}", "no unsigned integer", record(restart=7), step({"restart": value}, (), [("restart", 0, 4)]), step({"restart": 8}, [("restart", 8)]))
     add("two-verbs", "each counts alone", record(purge=1, restart=7), step({"purge": 2, "restart": 6}, [("purge", 2)], [("purge", 2, 1), ("restart", 6, 2)]))
+    fired = lambda value: [("restart", value)]
+    add("shown-when-ended", "a value that was recorded only is not shown", step({"restart": 7}, (), [("restart", 7, 0)], shown={}), step({"restart": 8}, fired(8), shown={"restart": 8}))
+    add("interrupted", "an action whose end nobody saw has ended, and is not begun again", record(restart=7), step({"restart": 8}, fired(8), ends=False, shown={}), step({"restart": 8}, (), [("restart", 8, 7)], restart=True, shown={"restart": 8}), step({"restart": 8}, restart=True), step({"restart": 9}, fired(9), shown={"restart": 9}))
+    add("interrupted-of-two", "each verb ends alone", record(purge=1, restart=7), step({"purge": 2, "restart": 7}, [("purge", 2)], shown={"purge": 2}), step({"purge": 2, "restart": 8}, fired(8), ends=False, shown={"purge": 2}), step({"purge": 2, "restart": 8}, (), [("restart", 8, 7)], restart=True, shown={"purge": 2, "restart": 8}))
     many = {f"v{place:02}": 1 for place in range(64)}
     add("verbs-64", "the last that is kept", record(**{name: 1 for name in list(many)[:63]}), step(many, [("v63", 1)]))
     add("verbs-65", "one too many", record(**many), step({**many, "w": 1}, (), [("w", 1, 6)]))

@@ -3,9 +3,9 @@
 from . import envelope as e
 from .c06_enrol import FIRST, SECOND
 from .collection import Collection
-from .encoding import Raw
+from .encoding import Raw, sequence
 from .keys import SIGNERS, blob
-from .session import plain
+from .session import item, plain
 from .talk import BASE_SEQ, NONCES, Talk, at, beat_of, chunks, filed, head_of, state, whole
 
 NEXT = BASE_SEQ + 1
@@ -117,6 +117,11 @@ def loss(file):
     talk.accept(at(NEXT, 2))
     add(talk, "nothing-new", "#answer", "holds that run out, then news")
     talk = Talk().connect()
+    talk.refuse(whole(1, 9, LATER), "writer-behind")
+    talk.refuse(whole(1, 9, LATER), "writer-behind")
+    talk.accept(at(NEXT, 2))
+    add(talk, "refused-again", "#acceptance", "what was refused comes with each poll: it is counted each time, and listed once")
+    talk = Talk().connect()
     talk.serve(hints={1: 3000, 2: 20})
     talk.accept(at(NEXT, 2))
     add(talk, "hints", "#answer", "a mailbox asks for patience")
@@ -144,11 +149,29 @@ def lives(file):
     talk.apply()
     add(talk, "application-fails", "#reports-and-acks", "a revision that was not applied stays accepted; the next one is applied")
     talk = Talk().connect()
+    talk.accept(at(NEXT, 2), expect={"applying": [e.EPOCH, NEXT]})
+    talk.apply(status=7)
+    talk.step("restart", expect={"applying": [e.EPOCH, NEXT], "applied": talk.done})
+    talk.apply()
+    add(talk, "application-failed-before-restart", "#report", "what the application failed with is handed to it again after a restart")
+    talk = Talk().connect()
     talk.hold()
-    talk.step("answer", to="poll", frame=plain(22, 114, 1000))
-    talk.connect("-2", wait=5_000, is_free=True)
+    talk.step("answer", to="poll", frame=plain(22, 114, 1000), expect={"session": False})
+    talk.connect("-2", wait=5_000)
     talk.accept(at(NEXT, 2))
-    add(talk, "refused-and-back", "#frames", "an unsigned refusal changes nothing; whether the session goes on is the choice of the device")
+    add(talk, "refused-and-back", "#frames", "an unsigned refusal ends the session and changes nothing else")
+    talk = Talk().connect()
+    talk.refuse(at(NEXT + 1, 3), "base-newer", expect={"sent": ["need"]})
+    talk.step("answer", to="need", frame=plain(22, 65535), expect={"session": False})
+    talk.connect("-2", wait=5_000)
+    talk.accept(at(NEXT, 2))
+    add(talk, "refused-without-known-reason", "#frames", "an unsigned refusal of a need, for a reason that nobody knows")
+    talk = Talk().connect()
+    talk.hold()
+    talk.reply(sequence(item(at(NEXT, 2)), [0, [b"", {}, b""]]), rejects=["shape"], expect={"session": False})
+    talk.connect("-2", wait=5_000)
+    talk.accept(at(NEXT, 2))
+    add(talk, "item-without-form", "#frames", "an item that is no envelope spoils the frame: nothing of it is taken")
     talk = Talk().connect(time=[1_780_000_000])
     talk.accept(at(NEXT, 2))
     add(talk, "time-in-welcome", "#signed-time", "a mailbox that states a time")
@@ -182,6 +205,12 @@ def lives(file):
     talk.serve(hints={3: "https://box.example/"}, expect={"moves": ["https://box.example/"]})
     talk.serve(hints={3: "https://box.example/"}, expect={"moves": []})
     add(talk, "move", "#answer", "a move to a URL of the bundle, and no second one within a minute")
+    talk = Talk().connect(age=20)
+    talk.serve(hints={1: 3_600_000, 3: "https://box.example/"}, expect={"moves": ["https://box.example/"]})
+    talk.step("wait", wait=60_000)
+    talk.connect("-2")
+    talk.accept(at(NEXT, 2))
+    add(talk, "move-and-pause", "#answer", "a draining relay sends the device away and asks for an hour: the session elsewhere begins without a pause")
 
 
 def freshness(file):

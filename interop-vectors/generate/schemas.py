@@ -64,7 +64,7 @@ ISSUED = fields(challenge=sized(16), mailbox_seed=HASH)
 INVITATION = fields(token=sized(8), secret=HASH, tenant=TEXT, device=TEXT, used_by={"anyOf": [HASH, {"type": "null"}]})
 FRESHNESS_STEP = fields(at_ms=UINT, ask_=sized(16), heartbeat_=HEX, hearing_={"enum": ["anchored", "later", "unproven"]}, stale=BOOL, result=RESULT, error_=REJECT)
 INTENT_STEP = fields(
-    intents=STATE, actions=many(orders(TEXT, UINT)), notes=many(orders(TEXT, UINT, UINT)), restart=BOOL, result=RESULT, error_=REJECT,
+    intents=STATE, actions=many(orders(TEXT, UINT)), notes=many(orders(TEXT, UINT, UINT)), restart=BOOL, ends_=BOOL, shown_=STATE, result=RESULT, error_=REJECT,
 )
 KEY_ROW = fields(generation=UINT, desired=HASH, actual=HASH)
 KEY_HELD = fields(writer=UINT, epoch=UINT, generation=UINT, payload=HASH, digest_key=HASH)

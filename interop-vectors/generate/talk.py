@@ -77,13 +77,13 @@ class Talk:
         self.steps.append(row)
         return len(self.steps) - 1
 
-    def connect(self, suffix="", is_free=False, **change):
-        """Opens a session: ask, challenge, hello, welcome. A device that is free may have kept an older one instead."""
+    def connect(self, suffix="", **change):
+        """Opens a session: ask, challenge, hello, welcome."""
         self.session = Session(suffix, session_id=blob("session" + suffix, 4), challenge=blob("challenge" + suffix, 16))
-        begun = {} if is_free else {"sent": ["ask"], "frames": [plain(18, 1, self.bundle)], "session": False}
+        begun = {"sent": ["ask"], "frames": [plain(18, 1, self.bundle)], "session": False}
         self.step("connect", expect=begun, wait=change.pop("wait", 1))
         greeting = plain(20, CHANNEL, raw(self.session.hello()))
-        greeted = {} if is_free else {"sent": ["hello"], "frames": [greeting], "session": False}
+        greeted = {"sent": ["hello"], "frames": [greeting], "session": False}
         self.step("answer", to="ask", frame=challenge_frame(self.session), expect=greeted)
         self.step("answer", to="hello", frame=plain(21, raw(self.session.welcome(**change))), expect={"session": True})
         return self

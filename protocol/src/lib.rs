@@ -13,6 +13,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 #[cfg(all(feature = "testing", not(debug_assertions)))]
 compile_error!(

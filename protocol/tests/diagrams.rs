@@ -9,9 +9,16 @@
     reason = "a diagram that cannot be drawn has to fail"
 )]
 
+#[path = "diagrams/page.rs"]
+mod page;
+#[path = "diagrams/sessions.rs"]
+mod sessions;
+#[path = "diagrams/states.rs"]
+mod states;
 #[path = "diagrams/tree.rs"]
 mod tree;
 
+use page::Section;
 use postern_protocol::id::{Digest, MessageId};
 use postern_protocol::message::{ReportHead, accept_report};
 use postern_protocol::revision::{
@@ -19,6 +26,16 @@ use postern_protocol::revision::{
     accept, ended,
 };
 use tree::{Case, Question, draw};
+
+/// What stands above the sections.
+const HEAD: &str = "# Postern: diagrams\nNot normative, and not written by hand: `POSTERN_DIAGRAMS=write cargo test -p postern-protocol -p postern-relay diagram` asks the code for every case and draws the answers. A question that changes no answer, and an event that changes no state, is left out.\n\n## ";
+
+/// Titles of sections that tests inside of this package and of the relay draw.
+const ELSEWHERE: [&str; 3] = [
+    "A snapshot or delta comes to a mailbox",
+    "The desired plane of a device",
+    "A device and its application",
+];
 
 /// Numbers below, at and above the one that is held.
 const AROUND: [u64; 3] = [9, 10, 11];
@@ -130,8 +147,9 @@ fn judge_report(case: Case<'_>) -> String {
     shown(accept_report(stored, &report(AROUND[case[1]], id)))
 }
 
-fn page() -> String {
-    let drawings = [
+/// The sections of this test; those of `device/tests/diagram.rs` and of the relay stand behind them.
+fn sections() -> [Section; 5] {
+    [
         (
             "A delta or snapshot arrives",
             "`accept` in `protocol/src/revision/mod.rs`, for #acceptance",
@@ -147,31 +165,43 @@ fn page() -> String {
             "`accept_report` in `protocol/src/message/report_order.rs`, for #reports-and-acks",
             draw(&REPORT, &judge_report),
         ),
-    ];
-    let mut page = "# Postern: diagrams\nNot normative, and not written by hand: `POSTERN_DIAGRAMS=write cargo test -p postern-protocol --test diagrams` asks the code for every case and draws the answers. A question that changes no answer is left out.\n".to_owned();
-    for (title, source, drawing) in drawings {
-        page.push_str(&format!(
-            "\n## {title}\nFrom {source}.\n\n```mermaid\n{drawing}\n```\n"
-        ));
-    }
-    page
+        (
+            "A device or writer and its mailbox",
+            "`Link` in `protocol/src/session/link.rs`, which devices and writers share, for #hello",
+            states::draw(&sessions::LINK_EVENTS, &sessions::play_link),
+        ),
+        (
+            "What a mailbox holds of one device or writer",
+            "`Sessions` in `protocol/src/session/table.rs`, for #sessions and #hello",
+            states::draw(&sessions::OWNER_EVENTS, &sessions::play_owner),
+        ),
+    ]
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whether the page is compared or written is the caller's wish"
-)]
 fn diagrams_are_what_the_code_answers() {
-    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/diagrams.md");
-    let drawn = page();
-    if std::env::var("POSTERN_DIAGRAMS").is_ok_and(|wish| wish == "write") {
-        std::fs::write(place, &drawn).expect("spec/ can be written");
-    }
-    let stands = std::fs::read_to_string(place).unwrap_or_default();
+    page::check(env!("CARGO_MANIFEST_DIR"), &sections());
+}
+
+#[test]
+fn page_has_the_sections_of_its_tests_and_no_other() {
+    let page = page::read(env!("CARGO_MANIFEST_DIR"));
+    assert!(page.starts_with(HEAD));
+    let titles: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let own = sections().map(|(title, ..)| title);
+    assert_eq!(titles, [&own[..], &ELSEWHERE].concat());
+}
+
+#[test]
+fn event_that_changes_nothing_is_not_drawn() {
+    let play = |row: &[usize]| if row.contains(&1) { "on" } else { "off" }.to_owned();
+    let drawing = states::draw(&["idle", "real"], &play);
     assert!(
-        stands == drawn,
-        "spec/diagrams.md is old: POSTERN_DIAGRAMS=write draws it anew"
+        !drawing.contains("idle") && drawing.contains("s0 --> s1: real"),
+        "{drawing}"
     );
 }
 

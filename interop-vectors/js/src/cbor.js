@@ -29,6 +29,12 @@ export class Reader {
     return this.value(0);
   }
 
+  /** Checks what is left as a sequence, without reading on. */
+  check() {
+    const ahead = new Reader(this.bytes.subarray(this.at));
+    while (!ahead.done) ahead.item();
+  }
+
   /** @param {number} count */
   take(count) {
     ensure(count <= this.bytes.length - this.at, 'cbor-truncated');
@@ -36,13 +42,16 @@ export class Reader {
     return this.at - count;
   }
 
-  /** The head of an item: its major type and argument. @returns {{major: number, info: number, argument: bigint}} */
-  head() {
+  /** The head of an item: its major type and argument. @param {number} depth of what is around it @returns {{major: number, info: number, argument: bigint}} */
+  head(depth) {
     const first = this.bytes[this.take(1)];
     const [major, info] = [first >> 5, first & 31];
+    // Wrong whatever the head says further.
+    ensure(major !== 6, 'cbor-tag');
+    ensure(depth < CBOR_DEPTH_MAX || (major !== 4 && major !== 5), 'cbor-depth');
+    ensure(major !== 7 || info > 24 || (info >= 20 && info <= 22), 'cbor-simple');
     if (info < 24) return { major, info, argument: BigInt(info) };
     ensure(info < 28 || info === 31, 'cbor-reserved');
-    if (major === 6) throw new Reject('cbor-tag');
     if (info === 31) throw new Reject('cbor-indefinite');
     const size = 1 << (info - 24);
     const at = this.take(size);
@@ -57,7 +66,7 @@ export class Reader {
 
   /** @param {number} depth @returns {any} */
   value(depth) {
-    const { major, info, argument } = this.head();
+    const { major, info, argument } = this.head(depth);
     switch (major) {
       case 0:
         return argument;
@@ -72,8 +81,6 @@ export class Reader {
         return this.array(argument, depth + 1);
       case 5:
         return this.map(argument, depth + 1);
-      case 6:
-        throw new Reject('cbor-tag');
       default:
         return simpleOrFloat(info, argument);
     }
@@ -98,7 +105,7 @@ export class Reader {
 
   /** @param {bigint} length @param {number} depth */
   array(length, depth) {
-    ensure(depth <= CBOR_DEPTH_MAX, 'cbor-depth');
+    ensure(length <= BigInt(this.bytes.length - this.at), 'cbor-truncated');
     const items = [];
     for (let left = length; left > 0n; left--) items.push(this.value(depth));
     return items;
@@ -106,7 +113,7 @@ export class Reader {
 
   /** @param {bigint} length @param {number} depth */
   map(length, depth) {
-    ensure(depth <= CBOR_DEPTH_MAX, 'cbor-depth');
+    ensure(2n * length <= BigInt(this.bytes.length - this.at), 'cbor-truncated');
     const map = new Map();
     let before = null;
     for (let left = length; left > 0n; left--) {
@@ -128,12 +135,9 @@ export class Reader {
 
 /** @param {number} info @param {bigint} argument */
 function simpleOrFloat(info, argument) {
-  if (info < 25) {
-    if (argument === 20n && info < 24) return false;
-    if (argument === 21n && info < 24) return true;
-    if (argument === 22n && info < 24) return null;
-    throw new Reject('cbor-simple');
-  }
+  if (info === 20) return false;
+  if (info === 21) return true;
+  if (info === 22) return null;
   const width = 1 << (info - 24);
   const value = width === 2 ? fromHalf(Number(argument)) : fromBits(width, argument);
   ensure(Number.isFinite(value), 'cbor-float');

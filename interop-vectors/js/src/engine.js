@@ -14,13 +14,12 @@ import { thumbprint } from './keys.js';
 import { ACTUAL, DESIRED, KIND } from './kinds.js';
 import { COUNTER_MAX, HOLD_S_MAX, MOVE_INTERVAL_MS, NEED_INTERVAL_MS, RETRY_MS_MAX } from './limits.js';
 import { Reading } from './reading.js';
-import { ensure, Reject, rejectName } from './reject.js';
+import { ensure, Reject } from './reject.js';
 import { NO_REPORTS, Reports } from './device/reports.js';
 import { greet, keyOf, readChallenge, readWelcome } from './session.js';
 import { acceptBundles, mailboxPrints } from './trust.js';
 
 const ASK_MS = /** @type {const} */ ([5000, 60000]); // milliseconds between two nonces: least, and most while none is answered
-const SESSION_OVER = ['session-unknown', 'session-mac', 'session-replay', 'counter-exhausted']; // refusals after which no request of a session can succeed
 const NOTHING = { epoch: 0n, seq: 0n };
 
 /** What is kept over restarts. @param {Uint8Array[]} bundles untagged, from 1 */
@@ -170,7 +169,10 @@ export class Engine {
 
   /** @param {Request} request @param {Uint8Array} frame */
   takeAnswer(request, frame) {
-    if (frame[0] === TYPE.refused) return this.takeRefusal(request, parseFrame(frame, 'down').body);
+    if (frame[0] === TYPE.refused) {
+      parseFrame(frame, 'down');
+      return this.endSession(); // advice that nobody signed costs time; whoever tells of a way waits as it says
+    }
     if (request.name === 'ask') return this.takeChallenge(frame);
     if (request.name === 'hello') return this.takeWelcome(frame);
     const { type, body } = this.link.session.accept(frame, request.counter);
@@ -178,13 +180,6 @@ export class Engine {
     if (type === TYPE.bodies) return this.reading.takeChunks(body.chunks, true);
     for (const { plane, envelope } of body.members) this.takeItem(plane, envelope);
     this.obey(body.hints);
-  }
-
-  /** Advice that nobody signed: it costs time. @param {Request} request @param {{code: bigint, retryMs: bigint | null}} body */
-  takeRefusal({ name }, { code, retryMs }) {
-    this.rest(retryMs ?? 0n);
-    const isOver = SESSION_OVER.includes(rejectName(code) ?? '');
-    if (isOver || name === 'ask' || name === 'hello') this.endSession();
   }
 
   /** @param {Uint8Array} frame */
@@ -203,6 +198,8 @@ export class Engine {
     const { session, ageMaxS } = readWelcome(frame, mailbox, this.who.channel, keys);
     this.link = { session, mailbox, endsMs: this.nowMs + Number(ageMaxS) * 1000 };
     this.reportDue = this.reports.outstanding;
+    this.reports.beginSession();
+    this.quietUntilMs = -Infinity;
   }
 
   /** One item, as if it had come over an untrusted way. @param {bigint | null} plane @param {Uint8Array} envelope */

@@ -48,9 +48,21 @@ export function parseFrame(frame, direction) {
 /** @param {number} type @param {Uint8Array} body @returns {any} */
 export function parseBody(type, body) {
   const reader = new Reader(body);
+  // But for the counter, no item is judged before all of them are in the profile.
+  if (isSessionType(type) && body[0] >> 5 === 0) counter(new Reader(body));
+  if (type === TYPE.posted) checkPosted(new Reader(body));
+  else reader.check();
   const content = BODIES[type](reader);
   ensure(reader.done, 'cbor-trailing');
   return content;
+}
+
+/** The third item alone carries a tag. @param {Reader} reader */
+function checkPosted(reader) {
+  for (let place = 0; !reader.done; place++) {
+    if (place === 2 && reader.bytes[reader.at] === 0xd2) reader.at += 1;
+    reader.item();
+  }
 }
 
 /** @param {Reader} reader */
@@ -332,14 +344,23 @@ export const plainFrame = (type, items) => concat(Uint8Array.of(type), sequence(
 /** An item of a post: plane and envelope. @param {bigint | null} at @param {Uint8Array} bytes */
 export const writeItem = (at, bytes) => new Raw(concat(Uint8Array.of(0x82), encode(at), bytes));
 
+/** How many items end a frame of a file. @type {Record<number, number>} */
+const FILED_ITEMS = { 14: 3, 16: 3, 17: 2, 23: 3 };
+
 /** The length of the first frame of a file. @param {Uint8Array} bytes */
 export function readFiled(bytes) {
   ensure(DIRECTION.has(bytes[0]), 'frame-unknown');
   ensure(IN_FILES.has(bytes[0]), 'frame-direction');
   const reader = new Reader(bytes.subarray(1));
-  const body = BODIES[bytes[0]](reader);
+  for (let place = 0; place < FILED_ITEMS[bytes[0]]; place++) {
+    const isTagged = bytes[0] === TYPE.posted && place === 2 && !reader.done;
+    const tagged = isTagged && reader.bytes[reader.at] === 0xd2;
+    if (tagged) reader.at += 1;
+    reader.item();
+    ensure(tagged || !isTagged, 'shape');
+  }
   const length = 1 + reader.at;
   ensure(length <= limits.FRAME_BYTES_MAX, 'oversize');
-  return { type: bytes[0], body, length };
+  return { type: bytes[0], body: parseBody(bytes[0], bytes.subarray(1, length)), length };
 }
 

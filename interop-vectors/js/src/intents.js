@@ -7,7 +7,7 @@ export const OUTCOME = /** @type {const} */ ({
   recorded: 0n, fired: 1n, lower: 2n, jump: 3n, notUint: 4n, finished: 5n, tooManyVerbs: 6n, interrupted: 7n,
 });
 
-/** @typedef {{taken: bigint, done: bigint, noted: string | null}} Mark */
+/** @typedef {{taken: bigint, done: bigint, noted: string | null, shown: bigint | null}} Mark */
 /** @typedef {{path: string, value: bigint, outcome: bigint}} Note */
 
 /** The intents of a state, ascending by path. @param {Map<string, any>} state @returns {[string, any][]} */
@@ -22,6 +22,26 @@ export class Intents {
     this.begun = begun;
     /** Paths beyond the bound that were noted already. @type {Set<string>} */
     this.beyond = new Set();
+  }
+
+  /** The action for a value has ended. @param {string} path @param {bigint} value */
+  finish(path, value) {
+    const mark = this.marks.get(path);
+    if (mark) Object.assign(mark, { done: value, shown: value });
+  }
+
+  /** Actions that began before a restart and are not repeated: they have ended. @returns {Note[]} */
+  interrupted() {
+    const open = [...this.marks].filter(([, mark]) => mark.taken > mark.done);
+    return open.map(([path, { taken: value }]) => {
+      this.finish(path, value);
+      return { path, value, outcome: OUTCOME.interrupted };
+    });
+  }
+
+  /** What `actual` shows: values whose action ended. @returns {[string, bigint][]} */
+  shown() {
+    return [...this.marks].flatMap(([path, { shown }]) => (shown === null ? [] : [/** @type {[string, bigint]} */ ([path, shown])]));
   }
 
   /** Judges a state whose attempt to apply has ended. @param {Map<string, any>} state @returns {{actions: [string, bigint][], notes: Note[]}} */
@@ -44,7 +64,7 @@ export class Intents {
     const number = isUint ? value : 0n;
     const known = this.marks.get(path);
     if (!known && this.marks.size >= INTENT_PATHS_MAX) return this.once(this.beyond, path, number, OUTCOME.tooManyVerbs);
-    const mark = known ?? { taken: 0n, done: 0n, noted: null };
+    const mark = known ?? { taken: 0n, done: 0n, noted: null, shown: null };
     if (isUint && value === mark.taken && known) {
       mark.noted = null;
       return null;

@@ -120,23 +120,34 @@ function readEnrolAnswer(value) {
   return { bundle, thumbprint: print, time };
 }
 
-/** The content of a bundle that stands on its own; the chain is judged in trust.js. @param {any} value */
+/** The content of a bundle that stands on its own, in reading order; the chain is judged in trust.js. @param {any} value */
 function readBundle(value) {
-  const map = shape.fields(value, [1n, 2n, 3n, 4n, 5n]);
-  const root = fromCoseKey(map.get(1n));
-  const recovery = fromCoseKey(map.get(2n));
-  const writers = readWriters(shape.map(map.get(3n), 1));
-  const boxes = shape.array(map.get(4n), 0, Infinity);
+  const members = [...shape.map(value)];
+  ensure(members.length === 5, 'shape');
+  const member = (/** @type {number} */ label) => {
+    ensure(members[label - 1][0] === BigInt(label), 'shape');
+    return members[label - 1][1];
+  };
+  const root = readKey(member(1));
+  const recovery = readKey(member(2));
+  const writers = readWriters(shape.map(member(3), 1));
+  const boxes = shape.array(member(4), 0, Infinity);
   ensure(boxes.length <= limits.BUNDLE_LIST_MAX, 'oversize');
   const mailboxes = boxes.map(readMailbox);
-  const revoked = shape.array(map.get(5n), 0, Infinity).map((print) => shape.bytes(print, 32));
+  const revoked = shape.array(member(5), 0, Infinity);
   ensure(revoked.length <= limits.BUNDLE_LIST_MAX, 'oversize');
+  revoked.forEach((print) => shape.bytes(print, 32));
   ensure(ascends(revoked), 'shape');
   const keys = [root, recovery, ...[...writers.values()].map(({ key }) => key), ...mailboxes.map(({ key }) => key)];
-  keys.forEach(checkKey);
-  for (const { generation } of writers.values()) ensure(generation >= 1n, 'bundle-generation');
   for (const key of keys) ensure(!holds(revoked, thumbprint(key)), 'key-revoked');
   return { root, recovery, writers, mailboxes, revoked };
+}
+
+/** A key that may count. @param {any} value */
+function readKey(value) {
+  const key = fromCoseKey(value);
+  checkKey(key);
+  return key;
 }
 
 /** @param {Map<any, any>} map */
@@ -147,7 +158,8 @@ function readWriters(map) {
     shape.text(tenant);
     checkName(tenant);
     const [generation, key] = shape.array(row, 2);
-    writers.set(tenant, { generation: shape.uint(generation), key: fromCoseKey(key) });
+    ensure(shape.uint(generation) >= 1n, 'bundle-generation');
+    writers.set(tenant, { generation, key: readKey(key) });
   }
   return writers;
 }
@@ -155,7 +167,7 @@ function readWriters(map) {
 /** @param {any} row */
 function readMailbox(row) {
   const [key, urls] = shape.array(row, 2);
-  return { key: fromCoseKey(key), urls: readUrls(urls) };
+  return { key: readKey(key), urls: readUrls(urls) };
 }
 
 /** @param {any} value @returns {string[]} */

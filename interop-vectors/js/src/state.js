@@ -10,17 +10,16 @@ import { ensure } from './reject.js';
 import * as shape from './shape.js';
 
 /** @typedef {Map<string, any>} State */
-/** @typedef {{hash: (...parts: Uint8Array[]) => Uint8Array, bodyMax: number, sectionExtra: number, rowBytes: number}} Digester */
+/** @typedef {{hash: (...parts: Uint8Array[]) => Uint8Array, bodyMax: number, sectionExtra: number}} Digester */
 
 /** @type {Digester} */
-export const READABLE = { hash: sha256, bodyMax: limits.SECTION_BYTES_MAX, sectionExtra: 0, rowBytes: 34 };
+export const READABLE = { hash: sha256, bodyMax: limits.SECTION_BYTES_MAX, sectionExtra: 0 };
 
 /** @param {Uint8Array} key @returns {Digester} */
 export const keyed = (key) => ({
   hash: (...parts) => hmac(key, ...parts),
   bodyMax: limits.ENCRYPTED_SECTION_BYTES_MAX,
   sectionExtra: limits.ENCRYPTED_OVERHEAD_BYTES_MAX,
-  rowBytes: 69,
 });
 
 const SEGMENT = /^[a-z0-9._-]+$/;
@@ -79,19 +78,9 @@ export function digestOf(state, digester = READABLE) {
     ensure(body.length <= digester.bodyMax, 'section-oversize');
     sum += body.length + digester.sectionExtra;
   }
-  const names = [...bodies.keys()];
-  ensure(bodies.size <= limits.SECTIONS_MAX && sum <= limits.STATE_BYTES_MAX && tableFits(names, digester), 'state-oversize');
+  ensure(bodies.size <= limits.SECTIONS_MAX && sum <= limits.STATE_BYTES_MAX, 'state-oversize');
   const table = new Map([...bodies].map(([name, body]) => [name, digester.hash(body)]));
   return { table, root: rootOf(table, digester), bodies };
-}
-
-/** Bytes of the smallest snapshot envelope without its table: header, signature, an empty lineage. */
-const SNAPSHOT_REST_BYTES = 132;
-
-/** @param {string[]} names @param {Digester} digester */
-function tableFits(names, digester) {
-  const bytes = names.reduce((sum, name) => sum + encode(name).length + digester.rowBytes, 3);
-  return bytes + SNAPSHOT_REST_BYTES <= limits.ENVELOPE_BYTES_MAX;
 }
 
 /** @param {Map<string, Uint8Array>} table @param {Digester} [digester] */

@@ -5,8 +5,8 @@
 use crate::engine::{Draws, Node};
 use crate::published::{self, signer};
 use crate::request::{
-    Fault, Given, Outputs, array, bytes, flag, key, member, place, rows, scenario, text, uint,
-    wrong,
+    Fault, Given, Outputs, array, bytes, flag, key, member, place, present, rows, scenario, text,
+    uint, wrong,
 };
 use crate::typed;
 use postern_protocol::Reject;
@@ -159,11 +159,38 @@ fn decided(step: &Json, place: u64) -> Result<State, Fault> {
     Ok(State::from_entries(entries)?)
 }
 
-/// Actions that began, each ended now, by path.
-fn take_actions(node: &mut Node) -> Json {
+/// An application that repeats nothing: what was under way has ended with the process.
+fn interrupt(node: &mut Node) {
+    while let Some((path, value)) = node.outbox.acts.pop() {
+        let outcome = ActOutcome::Interrupted;
+        node.input(Input::Acted {
+            path,
+            value,
+            outcome,
+        });
+    }
+}
+
+/// The intents that the actual plane shows.
+fn shown_intents(node: &Node) -> Json {
+    let mut shown = Outputs::new();
+    for (path, value) in node.engine.actual().section("intent") {
+        if let Value::Int(integer) = value {
+            let number = u64::try_from(integer.number()).ok();
+            shown.insert(path.as_str().to_owned(), number.into());
+        }
+    }
+    shown.into()
+}
+
+/// Actions that began, by path; each ends now, unless the process dies first.
+fn take_actions(node: &mut Node, are_ended: bool) -> Json {
     let mut actions: Vec<(Path, u64)> = Vec::new();
     while let Some((path, value)) = node.outbox.acts.pop() {
         actions.push((path.clone(), value));
+        if !are_ended {
+            continue;
+        }
         let outcome = ActOutcome::Finished {
             status: 0,
             output: String::new(),
@@ -208,6 +235,7 @@ pub(crate) fn intents(request: &Json) -> Given {
         if flag(step, "restart")? {
             node.restart()?;
             node.outbox.events.clear();
+            interrupt(&mut node);
         }
         let after = decided(step, place)?;
         if place == 0 {
@@ -222,12 +250,15 @@ pub(crate) fn intents(request: &Json) -> Given {
             let header = header(MessageKind::Delta, place.saturating_add(1), *after.root());
             decide(&mut node, header, delta.encode(), &State::default())?;
         }
-        let (actions, notes) = (take_actions(&mut node), take_notes(&mut node));
+        let are_ended = present(step, "ends").is_none() || flag(step, "ends")?;
+        let actions = take_actions(&mut node, are_ended);
+        let notes = take_notes(&mut node);
         before = after;
         place += 1;
         Ok(Outputs::from_iter([
             ("actions".to_owned(), actions),
             ("notes".to_owned(), notes),
+            ("shown".to_owned(), shown_intents(&node)),
         ]))
     })
 }

@@ -8,11 +8,13 @@ from .acceptance import Head
 from .delta import difference
 from .limits import ENVELOPE_BYTES_MAX, LINEAGE_MAX
 from .publish import publish
+from .rejects import require
 from .reporter import next_epoch
 from .snapshot import Snapshot
 from .state import check_state, digest_of, keyed_hash, plain_hash
 from .store import Record
 
+TABLE_BYTES_MAX = ENVELOPE_BYTES_MAX - LINEAGE_MAX * 56 - 256  # what header, signature and the longest lineage leave
 POST_AGAIN_MS = 60_000  # milliseconds after which an outstanding change is posted again, spec/planes.md#actual
 
 
@@ -55,7 +57,7 @@ class ActualWriter:
         actual = self._actual
         if actual.message is not None:
             return False
-        check_state(state, self._record.held_keys is not None)
+        _check_table(check_state(state, self._record.held_keys is not None), self._record.held_keys is not None)
         digest = digest_of(state, self._hash_with)
         if (actual.head is None and not state) or (actual.head is not None and actual.head.digest == digest):
             return False
@@ -135,3 +137,9 @@ class ActualWriter:
     def posted(self, now_ms: int | None) -> None:
         """Notes when the message went out; None when a new session begins."""
         self._posted_ms = now_ms
+
+
+def _check_table(bodies: dict[str, bytes], is_encrypted: bool) -> None:
+    """Refuses a state of which no snapshot could be signed."""
+    row = [bytes(32), bytes(32)] if is_encrypted else bytes(32)
+    require(len(cbor.encode(dict.fromkeys(bodies, row))) <= TABLE_BYTES_MAX, "state-oversize")

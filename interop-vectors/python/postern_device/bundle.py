@@ -40,17 +40,15 @@ class Bundle:
 
     @staticmethod
     def from_item(item) -> "Bundle":
-        """Checks all that needs no other bundle."""
-        require(isinstance(item, dict) and set(item) == {1, 2, 3, 4, 5}, "shape")
-        root, recovery = PublicKey.from_item(item[1]), PublicKey.from_item(item[2])
-        writers = _read_writers(item[3])
-        mailboxes = _read_mailboxes(item[4])
-        revoked = _read_revoked(item[5])
+        """Checks all that needs no other bundle, in reading order; what it revokes itself comes last."""
+        require(isinstance(item, dict) and len(item) == 5, "shape")
+        members = iter(item.items())
+        root, recovery = _read_key(_member(members, 1)), _read_key(_member(members, 2))
+        writers = _read_writers(_member(members, 3))
+        mailboxes = _read_mailboxes(_member(members, 4))
+        revoked = _read_revoked(_member(members, 5))
         content = Bundle(root, recovery, writers, mailboxes, revoked)
-        listed = content.keys()
-        require(not {key.thumbprint for key in listed} & set(revoked), "key-revoked")
-        for key in listed:
-            key.check()
+        require(not {key.thumbprint for key in content.keys()} & set(revoked), "key-revoked")
         return content
 
     def keys(self) -> list[PublicKey]:
@@ -63,6 +61,18 @@ class Bundle:
         return next((mailbox for mailbox in self.mailboxes if mailbox.key.thumbprint == thumbprint), None)
 
 
+def _member(members, label: int):
+    found, value = next(members)
+    require(cbor.is_uint(found) and found == label, "shape")
+    return value
+
+
+def _read_key(item) -> PublicKey:
+    key = PublicKey.from_item(item)
+    key.check()
+    return key
+
+
 def _read_writers(item) -> dict[str, Writer]:
     require(isinstance(item, dict) and len(item) > 0, "shape")
     require(len(item) <= BUNDLE_LIST_MAX, "oversize")
@@ -71,7 +81,7 @@ def _read_writers(item) -> dict[str, Writer]:
         check_name(tenant)
         require(cbor.is_array(pair, 2, 2) and cbor.is_uint(pair[0]), "shape")
         require(pair[0] >= 1, "bundle-generation")
-        writers[tenant] = Writer(pair[0], PublicKey.from_item(pair[1]))
+        writers[tenant] = Writer(pair[0], _read_key(pair[1]))
     return writers
 
 
@@ -81,7 +91,7 @@ def _read_mailboxes(item) -> list[Mailbox]:
     mailboxes = []
     for pair in item:
         require(cbor.is_array(pair, 2, 2), "shape")
-        mailboxes.append(Mailbox(PublicKey.from_item(pair[0]), read_urls(pair[1])))
+        mailboxes.append(Mailbox(_read_key(pair[0]), read_urls(pair[1])))
     return mailboxes
 
 

@@ -24,6 +24,8 @@ def decode(data: bytes):
 
 def read_item(data: bytes, at: int, depth: int = 0):
     """Reads the item at `at` and tells where it ends; `depth` counts the containers around it."""
+    require(at < len(data), "cbor-truncated")
+    _check_first_byte(data[at], depth)
     major, info, argument, at = _read_head(data, at)
     if major == 0:
         return argument, at
@@ -33,15 +35,20 @@ def read_item(data: bytes, at: int, depth: int = 0):
     if major in (2, 3):
         return _read_string(data, at, major, argument)
     if major in (4, 5):
-        require(depth < CBOR_DEPTH_MAX, "cbor-depth")
+        require(argument * (major - 3) <= len(data) - at, "cbor-truncated")
         return (_read_array if major == 4 else _read_map)(data, at, argument, depth + 1)
-    if major == 6:
-        raise Reject("cbor-tag")
     return _simple_or_float(info, argument), at
 
 
+def _check_first_byte(first: int, depth: int) -> None:
+    """Refuses what is wrong whatever its head says further."""
+    major, info = first >> 5, first & 31
+    require(major != 6, "cbor-tag")
+    require(major not in (4, 5) or depth < CBOR_DEPTH_MAX, "cbor-depth")
+    require(major != 7 or info > 24 or info in (20, 21, 22), "cbor-simple")
+
+
 def _read_head(data: bytes, at: int):
-    require(at < len(data), "cbor-truncated")
     major, info = data[at] >> 5, data[at] & 31
     at += 1
     if info < 24:
@@ -94,7 +101,6 @@ def _read_map(data: bytes, at: int, length: int, depth: int):
 def _simple_or_float(info: int, argument: int):
     if info in (20, 21, 22):
         return {20: False, 21: True, 22: None}[info]
-    require(info in (25, 26, 27), "cbor-simple")
     size = 1 << (info - 24)
     raw = argument.to_bytes(size, "big")
     number = struct.unpack({2: ">e", 4: ">f", 8: ">d"}[size], raw)[0]

@@ -91,7 +91,7 @@ def _check_removals(removals, sets: dict) -> None:
         encoded = cbor.encode(path)
         require(encoded > before, "delta-order")
         before = encoded
-        require(path not in sets, "delta-conflict")
+    require(not any(path in sets for path in removals), "delta-conflict")
 
 
 def _check_edits(edits) -> None:

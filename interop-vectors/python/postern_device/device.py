@@ -9,7 +9,7 @@ import time
 from .application import Application
 from .engine import Engine
 from .exchange import Refusal, TransportError
-from .flow import Flow, Move, Pause, Send, keeps_session
+from .flow import Flow, Move, Pause, Send
 from .limits import HOLD_S_MAX, RETRY_MS_MAX
 from .rejects import Reject
 from .transport import Transport
@@ -56,7 +56,7 @@ class Device:
             self._greet_any()
         except Refusal as refusal:
             self._say(f"refused: {refusal.name}")
-            flow.link = flow.link if keeps_session(refusal) else None
+            flow.link = None
             self._wait(refusal.retry_ms)
         except Reject as reject:
             self._say(f"refused what came: {reject.name}")

@@ -90,6 +90,7 @@ class Engine:
         self._posted_ms.clear()
         self.actual.posted(None)
         self.receipts.begin_session()
+        self.reporter.begin_session()
 
     def handle(self, items: list, now_ms: int) -> None:
         """Takes the items of an answer, in order, as if each had come over an untrusted way."""
@@ -273,17 +274,22 @@ class Engine:
         if head is None:
             return
         self._is_changed = True
-        if status != 0:
+        if status == 0:
+            self._applied(head)
+        else:
             self._failed = head
             self.reporter.result(head.epoch, head.seq, status, output)
-            return
-        actions = self._applied(head)
+        actions = self._judge_intents()
         self.save()
         if actions:
             self._act(apply, actions)
 
-    def _applied(self, head: Head) -> list:
-        """Raises the applied cursor and marks intents as taken, in one commit, before any action starts."""
+    def _applied(self, head: Head) -> None:
+        """Raises the applied cursor; a further head was accepted, so a dispute is settled."""
+        self.record.desired.applied, self.record.evidence = head, None
+
+    def _judge_intents(self) -> list:
+        """Marks intents as taken, in the commit of the attempt that ended, before any action starts."""
         desired, marks = self.record.desired, self.record.marks
         asked = intents.of_state(desired.state)
         actions: list = []
@@ -292,10 +298,6 @@ class Engine:
         else:
             notes, desired.is_recorded = marks.record(asked), True
         self.reporter.intents(notes)
-        desired.applied = head
-        if self.record.evidence is not None:
-            self.record.evidence = None  # a further head was accepted: the dispute is settled
-        self._is_changed = True
         return actions
 
     def _act(self, apply, actions: list) -> None:

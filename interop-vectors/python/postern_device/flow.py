@@ -22,7 +22,6 @@ from .rejects import Reject, require
 RETURN_MS = 120_000  # milliseconds after which a device on a lesser mailbox tries the better ones; arbitrary
 MOVE_MS_MIN = 60_000  # milliseconds between two moves, spec/postern.md#answer
 POST_BYTES_MAX = FRAME_BYTES_MAX - 64  # bytes of the items of one post: a frame less its head and tag
-KEEPS_SESSION = ("overloaded", "quota", "need-limited")  # refusals that say nothing about the session
 POLL_FAILURES_MAX = 2  # polls that may fail one after another before the session is given up; arbitrary
 
 
@@ -62,11 +61,6 @@ class Link:
     mailbox: Mailbox
     session: session.Session
     ends_ms: int
-
-
-def keeps_session(refusal: Refusal) -> bool:
-    """Tells whether the session goes on after an unsigned refusal, spec/postern.md#frames."""
-    return refusal.name in KEEPS_SESSION
 
 
 class Flow:

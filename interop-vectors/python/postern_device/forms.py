@@ -56,6 +56,11 @@ class Items:
         require(not self.more(), "cbor-trailing")
 
 
+def check_counter(body: bytes) -> int | None:
+    """Judges a counter before the rest of the body is read; what is none is judged with the rest."""
+    return read_counter(Items(body)) if body and body[0] >> 5 == 0 else None
+
+
 def read_counter(items: Items) -> int:
     """Reads the counter of a session frame."""
     counter = items.uint()

@@ -10,7 +10,7 @@ Implements spec/postern.md#frames, #post, #need, #fetch, #bodies and spec/files.
 from dataclasses import dataclass
 
 from . import cbor, poll_frames, writer_frames
-from .forms import Items, check_chunk, check_envelope, check_head, check_plane, read_counter, read_wants
+from .forms import Items, check_chunk, check_counter, check_envelope, check_head, check_plane, read_counter, read_wants
 from .limits import FRAME_BYTES_MAX
 from .poll_frames import read_item
 from .rejects import Reject, require
@@ -28,6 +28,7 @@ _WAYS = {
 }
 KNOWN_TYPES = set().union(*_WAYS.values())
 _SESSION_TYPES = {*range(POLL, STREAM + 1), STREAM_ANSWER}
+_FILED_ITEMS = {FILED_BODY: 3, ENROL: 3, ENROLLED: 2, POSTED: 3}  # how many items end a frame of a file
 _TAG_BYTES = 8
 _SESSION_ID_BYTES = 4
 
@@ -110,11 +111,24 @@ def split(frame: bytes, way: str) -> Split:
 
 
 def read_body(kind: int, body: bytes):
-    """Reads a whole body."""
+    """Reads a whole body. But for the counter, no item is judged before all of them are in the profile."""
+    if kind in _SESSION_TYPES:
+        check_counter(body)
+    _check_profile(kind, body)
     items = Items(body)
     content = _READERS[kind](items)
     items.end()
     return content
+
+
+def _check_profile(kind: int, body: bytes) -> None:
+    items = Items(body)
+    place = 0
+    while items.more():
+        if kind == POSTED and place == 2:
+            items.skip_tag_18()
+        items.next()
+        place += 1
 
 
 def parse(frame: bytes, way: str):
@@ -134,9 +148,13 @@ def read_filed(data: bytes, at: int):
     require(kind in KNOWN_TYPES, "frame-unknown")
     require(kind in _WAYS["file"], "frame-direction")
     items = Items(data, at + 1)
-    content = _READERS[kind](items)
+    for place in range(_FILED_ITEMS[kind]):
+        if kind == POSTED and place == 2 and items.more() and not items.skip_tag_18():
+            items.next()  # another tag is told as such
+            raise Reject("shape")
+        items.next()
     require(items.at - at <= FRAME_BYTES_MAX, "oversize")
-    return kind, content, items.at
+    return kind, read_body(kind, data[at + 1 : items.at]), items.at
 
 
 def _read_post(items: Items):

@@ -63,10 +63,11 @@ class Marks:
         return actions, notes
 
     def interrupted(self) -> list:
-        """After a restart: actions that began and of which nobody saw the end."""
-        ended = [[path, value, INTERRUPTED] for path, value in self.taken.items() if self.done.get(path, 0) < value]
-        self.done.update({path: value for path, value, _ in ended})
-        return ended
+        """After a restart: actions that began and of which nobody saw the end. They have ended, and `actual` shows it."""
+        open_ = {path: value for path, value in sorted(self.taken.items()) if self.done.get(path, 0) < value}
+        self.done.update(open_)
+        self.ended.update(open_)
+        return [[path, value, INTERRUPTED] for path, value in open_.items()]
 
     def _has_room(self, path: str) -> bool:
         return path in self.taken or len(self.taken) < INTENT_PATHS_MAX

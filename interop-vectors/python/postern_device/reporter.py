@@ -13,7 +13,7 @@ from .rejects import Reject
 from .reports import INTENTS, LOST, REJECTS, RESULTS, ROTATION, SUPERSEDED, Report
 from .store import Entry, Record
 
-REFUSALS_REMEMBERED = 64  # refusals that are not listed again by one process; arbitrary
+REFUSALS_REMEMBERED = REPORT_LIST_MAX  # refusals acknowledged in a session that are not listed again in it
 
 
 def next_epoch(highest: int) -> int:
@@ -31,7 +31,7 @@ class Reporter:
         self._on_reject = on_reject
         self.rejects: collections.Counter[str] = collections.Counter()
         self._is_first = True
-        self._listed: collections.deque[list] = collections.deque(maxlen=REFUSALS_REMEMBERED)
+        self._told: collections.deque[list] = collections.deque(maxlen=REFUSALS_REMEMBERED)
 
     @property
     def _reporting(self):
@@ -65,9 +65,8 @@ class Reporter:
         value = [position.kind, position.epoch, position.seq, reject.number]
         # A mailbox offers the same message with each poll: listed again after its acknowledgement it would make
         # report after report.
-        if value in self._listed:
+        if value in self._told or any(one.number == REJECTS and one.value == value for one in self._reporting.entries):
             return False
-        self._listed.append(value)
         self._add(REJECTS, value)
         return True
 
@@ -102,8 +101,14 @@ class Reporter:
         if epoch != reporting.epoch or not reporting.acked < rseq <= reporting.rseq:
             return False
         reporting.acked = rseq
-        reporting.entries = [one for one in reporting.entries if not 0 < one.since <= rseq]
+        covered = [one for one in reporting.entries if 0 < one.since <= rseq]
+        self._told.extend(one.value for one in covered if one.number == REJECTS)
+        reporting.entries = [one for one in reporting.entries if one not in covered]
         return True
+
+    def begin_session(self) -> None:
+        """Another mailbox may lead to a controller that was told nothing."""
+        self._told.clear()
 
     def is_due(self) -> bool:
         """Tells whether something is to be said that no report said."""

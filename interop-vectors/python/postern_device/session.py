@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from . import cbor, cose, frames, kinds
+from .forms import check_counter
 from .keys import PublicKey
 from .limits import COUNTER_MAX
 from .payloads import Welcome
@@ -141,10 +142,9 @@ class Session:
         parts = frames.split(frame, "down")
         require(parts.session_id is not None, "frame-direction")
         check_tag(parts, self.session_id, self.keys.down)
-        content = frames.read_body(parts.type, parts.body)
-        counter = content.counter if hasattr(content, "counter") else content[0]
-        require(counter == (self.counter if request is None else request), "answer-mismatch")
-        return content
+        counter = check_counter(parts.body)
+        require(counter in (None, self.counter if request is None else request), "answer-mismatch")
+        return frames.read_body(parts.type, parts.body)
 
 
 class Stream:

@@ -17,7 +17,6 @@ from . import cbor
 from .limits import (
     ENCRYPTED_OVERHEAD_BYTES_MAX,
     ENCRYPTED_SECTION_BYTES_MAX,
-    ENVELOPE_BYTES_MAX,
     MEDIA_TYPE_BYTES_MAX,
     PATH_BYTES_MAX,
     SECTION_BYTES_MAX,
@@ -31,8 +30,6 @@ from .rejects import require
 Hash = Callable[[bytes], bytes]
 
 _SEGMENT = re.compile(r"[a-z0-9._-]+")
-# An envelope around the smallest snapshot: array, protected header, empty map, two string heads, signature.
-_SNAPSHOT_OVERHEAD_BYTES = 132
 
 
 def plain_hash(data: bytes) -> bytes:
@@ -111,9 +108,6 @@ def check_limits(bodies: dict[str, bytes], encrypted: bool = False) -> None:
     require(all(len(body) <= body_max for body in bodies.values()), "section-oversize")
     require(len(bodies) <= SECTIONS_MAX, "state-oversize")
     require(sum(len(body) + overhead for body in bodies.values()) <= STATE_BYTES_MAX, "state-oversize")
-    row = [bytes(32), bytes(32)] if encrypted else bytes(32)
-    table_bytes = len(cbor.encode(dict.fromkeys(bodies, row)))
-    require(table_bytes + _SNAPSHOT_OVERHEAD_BYTES <= ENVELOPE_BYTES_MAX, "state-oversize")
 
 
 def check_state(state: dict, encrypted: bool = False) -> dict[str, bytes]:

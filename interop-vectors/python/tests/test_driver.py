@@ -65,11 +65,11 @@ class Driver(unittest.TestCase):
         self.assertEqual(self.rejects(), {"not-postern": 1})
         self.assertIsNone(self.engine.record.desired.head)
 
-    def test_unsigned_refusal_only_makes_the_device_wait_and_keeps_the_session(self):
+    def test_unsigned_refusal_makes_the_device_wait_and_greet_again(self):
         self.mailbox.answers = [frames.plain(frames.REFUSED, [114, 7000])]
         self.steps(2)
         self.assertEqual((self.slept, self.rejects()), ([7.0], {}))
-        self.assertEqual(self.steps(1)[-1], frames.POLL)
+        self.assertEqual(self.steps(1), [frames.ASK, frames.HELLO])
 
     def test_way_that_breaks_once_during_a_poll_keeps_the_session_and_shortens_the_hold(self):
         self.run_device(2)

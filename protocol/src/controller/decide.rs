@@ -154,6 +154,9 @@ impl Controller {
     }
 }
 
+//= spec/postern.md#digest
+//# A writer MUST refuse with `state-oversize` a change after which the section table and the
+//# longest lineage fit no envelope.
 /// # Errors
 /// `state-oversize` for a state whose section table may not fit into a snapshot.
 pub(super) fn check_table(state: &State) -> Result<(), Reject> {

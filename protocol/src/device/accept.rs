@@ -3,7 +3,6 @@
 //! Refuses to apply: what is accepted is made durable first and handed to the application by the engine.
 
 use super::fetch::Pending;
-use super::link::Link;
 use super::{Context, Device, Event, records};
 use crate::envelope::Verified;
 use crate::id::Plane;
@@ -255,7 +254,7 @@ impl Device {
 
     /// Moves to an accepted revision: state, head, envelope, cursors and marks in one commit.
     pub(super) fn adopt(&mut self, head: &Head, state: State, arrived: Arrived) {
-        if let Link::Open(open) = &mut self.link {
+        if let Some(open) = self.link.open_mut() {
             open.paced_until_ms = 0;
         }
         if arrived.kind == MessageKind::Snapshot {

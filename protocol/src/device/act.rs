@@ -64,6 +64,9 @@ impl Device {
         }
         let outcome = match outcome {
             ActOutcome::Finished { status, output } => IntentOutcome::Finished { status, output },
+            //= spec/planes.md#intents
+            //# A device MUST take an action that it does not repeat after a restart as ended, with the
+            //# outcome 7.
             ActOutcome::Interrupted => IntentOutcome::Interrupted,
         };
         let mut writes = self.note_intents(Vec::from([IntentNote {

@@ -265,6 +265,9 @@ fn draw_epoch(context: &mut Context<'_>, highest: Epoch) -> Option<Epoch> {
     Epoch::open(highest, context.now.unix_s, random)
 }
 
+//= spec/postern.md#digest
+//# A writer MUST refuse with `state-oversize` a change after which the section table and the
+//# longest lineage fit no envelope.
 /// # Errors
 /// `state-oversize` for a state whose table leaves no room for the longest lineage.
 pub(super) fn check_table(state: &State) -> Result<(), Reject> {

@@ -60,6 +60,9 @@ impl Device {
             return;
         }
         self.application.retry = None;
+        //= spec/postern.md#report
+        //# A device MUST hand the newest accepted revision to its application again after a restart,
+        //# unless it was applied.
         self.application.running = Some((head.revision, Some(head.digest)));
         self.outputs.push_back(Output::Apply {
             revision: head.revision,

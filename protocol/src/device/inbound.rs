@@ -2,7 +2,7 @@
 //!
 //! Refuses to let one bad item spoil the others of an answer.
 
-use super::link::{InFlight, Link, PACE_MS};
+use super::link::{InFlight, PACE_MS};
 use super::work::{Taken, Work};
 use super::{Context, Device, Event, ExchangeId, StreamEnd};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
@@ -30,23 +30,17 @@ impl Device {
             }
             return self.handle_refused(exchange, frame);
         }
-        match core::mem::replace(&mut self.link, Link::Down) {
-            Link::Asking(id, asking) if id == exchange => {
-                self.handle_challenge(context, asking, frame)
-            }
-            Link::Greeting(id, greeting) if id == exchange => {
-                self.handle_welcome(context, *greeting, frame)
-            }
-            Link::Open(open) if open.streams.has(exchange) => {
-                self.link = Link::Open(open);
-                self.handle_stream_answer(context, exchange, frame);
-            }
-            Link::Open(open) => {
-                self.link = Link::Open(open);
-                self.handle_session_answer(context, exchange, frame);
-            }
-            link @ (Link::Asking(..) | Link::Greeting(..) | Link::Down) => self.link = link,
+        if self.link.is_asking(exchange) {
+            return self.handle_challenge(context, frame);
         }
+        if self.link.is_greeting(exchange) {
+            return self.handle_welcome(context, frame);
+        }
+        let is_stream = |open: &super::link::Open| open.streams.has(exchange);
+        if self.link.open().is_some_and(is_stream) {
+            return self.handle_stream_answer(context, exchange, frame);
+        }
+        self.handle_session_answer(context, exchange, frame);
     }
 
     fn handle_refused(&mut self, exchange: ExchangeId, frame: &[u8]) {
@@ -55,8 +49,11 @@ impl Device {
         }
         match PlainFrame::decode(frame, Direction::Down) {
             //= spec/postern.md#frames
-            //# A receiver of frame 22 MUST take it as advice about when to try again and change
-            //# nothing else.
+            //# A receiver of frame 22 MUST take it as advice about when to try again and change no
+            //# state.
+            //= spec/postern.md#frames
+            //# A device MUST end a session when frame 22 answers a request of it, but for a stream
+            //# that is refused with `frame-unknown`.
             Ok(PlainFrame::Refused { code, .. }) => {
                 self.event(Event::RefusedByMailbox {
                     reject: Reject::from_code(code.into()),
@@ -69,20 +66,13 @@ impl Device {
     }
 
     fn is_awaited(&self, exchange: ExchangeId) -> bool {
-        match &self.link {
-            Link::Down => false,
-            Link::Asking(id, _) | Link::Greeting(id, _) => *id == exchange,
-            Link::Open(open) => {
-                let work = open.work.map(|(work, _)| work);
-                if open.streams.has(exchange) {
-                    return true;
-                }
-                [open.poll, work]
-                    .into_iter()
-                    .flatten()
-                    .any(|in_flight| in_flight.exchange == exchange)
-            }
-        }
+        let is_in_session = |open: &super::link::Open| {
+            let work = open.work.map(|(work, _)| work);
+            let mut under_way = [open.poll, work].into_iter().flatten();
+            open.streams.has(exchange) || under_way.any(|one| one.exchange == exchange)
+        };
+        let is_of_handshake = self.link.is_asking(exchange) || self.link.is_greeting(exchange);
+        is_of_handshake || self.link.open().is_some_and(is_in_session)
     }
 
     fn handle_session_answer(
@@ -91,7 +81,7 @@ impl Device {
         exchange: ExchangeId,
         frame: &[u8],
     ) {
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let is_of = |in_flight: &InFlight| in_flight.exchange == exchange;
@@ -184,7 +174,7 @@ impl Device {
         let pace_ms = if is_progress || is_quiet { 0 } else { PACE_MS };
         self.handle_move_hint(now_ms, answer.hints.move_url.as_deref());
         let wait_ms = answer.hints.retry_ms.unwrap_or(0);
-        if let Link::Open(open) = &mut self.link {
+        if let Some(open) = self.link.open_mut() {
             open.poll_after_ms = open.poll_after_ms.max(now_ms.saturating_add(wait_ms));
             open.paced_until_ms = open.paced_until_ms.max(now_ms.saturating_add(pace_ms));
             if work.is_none() {

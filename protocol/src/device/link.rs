@@ -12,8 +12,7 @@ use crate::frame::{Poll, UpFrame};
 use crate::id::Thumbprint;
 use crate::limits::NEED_INTERVAL_MS;
 use crate::reject::Reject;
-use crate::session::{Asking, ClientSession, Greeting, Identity, Request};
-use alloc::boxed::Box;
+use crate::session::{ClientSession, Identity, LinkPhase, Request};
 use alloc::vec::Vec;
 
 /// Milliseconds before the next poll when an answer brought nothing that could be used. Arbitrary:
@@ -27,19 +26,6 @@ pub(super) const EMPTY_PACE_MS: u64 = 1_000;
 /// Early empty answers in a row that are normal: a mailbox wakes a poll for an acknowledgement
 /// that this poll did not ask for yet. Arbitrary.
 pub(super) const EARLY_EMPTIES_MAX: u32 = 3;
-
-/// Where the device stands with its mailbox.
-#[derive(Debug)]
-pub(super) enum Link {
-    /// No session and none under way.
-    Down,
-    /// An ask is under way.
-    Asking(ExchangeId, Asking),
-    /// A hello is under way.
-    Greeting(ExchangeId, Box<Greeting>),
-    /// Frames are exchanged.
-    Open(Box<Open>),
-}
 
 /// An open session.
 #[derive(Debug)]
@@ -70,6 +56,24 @@ pub(super) struct InFlight {
 }
 
 impl Open {
+    fn new(session: ClientSession, mailbox: Thumbprint) -> Self {
+        Self {
+            session,
+            mailbox,
+            puts: None,
+            poll: None,
+            streams: Streams::default(),
+            held_since_ms: None,
+            early_empties: 0,
+            work: None,
+            //= spec/postern.md#answer
+            //# A device MUST begin a session without the pause of retry_ms that an earlier one gave.
+            poll_after_ms: 0,
+            paced_until_ms: 0,
+            receipt: Naming::default(),
+        }
+    }
+
     /// When the next poll may start.
     pub(super) fn poll_due_ms(&self) -> u64 {
         self.poll_after_ms.max(self.paced_until_ms)
@@ -97,27 +101,36 @@ impl Open {
 impl Device {
     /// Begins a handshake unless a session is open or under way.
     pub(super) fn connect(&mut self, _context: &mut Context<'_>) {
-        if !matches!(self.link, Link::Down) || self.has_left {
+        if self.has_left {
             return;
         }
-        match Asking::start(self.trust.number()) {
-            Ok((asking, frame)) => {
-                let exchange = self.exchange(frame, None);
-                self.link = Link::Asking(exchange, asking);
-            }
+        let exchange = self.next_exchange();
+        match self.link.ask(exchange, self.trust.number()) {
+            Ok(ask) => self.send_step(exchange, ask),
             Err(reject) => self.give_up(reject),
+        }
+    }
+
+    /// Sends what a step of the handshake asks for, if it was one.
+    fn send_step(&mut self, exchange: ExchangeId, frame: Option<Vec<u8>>) {
+        if let Some(frame) = frame {
+            self.send(exchange, frame, None);
         }
     }
 
     fn exchange(&mut self, frame: Vec<u8>, hold_s: Option<u64>) -> ExchangeId {
         let id = self.next_exchange();
+        self.send(id, frame, hold_s);
+        id
+    }
+
+    fn send(&mut self, id: ExchangeId, frame: Vec<u8>, hold_s: Option<u64>) {
         self.outputs.push_back(Output::Exchange(Exchange {
             id,
             frame,
             hold_s,
             is_stream: false,
         }));
-        id
     }
 
     /// Ends the session: the driver waits as after a failure and connects again.
@@ -127,17 +140,13 @@ impl Device {
     }
 
     pub(super) fn disconnect(&mut self) {
-        self.link = Link::Down;
+        self.link.end();
         self.outputs.push_back(Output::Reconnect);
     }
 
     /// Takes the challenge and greets the mailbox that the bundle names.
-    pub(super) fn handle_challenge(
-        &mut self,
-        context: &mut Context<'_>,
-        asking: Asking,
-        frame: &[u8],
-    ) {
+    pub(super) fn handle_challenge(&mut self, context: &mut Context<'_>, frame: &[u8]) {
+        let exchange = self.next_exchange();
         let seed = crate::context::draw(context.random);
         let identity = Identity::device(
             &self.identity.channel,
@@ -145,46 +154,25 @@ impl Device {
             context.signer,
         );
         let mailboxes = self.trust.mailboxes().iter().map(|mailbox| &mailbox.key);
-        let greeting = asking.handle_challenge(frame, mailboxes, identity, &seed);
-        match greeting {
-            Ok((greeting, frame)) => {
-                let exchange = self.exchange(frame, None);
-                self.link = Link::Greeting(exchange, Box::new(greeting));
-            }
+        let hello = self.link.greet(exchange, frame, mailboxes, identity, &seed);
+        match hello {
+            Ok(hello) => self.send_step(exchange, hello),
             Err(reject) => self.give_up(reject),
         }
     }
 
     /// Takes the welcome; the first poll confirms the session.
-    pub(super) fn handle_welcome(
-        &mut self,
-        context: &mut Context<'_>,
-        greeting: Greeting,
-        frame: &[u8],
-    ) {
-        let mailbox = greeting.mailbox();
-        match greeting.handle_welcome(frame, context.now.mono_ms) {
-            Ok(session) => {
-                let time = session.time();
-                self.link = Link::Open(Box::new(Open {
-                    session,
-                    mailbox,
-                    puts: None,
-                    poll: None,
-                    streams: Streams::default(),
-                    held_since_ms: None,
-                    early_empties: 0,
-                    work: None,
-                    poll_after_ms: 0,
-                    paced_until_ms: 0,
-                    receipt: Naming::default(),
-                }));
+    pub(super) fn handle_welcome(&mut self, context: &mut Context<'_>, frame: &[u8]) {
+        match self.link.welcome(frame, context.now.mono_ms, Open::new) {
+            Ok(true) => {
                 self.event(Event::Connected);
+                let time = self.link.open().and_then(|open| open.session.time());
                 if let Some(time) = time {
                     self.event(Event::TimeStated { time });
                 }
                 self.begin_session(context);
             }
+            Ok(false) => {}
             Err(reject) => self.give_up(reject),
         }
     }
@@ -202,10 +190,9 @@ impl Device {
 
     /// Ends a session with a mailbox that the bundle no longer lists.
     pub(super) fn leave_unlisted_mailbox(&mut self) {
-        let mailbox = match &self.link {
-            Link::Greeting(_, greeting) => greeting.mailbox(),
-            Link::Open(open) => open.mailbox,
-            Link::Down | Link::Asking(..) => return,
+        let open = self.link.open().map(|open| open.mailbox);
+        let Some(mailbox) = open.or_else(|| self.link.greeted()) else {
+            return;
         };
         let mut listed = self.trust.mailboxes().iter();
         //= spec/lives.md#rotation
@@ -217,16 +204,15 @@ impl Device {
 
     /// Ends the session with a mailbox to which no route leads any more.
     pub(super) fn leave_mailbox(&mut self) {
-        match self.link {
-            Link::Asking(..) | Link::Greeting(..) | Link::Open(_) => self.disconnect(),
-            Link::Down => {}
+        if self.link.phase() != LinkPhase::Down {
+            self.disconnect();
         }
     }
 
     /// Starts whatever exchange is due in an open session.
     pub(super) fn pump(&mut self, context: &mut Context<'_>) {
         let now_ms = context.now.mono_ms;
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let is_idle = open.poll.is_none() && open.work.is_none() && !open.streams.is_opening();
@@ -243,13 +229,13 @@ impl Device {
         let Some((work, outgoing)) = self.next_work(context) else {
             return true;
         };
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return false;
         };
         match open.session.seal_request(&outgoing.as_frame()) {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, None);
-                if let Link::Open(open) = &mut self.link {
+                if let Some(open) = self.link.open_mut() {
                     open.work = Some((InFlight { exchange, counter }, work));
                 }
                 true
@@ -262,7 +248,7 @@ impl Device {
     }
 
     fn pump_poll(&mut self, now_ms: u64) {
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let is_asking = open.poll.is_some() || open.streams.is_opening();
@@ -289,13 +275,13 @@ impl Device {
         if let Some(ask) = stream {
             return self.open_stream(ask, heads);
         }
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         match open.session.seal_request(&UpFrame::Poll(heads)) {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, Some(hold_s));
-                if let Link::Open(open) = &mut self.link {
+                if let Some(open) = self.link.open_mut() {
                     open.poll = Some(InFlight { exchange, counter });
                     open.held_since_ms = (hold_s > 0).then_some(now_ms);
                 }
@@ -308,28 +294,22 @@ impl Device {
     //# A device MUST NOT depend on a held poll for correctness: without an answer it polls again.
     /// Takes the end of an exchange that never came back; whatever it was for is done again.
     pub(super) fn handle_failure(&mut self, exchange: ExchangeId) {
-        match &mut self.link {
-            Link::Asking(id, _) | Link::Greeting(id, _) if *id == exchange => self.disconnect(),
-            Link::Open(open) => {
-                if open.poll.is_some_and(|poll| poll.exchange == exchange) {
-                    open.poll = None;
-                }
-                open.streams.forget(exchange);
-                let is_of = |(work, _): &mut (InFlight, Work)| work.exchange == exchange;
-                match open.work.take_if(is_of).map(|(_, work)| work) {
-                    Some(Work::Need) => self.desired.need.is_wanted = true,
-                    Some(Work::Evidence(_)) => self.disputes.begin_session(),
-                    Some(
-                        Work::Report(_)
-                        | Work::Heartbeat
-                        | Work::Put(_)
-                        | Work::Actual(_)
-                        | Work::Fetch,
-                    )
-                    | None => {}
-                }
-            }
-            Link::Down | Link::Asking(..) | Link::Greeting(..) => {}
+        if self.link.is_asking(exchange) || self.link.is_greeting(exchange) {
+            return self.disconnect();
+        }
+        let Some(open) = self.link.open_mut() else {
+            return;
+        };
+        open.poll.take_if(|poll| poll.exchange == exchange);
+        open.streams.forget(exchange);
+        let is_of = |(work, _): &mut (InFlight, Work)| work.exchange == exchange;
+        match open.work.take_if(is_of).map(|(_, work)| work) {
+            Some(Work::Need) => self.desired.need.is_wanted = true,
+            Some(Work::Evidence(_)) => self.disputes.begin_session(),
+            Some(
+                Work::Report(_) | Work::Heartbeat | Work::Put(_) | Work::Actual(_) | Work::Fetch,
+            )
+            | None => {}
         }
     }
 }

@@ -49,6 +49,7 @@ use crate::limits::FRESHNESS_MS_DEFAULT;
 use crate::record::{RecordError, Table, Write};
 use crate::reject::Reject;
 use crate::revision::{Epoch, Head, Revision};
+use crate::session::Link;
 use crate::state::{Path, State};
 use crate::trust::Trust;
 use accept::Desired;
@@ -60,7 +61,6 @@ use encryption::Encryption;
 use evidence::Disputes;
 use heartbeat::Pulse;
 use intents::Intents;
-use link::Link;
 use receipts::Receipts;
 use reporter::Reporter;
 use rotation::Keys;
@@ -122,7 +122,7 @@ pub struct Device {
     encryption: Encryption,
     pulse: Pulse,
     keys: Keys,
-    link: Link,
+    link: Link<ExchangeId, link::Open>,
     /// True once the controller acknowledged that this device leaves.
     has_left: bool,
     /// When a mailbox last sent this device to another one.
@@ -165,7 +165,7 @@ impl Device {
                 ..Encryption::default()
             },
             pulse: Pulse::new(settings.max_age_ms),
-            link: Link::Down,
+            link: Link::default(),
             has_left: false,
             moved_ms: None,
             grant: None,
@@ -227,14 +227,14 @@ impl Device {
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let (poll, work) = match &self.link {
-            Link::Open(open) => {
+        let (poll, work) = match self.link.open() {
+            Some(open) => {
                 let is_asking = open.poll.is_some() || open.streams.is_opening();
                 let is_granted = !is_asking && self.grant.is_some() && !self.desired.is_fetching();
                 let work_ms = self.work_due_ms().filter(|_| open.work.is_none());
                 (is_granted.then(|| open.poll_due_ms()), work_ms)
             }
-            Link::Down | Link::Asking(..) | Link::Greeting(..) => (None, None),
+            None => (None, None),
         };
         let turn = self.pulse.watch.turn_due_ms();
         [poll, work, turn, self.application.retry_ms()]

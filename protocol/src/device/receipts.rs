@@ -9,7 +9,6 @@
 //! Kept in memory only: after a restart one may be told twice. Refuses to change any state by a
 //! receipt, and to take it as an acknowledgement.
 
-use super::link::Link;
 use super::work::Taken;
 use super::{Context, Device, Event};
 use crate::envelope::ReceivedEnvelope;
@@ -102,7 +101,7 @@ impl Device {
         };
         self.receipts.newest.retain(|held, _| is_listed(held));
         let is_new = self.receipts.take(mailbox, receipt)?;
-        if let Link::Open(open) = &mut self.link {
+        if let Some(open) = self.link.open_mut() {
             open.receipt.given = Some(receipt.place());
         }
         if is_new {

@@ -191,6 +191,9 @@ impl Device {
     /// Notes a refusal for the next report; one that is listed, or was acknowledged in this session,
     /// is not listed again.
     pub(super) fn note_reject(&mut self, note: RejectNote) {
+        //= spec/postern.md#acceptance
+        //# A device MUST NOT list a refusal again that its report holds, nor one of the last 16 that
+        //# were acknowledged in the same session.
         let is_listed = self.reporter.lists.rejects().contains(&note);
         if is_listed || self.reporter.told.contains(&note) {
             return;

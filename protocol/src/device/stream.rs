@@ -8,7 +8,7 @@
 //! What comes is judged like the answer to a poll. Refuses to go on with a stream of which anything was
 //! refused: a poll says again what is held.
 
-use super::link::{InFlight, Link};
+use super::link::InFlight;
 use super::{Context, Device, Event, Exchange, ExchangeId, Output, StreamAsk, StreamEnd};
 use crate::frame::{Direction, PlainFrame, Poll, Stream, StreamIndex, UpFrame};
 use crate::reject::Reject;
@@ -73,7 +73,7 @@ impl Streams {
 
 impl Device {
     pub(super) fn open_stream(&mut self, ask: StreamAsk, heads: Poll) {
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let stream = UpFrame::Stream(Stream {
@@ -93,7 +93,7 @@ impl Device {
             hold_s: None,
             is_stream: true,
         }));
-        if let Link::Open(open) = &mut self.link {
+        if let Some(open) = self.link.open_mut() {
             open.streams.opening = Some(Flow {
                 in_flight: InFlight {
                     exchange,
@@ -111,7 +111,7 @@ impl Device {
         exchange: ExchangeId,
         frame: &[u8],
     ) {
-        let Link::Open(open) = &mut self.link else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let Some(flow) = open.streams.flow_mut(exchange) else {
@@ -152,10 +152,8 @@ impl Device {
         if is_last {
             return self.end_stream(exchange, StreamEnd::Complete);
         }
-        let is_given = match &self.link {
-            Link::Open(open) => open.receipt.is_given(),
-            Link::Down | Link::Asking(..) | Link::Greeting(..) => false,
-        };
+        let is_given = |open: &super::link::Open| open.receipt.is_given();
+        let is_given = self.link.open().is_some_and(is_given);
         //= spec/postern.md#stream
         //# A device MUST end a stream of which it refused an item or was given a receipt, and poll.
         if refusals != self.refusals || is_given {
@@ -165,7 +163,7 @@ impl Device {
 
     /// Takes nothing more of a stream, and says so unless that was said already.
     pub(super) fn end_stream(&mut self, exchange: ExchangeId, why: StreamEnd) {
-        if let Link::Open(open) = &mut self.link
+        if let Some(open) = self.link.open_mut()
             && open.streams.has(exchange)
         {
             open.streams.forget(exchange);
@@ -175,7 +173,7 @@ impl Device {
 
     /// Tells whether a mailbox refused a stream because it knows none, and ends that. The session goes on.
     pub(super) fn is_stream_unknown(&mut self, exchange: ExchangeId, frame: &[u8]) -> bool {
-        let Link::Open(open) = &self.link else {
+        let Some(open) = self.link.open() else {
             return false;
         };
         let code = match PlainFrame::decode(frame, Direction::Down) {

@@ -4,7 +4,7 @@
 //! plane, bodies down, questions. Refuses to start a piece that is not due: what is due and what
 //! wakes the engine are the same moments.
 
-use super::link::{Link, PACE_MS};
+use super::link::PACE_MS;
 use super::put::Puts;
 use super::{Context, Device};
 use crate::frame::{BodyChunk, Item, UpFrame, Wanted};
@@ -181,14 +181,11 @@ impl Device {
     }
 
     pub(super) fn take_puts(&mut self) -> Option<Puts> {
-        match &mut self.link {
-            Link::Open(open) => open.puts.take(),
-            Link::Down | Link::Asking(..) | Link::Greeting(..) => None,
-        }
+        self.link.open_mut()?.puts.take()
     }
 
     pub(super) fn set_puts(&mut self, puts: Option<Puts>) {
-        if let Link::Open(open) = &mut self.link {
+        if let Some(open) = self.link.open_mut() {
             open.puts = puts;
         }
     }

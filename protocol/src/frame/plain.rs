@@ -297,26 +297,36 @@ fn read_filed_body<'a>(reader: &mut Reader<'a>) -> Result<PlainFrame<'a>, Reject
 
 /// Splits the fixed head from the envelope, which alone in all frames carries its tag.
 fn read_posted(body: &[u8]) -> Result<PlainFrame<'_>, Reject> {
-    let mut reader = Reader::new(body);
-    let head = reader
-        .bytes_of()
-        .and_then(|channel| Ok((ChannelId::from_bytes(channel), read_plane(&mut reader)?)));
-    let (channel, plane) = head.map_err(|reject| {
-        let mut strict = Reader::new(body);
-        (0..2).find_map(|_| strict.item().err()).unwrap_or(reject)
-    })?;
-    let rest = body.get(reader.position()..).unwrap_or_default();
+    let (head, rest) = split_posted(body)?;
     let untagged = match rest.split_first() {
         //= spec/postern.md#envelope
         //# An envelope MUST carry tag 18 in a posted frame and a vector, else `shape`; the tag is
         //# stripped before the strict decoder runs.
-        Some((&TAG_SIGN1, untagged)) => untagged,
-        Some(_) | None => return Err(first_cbor_reject(rest).unwrap_or(Reject::Shape)),
+        Some((&TAG_SIGN1, untagged)) => Some(untagged),
+        Some(_) => None,
+        None => return Err(Reject::CborTruncated),
     };
-    let envelope = decode_sequence(untagged, skip_envelope)?;
+    // Every item is in the profile before the first is judged.
+    if let Some(reject) = first_cbor_reject(untagged.unwrap_or(rest)) {
+        return Err(reject);
+    }
+    let (channel, plane) = decode_sequence(head, |reader| {
+        let channel = ChannelId::from_bytes(reader.bytes_of()?);
+        Ok((channel, read_plane(reader)?))
+    })?;
+    let envelope = decode_sequence(untagged.ok_or(Reject::Shape)?, skip_envelope)?;
     Ok(PlainFrame::Posted {
         channel,
         plane,
         envelope,
     })
+}
+
+/// Cuts a body behind its second item. # Errors: a CBOR reject.
+fn split_posted(body: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+    let mut reader = Reader::new(body);
+    reader.item()?;
+    reader.item()?;
+    body.split_at_checked(reader.position())
+        .ok_or(Reject::CborTruncated)
 }

@@ -17,6 +17,7 @@ mod client;
 mod greeter;
 mod handover;
 mod keys;
+mod link;
 mod mailbox;
 mod need;
 mod replay;
@@ -29,6 +30,7 @@ pub use client::{Asking, ClientSession, Greeting, Request};
 pub use greeter::{Admitted, Greeter, Identity};
 pub use handover::{HANDED_SESSION_BYTES, HandedSession};
 pub use keys::{SessionKeys, Transcript, ephemeral_public};
+pub use link::{Link, LinkPhase};
 pub use mailbox::{
     AgreedHello, MailboxHandshake, MailboxKey, PendingSession, ReceivedHello, ServerSession,
     Welcomed,

@@ -99,8 +99,8 @@ impl State {
     ) -> Result<Self, Reject> {
         let len_bytes = sections.values().map(|section| section.body().len()).sum();
         //= spec/postern.md#digest
-        //# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum,
-        //# or a section table that fits no envelope, else `state-oversize`.
+        //# A state MUST NOT hold more than 512 sections or bodies of more than 1048576 bytes in sum,
+        //# else `state-oversize`.
         //= spec/encryption.md#encrypted-snapshot
         //# A state of an encrypted plane MUST count each section as 64 bytes more, else
         //# `state-oversize`.

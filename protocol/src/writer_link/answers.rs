@@ -3,7 +3,7 @@
 //! Refuses an arrival that the cursor covers, and a mailbox whose store changes all the time.
 
 use super::wishes::Wish;
-use super::{Context, Event, ExchangeId, InFlight, Output, Phase, Piece, Work, WriterLink};
+use super::{Context, Event, ExchangeId, InFlight, Open, Output, Piece, Work, WriterLink};
 use crate::frame::{
     Answer, BodyChunk, Collected, Direction, DownFrame, Entry, FrameType, Hints, PlainFrame,
     frame_type,
@@ -33,27 +33,23 @@ impl WriterLink {
         if let Ok(FrameType::Refused) = frame_type(frame) {
             return self.handle_refused(frame);
         }
-        match core::mem::replace(&mut self.phase, Phase::Down) {
-            Phase::Asking(_, asking) => self.handle_challenge(context, asking, frame),
-            Phase::Greeting(_, greeting) => self.handle_welcome(now_ms, *greeting, frame),
-            Phase::Open(open) => {
-                self.phase = Phase::Open(open);
-                self.handle_session_answer(now_ms, exchange, frame);
-            }
-            Phase::Down => {}
+        if self.link.is_asking(exchange) {
+            return self.handle_challenge(context, frame);
         }
+        if self.link.is_greeting(exchange) {
+            return self.handle_welcome(now_ms, frame);
+        }
+        self.handle_session_answer(now_ms, exchange, frame);
     }
 
     fn is_awaited(&self, exchange: ExchangeId) -> bool {
-        match &self.phase {
-            Phase::Down => false,
-            Phase::Asking(id, _) | Phase::Greeting(id, _) => *id == exchange,
-            Phase::Open(open) => {
-                let work = open.work.map(|(work, _)| work);
-                let mut under_way = [open.collect, work].into_iter().flatten();
-                under_way.any(|in_flight| in_flight.exchange == exchange)
-            }
-        }
+        let is_in_session = |open: &Open| {
+            let work = open.work.map(|(work, _)| work);
+            let mut under_way = [open.collect, work].into_iter().flatten();
+            under_way.any(|in_flight| in_flight.exchange == exchange)
+        };
+        let is_of_handshake = self.link.is_asking(exchange) || self.link.is_greeting(exchange);
+        is_of_handshake || self.link.open().is_some_and(is_in_session)
     }
 
     fn handle_refused(&mut self, frame: &[u8]) {
@@ -71,21 +67,21 @@ impl WriterLink {
     /// An exchange did not come back: whatever it was for is done again.
     pub(super) fn handle_failure(&mut self, now_ms: u64, exchange: ExchangeId) {
         let is_of = |in_flight: &InFlight| in_flight.exchange == exchange;
-        match &mut self.phase {
-            Phase::Asking(id, _) | Phase::Greeting(id, _) if *id == exchange => self.disconnect(),
-            Phase::Open(open) => {
-                open.collect.take_if(|collect| is_of(collect));
-                if open.work.take_if(|(work, _)| is_of(work)).is_some() {
-                    open.work_after_ms = now_ms.saturating_add(PACE_MS);
-                    self.outbox.take_back();
-                }
-            }
-            Phase::Down | Phase::Asking(..) | Phase::Greeting(..) => {}
+        if self.link.is_asking(exchange) || self.link.is_greeting(exchange) {
+            return self.disconnect();
+        }
+        let Some(open) = self.link.open_mut() else {
+            return;
+        };
+        open.collect.take_if(|collect| is_of(collect));
+        if open.work.take_if(|(work, _)| is_of(work)).is_some() {
+            open.work_after_ms = now_ms.saturating_add(PACE_MS);
+            self.outbox.take_back();
         }
     }
 
     fn handle_session_answer(&mut self, now_ms: u64, exchange: ExchangeId, frame: &[u8]) {
-        let Phase::Open(open) = &mut self.phase else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         let is_of = |in_flight: &InFlight| in_flight.exchange == exchange;
@@ -156,7 +152,7 @@ impl WriterLink {
         self.handle_hints(now_ms, &collected.hints);
         self.lack(&collected.hints);
         let wait_ms = collected.hints.retry_ms.unwrap_or(0);
-        if let Phase::Open(open) = &mut self.phase {
+        if let Some(open) = self.link.open_mut() {
             let is_early = now_ms.saturating_sub(open.collect_since_ms) < PACE_MS;
             let pace_ms = if is_empty && is_early { PACE_MS } else { 0 };
             open.collect_after_ms = now_ms.saturating_add(wait_ms.max(pace_ms));
@@ -226,7 +222,7 @@ impl WriterLink {
         }
         self.handle_hints(now_ms, hints);
         let wait_ms = hints.retry_ms.unwrap_or(0);
-        if let Phase::Open(open) = &mut self.phase {
+        if let Some(open) = self.link.open_mut() {
             open.work_after_ms = now_ms.saturating_add(wait_ms);
         }
     }

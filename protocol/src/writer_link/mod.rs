@@ -28,8 +28,7 @@ use crate::limits::{HOLD_S_MAX, LINK_ENROLLED_MAX, LINK_FETCHES_MAX};
 use crate::record::{RecordError, Table, Write, read};
 use crate::reject::Reject;
 use crate::revision::{ArrivalNumber, BundleNumber, Knock, StoreEpoch};
-use crate::session::{Asking, ClientSession, Greeting};
-use alloc::boxed::Box;
+use crate::session::{ClientSession, Link};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use outbox::Outbox;
@@ -84,20 +83,12 @@ struct Open {
     work_after_ms: u64,
 }
 
-#[derive(Debug)]
-enum Phase {
-    Down,
-    Asking(ExchangeId, Asking),
-    Greeting(ExchangeId, Box<Greeting>),
-    Open(Box<Open>),
-}
-
 /// The link's state.
 #[derive(Debug)]
 pub struct WriterLink {
     identity: LinkIdentity,
     bundle: BundleNumber,
-    phase: Phase,
+    link: Link<ExchangeId, Open>,
     /// The mailbox's store, and what of it is durable here.
     store: StoreEpoch,
     taken: ArrivalNumber,
@@ -142,7 +133,7 @@ impl WriterLink {
         Ok(Self {
             identity,
             bundle,
-            phase: Phase::Down,
+            link: Link::default(),
             store,
             taken,
             seen: taken,
@@ -268,9 +259,7 @@ impl WriterLink {
     /// The moment, in the driver's milliseconds, at which [`Input::Timeout`] is due, if any.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let Phase::Open(open) = &self.phase else {
-            return None;
-        };
+        let open = self.link.open()?;
         let is_collect_due = open.collect.is_none() && self.hold_s.is_some();
         let collect_ms =
             (is_collect_due && self.seen == self.taken).then_some(open.collect_after_ms);
@@ -288,8 +277,8 @@ impl WriterLink {
 
     /// True while frames may be exchanged.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_))
+    pub fn is_open(&self) -> bool {
+        self.link.open().is_some()
     }
 
     /// The mailbox's store, 0 when it was never heard of.
@@ -328,7 +317,7 @@ impl WriterLink {
     }
 
     fn disconnect(&mut self) {
-        self.phase = Phase::Down;
+        self.link.end();
         self.outbox.begin_session();
         self.lacking.clear();
         // What was given and not taken yet will be; what comes twice is judged twice.

@@ -3,7 +3,7 @@
 //! Refuses a second exchange of either sort, and a collect before what the last one brought is taken.
 
 use super::outbox::Outbox;
-use super::{Context, InFlight, Open, Output, Phase, Work, WriterLink};
+use super::{Context, InFlight, Open, Output, Work, WriterLink};
 use crate::frame::{BodyChunk, Collect, Delivery, Item, UpFrame, WantedBody};
 use crate::id::ChannelId;
 use crate::limits::{BODY_CHUNK_BYTES_MAX, HOLD_S_MAX, PUT_BYTES_MAX};
@@ -20,7 +20,7 @@ impl WriterLink {
     /// Starts whatever is due in an open session.
     pub(super) fn pump(&mut self, context: &Context<'_>) {
         let now_ms = context.now.mono_ms;
-        let Phase::Open(open) = &self.phase else {
+        let Some(open) = self.link.open() else {
             return;
         };
         let is_idle = open.collect.is_none() && open.work.is_none();
@@ -39,7 +39,7 @@ impl WriterLink {
     }
 
     fn pump_work(&mut self, now_ms: u64) {
-        let Phase::Open(open) = &mut self.phase else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         if open.work.is_some() || open.work_after_ms > now_ms {
@@ -76,7 +76,7 @@ impl WriterLink {
         match sealed {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, None);
-                if let Phase::Open(open) = &mut self.phase {
+                if let Some(open) = self.link.open_mut() {
                     open.work = Some((InFlight { exchange, counter }, work));
                 }
             }
@@ -99,7 +99,7 @@ impl WriterLink {
 
     fn pump_collect(&mut self, now_ms: u64) {
         let is_taken = self.seen == self.taken;
-        let Phase::Open(open) = &mut self.phase else {
+        let Some(open) = self.link.open_mut() else {
             return;
         };
         if open.collect.is_some() || open.collect_after_ms > now_ms || !is_taken {
@@ -117,7 +117,7 @@ impl WriterLink {
         match open.session.seal_request(&collect) {
             Ok(Request { counter, bytes }) => {
                 let exchange = self.exchange(bytes, Some(hold_s));
-                if let Phase::Open(open) = &mut self.phase {
+                if let Some(open) = self.link.open_mut() {
                     open.collect = Some(InFlight { exchange, counter });
                     open.collect_since_ms = now_ms;
                 }

@@ -109,9 +109,12 @@ function takeIntents(request) {
   let intents = new Intents();
   return scenario(request.steps, (step) => {
     if (step.restart) intents = new Intents(intents.marks, intents.begun);
+    const before = step.restart ? intents.interrupted() : [];
     const state = new Map(Object.entries(step.intents).map(([path, value]) => [path, valueOf(value)]));
     const { actions, notes } = intents.take(state);
-    return { actions, notes: notes.map(({ path, value, outcome }) => [path, value, outcome]) };
+    if (step.ends ?? true) for (const [path, value] of actions) intents.finish(path, value);
+    const told = [...before, ...notes].map(({ path, value, outcome }) => [path, value, outcome]);
+    return { actions, notes: told, shown: Object.fromEntries(intents.shown()) };
   });
 }
 

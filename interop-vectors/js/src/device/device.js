@@ -153,6 +153,7 @@ export class Device {
   async runSession(url) {
     this.open = await Way.open(this.transport, url, { bundle: this.bundle, channel: this.channel, place: this.record.place, key: this.key });
     this.tell({ event: 'session', url });
+    this.reports.beginSession();
     Object.assign(this, { postReport: this.reports.outstanding, evidenceDue: this.record.evidence !== null, beatMs: -Infinity });
     await this.post();
     for (let quick = 0; !this.stopped && this.open && !this.open.spent; ) {
@@ -216,6 +217,7 @@ export class Device {
     if (hints[3] !== undefined && this.route.move(hints[3], this.bundle)) {
       this.tell({ event: 'move', url: hints[3] });
       this.endSession();
+      return; // the pause is one of the session that ended
     }
     if (hints[1] !== undefined) await sleep(Number(hints[1] < RETRY_MS_MAX ? hints[1] : RETRY_MS_MAX));
   }

@@ -27,6 +27,8 @@ export class Reports {
   constructor(record) {
     this.record = record;
     // Nothing proves that this store is the newest, so each start opens an epoch.
+    /** Refusals that were acknowledged in this session. @type {string[]} */
+    this.told = [];
     Object.assign(record.reports, { epoch: openEpoch(record.reports.epoch), rseq: 0n, acked: 0n, payload: null });
   }
 
@@ -47,7 +49,7 @@ export class Reports {
   list(list, value) {
     const { entries, dropped } = this.book;
     const same = (/** @type {any} */ entry) => entry.list === BigInt(list) && entry.value.join() === value.join();
-    if (entries.some(same)) return;
+    if (entries.some(same) || (list === 1 && this.told.includes(value.join()))) return;
     const full = entries.filter((/** @type {any} */ entry) => entry.list === BigInt(list));
     if (full.length >= REPORT_LIST_MAX) {
       entries.splice(entries.indexOf(full[0]), 1);
@@ -56,6 +58,11 @@ export class Reports {
       else dropped.push([BigInt(list), 1n]);
     }
     entries.push({ list: BigInt(list), value, epoch: 0n, rseq: 0n });
+  }
+
+  /** Another mailbox may lead to a controller that was told nothing. */
+  beginSession() {
+    this.told = [];
   }
 
   /** The lists of the next report. @param {Uint8Array | null} rotation */
@@ -91,6 +98,8 @@ export class Reports {
     if (epoch !== book.epoch || seq <= book.acked || seq > book.rseq) return false;
     book.acked = seq;
     const covered = (/** @type {any} */ entry) => entry.rseq !== 0n && (entry.epoch < epoch || entry.rseq <= seq);
+    const rejects = book.entries.filter((/** @type {any} */ entry) => covered(entry) && entry.list === 1n);
+    this.told = [...this.told, ...rejects.map((/** @type {any} */ entry) => entry.value.join())].slice(-REPORT_LIST_MAX);
     book.entries = book.entries.filter((/** @type {any} */ entry) => !covered(entry));
     if (seq === book.rseq) book.dropped = [];
     return true;

@@ -11,7 +11,7 @@ from .. import cbor, cose, frames
 from ..acceptance import Head
 from ..engine import Draws, Engine
 from ..exchange import Refusal, TransportError, read_exchange
-from ..flow import Flow, MayPoll, Move, Pause, Send, keeps_session
+from ..flow import Flow, MayPoll, Move, Pause, Send
 from ..limits import HOLD_S_MAX
 from ..rejects import Reject
 from ..store import Identity, Record, from_item, to_item
@@ -71,7 +71,8 @@ class Conversation:
         return self._show()
 
     def _connect(self, _given: Members) -> None:
-        if not self._flow.is_link_good() and self._life is None:
+        waits_for_answer = isinstance(self._waits_for, Request)  # anything else is a pause of a session that is over
+        if not self._flow.is_link_good() and not waits_for_answer:
             self._life = self._live()
             self._go_on(None)
 
@@ -124,12 +125,7 @@ class Conversation:
         """From a way to the end of the session."""
         yield from self._flow.greet(NO_URL, False)
         while self._flow.is_link_good():
-            try:
-                yield from self._flow.serve()
-            except Refusal as refusal:
-                if not keeps_session(refusal):
-                    raise
-                yield Pause((refusal.retry_ms or 0) / 1000)
+            yield from self._flow.serve()
 
     def _go_on(self, given) -> None:
         """Gives the flow what it waits for, and what follows at once, until it waits for a step."""

@@ -82,9 +82,10 @@ def _intent_take(request: Members) -> dict:
             actions, taken = marks.take(intents)
             notes += taken
         is_first = False
-        for path, value in actions:  # in the vectors every action ends at once
-            marks.done[path] = value
-        return {"actions": actions, "notes": sorted(notes)}
+        if step.get("ends", True):
+            for path, value in actions:
+                marks.done[path] = marks.ended[path] = value
+        return {"actions": actions, "notes": sorted(notes), "shown": dict(marks.ended)}
 
     return scenario(request.objects("steps"), judge_step)
 

@@ -93,6 +93,9 @@ fn impossible_decisions_are_refused_and_count_nothing() {
     assert_eq!((seq(&world), world.controller.store.clone()), before);
 }
 
+//= spec/postern.md#digest type=test
+//# A writer MUST refuse with `state-oversize` a change after which the section table and the
+//# longest lineage fit no envelope.
 #[test]
 fn table_that_fits_no_envelope_is_refused() {
     let mut world = World::with_devices(1, &["press-7"]);

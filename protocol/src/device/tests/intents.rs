@@ -194,6 +194,9 @@ fn mark_outlives_removal() {
     assert_eq!(acts(&lone), []);
 }
 
+//= spec/planes.md#intents type=test
+//# A device MUST take an action that it does not repeat after a restart as ended, with the
+//# outcome 7.
 #[test]
 fn action_under_way_at_a_crash_is_a_retry_and_may_be_told_interrupted() {
     let mut lone = Lone::holding(&state(7), at(EPOCH, 5));
@@ -211,6 +214,9 @@ fn action_under_way_at_a_crash_is_a_retry_and_may_be_told_interrupted() {
         outcomes(&lone).last(),
         Some(&(8, IntentOutcome::Interrupted))
     );
+    let engine = lone.node.engine.as_ref().unwrap();
+    let shown = engine.actual().section("intent").count();
+    assert_eq!(shown, 1, "it has ended");
 }
 
 //= spec/planes.md#intents type=test

@@ -2,6 +2,7 @@
 
 mod accept;
 mod actual;
+mod diagram;
 mod elsewhere;
 mod encryption;
 mod evidence;

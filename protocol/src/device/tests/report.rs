@@ -1,6 +1,7 @@
 //! Reports: numbered, cumulative, resent until a signature says that they are held.
 
 use crate::Reject;
+use crate::device::Input;
 use crate::envelope::{Binding, Expected, ReceivedEnvelope};
 use crate::frame::FrameType;
 use crate::id::Plane;
@@ -159,6 +160,28 @@ fn unacknowledged_lists_survive_a_restart() {
 }
 
 //= spec/postern.md#acceptance type=test
+//# A device MUST NOT list a refusal again that its report holds, nor one of the last 16 that
+//# were acknowledged in the same session.
+#[test]
+fn refusal_that_was_acknowledged_is_listed_again_in_another_session_only() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let stale = lone.seal_snapshot(&state(9), at(EPOCH - 1, 9), vec![]);
+    lone.serve(core::slice::from_ref(&stale));
+    let (number, first) = newest(&mut lone);
+    assert_eq!(first.lists.rejects().len(), 1);
+    let ack = lone.seal_ack(number);
+    lone.serve(&[ack, stale.clone()]);
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    assert!(newest(&mut lone).1.lists.is_empty());
+    lone.input(Input::OtherMailbox);
+    lone.connect();
+    lone.serve(&[stale]);
+    assert_eq!(newest(&mut lone).1.lists.rejects().len(), 1);
+}
+
+//= spec/postern.md#acceptance type=test
 //# For the outcome *refuse* a reader MUST count the reject and list it in its report.
 #[test]
 fn refusal_is_reported_once_however_often_it_comes() {
@@ -268,6 +291,22 @@ fn forged_and_foreign_acknowledgements_change_nothing() {
     lone.serve(&[other_epoch]);
     lone.run(61_000);
     assert_eq!(lone.take_reports().len(), 1, "still unacknowledged");
+}
+
+//= spec/postern.md#report type=test
+//# A device MUST hand the newest accepted revision to its application again after a restart,
+//# unless it was applied.
+#[test]
+fn application_is_asked_again_after_a_restart_until_it_succeeds() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    lone.apply(1, "no");
+    lone.restart();
+    assert_eq!(lone.applies, [at(EPOCH, 6)]);
+    lone.apply(0, "");
+    lone.restart();
+    assert_eq!(lone.applies, []);
 }
 
 #[test]

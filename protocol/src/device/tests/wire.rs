@@ -119,7 +119,10 @@ fn garbage_ends_the_session() {
 }
 
 //= spec/postern.md#frames type=test
-//# A receiver of frame 22 MUST take it as advice about when to try again and change nothing else.
+//# A receiver of frame 22 MUST take it as advice about when to try again and change no state.
+//= spec/postern.md#frames type=test
+//# A device MUST end a session when frame 22 answers a request of it, but for a stream that is
+//# refused with `frame-unknown`.
 #[test]
 fn forged_refusal_only_slows_down() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
@@ -368,6 +371,28 @@ fn retry_hint_delays_the_next_poll() {
     assert!(lone.request(FrameType::Poll).is_none());
     lone.run(1);
     assert!(lone.request(FrameType::Poll).is_some());
+}
+
+//= spec/postern.md#answer type=test
+//# A device MUST begin a session without the pause of retry_ms that an earlier one gave.
+#[test]
+fn retry_hint_of_one_session_does_not_delay_the_next() {
+    let mut lone = connected();
+    let poll = lone.poll().unwrap();
+    let hints = Hints {
+        retry_ms: Some(3_600_000),
+        ..Hints::default()
+    };
+    let answer = DownFrame::Answer(Answer {
+        hints,
+        items: vec![],
+    });
+    let frame = lone.seal(poll.counter, &answer);
+    lone.answer_raw(poll.exchange, &frame);
+    assert!(lone.poll().is_none());
+    lone.input(Input::OtherMailbox);
+    lone.connect();
+    assert!(lone.poll().is_some());
 }
 
 #[test]

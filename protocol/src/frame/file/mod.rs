@@ -102,7 +102,9 @@ impl<'a> FileFrames<'a> {
         for place in 1..=items {
             if found == FrameType::Posted && place == items {
                 if self.rest.get(at).is_some_and(|first| *first != TAG_SIGN1) {
-                    return Err((Reject::Shape, at));
+                    let mut untagged = Reader::new(self.rest.get(at..).unwrap_or_default());
+                    // Another tag is told as such.
+                    return Err((untagged.item().err().unwrap_or(Reject::Shape), at));
                 }
                 at += usize::from(at < self.rest.len());
             }

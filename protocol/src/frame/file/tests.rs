@@ -109,7 +109,9 @@ fn file_that_is_broken_ends_there() {
         (vec![99], Reject::FrameUnknown, 0),
         (vec![23], Reject::CborTruncated, 1),
         (vec![23, 0x40, 0xf6], Reject::CborTruncated, 3),
-        (vec![23, 0x40, 0xf6, 0x84], Reject::Shape, 3),
+        (vec![23, 0x40, 0xf6, 0x84], Reject::CborTruncated, 3),
+        (vec![23, 0x40, 0xf6, 0x05], Reject::Shape, 3),
+        (vec![23, 0x40, 0xf6, 0xd1, 0x40], Reject::CborTag, 3),
         (vec![16, 0x40, 0x18, 1], Reject::CborNotShortest, 4),
     ];
     for (broken, reject, at) in cases {

@@ -243,8 +243,8 @@ fn delta_that_moves_a_path_below_itself_applies() {
 }
 
 //= spec/postern.md#digest type=test
-//# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
-//# section table that fits no envelope, else `state-oversize`.
+//# A state MUST NOT hold more than 512 sections or bodies of more than 1048576 bytes in sum, else
+//# `state-oversize`.
 //= spec/postern.md#limits type=test
 //# An implementation MUST accept everything up to a bound and refuse what is beyond it.
 #[test]

@@ -1,6 +1,7 @@
 //! The chain of a channel and what readers see of it.
 
 mod bounds;
+mod diagram;
 mod slots;
 
 use super::{Entry, Heads, MailboxLimits, Mailboxes, Posted, SnapshotWish};
