@@ -8,6 +8,8 @@ use crate::reject::Reject;
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod history;
+
 const DIGEST: Digest = Digest::from_bytes([1; 32]);
 const OTHER: Digest = Digest::from_bytes([2; 32]);
 
