@@ -185,6 +185,17 @@ fn device_with_keys_refuses_what_is_readable() {
     }
 }
 
+#[test]
+fn device_with_keys_refuses_an_old_epoch_before_it_opens_anything() {
+    let (one, two) = (numbers(&[("a/x", 1)]), numbers(&[("a/x", 2)]));
+    let mut lone = keyed();
+    let snapshot = lone.seal_snapshot(&two, at(EPOCH - 1, 900), vec![]);
+    let delta = lone.seal_step(&one, &two, 5, at(EPOCH - 1, 6));
+    lone.serve(&[snapshot, delta]);
+    assert_eq!(lone.rejects(), [Reject::EpochStale; 2]);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
+}
+
 //= spec/encryption.md#switching-on type=test
 //# A reader without plane keys MUST refuse an encrypted delta or snapshot with
 //# `plane-key-missing`, as for the outcome *need*.
