@@ -345,3 +345,16 @@ fn edits_are_made_after_removals_by_their_paths_and_before_sets() {
         assert_eq!(base.apply(&delta, base.root()), Err(reject), "{payload:x?}");
     }
 }
+
+//= spec/planes.md#edit type=test
+//# A writer SHOULD NOT send an edit that takes more bytes than setting the value.
+#[test]
+fn edit_is_made_where_it_is_shorter_than_the_value_and_not_where_it_is_as_long() {
+    // One run in 5 bytes, and 5 bytes around it.
+    let grown = |bytes: usize| {
+        let base = "a".repeat(bytes - 1);
+        Edit::between(&text(&base), &text(&format!("{base}b")))
+    };
+    assert_eq!(grown(10), None);
+    assert!(grown(11).is_some());
+}

@@ -82,6 +82,11 @@ fn state_says_what_it_holds_and_nothing_else() {
     assert!(!state.is_empty() && State::empty().is_empty());
     let keyed = Digester::Keyed(DigestKey::from_bytes([1; 32]));
     assert!(State::empty_under(keyed).is_empty());
+    let names: Vec<_> = state
+        .section_digests()
+        .map(|(name, _)| format!("{name}"))
+        .collect();
+    assert_eq!(names, ["", "line", "net"]);
     for name in ["", "line", "net"] {
         let body = state.section_body(name).unwrap();
         let digest = state.section_digest(name).unwrap();
