@@ -6,7 +6,7 @@ use crate::encryption::{DigestKey, Digester};
 use crate::id::Digest;
 use crate::reject::Reject;
 use crate::revision::KeyGeneration;
-use crate::state::{DeltaView, SectionTable, State, Value};
+use crate::state::{DeltaView, Finite, SectionTable, State, Value};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -137,4 +137,35 @@ fn delta_counts_what_it_edits_sets_and_removes() {
     let view = DeltaView::decode(&plain).unwrap();
     let counts = (view.edits_count(), view.sets_count(), view.removals_count());
     assert_eq!(counts, (0, 3, 1));
+}
+
+//= spec/postern.md#values type=test
+//# Text and byte strings of a value MUST NOT hold more than 32768 bytes, else `value-oversize`.
+#[test]
+fn value_of_32768_bytes_is_taken_wherever_values_stand() {
+    let (text, bytes) = ("x".repeat(32_768), alloc::vec![0; 32_768]);
+    for value in [Value::Text(text), Value::Bytes(bytes)] {
+        let mut writer = Writer::new();
+        value.encode(&mut writer);
+        let read = crate::cbor::decode_all(writer.as_bytes(), Value::decode);
+        assert_eq!(read, Ok(value.clone()));
+        let payload = delta(&[("k", value)], &[]).encode();
+        assert!(DeltaView::decode(&payload).is_ok());
+    }
+    // One byte more, where a delta is only looked through.
+    for head in [0x78, 0x58] {
+        let mut payload = alloc::vec![0x81, 0xa1, 0x61, b'k', head + 1, 0x80, 0x01];
+        payload.extend(alloc::vec![b'x'; 32_769]);
+        let read = DeltaView::decode(&payload).err();
+        assert_eq!(read, Some(Reject::ValueOversize));
+    }
+}
+
+#[test]
+fn float_of_a_value_is_the_number_given() {
+    for number in [0.0, -0.0, 2.5, -1e300, f64::MIN_POSITIVE] {
+        let held = Finite::new(number).unwrap().number();
+        assert_eq!(held.to_bits(), number.to_bits());
+    }
+    assert_eq!(Finite::new(f64::INFINITY), Err(Reject::ValueInvalid));
 }
