@@ -2,6 +2,7 @@
 
 mod accept;
 mod actual;
+mod cursor;
 mod elsewhere;
 mod encryption;
 mod evidence;
