@@ -6,6 +6,7 @@ mod cursor;
 mod elsewhere;
 mod encryption;
 mod evidence;
+mod filed;
 mod heartbeat;
 mod intents;
 mod life;
