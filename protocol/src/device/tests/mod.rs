@@ -16,5 +16,6 @@ mod receipts;
 mod report;
 mod sizes;
 mod speech;
+mod stray;
 mod streams;
 mod wire;
