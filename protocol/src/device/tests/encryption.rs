@@ -59,7 +59,7 @@ fn give(lone: &mut Lone, envelope: &[u8]) {
 }
 
 /// A device that holds (100, 5), and generation 1 of the keys.
-fn keyed() -> Lone {
+pub(super) fn keyed() -> Lone {
     let mut lone = Lone::holding(&numbers(&[("a/x", 1)]), at(EPOCH, 5));
     let envelope = seal(&lone, &key(1), EPOCH);
     give(&mut lone, &envelope);

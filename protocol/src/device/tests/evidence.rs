@@ -139,7 +139,7 @@ fn accepted_continuation_ends_the_dispute() {
     assert_eq!(lone.node.head(), Some(at(EPOCH + 2, 1)));
 }
 
-fn proofs_of(lone: &Lone, envelope: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn proofs_of(lone: &Lone, envelope: &[u8]) -> Vec<Vec<u8>> {
     let verified = verify(lone, envelope);
     let Ok(PlaneMessage::Evidence(evidence)) = PlaneMessage::decode(&verified) else {
         panic!("evidence");

@@ -14,6 +14,7 @@ mod lost;
 mod order;
 mod receipts;
 mod report;
+mod restored;
 mod sizes;
 mod speech;
 mod stray;
