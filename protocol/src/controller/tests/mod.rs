@@ -14,6 +14,7 @@ mod heartbeat;
 mod intents;
 mod invitations;
 mod lives;
+mod members;
 mod order;
 mod records;
 mod recovery;

@@ -165,7 +165,8 @@ fn evidence_about_what_the_own_history_covers_changes_nothing() {
 #[test]
 fn evidence_about_what_it_does_not_cover_is_continued() {
     let (own, other) = (numbers(&[("net/mtu", 2)]), numbers(&[("z/z", 9)]));
-    let cases: [(fn(Revision, Revision) -> Revision, &State); 5] = [
+    type Place = fn(Revision, Revision) -> Revision;
+    let cases: [(Place, &State); 5] = [
         (|_, present| present, &other),
         (|_, present| Revision::new(present.epoch, Seq::new(4)), &own),
         (|before, _| before, &other),
