@@ -16,6 +16,7 @@ mod invitations;
 mod lives;
 mod members;
 mod order;
+mod proof;
 mod records;
 mod recovery;
 mod reports;
