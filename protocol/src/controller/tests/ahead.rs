@@ -6,7 +6,7 @@ use super::hand::Hand;
 use super::recovery::{
     Held, covers, decide_to, held, is_conflict, recovered, resolve, restart, show,
 };
-use crate::controller::Take;
+use crate::controller::{Controller, Take};
 use crate::limits::EPOCH_SHOWN_MAX;
 use crate::revision::{Epoch, Revision, Seq};
 use crate::testing::at;
@@ -183,6 +183,12 @@ fn contest_noted_before_a_further_epoch_may_open_survives_a_crash() {
     let settled = hand.head().revision;
     assert!(!is_reopened(&mut hand, at(50, 2), settled));
     assert_eq!(hand.member().contested, None, "the device followed");
+    assert!(!hand.member().report().unwrap().is_encrypted);
+    let store = hand.store.clone();
+    let reread = Controller::restore(hand.keys.trust(), hand.keys.bundles.clone(), store.rows());
+    let reread = reread.unwrap();
+    let stored = reread.member_of(hand.id()).unwrap().contested;
+    assert_eq!(stored, None, "for good");
     let higher = Revision::new(Epoch::new(settled.epoch.number() + 10), Seq::new(1));
     assert!(!is_reopened(&mut hand, at(50, 3), higher), "not yet");
     let noted = hand.member().contested;

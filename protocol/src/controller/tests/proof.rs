@@ -2,10 +2,13 @@
 
 use super::hand::Hand;
 use super::recovery::{Held, decide_to, held, is_conflict, recovered, restart};
-use crate::controller::{Event, Take};
-use crate::id::Plane;
+use crate::controller::{Controller, Event, Input, Take, Unsettled};
+use crate::enrol::JoinSecret;
+use crate::id::{DeviceName, Plane, Tenant, TokenId};
 use crate::message::EvidenceCode;
-use crate::revision::Head;
+use crate::record::Table;
+use crate::revision::{Head, Revision, Seq};
+use crate::testing::at;
 use alloc::vec::Vec;
 
 /// A store that went back, and two later decisions of which its devices know.
@@ -157,4 +160,86 @@ fn device_that_asks_again_in_its_life_keeps_its_next_key() {
     let head = hand.head();
     assert_eq!(hand.join([2; 8]), Ok(()));
     assert_eq!((hand.member().next_key(), hand.head()), (next, head));
+}
+
+/// Whoever accepted one of our later heads has left what it showed before.
+#[test]
+fn history_that_was_shown_is_closed_by_a_later_head_of_ours_and_by_nothing_else() {
+    let (mut hand, middle, last) = restored();
+    claim(&mut hand, &last, &[&middle.envelope]);
+    hand.put(Plane::Desired, &last.state);
+    assert_eq!(hand.member().shown(), last.head.revision);
+    let ours = hand.head().revision;
+    assert!(ours > last.head.revision);
+    let unknown = Revision::new(ours.epoch, Seq::new(ours.seq.number() + 5));
+    let shown = [Revision::NONE, at(1, 1), last.head.revision, unknown];
+    for (number, accepted) in (1..).zip(shown) {
+        hand.forget();
+        let report = hand.report_at(at(50, number), accepted);
+        assert_eq!(hand.receive(&report), None);
+        assert!(hand.member().behind().is_some(), "{accepted}");
+        assert_eq!(hand.desired_post(), None, "{accepted}");
+    }
+}
+
+#[test]
+fn history_that_was_shown_is_closed_once_the_device_accepts_what_we_offer() {
+    let (mut hand, middle, last) = restored();
+    claim(&mut hand, &last, &[&middle.envelope]);
+    hand.put(Plane::Desired, &last.state);
+    assert!(hand.member().is_in_conflict());
+    hand.forget();
+    let report = hand.report_at(at(50, 1), hand.head().revision);
+    assert_eq!(hand.receive(&report), None);
+    assert!(hand.member().behind().is_none() && !hand.member().is_in_conflict());
+    assert!(hand.desired_post().is_some(), "it is served again");
+}
+
+#[test]
+fn next_key_that_was_asked_for_already_is_no_news_and_another_one_is() {
+    let mut hand = Hand::new();
+    let rotate = |hand: &mut Hand, number: u64, name: &str| {
+        let commits = hand.store.commits();
+        let rotation = super::lives::rotation(hand, number, name);
+        assert_eq!(hand.receive(&rotation), None);
+        (hand.member().next_key(), hand.store.commits() - commits)
+    };
+    let (first, commits) = rotate(&mut hand, 1, "next");
+    let (again, commits_again) = rotate(&mut hand, 2, "next");
+    assert_eq!(first, again);
+    assert!(commits_again < commits, "{commits_again} after {commits}");
+    let (other, _) = rotate(&mut hand, 3, "other");
+    assert!(other.is_some() && other != first);
+}
+
+#[test]
+fn devices_of_a_restored_store_are_unsettled_until_they_were_heard() {
+    let mut hand = Hand::new();
+    let tenant = hand.channel.tenant.clone();
+    assert_eq!(hand.engine.unsettled(&tenant).count(), 0);
+    let write = Controller::mark_restored();
+    let mut store = hand.store.clone();
+    store.overwrite(write.table, &write.key, write.value);
+    // A row that nobody knows says nothing of it.
+    store.overwrite(Table::Identity, b"zzz-later", Some(Vec::from([0xff])));
+    restart(&mut hand, store);
+    // Whoever was invited and never came has nothing to lose.
+    let ticket = hand.ticket();
+    hand.input(Input::Invite {
+        ticket,
+        tenant: tenant.clone(),
+        device: DeviceName::parse("press-8").unwrap(),
+        token: TokenId::from_bytes([42; 8]),
+        secret: JoinSecret::from_bytes([7; 32]),
+        expires_unix_s: None,
+    });
+    let unsettled: Vec<_> = hand.engine.unsettled(&tenant).collect();
+    assert_eq!(unsettled.len(), 1);
+    assert_eq!(unsettled[0].0.channel().id(), hand.id());
+    assert_eq!(unsettled[0].1, Unsettled::Unheard);
+    let other = Tenant::parse("other").unwrap();
+    assert_eq!(hand.engine.unsettled(&other).count(), 0);
+    let heartbeat = super::hearing::heartbeat_at(&hand, hand.head().revision);
+    hand.receive(&heartbeat);
+    assert_eq!(hand.engine.unsettled(&tenant).count(), 0);
 }

@@ -237,3 +237,9 @@ fn epoch_opened_is_above_the_highest_whatever_the_clock_says() {
     assert_eq!(Epoch::open(Epoch::new(u64::MAX), Some(1), 0), None);
     assert_eq!(Seq::new(u64::MAX).next(), None);
 }
+
+#[test]
+fn revision_is_shown_as_its_two_numbers() {
+    let shown = Revision::new(Epoch::new(100), Seq::new(5));
+    assert_eq!(alloc::format!("{shown}"), "100.5");
+}
