@@ -2,12 +2,15 @@
 
 use super::speech::header;
 use crate::Reject;
+use crate::cbor::{Writer, decode_all};
 use crate::device::{Context, Input};
+use crate::envelope::ReceivedEnvelope;
 use crate::frame::{Direction, PlainFrame};
 use crate::id::Plane;
 use crate::kind::MessageKind;
-use crate::revision::LineageEntry;
-use crate::state::State;
+use crate::message::{Report, Snapshot};
+use crate::revision::{Lineage, LineageEntry};
+use crate::state::{SectionTable, State};
 use crate::testing::{Lone, at, numbers};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -118,4 +121,71 @@ fn bundles_of_an_enrolment_with_a_gap_end_at_it() {
     give_bundles(&mut lone, &[2]);
     assert_eq!(bundle_held(&lone), 2);
     assert_eq!(lone.rejects().last(), Some(&Reject::SignatureInvalid));
+}
+
+/// Gives the device, whose snapshot waits for its bodies, the newest bundle; tells whether it goes on with it.
+fn goes_on(rotates: bool) -> bool {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let snapshot = lone.seal_snapshot(&state(2), at(EPOCH, 8), vec![]);
+    lone.serve(&[snapshot]);
+    if rotates {
+        lone.keys.rotate_writer("writer-2", 2);
+    } else {
+        lone.keys.push_bundle(1, &[]);
+    }
+    give_bundles(&mut lone, &[0, 1]);
+    assert_eq!(bundle_held(&lone), 2);
+    lone.serve_bodies(&state(2));
+    lone.node.head() == Some(at(EPOCH, 8))
+}
+
+#[test]
+fn snapshot_that_waits_for_bodies_outlives_a_bundle_with_the_same_writer_only() {
+    assert!(goes_on(false));
+    assert!(
+        !goes_on(true),
+        "what the former writer signed counts no more"
+    );
+}
+
+//= spec/postern.md#snapshot type=test
+//# A reader MUST check `path-conflict` and the limits over the whole new state.
+#[test]
+fn snapshot_whose_sections_conflict_is_refused_and_reported() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    lone.acknowledge();
+    let (file, folder) = (numbers(&[("net", 1)]), numbers(&[("net/mtu", 1)]));
+    let mut writer = Writer::new();
+    writer.map(2);
+    for (name, source) in [("", &file), ("net", &folder)] {
+        let (_, digest) = source.section_digests().next().unwrap();
+        writer.text(name).bytes(digest.as_bytes());
+    }
+    let table = decode_all(writer.as_bytes(), SectionTable::decode).unwrap();
+    let root = Some(table.root());
+    let lineage = Lineage::default();
+    let payload = Snapshot { table, lineage }.encode();
+    let kind = MessageKind::Snapshot;
+    let snapshot = lone.seal_message(kind, at(EPOCH, 8), 0, root, payload);
+    lone.serve(&[snapshot]);
+    lone.serve_bodies(&file);
+    lone.serve_bodies(&folder);
+    for source in [&file, &folder, &file] {
+        lone.run(6_000);
+        lone.serve_bodies(source);
+    }
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
+    assert_eq!(lone.rejects(), [Reject::PathConflict]);
+    // Posted a first time among what was dropped here, and again after a minute.
+    lone.run(61_000);
+    let reports = lone.take_reports();
+    let newest = ReceivedEnvelope::parse(reports.last().unwrap()).unwrap();
+    let report = Report::decode(newest.unverified_payload()).unwrap();
+    let listed: Vec<_> = report
+        .lists
+        .rejects()
+        .iter()
+        .map(|it| it.reject())
+        .collect();
+    assert_eq!(listed, [Some(Reject::PathConflict)]);
 }

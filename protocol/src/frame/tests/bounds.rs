@@ -175,3 +175,8 @@ fn url_to_move_to_has_1_to_512_bytes() {
         assert_eq!(open_down(&forge(1, body.as_bytes())), expected, "{bytes}");
     }
 }
+
+#[test]
+fn key_of_a_session_is_never_shown() {
+    assert_eq!(alloc::format!("{:?}", key()), "FrameKey(..)");
+}

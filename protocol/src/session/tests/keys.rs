@@ -125,3 +125,10 @@ fn hello_to_a_key_that_the_mailbox_gave_up_is_refused() {
     let refused = mailbox.handle_hello(&hello, &[admitted], |_| false, id, 0);
     assert_eq!(refused.map(|_| ()), Err(Reject::MailboxMismatch));
 }
+
+#[test]
+fn ephemeral_keys_are_shown_by_their_age_alone() {
+    let shown = alloc::format!("{:?}", EphemeralWindows::new([0xab; 32], 17));
+    let window = "EphemeralWindow { opened_ms: 17, .. }";
+    assert!(shown.contains(window) && !shown.contains("171"), "{shown}");
+}

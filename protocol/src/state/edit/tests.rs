@@ -395,11 +395,7 @@ fn pieces_that_stay_part_the_runs_where_that_is_shorter() {
         // A piece gone, one that came, and one that moved.
         ("k1 stay k2 stays", "stay k3 stays", &["0-3+", "6-1+3"]),
         ("stays 1 stays 2", "1 stays 2 more", &["0-6+", "9-0+ more"]),
-        (
-            "xx/first/second",
-            "yy/first/2/second",
-            &["0-2+yy", "7-0+2/"],
-        ),
+        ("x/first/last/z", "y/first/last/w", &["0-1+y", "12-1+w"]),
         ("p>tail>q", "r>tail>s", &["0-1+r", "6-1+s"]),
         ("p\0tail\0q", "r\0tail\0s", &["0-1+r", "6-1+s"]),
         ("p\ntail\nq", "r\ntail\ns", &["0-1+r", "6-1+s"]),
