@@ -198,3 +198,11 @@ fn quota_without_contact_shrinks_to_a_quarter_and_no_further() {
         assert_eq!(admission.quota_bytes_after(silent_ms), quota, "{silent_ms}");
     }
 }
+
+#[test]
+fn status_has_one_word_and_identities_are_shown_in_hex() {
+    assert_eq!(AdmissionStatus::Admitted.as_str(), "admitted");
+    assert_eq!(AdmissionStatus::Withdrawn.as_str(), "withdrawn");
+    let channel = crate::id::ChannelId::from_bytes([0xa0; 16]);
+    assert_eq!(alloc::format!("{channel}"), "a0".repeat(16));
+}

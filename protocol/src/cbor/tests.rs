@@ -55,6 +55,7 @@ fn item_that_breaks_one_rule_is_refused_by_name() {
         //= spec/postern.md#cbor-profile type=test
         //# A decoder MUST refuse a tag with `cbor-tag`.
         ("c000", Reject::CborTag),
+        ("a1c0000000", Reject::CborTag),
         ("d28440a04040", Reject::CborTag),
         //= spec/postern.md#cbor-profile type=test
         //# A decoder MUST refuse a simple value other than false, true and null with `cbor-simple`.
@@ -351,4 +352,41 @@ fn skipped_text_is_refused_and_measured_as_read_text_is() {
         assert_eq!(skipped.skip_text(), length, "{bytes:02x?}");
         assert_eq!(skipped.position(), read.position(), "{bytes:02x?}");
     }
+}
+
+//= spec/postern.md#cbor-profile type=test
+//# A decoder MUST NOT allocate memory for a length that the remaining input cannot hold.
+#[test]
+fn length_that_the_rest_cannot_hold_is_refused_wherever_it_stands() {
+    for before in [0_u8, 1, 9] {
+        let of = |head: u8, rest: usize| {
+            let mut bytes = vec![0; usize::from(before)];
+            bytes.push(head);
+            bytes.extend(vec![0; rest]);
+            bytes
+        };
+        let after = |bytes: &[u8], read: fn(&mut Reader<'_>) -> Result<usize, Reject>| {
+            let mut reader = Reader::new(bytes);
+            for _ in 0..before {
+                assert_eq!(reader.uint(), Ok(0));
+            }
+            read(&mut reader)
+        };
+        let truncated = Err(Reject::CborTruncated);
+        assert_eq!(after(&of(0x83, 3), |it| it.array()), Ok(3));
+        assert_eq!(after(&of(0x83, 2), |it| it.array()), truncated);
+        assert_eq!(after(&of(0xa2, 4), |it| it.map()), Ok(2));
+        assert_eq!(after(&of(0xa2, 3), |it| it.map()), truncated);
+    }
+}
+
+#[test]
+fn half_at_the_end_of_its_range_is_no_number_of_ours() {
+    use super::float::half_to_f64;
+    assert_eq!(half_to_f64(0x7c00), f64::INFINITY);
+    assert_eq!(half_to_f64(0xfc00), f64::NEG_INFINITY);
+    for bits in [0x7c01, 0x7e00, 0x7fff, 0xfc01] {
+        assert!(half_to_f64(bits).is_nan(), "{bits:x}");
+    }
+    assert_eq!(half_to_f64(0x7bff), 65_504.0);
 }

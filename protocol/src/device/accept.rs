@@ -293,11 +293,12 @@ impl Device {
         self.apply_next();
     }
 
-    /// A writer of a higher generation may open a lower epoch: the cursors follow it down.
+    /// A writer of a higher generation may open a lower epoch, or the same one again: the cursors follow it down, and
+    /// what was applied under this very number was something else.
     fn move_cursors(&mut self, to: Revision) {
         self.reporter.received = to;
         self.reporter.accepted = to;
-        if self.reporter.applied > to {
+        if self.reporter.applied >= to {
             self.reporter.applied = Revision::NONE;
             self.reporter.applied_digest = None;
         }

@@ -94,8 +94,11 @@ impl Device {
             return;
         }
         let is_success = applied.status == 0;
-        // A writer of a higher generation may have opened a lower epoch meanwhile.
-        if is_success && revision <= self.reporter.accepted {
+        let head = self.desired.head.filter(|head| head.revision == revision);
+        let is_newest = head.is_some_and(|head| Some(head.digest) == digest);
+        // A writer of a higher generation may have opened a lower epoch meanwhile, or put something else under this number.
+        let is_outranked = revision > self.reporter.accepted || (head.is_some() && !is_newest);
+        if is_success && !is_outranked {
             //= spec/postern.md#report
             //# A device MUST NOT raise the applied cursor before its application has finished with
             //# that revision.
@@ -103,8 +106,6 @@ impl Device {
             self.reporter.applied_digest = digest;
         }
         let is_repeated = self.note_result(&applied);
-        let newest = self.desired.head.map(|head| head.revision);
-        let is_newest = newest == Some(revision);
         //= spec/planes.md#intents
         //# A device MUST judge intents when the attempt to apply the newest head has ended, however
         //# it ended.

@@ -241,3 +241,20 @@ fn extreme_numbers_saturate() {
     let strict = FreshnessWatch::new(0);
     assert!(strict.is_stale(0));
 }
+
+#[test]
+fn watch_is_anchored_to_the_start_whose_echo_it_heard_and_to_no_other() {
+    let mut watch = FreshnessWatch::new(MAX_AGE_MS);
+    assert!(!watch.is_anchored_to(&START));
+    watch.hear(&heard(50_000, None), 1_000);
+    assert!(!watch.is_anchored_to(&START), "nothing was proven");
+    let mut watch = anchored();
+    let other = StartId::from_bytes([2; 8]);
+    assert!(watch.is_anchored_to(&START) && !watch.is_anchored_to(&other));
+    let restarted = Heard {
+        start: other,
+        ..heard(1_000, None)
+    };
+    watch.hear(&restarted, 2_000);
+    assert!(watch.is_anchored_to(&START) && !watch.is_anchored_to(&other));
+}

@@ -1,6 +1,6 @@
 //! The key check, thumbprints, and strict verification.
 
-use super::{MemorySigner, PublicKey, Signer};
+use super::{Algorithm, MemorySigner, PublicKey, Signer};
 use crate::cbor::{Writer, decode_all};
 use crate::reject::Reject;
 
@@ -177,6 +177,33 @@ fn signature_with_s_plus_group_order_is_refused() {
 fn signer_shown_for_debugging_hides_its_seed() {
     let signer = MemorySigner::from_seed(&[0xab; 32]);
     let shown = alloc::format!("{signer:?}");
+    let public = alloc::format!("{:?}", signer.public_key().thumbprint());
+    assert!(shown.contains(&public), "{shown} is somebody's");
     assert!(!shown.contains("abab") && !shown.contains("171"));
     assert_eq!(signer.danger_seed(), [0xab; 32]);
+}
+
+#[test]
+fn algorithm_has_its_registered_number_and_name() {
+    for (algorithm, number, name) in [
+        (Algorithm::Ed25519, -19, "Ed25519"),
+        (Algorithm::Esp256, -9, "ESP256"),
+    ] {
+        assert_eq!((algorithm.number(), algorithm.as_str()), (number, name));
+        assert_eq!(Algorithm::from_number(i128::from(number)), Ok(algorithm));
+    }
+    for number in [0, 9, 19, -7, -8, i128::MIN] {
+        let read = Algorithm::from_number(number);
+        assert_eq!(read, Err(Reject::AlgorithmUnknown));
+    }
+}
+
+#[test]
+fn key_of_the_simulator_passes_for_an_ed25519_key_of_40_bytes() {
+    let signer = MemorySigner::danger_test_from_seed(&[4; 32]);
+    let mut writer = Writer::new();
+    signer.public_key().encode(&mut writer);
+    assert_eq!(writer.as_bytes().len(), 40);
+    let read = decode_all(writer.as_bytes(), PublicKey::decode);
+    assert_eq!(read.as_ref(), Ok(signer.public_key()));
 }

@@ -301,3 +301,30 @@ fn profile_of_a_hello_follows_its_signer_and_that_of_a_welcome_the_hello() {
         );
     }
 }
+
+#[test]
+fn kinds_have_one_word_each() {
+    let words = [
+        "delta",
+        "snapshot",
+        "report",
+        "report-ack",
+        "heartbeat",
+        "enrol-request",
+        "enrol-answer",
+        "bundle",
+        "admission",
+        "session-hello",
+        "session-welcome",
+        "receipt",
+        "evidence",
+        "plane-key",
+        "lost",
+    ];
+    let said = MessageKind::ALL.map(MessageKind::as_str);
+    assert_eq!(said, words);
+    assert_eq!(
+        (Plane::Desired.as_str(), Plane::Actual.as_str()),
+        ("desired", "actual")
+    );
+}

@@ -260,3 +260,28 @@ fn actual_plane_signed_by_others_is_refused() {
     }
     assert_eq!(held(&hand), Some(at(50, 3)));
 }
+
+#[test]
+fn two_snapshots_of_one_number_are_equivocation_while_bodies_are_missing() {
+    let mut hand = holding();
+    let first = hand.snapshot(&state(2), at(50, 8), &[]);
+    assert_eq!(hand.receive(&first), None);
+    assert_eq!(hand.receive(&first), None, "the same again is no news");
+    let second = hand.snapshot(&state(3), at(50, 8), &[]);
+    assert_eq!(hand.receive(&second), Some(Reject::Equivocation));
+    hand.put(Plane::Actual, &state(2));
+    hand.put(Plane::Actual, &state(3));
+    assert_eq!(held(&hand), Some(at(50, 3)), "the epoch is frozen");
+}
+
+#[test]
+fn freeze_ends_the_wait_for_bodies_of_that_epoch() {
+    let mut hand = holding();
+    let pending = hand.snapshot(&state(2), at(50, 8), &[]);
+    assert_eq!(hand.receive(&pending), None);
+    let contradiction = hand.snapshot(&state(3), at(50, 3), &[]);
+    assert_eq!(hand.receive(&contradiction), Some(Reject::Equivocation));
+    hand.put(Plane::Actual, &state(2));
+    assert_eq!(held(&hand), Some(at(50, 3)));
+    assert_eq!(hand.member().actual(), &state(1));
+}

@@ -6,7 +6,7 @@ use super::hand::Hand;
 use super::recovery::{
     Held, covers, decide_to, held, is_conflict, recovered, resolve, restart, show,
 };
-use crate::controller::Take;
+use crate::controller::{Controller, Take};
 use crate::limits::EPOCH_SHOWN_MAX;
 use crate::revision::{Epoch, Revision, Seq};
 use crate::testing::at;
@@ -162,4 +162,39 @@ fn device_that_shows_an_epoch_beyond_all_opens_one_and_no_more() {
     assert!(!is_reopened(&mut hand, at(50, 2), beyond));
     hand.run(120_000);
     assert_eq!(hand.head().revision.epoch, opened);
+}
+
+#[test]
+fn first_epoch_that_a_device_may_not_know_is_the_lowest_ever_noted() {
+    let mut hand = Hand::new();
+    let id = hand.id();
+    let member = hand.engine.members.get_mut(&id).unwrap();
+    for (noted, lowest) in [(5, 5), (7, 5), (5, 5), (3, 3), (4, 3)] {
+        member.contest(Epoch::new(noted));
+        assert_eq!(member.contested, Some(Epoch::new(lowest)), "{noted}");
+    }
+}
+
+/// A further epoch may have to wait for its minute; what is contested meanwhile is durable.
+#[test]
+fn contest_noted_before_a_further_epoch_may_open_survives_a_crash() {
+    let (mut hand, last) = restored();
+    assert!(is_reopened(&mut hand, at(50, 1), last.head.revision));
+    assert_eq!(show(&mut hand, &last), None);
+    let settled = hand.head().revision;
+    assert!(!is_reopened(&mut hand, at(50, 2), settled));
+    assert_eq!(hand.member().contested, None, "the device followed");
+    assert!(!hand.member().report().unwrap().is_encrypted);
+    let store = hand.store.clone();
+    let reread = Controller::restore(hand.keys.trust(), store.rows());
+    let reread = reread.unwrap();
+    let stored = reread.member_of(hand.id()).unwrap().contested;
+    assert_eq!(stored, None, "for good");
+    let higher = Revision::new(Epoch::new(settled.epoch.number() + 10), Seq::new(1));
+    assert!(!is_reopened(&mut hand, at(50, 3), higher), "not yet");
+    let noted = hand.member().contested;
+    assert!(noted.is_some());
+    let store = hand.store.clone();
+    restart(&mut hand, store);
+    assert_eq!(hand.member().contested, noted);
 }

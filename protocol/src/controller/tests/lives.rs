@@ -14,7 +14,7 @@ use crate::testing::{at, numbers, signer};
 use alloc::vec::Vec;
 
 /// A report that asks for the key of this name.
-fn rotation(hand: &Hand, rseq: u64, next: &str) -> Vec<u8> {
+pub(super) fn rotation(hand: &Hand, rseq: u64, next: &str) -> Vec<u8> {
     let current = hand.key.public_key().thumbprint();
     let request = seal_rotation_request(
         &hand.channel,

@@ -392,3 +392,95 @@ fn head_at_the_last_sequence_is_followed_into_the_next_epoch() {
     assert_eq!(lone.node.head(), Some(at(EPOCH + 1, 1)));
     assert_eq!(lone.rejects(), []);
 }
+
+/// Makes the device trust the writer of the next generation alone.
+fn rotate_writer(lone: &mut Lone) {
+    lone.keys.rotate_writer("writer-2", 2);
+    let bundle = lone.keys.bundles[1].clone();
+    let poll = lone.paced_poll();
+    let item = crate::frame::Item {
+        plane: None,
+        envelope: &bundle,
+    };
+    lone.answer_items(&poll, vec![item]);
+}
+
+//= spec/postern.md#report type=test
+//# A device MUST NOT raise the applied cursor before its application has finished with that
+//# revision.
+#[test]
+fn revision_of_a_higher_generation_under_a_number_applied_before_is_applied() {
+    let mut lone = holding_five();
+    let applied = |lone: &Lone| lone.node.engine.as_ref().unwrap().applied();
+    assert_eq!(applied(&lone), at(EPOCH, 5));
+    rotate_writer(&mut lone);
+    lone.applies.clear();
+    let snapshot = lone.seal_snapshot(&two(), at(EPOCH, 5), vec![]);
+    lone.serve(&[snapshot]);
+    lone.serve_bodies(&two());
+    assert_eq!(lone.node.engine.as_ref().unwrap().state(), &two());
+    assert_eq!(lone.applies, [at(EPOCH, 5)]);
+    assert_ne!(applied(&lone), at(EPOCH, 5), "it is not done yet");
+    lone.apply(0, "");
+    assert_eq!(applied(&lone), at(EPOCH, 5));
+}
+
+#[test]
+fn application_of_another_content_under_the_same_number_is_followed_by_the_right_one() {
+    let mut lone = Lone::new();
+    lone.connect();
+    let first = lone.seal_snapshot(&one(), at(EPOCH, 5), vec![]);
+    lone.serve(&[first]);
+    lone.serve_bodies(&one());
+    rotate_writer(&mut lone);
+    let second = lone.seal_snapshot(&two(), at(EPOCH, 5), vec![]);
+    lone.serve(&[second]);
+    lone.serve_bodies(&two());
+    // What ends is the application of the first content.
+    lone.apply(0, "");
+    assert_eq!(lone.applies, [at(EPOCH, 5)]);
+    assert_ne!(lone.node.engine.as_ref().unwrap().applied(), at(EPOCH, 5));
+    lone.apply(0, "");
+    assert_eq!(lone.node.engine.as_ref().unwrap().applied(), at(EPOCH, 5));
+}
+
+#[test]
+fn frozen_epoch_is_free_again_for_a_higher_generation() {
+    let mut lone = holding_five();
+    let contradiction = lone.seal_snapshot(&two(), at(EPOCH, 5), vec![]);
+    lone.serve(&[contradiction]);
+    rotate_writer(&mut lone);
+    let snapshot = lone.seal_snapshot(&three(), at(EPOCH, 1), vec![]);
+    lone.serve(&[snapshot]);
+    lone.serve_bodies(&three());
+    assert_eq!(lone.rejects(), [Reject::Equivocation]);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 1)));
+    let next = lone.seal_step(&three(), &one(), 1, at(EPOCH, 2));
+    lone.serve(&[next]);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 2)));
+}
+
+#[test]
+fn snapshot_sent_twice_while_its_bodies_are_fetched_is_one() {
+    let mut lone = holding_five();
+    let snapshot = lone.seal_snapshot(&two(), at(EPOCH, 8), vec![]);
+    lone.serve(&[snapshot.clone(), snapshot]);
+    lone.serve_bodies(&two());
+    assert_eq!(lone.rejects(), []);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 8)));
+}
+
+#[test]
+fn delta_that_does_not_continue_the_snapshot_being_fetched_is_judged() {
+    for (base, revision, reject) in [
+        (7, at(EPOCH, 9), Reject::BaseNewer),
+        (8, at(EPOCH + 1, 9), Reject::EpochNeedsSnapshot),
+        (9, at(EPOCH - 1, 10), Reject::EpochStale),
+    ] {
+        let mut lone = holding_five();
+        let snapshot = lone.seal_snapshot(&two(), at(EPOCH, 8), vec![]);
+        let delta = lone.seal_step(&two(), &three(), base, revision);
+        lone.serve(&[snapshot, delta]);
+        assert_eq!(lone.rejects(), [reject], "{base} to {revision}");
+    }
+}

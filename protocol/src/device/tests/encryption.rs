@@ -59,7 +59,7 @@ fn give(lone: &mut Lone, envelope: &[u8]) {
 }
 
 /// A device that holds (100, 5), and generation 1 of the keys.
-fn keyed() -> Lone {
+pub(super) fn keyed() -> Lone {
     let mut lone = Lone::holding(&numbers(&[("a/x", 1)]), at(EPOCH, 5));
     let envelope = seal(&lone, &key(1), EPOCH);
     give(&mut lone, &envelope);
@@ -183,6 +183,17 @@ fn device_with_keys_refuses_what_is_readable() {
         assert_eq!(lone.rejects(), [Reject::NotEncrypted]);
         assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
     }
+}
+
+#[test]
+fn device_with_keys_refuses_an_old_epoch_before_it_opens_anything() {
+    let (one, two) = (numbers(&[("a/x", 1)]), numbers(&[("a/x", 2)]));
+    let mut lone = keyed();
+    let snapshot = lone.seal_snapshot(&two, at(EPOCH - 1, 900), vec![]);
+    let delta = lone.seal_step(&one, &two, 5, at(EPOCH - 1, 6));
+    lone.serve(&[snapshot, delta]);
+    assert_eq!(lone.rejects(), [Reject::EpochStale; 2]);
+    assert_eq!(lone.node.head(), Some(at(EPOCH, 5)));
 }
 
 //= spec/encryption.md#switching-on type=test

@@ -1,7 +1,8 @@
 //! Evidence: a writer that contradicts itself or lost history is told so, with the proof.
 
 use super::speech::{answer_hints, post_of, stored, wanted};
-use crate::device::Event;
+use crate::device::evidence::{Dispute, Disputes};
+use crate::device::{Event, Input};
 use crate::envelope::{Binding, Expected, ReceivedEnvelope, Verified};
 use crate::frame::{FrameType, Hints};
 use crate::id::Plane;
@@ -9,7 +10,7 @@ use crate::key::Signer as _;
 use crate::kind::{MessageKind, Role};
 use crate::message::{EvidenceCode, PlaneMessage};
 use crate::record::Table;
-use crate::revision::LineageEntry;
+use crate::revision::{Generation, Head, LineageEntry};
 use crate::state::State;
 use crate::testing::{Lone, at, numbers};
 use alloc::vec;
@@ -138,7 +139,7 @@ fn accepted_continuation_ends_the_dispute() {
     assert_eq!(lone.node.head(), Some(at(EPOCH + 2, 1)));
 }
 
-fn proofs_of(lone: &Lone, envelope: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn proofs_of(lone: &Lone, envelope: &[u8]) -> Vec<Vec<u8>> {
     let verified = verify(lone, envelope);
     let Ok(PlaneMessage::Evidence(evidence)) = PlaneMessage::decode(&verified) else {
         panic!("evidence");
@@ -211,4 +212,63 @@ fn proof_that_fits_no_envelope_is_named_without_its_bytes() {
         .map(|it| it.envelope.is_some())
         .collect();
     assert_eq!(held, [true, false]);
+}
+
+#[test]
+fn disputes_are_one_of_each_code_and_the_newest() {
+    let dispute = |code, seq| {
+        let head = Head {
+            generation: Generation::new(1),
+            revision: at(EPOCH, seq),
+            digest: *state(seq).root(),
+        };
+        Dispute::new(code, head, vec![])
+    };
+    let mut disputes = Disputes::default();
+    assert_eq!((disputes.due_ms(), disputes.iter().count()), (None, 0));
+    assert!(!disputes.resolve(), "nothing was disputed");
+    for (code, seq, is_new, count) in [
+        (EvidenceCode::WriterBehind, 5, true, 1),
+        (EvidenceCode::WriterBehind, 5, false, 1),
+        (EvidenceCode::Equivocation, 5, true, 2),
+        (EvidenceCode::WriterBehind, 6, true, 2),
+        (EvidenceCode::Equivocation, 5, false, 2),
+    ] {
+        assert_eq!(disputes.open(dispute(code, seq)), is_new, "{code:?} {seq}");
+        assert_eq!(
+            (disputes.iter().count(), disputes.due_ms()),
+            (count, Some(0))
+        );
+    }
+    let places: Vec<_> = disputes
+        .iter()
+        .map(|one| one.head.revision.seq.number())
+        .collect();
+    assert_eq!(places, [5, 6]);
+    assert!(disputes.resolve() && !disputes.resolve());
+    assert_eq!(disputes.due_ms(), None);
+}
+
+#[test]
+fn two_snapshots_of_one_number_that_are_fetched_are_told_with_both_envelopes() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let first = lone.seal_snapshot(&state(2), at(EPOCH, 8), vec![]);
+    let second = lone.seal_snapshot(&state(3), at(EPOCH, 8), vec![]);
+    lone.serve(&[first.clone(), second.clone()]);
+    let (_, envelope) = post_of(&mut lone, MessageKind::Evidence).unwrap();
+    assert_eq!(super::speech::header(&envelope).seq.number(), 8);
+    assert_eq!(proofs_of(&lone, &envelope), [first, second]);
+}
+
+/// Takes evidence, answers it, and lets the session end before it is due again.
+#[test]
+fn evidence_is_told_anew_in_a_new_session() {
+    let (mut lone, _) = behind();
+    let (post, _) = post_of(&mut lone, MessageKind::Evidence).unwrap();
+    lone.answer(&post, &[]);
+    assert!(post_of(&mut lone, MessageKind::Evidence).is_none());
+    lone.drop_requests();
+    lone.input(Input::OtherMailbox);
+    lone.connect();
+    assert!(post_of(&mut lone, MessageKind::Evidence).is_some());
 }

@@ -2,10 +2,12 @@
 
 mod accept;
 mod actual;
+mod cursor;
 mod diagram;
 mod elsewhere;
 mod encryption;
 mod evidence;
+mod filed;
 mod heartbeat;
 mod intents;
 mod life;
@@ -13,7 +15,9 @@ mod lost;
 mod order;
 mod receipts;
 mod report;
+mod restored;
 mod sizes;
 mod speech;
+mod stray;
 mod streams;
 mod wire;

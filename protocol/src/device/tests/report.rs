@@ -376,3 +376,49 @@ fn envelope_that_does_not_verify_is_not_reported_as_refused() {
     lone.connect();
     assert!(newest(&mut lone).1.lists.is_empty());
 }
+
+/// What stands in the results of the newest report.
+fn results(lone: &mut Lone) -> Vec<(u64, i64, alloc::string::String)> {
+    let results = newest(lone).1.lists;
+    let results = results.results().iter();
+    results
+        .map(|one| (one.revision.seq.number(), one.status, one.output.clone()))
+        .collect()
+}
+
+#[test]
+fn result_is_listed_once_for_each_revision_status_and_output() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    let delta = lone.seal_step(&state(1), &state(2), 5, at(EPOCH, 6));
+    lone.serve(&[delta]);
+    let mut expected = Vec::new();
+    for (status, output, is_news) in [
+        (3, "a", true),
+        (3, "a", false),
+        (4, "a", true),
+        (4, "b", true),
+        (4, "b", false),
+        (4, "", true),
+    ] {
+        while lone.applies.is_empty() {
+            lone.run(10_000);
+        }
+        lone.apply(status, output);
+        if is_news {
+            expected.push((6, status, output.into()));
+        }
+    }
+    let delta = lone.seal_step(&state(2), &state(3), 6, at(EPOCH, 7));
+    lone.serve(&[delta]);
+    lone.apply(4, "");
+    expected.push((7, 4, "".into()));
+    // A success is told with what it said, and a silent one is no result.
+    let delta = lone.seal_step(&state(3), &state(4), 7, at(EPOCH, 8));
+    lone.serve(&[delta]);
+    lone.apply(0, "said");
+    expected.push((8, 0, "said".into()));
+    let delta = lone.seal_step(&state(4), &state(5), 8, at(EPOCH, 9));
+    lone.serve(&[delta]);
+    lone.apply(0, "");
+    assert_eq!(results(&mut lone), expected);
+}

@@ -15,6 +15,7 @@ use crate::testing::Dice;
 use alloc::format;
 use alloc::vec::Vec;
 
+mod agreement;
 mod form;
 mod rfc;
 mod vault;

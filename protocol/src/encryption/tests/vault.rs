@@ -255,3 +255,24 @@ fn secrets_shown_for_debugging_hold_no_byte() {
     );
     assert!(shown.contains("DigestKey(..)"));
 }
+
+#[test]
+fn record_of_as_many_generations_as_may_be_kept_is_read_and_one_more_refused() {
+    let record = |count: u64| {
+        let mut writer = Writer::new();
+        writer.array(2).bytes(&[7; 32]).array(count as usize);
+        for number in 1..=count {
+            writer.array(3).uint(number).bytes(&[1; 32]).bytes(&[2; 32]);
+        }
+        Vault::decode(writer.as_bytes(), life())
+    };
+    let most = crate::limits::KEY_GENERATIONS_MAX as u64;
+    for count in [1, 2, most] {
+        let vault = record(count).unwrap();
+        assert_eq!(vault.generations_count() as u64, count);
+        assert_eq!(vault.generation().number(), count);
+    }
+    for count in [0, most + 1] {
+        assert_eq!(record(count).err(), Some(Reject::Shape), "{count}");
+    }
+}

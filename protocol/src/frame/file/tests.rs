@@ -1,8 +1,9 @@
 //! Files: frames in a row, and where a broken one ends the reading.
 
 use super::FileFrames;
-use crate::frame::{BodyChunk, Direction, PlainFrame};
+use crate::frame::{BodyChunk, Direction, FrameType, PlainFrame};
 use crate::id::{ChannelId, Digest, Plane, TokenId};
+use crate::limits::FRAME_BYTES_MAX;
 use crate::reject::Reject;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -123,4 +124,43 @@ fn file_that_is_broken_ends_there() {
         assert!(position >= frames[0].len() + at, "{broken:x?}");
         assert_eq!(found.next(), None);
     }
+}
+
+//= spec/postern.md#frames type=test
+//# A frame MUST NOT be larger than 49152 bytes, else `oversize`.
+#[test]
+fn frame_of_49152_bytes_is_read_from_a_file_and_one_more_is_oversize() {
+    let posted = |bytes: usize| {
+        let mut writer = crate::cbor::Writer::new();
+        writer.bytes(&[1; 16]).null();
+        let mut frame = [&[FrameType::Posted.number()][..], writer.as_bytes()].concat();
+        let mut envelope = crate::cbor::Writer::new();
+        envelope
+            .array(4)
+            .bytes(&[])
+            .map(0)
+            .bytes(&[])
+            .bytes(&vec![0; bytes]);
+        frame.push(0xd2);
+        frame.extend_from_slice(envelope.as_bytes());
+        frame
+    };
+    let overhead = posted(40_000).len() - 40_000;
+    let largest = posted(FRAME_BYTES_MAX - overhead);
+    let read: Vec<_> = FileFrames::new(&largest).collect();
+    assert_eq!(read, [Ok(&largest[..])]);
+    let larger = posted(FRAME_BYTES_MAX - overhead + 1);
+    let read: Vec<_> = FileFrames::new(&larger).collect();
+    assert_eq!(read, [Err(Reject::Oversize)]);
+}
+
+#[test]
+fn file_that_ends_before_an_envelope_stopped_at_its_end() {
+    // Type, channel, no plane, and nothing behind them.
+    let mut bytes = vec![FrameType::Posted.number(), 0x50];
+    bytes.extend([1; 16]);
+    bytes.push(0xf6);
+    let mut frames = FileFrames::new(&bytes);
+    assert_eq!(frames.next(), Some(Err(Reject::CborTruncated)));
+    assert_eq!(frames.position(), bytes.len());
 }

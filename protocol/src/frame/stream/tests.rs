@@ -1,6 +1,7 @@
 //! Bodies in pieces of every size, lengths that lie, answers out of order.
 
 use super::*;
+use crate::revision::{BundleNumber, Revision};
 
 fn whole(body: &[u8], step: usize) -> Result<Vec<Deframed>, Reject> {
     let mut deframer = Deframer::new();
@@ -139,5 +140,26 @@ fn stream_out_of_range_is_refused() {
     for (interval, frames, pad) in refused {
         let found = check(interval, frames, pad);
         assert_eq!(found, Err(Reject::Shape), "{interval} {frames} {pad}");
+    }
+}
+
+#[test]
+fn stream_of_few_answers_is_a_probe() {
+    let most = u16::try_from(STREAM_PROBE_FRAMES_MAX).unwrap();
+    let stream = |frames| Stream {
+        interval_ms: 1_000,
+        frames,
+        pad: 0,
+        heads: Poll {
+            hold_s: 0,
+            bundle: BundleNumber::new(1),
+            acked: None,
+            desired: Revision::NONE,
+            actual: None,
+            receipt: None,
+        },
+    };
+    for (frames, expected) in [(1, true), (most, true), (most + 1, false), (600, false)] {
+        assert_eq!(stream(frames).is_probe(), expected, "{frames}");
     }
 }

@@ -85,6 +85,30 @@ fn session_ends_at_its_age_whoever_holds_it() {
     assert!(world.sessions.take_confirmed(3_600_000).is_empty());
 }
 
+#[test]
+fn session_carried_as_bytes_goes_on_and_shows_no_key() {
+    let (mut world, mut client, _) = confirmed();
+    let handed = world.sessions.take_confirmed(0);
+    assert_eq!(alloc::format!("{:?}", handed[0].1), "HandedSession(..)");
+    let carried = HandedSession::from_bytes(*handed[0].1.danger_bytes());
+    assert_eq!(world.sessions.adopt(1, &carried, 0, 0), Ok(()));
+    let request = client.seal_request(&poll()).unwrap();
+    assert!(world.sessions.open(&request.bytes, 0).is_ok());
+}
+
+#[test]
+fn session_of_the_longest_life_is_taken_and_of_a_longer_one_refused() {
+    let (mut world, _, _) = confirmed();
+    let handed = world.sessions.take_confirmed(0);
+    for (left_ms, expected) in [(86_400_000_u64, Ok(())), (86_400_001, Err(Reject::Shape))] {
+        let mut bytes = *handed[0].1.danger_bytes();
+        bytes[110..118].copy_from_slice(&left_ms.to_be_bytes());
+        let changed = HandedSession::from_bytes(bytes);
+        let adopted = Sessions::new(8).adopt(1_u8, &changed, 0, 0);
+        assert_eq!(adopted, expected, "{left_ms}");
+    }
+}
+
 /// Changes the bytes of a session and expects them to be refused.
 fn check(change: impl FnOnce(&mut [u8; HANDED_SESSION_BYTES]), expected: Reject) {
     let (mut world, _, _) = confirmed();

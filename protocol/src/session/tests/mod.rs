@@ -3,6 +3,8 @@
 mod forged;
 mod greeters;
 mod handover;
+mod keys;
+mod need;
 mod table;
 mod time;
 
@@ -267,6 +269,7 @@ fn hello_of_a_stranger_is_refused() {
 fn hello_after_its_window_is_refused() {
     let mut world = World::new();
     let (_, hello) = world.greet(&world.challenge(1), &SEED).unwrap();
+    assert!(!world.windows.is_rotation_due(29_999));
     assert!(world.windows.is_rotation_due(30_000));
     world.windows.rotate([4; 32], 30_000);
     let key = world.device.public_key().clone();

@@ -6,7 +6,7 @@ fn pending(id: u8) -> PendingSession {
     let digest = Digest::of(&[id]);
     let keys = SessionKeys::agree(&SEED, &ephemeral_public(&[id; 32]), &digest).unwrap();
     let id = SessionId::from_bytes([id; 4]);
-    PendingSession::new(ServerSession::new(id, keys, digest, 1_000_000))
+    PendingSession::new(ServerSession::new(id, keys, digest, 10_000_000))
 }
 
 #[test]
@@ -79,8 +79,58 @@ fn session_past_its_time_is_unknown() {
 fn removed_owner_leaves_no_session() {
     let mut world = World::new();
     let client = world.connect(1);
+    assert!(!world.sessions.is_empty() && world.sessions.is_owner(&1));
     assert_eq!(world.sessions.remove_owner(&1), [client.id()]);
     assert!(world.sessions.is_empty() && world.sessions.remove_owner(&1).is_empty());
+    assert!(!world.sessions.is_owner(&1));
+}
+
+#[test]
+fn session_under_the_id_of_another_is_refused_whatever_else_is_alike() {
+    let mut world = World::new();
+    world.sessions.offer(1, pending(1), 0).unwrap();
+    assert_eq!(world.sessions.offer(1, pending(1), 0), Ok(()));
+    // The same hello under another owner, then another hello of the same owner.
+    let overloaded = Err(Reject::Overloaded);
+    assert_eq!(world.sessions.offer(2, pending(1), 0), overloaded);
+    let mut other = pending(2);
+    other.0.id = SessionId::from_bytes([1; 4]);
+    assert_eq!(world.sessions.offer(1, other, 0), overloaded);
+    assert_eq!(world.sessions.len(), 1);
+}
+
+#[test]
+fn pending_session_that_goes_leaves_the_confirmed_one_to_its_owner() {
+    let mut world = World::new();
+    let mut client = world.connect(1);
+    let request = client.seal_request(&poll()).unwrap();
+    world.sessions.open(&request.bytes, 0).unwrap();
+    for newer in [pending(2), pending(3)] {
+        world.sessions.offer(1, newer, 0).unwrap();
+    }
+    // The second took the place of the first.
+    assert_eq!(world.sessions.len(), 2);
+    assert_eq!(world.sessions.confirmed(&1), Some(client.id()));
+    // Its time to be confirmed is over, the older session's is not.
+    let ended = world.sessions.expire(60_000);
+    assert_eq!(ended, [SessionId::from_bytes([3; 4])]);
+    assert_eq!(world.sessions.confirmed(&1), Some(client.id()));
+    let again = client.seal_request(&poll()).unwrap();
+    assert!(world.sessions.open(&again.bytes, 60_000).is_ok());
+}
+
+#[test]
+fn confirmed_session_that_ends_leaves_the_pending_one_to_its_owner() {
+    let mut world = World::new();
+    let mut client = world.connect(1);
+    let request = client.seal_request(&poll()).unwrap();
+    world.sessions.open(&request.bytes, 0).unwrap();
+    world.sessions.offer(1, pending(2), 3_599_999).unwrap();
+    assert_eq!(world.sessions.expire(3_600_000), [client.id()]);
+    assert_eq!(world.sessions.confirmed(&1), None);
+    assert!(world.sessions.is_owner(&1));
+    let left = world.sessions.remove_owner(&1);
+    assert_eq!(left, [SessionId::from_bytes([2; 4])]);
 }
 
 //= spec/postern.md#sessions type=test
@@ -114,6 +164,11 @@ fn replay_window_takes_each_counter_once() {
         (&[100, 36], Err(Reject::SessionReplay)),
         (&[100, 37, 37], Err(Reject::SessionReplay)),
         (&[1, 65, 1], Err(Reject::SessionReplay)),
+        // Within the window, what was seen goes along and what was not does not.
+        (&[1, 2, 1], Err(Reject::SessionReplay)),
+        (&[1, 10, 1], Err(Reject::SessionReplay)),
+        (&[1, 64, 1], Err(Reject::SessionReplay)),
+        (&[1, 10, 2, 9, 11], Ok(())),
         (&[65_535, 1], Err(Reject::SessionReplay)),
     ];
     for (counters, expected) in cases {

@@ -2,7 +2,7 @@
 
 use super::{Edit, EditView, Run};
 use crate::cbor::{Reader, Writer};
-use crate::limits::VALUE_BYTES_MAX;
+use crate::limits::{EDIT_DIFFERENCES_MAX, EDIT_RUNS_MAX, VALUE_BYTES_MAX};
 use crate::reject::Reject;
 use crate::state::{Delta, DeltaView, Path, State, Value};
 use alloc::format;
@@ -343,5 +343,88 @@ fn edits_are_made_after_removals_by_their_paths_and_before_sets() {
         assert_eq!(base.apply_view(&view, base.root()), Err(reject));
         let delta = Delta::decode(&payload).unwrap();
         assert_eq!(base.apply(&delta, base.root()), Err(reject), "{payload:x?}");
+    }
+}
+
+//= spec/planes.md#edit type=test
+//# A writer SHOULD NOT send an edit that takes more bytes than setting the value.
+#[test]
+fn edit_is_made_where_it_is_shorter_than_the_value_and_not_where_it_is_as_long() {
+    // One run in 5 bytes, and 5 bytes around it.
+    let grown = |bytes: usize| {
+        let base = "a".repeat(bytes - 1);
+        Edit::between(&text(&base), &text(&format!("{base}b")))
+    };
+    assert_eq!(grown(10), None);
+    assert!(grown(11).is_some());
+}
+
+/// Says the runs between two texts as `skip-delete+insert`.
+fn said(base: &str, later: &str) -> Vec<String> {
+    let runs = super::between::runs(base.as_bytes(), later.as_bytes());
+    let say = |run: &Run<'_>| {
+        let insert = core::str::from_utf8(run.insert).unwrap();
+        format!("{}-{}+{insert}", run.skip, run.delete)
+    };
+    runs.iter().map(say).collect()
+}
+
+#[test]
+fn change_within_a_piece_is_a_run_of_the_bytes_that_differ() {
+    for (base, later, expected) in [
+        ("same", "same", &[][..]),
+        ("", "new", &["0-0+new"]),
+        ("old", "", &["0-3+"]),
+        ("abc", "aXc", &["1-1+X"]),
+        ("abc", "abXc", &["2-0+X"]),
+        ("aaaa", "aaa", &["3-1+"]),
+        ("one,two", "one,2,two", &["4-0+2,"]),
+        ("one,two,", "two,", &["0-4+"]),
+    ] {
+        assert_eq!(said(base, later), expected, "{base} to {later}");
+    }
+}
+
+#[test]
+fn pieces_that_stay_part_the_runs_where_that_is_shorter() {
+    for (base, later, expected) in [
+        // Five bytes that stay are worth a run of their own, four are not.
+        ("1,xxx,2", "9,xxx,8", &["0-1+9", "5-1+8"][..]),
+        ("1,xx,2", "9,xx,8", &["0-6+9,xx,8"]),
+        ("a;long line;b", "c;long line;d", &["0-1+c", "11-1+d"]),
+        // A piece gone, one that came, and one that moved.
+        ("k1 stay k2 stays", "stay k3 stays", &["0-3+", "6-1+3"]),
+        ("stays 1 stays 2", "1 stays 2 more", &["0-6+", "9-0+ more"]),
+        ("x/first/last/z", "y/first/last/w", &["0-1+y", "12-1+w"]),
+        ("p>tail>q", "r>tail>s", &["0-1+r", "6-1+s"]),
+        ("p\0tail\0q", "r\0tail\0s", &["0-1+r", "6-1+s"]),
+        ("p\ntail\nq", "r\ntail\ns", &["0-1+r", "6-1+s"]),
+        // What ends no piece parts nothing.
+        ("p:tail:q", "r:tail:s", &["0-8+r:tail:s"]),
+        ("p.tail.q", "r.tail.s", &["0-8+r.tail.s"]),
+    ] {
+        assert_eq!(said(base, later), expected, "{base} to {later}");
+    }
+}
+
+/// Two documents that differ in so many lines, with a line that stays after each.
+fn lines(changed: usize) -> (String, String) {
+    let of = |mark: &str| -> String {
+        let line = |at| format!("{mark}{at:04}\nline {at:04} stays\n");
+        (0..changed).map(line).collect()
+    };
+    (of("old"), of("new"))
+}
+
+#[test]
+fn documents_with_too_many_differences_are_replaced_in_one_run() {
+    // A line changed is one piece gone and one that came.
+    let most = (EDIT_DIFFERENCES_MAX / 2).min(EDIT_RUNS_MAX);
+    for (changed, runs) in [(1, 1), (2, 2), (most, most), (most + 1, 1)] {
+        let (base, later) = lines(changed);
+        let said = said(&base, &later);
+        assert_eq!(said.len(), runs, "{changed} lines");
+        let edit = Edit::between(&text(&base), &text(&later)).unwrap();
+        assert_eq!(edit.as_view().apply(&text(&base)), Ok(text(&later)));
     }
 }

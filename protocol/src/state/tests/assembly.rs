@@ -4,7 +4,9 @@ use super::{base, int, state};
 use crate::cbor::decode_all;
 use crate::id::Digest;
 use crate::reject::Reject;
-use crate::state::{SectionTable, SnapshotAssembly, State};
+use crate::state::{SectionTable, SnapshotAssembly, State, Value};
+use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Feeds every missing body from `source` in chunks of `step` bytes.
@@ -93,4 +95,41 @@ fn assembly_of_sections_that_conflict_is_refused() {
     let mut assembly = SnapshotAssembly::new(&table, &file);
     feed(&mut assembly, &folder, 100).unwrap();
     assert_eq!(assembly.finish(), Err(Reject::PathConflict));
+}
+
+/// A state of one section whose body has 65536 bytes.
+fn full_section(number: usize) -> State {
+    let value = |bytes: usize| Value::Bytes(vec![0; bytes]);
+    // One byte for the map; 6 for each path with its head, 3 for the head of each value.
+    let rest = 65_536 - 1 - 2 * 9 - 32_768;
+    let [first, second] = ["a", "b"].map(|key| format!("s{number:02}/{key}"));
+    state(&[(&first, value(32_768)), (&second, value(rest))])
+}
+
+/// Collects so many full sections.
+fn collect(sections: usize) -> Result<State, Reject> {
+    let states: Vec<_> = (0..sections).map(full_section).collect();
+    let mut writer = crate::cbor::Writer::new();
+    writer.map(sections);
+    for (name, digest) in states.iter().flat_map(State::section_digests) {
+        writer.text(name.as_str()).bytes(digest.as_bytes());
+    }
+    let table = decode_all(writer.as_bytes(), SectionTable::decode).unwrap();
+    let mut assembly = SnapshotAssembly::new(&table, &State::empty());
+    for (digest, body) in states.iter().flat_map(State::bodies) {
+        for (at, chunk) in (0..).zip(body.chunks(32_768)) {
+            assembly.put(&digest, body.len() as u64, at * 32_768, chunk)?;
+        }
+    }
+    assembly.finish()
+}
+
+//= spec/postern.md#snapshot type=test
+//# A reader MUST check `path-conflict` and the limits over the whole new state.
+//= spec/postern.md#digest type=test
+//# A body MUST NOT exceed 65536 bytes, else `section-oversize`.
+#[test]
+fn assembly_of_the_largest_state_is_taken_and_one_section_more_is_refused_on_the_way() {
+    assert_eq!(collect(16).map(|state| state.len_bytes()), Ok(1_048_576));
+    assert_eq!(collect(17), Err(Reject::StateOversize));
 }

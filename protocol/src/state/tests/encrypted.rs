@@ -52,6 +52,10 @@ fn keyed_state_that_only_fits_readable_is_refused() {
     assert!(plain.len_bytes() > STATE_BYTES_MAX - 32 * ENCRYPTED_OVERHEAD_BYTES_MAX);
     assert_eq!(plain.under(keyed()).err(), Some(Reject::StateOversize));
     assert!(filled(32, value - 64).under(keyed()).is_ok());
+    assert_eq!(
+        filled(32, value - 63).under(keyed()).err(),
+        Some(Reject::StateOversize)
+    );
 }
 
 //= spec/encryption.md#encrypted-snapshot type=test

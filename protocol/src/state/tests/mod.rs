@@ -3,6 +3,7 @@
 mod assembly;
 mod encrypted;
 mod random;
+mod table;
 
 use super::hash::count;
 use super::{

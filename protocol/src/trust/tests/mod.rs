@@ -69,6 +69,7 @@ fn revoking(numbers: &[u8]) -> BTreeSet<Thumbprint> {
 fn first_bundle_is_held_and_answers_questions() {
     let trust = first();
     assert_eq!(trust.number(), BundleNumber::new(1));
+    assert_eq!(trust.held().map(Bundle::number), Some(trust.number()));
     let (generation, writer) = trust.writer(&tenant("acme")).unwrap();
     assert_eq!((generation, writer), (Generation::new(1), &key(3)));
     assert_eq!(trust.writer(&tenant("other")), None);
@@ -308,6 +309,26 @@ fn bundle_with_more_than_256_entries_is_oversize() {
     for content in [many(257), writers, mailboxes] {
         let decoded = BundleContent::decode(&content.encode());
         assert_eq!(decoded, Err(Reject::Oversize));
+    }
+}
+
+//= spec/postern.md#bundle type=test
+//# A bundle MUST NOT have more than 256 entries in field 3, 4 or 5, more than 8 URLs of a mailbox
+//# or a URL of more than 512 bytes, else `oversize`.
+#[test]
+fn bundle_with_more_or_longer_urls_than_may_be_is_oversize() {
+    let url = |bytes: usize| String::from("x").repeat(bytes);
+    for (urls, expected) in [
+        (vec![url(1); 8], None),
+        (vec![url(1); 9], Some(Reject::Oversize)),
+        (vec![url(512); 2], None),
+        (vec![url(1), url(513)], Some(Reject::Oversize)),
+        (vec![], Some(Reject::Shape)),
+        (vec![url(1), url(0)], Some(Reject::Shape)),
+    ] {
+        let content = changed(|content| content.mailboxes[0].urls = urls);
+        let decoded = BundleContent::decode(&content.encode());
+        assert_eq!(decoded.err(), expected);
     }
 }
 

@@ -5,3 +5,4 @@ mod deliver;
 mod desk;
 mod gaps;
 mod handshake;
+mod outbox;

@@ -1,11 +1,13 @@
 //! Payloads of the planes: forms that are refused, lists that overflow, seeded round trips.
 
+mod payload;
+
 use super::{
     ListNumber, PlaneMessage, REPORT_ACK_PAYLOAD, RejectNote, Report, ReportHead, ResultNote,
     Snapshot, SupersededNote, accept_report,
 };
 use crate::cbor::Writer;
-use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
+use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, Verified};
 use crate::id::{Channel, DeviceName, Digest, Incarnation, MessageId, Tenant, Thumbprint};
 use crate::key::{MemorySigner, Signer};
 use crate::kind::{MessageKind, Role};
@@ -220,6 +222,18 @@ fn snapshot_of_a_state_comes_back() {
 
 /// Seals, verifies and decodes one message; returns the reject, if there is one.
 fn decode(kind: MessageKind, digest: Option<Digest>, payload: &[u8]) -> Option<Reject> {
+    judge(kind, digest, payload, |verified| {
+        PlaneMessage::decode(verified).map(|_| ())
+    })
+}
+
+/// Seals and verifies one message, and returns what a check of it says.
+fn judge(
+    kind: MessageKind,
+    digest: Option<Digest>,
+    payload: &[u8],
+    check: impl FnOnce(&Verified<'_>) -> Result<(), Reject>,
+) -> Option<Reject> {
     let channel = Channel {
         root: Thumbprint::from_bytes([3; 32]),
         tenant: Tenant::parse("acme").unwrap(),
@@ -231,9 +245,21 @@ fn decode(kind: MessageKind, digest: Option<Digest>, payload: &[u8]) -> Option<R
         incarnation: Incarnation::from_bytes([4; 16]),
     };
     let (role, plane): (Role, _) = kind.rows()[0];
-    let is_based = matches!(kind, MessageKind::Bundle | MessageKind::Heartbeat);
-    let seq = if kind == MessageKind::Bundle { 2 } else { 1 };
-    let epoch = u64::from(kind != MessageKind::Bundle);
+    let is_based = matches!(
+        kind,
+        MessageKind::Bundle | MessageKind::Heartbeat | MessageKind::Delta
+    );
+    let is_unnumbered = matches!(
+        kind,
+        MessageKind::EnrolRequest | MessageKind::SessionHello | MessageKind::SessionWelcome
+    );
+    let is_second = matches!(kind, MessageKind::Bundle | MessageKind::Delta);
+    let epoch = u64::from(kind != MessageKind::Bundle && !is_unnumbered);
+    let seq = if is_unnumbered {
+        0
+    } else {
+        1 + u64::from(is_second)
+    };
     let header = Header {
         kind,
         epoch: Epoch::new(epoch),
@@ -252,7 +278,7 @@ fn decode(kind: MessageKind, digest: Option<Digest>, payload: &[u8]) -> Option<R
     let verified = received
         .verify(expected, binding, [signer.public_key()], |_| false)
         .unwrap();
-    PlaneMessage::decode(&verified).err()
+    check(&verified).err()
 }
 
 //= spec/postern.md#snapshot type=test

@@ -8,6 +8,8 @@ use crate::reject::Reject;
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod history;
+
 const DIGEST: Digest = Digest::from_bytes([1; 32]);
 const OTHER: Digest = Digest::from_bytes([2; 32]);
 
@@ -254,4 +256,10 @@ fn no_epoch_is_opened_above_the_last_second_of_the_range() {
     assert_eq!(before, Some(Epoch::new(u64::MAX)));
     let shown = Epoch::new(crate::limits::EPOCH_SHOWN_MAX);
     assert!(Epoch::open(shown, None, 0).is_some());
+}
+
+#[test]
+fn revision_is_shown_as_its_two_numbers() {
+    let shown = Revision::new(Epoch::new(100), Seq::new(5));
+    assert_eq!(alloc::format!("{shown}"), "100.5");
 }
