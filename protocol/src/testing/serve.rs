@@ -139,9 +139,8 @@ impl World {
     }
 
     pub(super) fn expire(&mut self, device: usize, life: u64, exchange: ExchangeId) {
-        let is_it =
-            |one: &Waiting| (one.device, one.life, one.exchange) == (device, life, exchange);
-        let Some(at) = self.waiting.iter().position(is_it) else {
+        let mut waiting = self.waiting.iter();
+        let Some(at) = waiting.position(|one| one.is(device, life, exchange)) else {
             return;
         };
         let waiting = self.waiting.remove(at);
@@ -152,6 +151,11 @@ impl World {
         if let Ok(Some(answer)) = self.mailbox.release(&waiting.held, true, self.now_ms) {
             self.answer(device, life, exchange, &answer);
         }
+    }
+
+    pub(super) fn is_waiting(&self, device: usize, life: u64, exchange: ExchangeId) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|one| one.is(device, life, exchange))
     }
 
     /// Answers the held polls for which something is newer now.
