@@ -51,6 +51,7 @@ impl World {
                     life,
                     exchange,
                     held,
+                    is_asked: true,
                 });
             }
             Ok(Handled::Posted(asked, envelopes)) => {
@@ -165,12 +166,15 @@ impl World {
         }
         let mut answers = Vec::new();
         let (mailbox, now_ms) = (&mut self.mailbox, self.now_ms);
-        self.waiting.retain(|one| {
-            if !mailbox.is_stirred_for(&one.held) {
+        self.waiting.retain_mut(|one| {
+            if !one.is_asked && !mailbox.is_stirred_for(&one.held) {
                 return true;
             }
             match mailbox.release(&one.held, false, now_ms) {
-                Ok(None) => true,
+                Ok(None) => {
+                    one.is_asked = mailbox.is_asking(&one.held);
+                    true
+                }
                 Ok(Some(answer)) => {
                     answers.push((one.device, one.life, one.exchange, answer));
                     false
@@ -179,7 +183,7 @@ impl World {
             }
         });
         let mut waiting = self.waiting.iter();
-        self.is_asking = waiting.any(|one| mailbox.is_asking(&one.held));
+        self.is_asking = waiting.any(|one| one.is_asked);
         mailbox.settle();
         for (device, life, exchange, answer) in answers {
             self.answer(device, life, exchange, &answer);

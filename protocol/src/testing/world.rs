@@ -51,6 +51,8 @@ pub(super) struct Waiting {
     pub(super) life: u64,
     pub(super) exchange: ExchangeId,
     pub(super) held: HeldPoll,
+    /// True while the device is asked for its plane now and then.
+    pub(super) is_asked: bool,
 }
 
 impl Waiting {
