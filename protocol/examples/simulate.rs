@@ -15,7 +15,7 @@
 )]
 
 use postern_protocol::testing::Signing;
-use postern_protocol::testing::campaign::{Plan, Replay, Totals, Trick, explain, shrink};
+use postern_protocol::testing::campaign::{Pace, Plan, Replay, Totals, Trick, explain, shrink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -25,8 +25,9 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seeds of one shard. Arbitrary: half a minute of one core.
-const SHARD_SEEDS: u64 = 32;
+/// Seeds of one shard, of each of two kinds: days with trouble of every kind, and quiet weeks. Arbitrary: half
+/// a minute of one core.
+const SHARD_SEEDS: u64 = 8;
 /// Failures of one run that are shrunk and told.
 const FAILURES_MAX: usize = 4;
 const HOUR_MS: u64 = 3_600_000;
@@ -39,6 +40,7 @@ struct Wishes {
     out: Option<String>,
     workers: usize,
     signing: Signing,
+    paces: Vec<Pace>,
     commit: String,
     replay: Option<String>,
     tricks: Option<u64>,
@@ -78,6 +80,7 @@ fn wishes(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, String>
         out: None,
         workers: 1,
         signing: Signing::Test,
+        paces: Vec::from([Pace::Days, Pace::Weeks]),
         commit: "-".into(),
         replay: None,
         tricks: None,
@@ -97,6 +100,14 @@ fn wishes(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, String>
             }
             "--out" => wishes.out = Some(value),
             "--workers" => wishes.workers = value.parse().map_err(|_| wrong())?,
+            "--pace" => {
+                let pace = match value.as_str() {
+                    "days" => Pace::Days,
+                    "weeks" => Pace::Weeks,
+                    _ => return Err(wrong()),
+                };
+                wishes.paces = Vec::from([pace]);
+            }
             "--commit" => wishes.commit = value,
             "--replay" => wishes.replay = Some(value),
             "--tricks" => wishes.tricks = Some(value.parse().map_err(|_| wrong())?),
@@ -174,7 +185,7 @@ fn campaign(wishes: &Wishes) -> bool {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let place = usize::try_from(place).unwrap_or(usize::MAX);
                     let Some(number) = todo.get(place) else { break };
-                    let shard = run(*number, wishes.signing);
+                    let shard = run(*number, wishes);
                     let line = line(*number, wishes, &shard);
                     println!("{line}");
                     if let Ok(mut results) = results.lock() {
@@ -206,7 +217,7 @@ fn campaign(wishes: &Wishes) -> bool {
     failures.is_empty()
 }
 
-fn run(number: u64, signing: Signing) -> Shard {
+fn run(number: u64, wishes: &Wishes) -> Shard {
     let before_ms = cpu_ms();
     let mut shard = Shard {
         totals: Totals::default(),
@@ -215,21 +226,30 @@ fn run(number: u64, signing: Signing) -> Shard {
         cpu_ms: 0,
     };
     for seed in number * SHARD_SEEDS..(number + 1) * SHARD_SEEDS {
-        let mut plan = Plan::draw_long(seed);
-        plan.swarm.signing = signing;
-        let outcome = plan.run();
-        shard.totals.add(&outcome.totals);
-        shard.trace = (shard.trace ^ outcome.trace).wrapping_mul(0x0100_0000_01b3);
-        if let Some(violation) = outcome.violation
-            && shard.failures.len() < FAILURES_MAX
-        {
-            println!("seed {seed} violates {violation:?}, shrinking");
-            let (smaller, violation) = shrink(&plan, violation);
-            shard.failures.push(explain(&smaller, &violation));
+        for pace in &wishes.paces {
+            let mut plan = pace.draw(seed);
+            plan.swarm.signing = wishes.signing;
+            shard.take(&plan);
         }
     }
     shard.cpu_ms = cpu_ms() - before_ms;
     shard
+}
+
+impl Shard {
+    fn take(&mut self, plan: &Plan) {
+        let outcome = plan.run();
+        self.totals.add(&outcome.totals);
+        self.trace = (self.trace ^ outcome.trace).wrapping_mul(0x0100_0000_01b3);
+        if let Some(violation) = outcome.violation
+            && self.failures.len() < FAILURES_MAX
+        {
+            let (seed, pace) = (plan.swarm.seed, plan.pace);
+            println!("seed {seed} of {pace:?} violates {violation:?}, shrinking");
+            let (smaller, violation) = shrink(plan, violation);
+            self.failures.push(explain(&smaller, &violation));
+        }
+    }
 }
 
 fn line(number: u64, wishes: &Wishes, shard: &Shard) -> String {

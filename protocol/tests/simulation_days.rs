@@ -173,6 +173,43 @@ fn line_of_a_plan_gives_the_plan_again() {
     assert_eq!(Replay::of(&again).line(), line);
 }
 
+/// The first two days of a plan of weeks, with few devices.
+fn quiet(seed: u64) -> Plan {
+    let mut plan = Plan::draw_weeks(seed);
+    plan.swarm.clocks.truncate(2);
+    let early = plan
+        .operations
+        .partition_point(|(at_ms, _)| *at_ms < 172_800_000);
+    plan.keep(&(0..early).collect::<Vec<_>>())
+}
+
+#[test]
+fn line_of_quiet_weeks_gives_the_plan_again_which_carries_the_same_bytes() {
+    let plan = quiet(4);
+    let line = Replay::of(&plan).line();
+    let again = Replay::parse(&line)
+        .expect("a line that was written")
+        .plan();
+    assert_eq!(again.operations, plan.operations);
+    assert_eq!(again.swarm.holds_s, plan.swarm.holds_s);
+    let (once, twice) = (plan.run(), again.run());
+    assert_eq!(once.violation, None);
+    assert_eq!(once.trace, twice.trace);
+    assert_ne!(once.trace, quiet(5).run().trace);
+}
+
+/// Who holds polls for minutes has less to do, for each device and hour, than fleets at work.
+#[test]
+fn quiet_weeks_are_quiet() {
+    let per_hour = |plan: &Plan| {
+        let totals = plan.run().totals;
+        totals.steps / (totals.device_ms / 3_600_000)
+    };
+    let (weeks, days) = (per_hour(&quiet(4)), per_hour(&morning(5, Signing::Test)));
+    assert!(weeks < 250, "{weeks} steps");
+    assert!(weeks < days, "{weeks} steps, {days} of a fleet at work");
+}
+
 #[test]
 fn line_that_nobody_wrote_is_refused() {
     for line in [

@@ -31,6 +31,9 @@ pub enum Binding<'a> {
     },
 }
 
+/// Bytes of an aad whose names are of ordinary length, so that it is written in one piece. Arbitrary.
+const AAD_BYTES: usize = 128;
+
 impl Binding<'_> {
     /// How much is known here.
     const fn scope(&self) -> Scope {
@@ -63,7 +66,7 @@ impl Binding<'_> {
             Scope::Device => 6,
             Scope::Plane => 7,
         };
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(AAD_BYTES);
         writer
             .array(length)
             .text("postern/1")

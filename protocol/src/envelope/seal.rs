@@ -12,6 +12,9 @@ use crate::limits::ENVELOPE_BYTES_MAX;
 use crate::reject::Reject;
 use alloc::vec::Vec;
 
+/// Bytes of a protected header with the largest numbers, so that it is written in one piece.
+const PROTECTED_BYTES: usize = 96;
+
 /// A message to be signed: its header and its encoded payload.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -104,7 +107,7 @@ impl Draft {
 
     fn encode_protected(&self, signer: &dyn Signer) -> Vec<u8> {
         let header = &self.header;
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(PROTECTED_BYTES);
         //= spec/postern.md#envelope
         //# The protected header MUST encode exactly the map `{1: -19 or -9, 4: bstr8, -65537:
         //# [kind, epoch, seq, base, digest]}`.

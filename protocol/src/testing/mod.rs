@@ -8,6 +8,7 @@
 //! Everything follows from a seed: the same seed gives the same bytes and the same end.
 //! Refuses to be part of a release: the seeds of its keys are public.
 
+mod agenda;
 pub mod campaign;
 mod clock;
 mod disk;

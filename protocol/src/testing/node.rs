@@ -9,6 +9,7 @@ use super::way::Way;
 use crate::context::Now;
 use crate::controller::{self, Controller};
 use crate::device::{self, Device, Event, ExchangeId, Identity, Output, Settings};
+use crate::id::ChannelId;
 use crate::key::{MemorySigner, Signer as _};
 use crate::record::{Table, Write};
 use crate::revision::{Generation, Revision};
@@ -17,6 +18,9 @@ use crate::trust::Trust;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// Seconds that a poll may be held unless somebody says otherwise.
+const HOLD_S: u64 = 55;
 
 /// When a process dies: at its nth commit from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ impl Crash {
 pub struct DeviceNode {
     /// Who it is.
     pub identity: Identity,
+    /// Its channel as frames name it.
+    pub channel: ChannelId,
     /// Its key.
     pub signer: MemorySigner,
     /// How it signs.
@@ -70,6 +76,8 @@ pub struct DeviceNode {
     pub applied: Vec<Revision>,
     /// Every action that it was told to run: the intent, its value, and whether it was a retry.
     pub acts: Vec<(Path, u64, bool)>,
+    /// Seconds that each of its polls may be held.
+    pub hold_s: u64,
     /// Exchanges that it started.
     pub exchanges: usize,
     /// True when an action whose end is not known is not run again.
@@ -109,6 +117,7 @@ impl DeviceNode {
     #[must_use]
     pub fn new(identity: Identity, signer: MemorySigner, joined: Trust) -> Self {
         Self {
+            channel: identity.channel.id(),
             identity,
             signer,
             signing: Signing::Real,
@@ -123,6 +132,7 @@ impl DeviceNode {
             events: Vec::new(),
             applied: Vec::new(),
             acts: Vec::new(),
+            hold_s: HOLD_S,
             exchanges: 0,
             is_at_most_once: false,
             is_copy: false,

@@ -169,6 +169,7 @@ impl World {
             return false;
         };
         let (channel, life, clock) = (old.identity.channel.clone(), old.life, old.clock);
+        let hold_s = old.hold_s;
         let is_at_most_once = old.is_at_most_once;
         let sabotage = old.sabotage;
         let Ok(node) = self.admit_new(channel.device.as_str(), key_name) else {
@@ -182,6 +183,7 @@ impl World {
             *place = DeviceNode {
                 life,
                 clock,
+                hold_s,
                 is_at_most_once,
                 sabotage,
                 ..node
@@ -303,6 +305,9 @@ impl World {
             None => self.controller.store.clone(),
         };
         self.is_controller_down = false;
+        if let Some(oracle) = &mut self.oracle {
+            oracle.note_started();
+        }
         self.controller = ControllerNode::restore(&self.keys, store);
         if self.trick != Some(Trick::StaleBundles) {
             self.mailbox.bundles.clone_from(&self.keys.bundles);
@@ -314,10 +319,7 @@ impl World {
     /// The device's member at the controller. # Panics: when it was never invited.
     #[must_use]
     pub fn member(&self, device: usize) -> &controller::Member {
-        let channel = self
-            .devices
-            .get(device)
-            .map(|node| node.identity.channel.id());
+        let channel = self.devices.get(device).map(|node| node.channel);
         let member = channel.and_then(|channel| self.controller.engine.member_of(channel));
         let Some(member) = member else {
             unreachable!("every device of the world was enrolled")

@@ -51,6 +51,7 @@ impl World {
                     life,
                     exchange,
                     held,
+                    is_asked: true,
                 });
             }
             Ok(Handled::Posted(asked, envelopes)) => {
@@ -139,9 +140,8 @@ impl World {
     }
 
     pub(super) fn expire(&mut self, device: usize, life: u64, exchange: ExchangeId) {
-        let is_it =
-            |one: &Waiting| (one.device, one.life, one.exchange) == (device, life, exchange);
-        let Some(at) = self.waiting.iter().position(is_it) else {
+        let mut waiting = self.waiting.iter();
+        let Some(at) = waiting.position(|one| one.is(device, life, exchange)) else {
             return;
         };
         let waiting = self.waiting.remove(at);
@@ -154,6 +154,11 @@ impl World {
         }
     }
 
+    pub(super) fn is_waiting(&self, device: usize, life: u64, exchange: ExchangeId) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|one| one.is(device, life, exchange))
+    }
+
     /// Answers the held polls for which something is newer now.
     pub(super) fn release_polls(&mut self) {
         if !self.is_asking && !self.mailbox.is_stirred() {
@@ -161,12 +166,15 @@ impl World {
         }
         let mut answers = Vec::new();
         let (mailbox, now_ms) = (&mut self.mailbox, self.now_ms);
-        self.waiting.retain(|one| {
-            if !mailbox.is_stirred_for(&one.held) {
+        self.waiting.retain_mut(|one| {
+            if !one.is_asked && !mailbox.is_stirred_for(&one.held) {
                 return true;
             }
             match mailbox.release(&one.held, false, now_ms) {
-                Ok(None) => true,
+                Ok(None) => {
+                    one.is_asked = mailbox.is_asking(&one.held);
+                    true
+                }
                 Ok(Some(answer)) => {
                     answers.push((one.device, one.life, one.exchange, answer));
                     false
@@ -175,7 +183,7 @@ impl World {
             }
         });
         let mut waiting = self.waiting.iter();
-        self.is_asking = waiting.any(|one| mailbox.is_asking(&one.held));
+        self.is_asking = waiting.any(|one| one.is_asked);
         mailbox.settle();
         for (device, life, exchange, answer) in answers {
             self.answer(device, life, exchange, &answer);

@@ -57,7 +57,7 @@ impl Faults {
     }
 }
 
-/// One number for all that was carried: FNV-1a over moments and bytes.
+/// One number for all that was carried: FNV-1a over moments and words of eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace(u64);
 
@@ -70,9 +70,8 @@ impl Default for Trace {
 impl Trace {
     /// Takes bytes that were carried at a moment.
     pub fn add(&mut self, at_ms: u64, bytes: &[u8]) {
-        for byte in at_ms.to_be_bytes().iter().chain(bytes) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = mix(mix(self.0, at_ms), bytes.len() as u64);
+        self.0 = mix_words(self.0, bytes);
     }
 
     /// The number.
@@ -80,6 +79,23 @@ impl Trace {
     pub const fn number(self) -> u64 {
         self.0
     }
+}
+
+/// Mixes bytes into a number, eight at a time; the rest is filled up with zeros.
+pub(super) fn mix_words(sum: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let sum = words
+        .iter()
+        .fold(sum, |sum, word| mix(sum, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    mix(sum, u64::from_le_bytes(last))
+}
+
+/// One step of FNV-1a with a word; the high half is folded down, which the product alone never does.
+const fn mix(sum: u64, word: u64) -> u64 {
+    let mixed = (sum ^ word).wrapping_mul(0x0100_0000_01b3);
+    mixed ^ (mixed >> 32)
 }
 
 /// Milliseconds of one way without faults.

@@ -4,6 +4,7 @@
 //! waits. After every input it drains and checks what must always hold; `serve.rs` is the hop
 //! between devices and controller, `operate.rs` what operators do.
 
+use super::agenda::Agenda;
 use super::campaign::Trick;
 use super::handled::HeldPoll;
 use super::heads::TORN;
@@ -20,9 +21,6 @@ use crate::frame::Wanted;
 use crate::state::Path;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-
-/// Seconds that every poll may be held.
-const HOLD_S: u64 = 55;
 
 /// Inputs of one virtual minute that each device, and the controller, may cause. Arbitrary: far more
 /// than a device that fetches its largest state without a pause.
@@ -53,6 +51,15 @@ pub(super) struct Waiting {
     pub(super) life: u64,
     pub(super) exchange: ExchangeId,
     pub(super) held: HeldPoll,
+    /// True while the device is asked for its plane now and then.
+    pub(super) is_asked: bool,
+}
+
+impl Waiting {
+    /// Tells whether it is this poll of this life.
+    pub(super) fn is(&self, device: usize, life: u64, exchange: ExchangeId) -> bool {
+        (self.device, self.life, self.exchange) == (device, life, exchange)
+    }
 }
 
 /// A fleet in memory.
@@ -95,8 +102,7 @@ pub struct World {
     pub(super) is_controller_down: bool,
     /// True while a device that waits is asked for its plane now and then.
     pub(super) is_asking: bool,
-    pub(super) steps: BTreeMap<(u64, u64), (usize, u64, Step)>,
-    order: u64,
+    pub(super) steps: Agenda,
     pub(super) waiting: Vec<Waiting>,
 }
 
@@ -141,8 +147,7 @@ impl World {
             is_asking: false,
             up: Wire::default(),
             down: Wire::default(),
-            steps: BTreeMap::new(),
-            order: 0,
+            steps: Agenda::default(),
             waiting: Vec::new(),
         };
         world.control(controller::Input::Start);
@@ -187,9 +192,8 @@ impl World {
     }
 
     pub(super) fn schedule(&mut self, in_ms: u64, device: usize, life: u64, step: Step) {
-        self.order += 1;
-        let at = (self.now_ms.saturating_add(in_ms), self.order);
-        self.steps.insert(at, (device, life, step));
+        let at_ms = self.now_ms.saturating_add(in_ms);
+        self.steps.insert(at_ms, (device, life, step));
     }
 
     /// Lets `ms` milliseconds pass.
@@ -197,22 +201,50 @@ impl World {
         let end_ms = self.now_ms.saturating_add(ms);
         loop {
             self.release_polls();
-            let Some((&(at_ms, order), _)) = self.steps.first_key_value() else {
+            let Some(at_ms) = self.steps.next_ms().filter(|at_ms| *at_ms <= end_ms) else {
                 break;
             };
-            if at_ms > end_ms {
-                break;
-            }
             self.now_ms = at_ms;
-            if let Some((device, life, step)) = self.steps.remove(&(at_ms, order)) {
-                self.step(device, life, step);
-                self.steps_done += 1;
+            let Some((device, life, step)) = self.steps.pop() else {
+                break;
+            };
+            if self.is_void(device, life, &step) {
+                continue;
             }
+            self.step(device, life, step);
+            self.steps_done += 1;
             if self.is_storm() {
                 break;
             }
         }
         self.now_ms = end_ms;
+    }
+
+    /// Tells whether what would happen did not wait for its moment: nothing happens then, nor is it counted.
+    fn is_void(&self, device: usize, life: u64, step: &Step) -> bool {
+        if let Step::ControllerTimer(at_ms) = step {
+            return self.controller.timer_ms != Some(*at_ms);
+        }
+        let node = self.devices.get(device).filter(|node| node.life == life);
+        match (step, node) {
+            (Step::Failed(exchange), Some(node)) => !node.open.contains(exchange),
+            (Step::Timer(at_ms), Some(node)) => node.timer_ms != Some(*at_ms),
+            (Step::Expire(exchange), Some(_)) => !self.is_waiting(device, life, *exchange),
+            (Step::Failed(_) | Step::Timer(_) | Step::Expire(_), None) => true,
+            (
+                Step::Request(..)
+                | Step::Answer(..)
+                | Step::Hold
+                | Step::Connect
+                | Step::Synced
+                | Step::Applied(_)
+                | Step::Acted(..)
+                | Step::Restart
+                | Step::ControllerTimer(_)
+                | Step::StartController,
+                _,
+            ) => false,
+        }
     }
 
     /// Tells whether one virtual minute takes more inputs than any fleet of this size should.
@@ -295,7 +327,7 @@ impl World {
             Step::Expire(exchange) => self.expire(device, life, exchange),
             Step::Hold => {
                 let is_patient = node.sabotage != Some(Sabotage::NoPause);
-                let seconds = if is_patient { HOLD_S } else { 0 };
+                let seconds = if is_patient { node.hold_s } else { 0 };
                 self.input(device, Input::Hold { seconds });
             }
             Step::Connect => self.input(device, Input::Connect),

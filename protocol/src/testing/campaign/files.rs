@@ -103,7 +103,7 @@ impl Run {
             envelope: sealed.into_bytes(),
             bodies: Vec::new(),
         };
-        let channel = node.identity.channel.id();
+        let channel = node.channel;
         let generation = head.generation;
         self.world.mailbox.take(channel, generation, post, now_ms);
     }

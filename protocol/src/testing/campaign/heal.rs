@@ -19,8 +19,9 @@ use alloc::vec::Vec;
 /// Rounds of 30 s in which everything must come to rest. Arbitrary: two retries of the slowest timer.
 const ROUNDS_MAX: usize = 60;
 const ROUND_MS: u64 = 30_000;
-/// Milliseconds after which an idle device is expected to be quiet, and for which it is watched.
-const SETTLE_MS: u64 = 120_000;
+/// Milliseconds after which an idle device is expected to be quiet: beyond its hold, after which it knows that an
+/// answer was lost. And for how long it is watched.
+const SETTLE_MS: u64 = 65_000;
 const IDLE_MS: u64 = 300_000;
 /// Exchanges of a device in that time: a poll every 56 s, and as many for heartbeats and a new session. Arbitrary.
 const IDLE_EXCHANGES_MAX: usize = 16;
@@ -61,7 +62,7 @@ impl Run {
             node.way.clear();
             let is_asleep = node.asleep_until_ms > now_ms;
             node.asleep_until_ms = 0;
-            let channel = node.identity.channel.id();
+            let channel = node.channel;
             if node.is_copy {
                 self.world.kill(device);
                 continue;
@@ -127,7 +128,9 @@ impl Run {
             let now = node.now(self.world.now_ms);
             let actual = engine.actual_head().map(|head| head.revision);
             let held = member.actual_head().map(|head| head.revision);
+            let bundle = self.world.controller.engine.trust().number();
             let checks = [
+                (engine.trust().number() >= bundle, "an older bundle"),
                 (engine.state() == member.desired(), "another desired state"),
                 (member.is_converged(), "no report of the newest state"),
                 (engine.actual() == member.actual(), "another actual state"),
@@ -164,7 +167,7 @@ impl Run {
                 let Some(node) = self.world.devices.get(device) else {
                     continue;
                 };
-                let channel = node.identity.channel.id();
+                let channel = node.channel;
                 if let Some(member) = self.world.controller.engine.member_of(channel) {
                     found.extend(oracle.account(member));
                 }
@@ -204,7 +207,9 @@ impl Run {
 
     /// An idle fleet commits nothing.
     fn watch_idle(&mut self) {
-        self.world.run(SETTLE_MS);
+        let holds_s = self.world.devices.iter().map(|node| node.hold_s);
+        let hold_ms = holds_s.max().unwrap_or(0) * 1_000;
+        self.world.run(hold_ms + SETTLE_MS);
         let before = self.commits();
         let asked = self.exchanges();
         self.world.run(IDLE_MS);

@@ -15,11 +15,12 @@ mod perform;
 mod replay;
 mod shrink;
 mod swarm;
+mod weeks;
 
 pub use operation::Operation;
 pub use replay::Replay;
 pub use shrink::shrink;
-pub use swarm::{Plan, Swarm, Trick};
+pub use swarm::{Pace, Plan, Swarm, Trick};
 
 use super::oracle::{Acknowledged, Violation};
 use super::store::MemoryStore;
@@ -129,6 +130,9 @@ impl Run {
             let device = world.enrol(&format!("unit-{place}"));
             if let Some(node) = world.devices.get_mut(device) {
                 node.clock = *clock;
+                if let Some(hold_s) = swarm.holds_s.get(place) {
+                    node.hold_s = *hold_s;
+                }
                 node.is_at_most_once = place % 2 == 0;
                 node.sabotage = swarm.trick.and_then(Trick::of_device);
                 if swarm.is_torn {

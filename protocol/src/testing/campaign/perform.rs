@@ -281,7 +281,7 @@ impl Run {
         let names = self.world.devices.get(device);
         names.map_or_else(
             || unreachable!("every swarm has a device"),
-            |node| node.identity.channel.id(),
+            |node| node.channel,
         )
     }
 
@@ -465,10 +465,10 @@ impl Run {
         copy.signing = node.signing;
         copy.key_name.clone_from(&node.key_name);
         copy.store = node.store.clone();
-        copy.clock = node.clock;
+        (copy.clock, copy.hold_s) = (node.clock, node.hold_s);
         copy.watched = node.watched;
         copy.is_copy = true;
-        let channel = node.identity.channel.id();
+        let channel = node.channel;
         if let Some(oracle) = &mut self.world.oracle {
             oracle.note_cloned(channel);
         }

@@ -7,7 +7,7 @@
 //! Refuses to carry what a seed gives: only what was left out or changed stands in the line.
 
 use super::super::{Faults, Signing};
-use super::{Plan, Trick};
+use super::{Pace, Plan, Trick};
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
     seed: u64,
-    is_long: bool,
+    pace: Pace,
     signing: Signing,
     devices: Option<usize>,
     faults: Option<Faults>,
@@ -31,7 +31,7 @@ impl Replay {
         let mut words = text.split_whitespace();
         let mut replay = Self {
             seed: 0,
-            is_long: false,
+            pace: Pace::Minutes,
             signing: Signing::Real,
             devices: None,
             faults: None,
@@ -41,7 +41,8 @@ impl Replay {
         while let Some(word) = words.next() {
             match word {
                 "seed" => replay.seed = words.next()?.parse().ok()?,
-                "long" => replay.is_long = true,
+                "long" => replay.pace = Pace::Days,
+                "weeks" => replay.pace = Pace::Weeks,
                 "test-signer" => replay.signing = Signing::Test,
                 "devices" => replay.devices = Some(words.next()?.parse().ok()?),
                 "faults" => replay.faults = Some(read_faults(words.next()?)?),
@@ -58,7 +59,7 @@ impl Replay {
     pub fn of(plan: &Plan) -> Self {
         Self {
             seed: plan.swarm.seed,
-            is_long: plan.is_long,
+            pace: plan.pace,
             signing: plan.swarm.signing,
             devices: Some(plan.swarm.clocks.len()),
             faults: Some(plan.swarm.faults),
@@ -71,9 +72,11 @@ impl Replay {
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!("seed {}", self.seed);
-        if self.is_long {
-            line.push_str(" long");
-        }
+        line.push_str(match self.pace {
+            Pace::Minutes => "",
+            Pace::Days => " long",
+            Pace::Weeks => " weeks",
+        });
         if self.signing == Signing::Test {
             line.push_str(" test-signer");
         }
@@ -97,11 +100,7 @@ impl Replay {
     /// Draws the plan again and leaves out what the line leaves out.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let mut plan = if self.is_long {
-            Plan::draw_long(self.seed)
-        } else {
-            Plan::draw(self.seed)
-        };
+        let mut plan = self.pace.draw(self.seed);
         plan.swarm.signing = self.signing;
         plan.swarm.trick = self.trick;
         if let Some(devices) = self.devices {

@@ -62,6 +62,8 @@ pub struct Swarm {
     pub seed: u64,
     /// One for each device.
     pub clocks: Vec<Clock>,
+    /// Seconds that polls of each device are held, where it is not 55.
+    pub holds_s: Vec<u64>,
     /// What the network does until it heals.
     pub faults: Faults,
     /// How long there is trouble.
@@ -76,6 +78,29 @@ pub struct Swarm {
     pub is_encrypted: bool,
 }
 
+/// How long a plan is, and how dense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Minutes of trouble.
+    Minutes,
+    /// Days at work, with trouble of every kind.
+    Days,
+    /// Weeks of quiet, with trouble now and then.
+    Weeks,
+}
+
+impl Pace {
+    /// Draws the plan of a seed.
+    #[must_use]
+    pub fn draw(self, seed: u64) -> Plan {
+        match self {
+            Self::Minutes => Plan::draw(seed),
+            Self::Days => Plan::draw_long(seed),
+            Self::Weeks => Plan::draw_weeks(seed),
+        }
+    }
+}
+
 /// A swarm and what is done to it.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -85,8 +110,8 @@ pub struct Plan {
     pub operations: Vec<(u64, Operation)>,
     /// The places of these operations in the plan as it was drawn.
     pub kept: Vec<usize>,
-    /// True for a plan of days.
-    pub is_long: bool,
+    /// How it was drawn.
+    pub pace: Pace,
 }
 
 impl Plan {
@@ -108,6 +133,7 @@ impl Plan {
         let swarm = Swarm {
             seed,
             clocks,
+            holds_s: Vec::new(),
             faults: draw_faults(&mut dice),
             trouble_ms,
             trick: None,
@@ -121,7 +147,7 @@ impl Plan {
             swarm,
             operations,
             kept,
-            is_long: false,
+            pace: Pace::Minutes,
         }
     }
 
@@ -143,6 +169,7 @@ impl Plan {
         let swarm = Swarm {
             seed,
             clocks,
+            holds_s: Vec::new(),
             faults,
             trouble_ms,
             trick: None,
@@ -156,7 +183,7 @@ impl Plan {
             swarm,
             operations,
             kept,
-            is_long: true,
+            pace: Pace::Days,
         }
     }
 
@@ -170,12 +197,12 @@ impl Plan {
             swarm: self.swarm.clone(),
             operations,
             kept,
-            is_long: self.is_long,
+            pace: self.pace,
         }
     }
 }
 
-fn draw_clock(dice: &mut Dice) -> Clock {
+pub(super) fn draw_clock(dice: &mut Dice) -> Clock {
     let wall = match dice.below(6) {
         0 => Wall::Unknown,
         1 => Wall::Epoch,

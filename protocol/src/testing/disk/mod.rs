@@ -12,6 +12,7 @@ mod tests;
 
 use super::keys::Dice;
 use super::store::Rows;
+use super::wire::mix_words;
 use crate::record::{Table, Write};
 use alloc::vec::Vec;
 
@@ -220,12 +221,9 @@ struct Image {
     length: usize,
 }
 
-/// FNV-1a: enough against tears, which nobody forges.
+/// Enough against tears, which nobody forges.
 fn checksum(head: &[u8], payload: &[u8]) -> u64 {
-    let bytes = head.iter().chain(payload);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    mix_words(mix_words(0xcbf2_9ce4_8422_2325, head), payload)
 }
 
 fn put_row(payload: &mut Vec<u8>, table: Table, key: &[u8], value: Option<&[u8]>) {

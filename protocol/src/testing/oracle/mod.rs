@@ -12,7 +12,7 @@ mod watch;
 use super::World;
 use crate::id::{ChannelId, Digest, Incarnation};
 use crate::message::Report;
-use crate::revision::{Epoch, Generation, Revision, Seq};
+use crate::revision::{Epoch, Generation, Head, Revision, Seq};
 use crate::state::{Path, Value};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
@@ -88,6 +88,8 @@ pub(super) struct Book {
     acked: Option<(Incarnation, Epoch, Seq)>,
     /// The newest report that a mailbox was given.
     reported: Option<(Incarnation, Revision, Report)>,
+    /// The head at which every path was looked at last; none once something was asked for or told since.
+    decided: Option<Head>,
     /// What was decided by path, in order.
     paths: BTreeMap<Path, PathBook>,
     /// The highest decision of each epoch that the device made durable.
@@ -140,7 +142,9 @@ impl Oracle {
     pub fn note_attempt(&mut self, channel: ChannelId, path: &Path, value: Option<Value>) -> u64 {
         self.orders += 1;
         let order = self.orders;
-        let book = self.book(channel).paths.entry(path.clone()).or_default();
+        let book = self.book(channel);
+        book.decided = None;
+        let book = book.paths.entry(path.clone()).or_default();
         book.attempts.push((order, value));
         order
     }
@@ -154,7 +158,9 @@ impl Oracle {
         revision: Revision,
     ) {
         self.revisions.insert(order, revision);
-        if let Some(book) = self.book(channel).paths.get_mut(path) {
+        let book = self.book(channel);
+        book.decided = None;
+        if let Some(book) = book.paths.get_mut(path) {
             book.acknowledged = book.acknowledged.max(order);
         }
     }
@@ -173,6 +179,7 @@ impl Oracle {
     /// The controller goes on from a backup: what came after it is at risk.
     pub fn note_restored(&mut self, backup: &Acknowledged) {
         for (channel, book) in &mut self.books {
+            book.decided = None;
             for (path, one) in &mut book.paths {
                 let before = backup.get(&(*channel, path.clone())).copied();
                 let order = core::mem::replace(&mut one.acknowledged, before.unwrap_or(0));
@@ -193,6 +200,7 @@ impl Oracle {
     /// A name is enrolled anew: what the device reached before says nothing any more.
     pub fn note_new_life(&mut self, channel: ChannelId) {
         let book = self.book(channel);
+        book.decided = None;
         book.reached.clear();
         book.at_risk.clear();
         book.is_cloned = false;
@@ -206,6 +214,11 @@ impl Oracle {
     /// Two units run one life from now on.
     pub fn note_cloned(&mut self, channel: ChannelId) {
         self.book(channel).is_cloned = true;
+    }
+
+    /// A controller was started: nothing of what was seen of the former counts.
+    pub(super) fn note_started(&mut self) {
+        self.books.values_mut().for_each(|book| book.decided = None);
     }
 
     fn violate(&mut self, invariant: Invariant, at_ms: u64, detail: String) {

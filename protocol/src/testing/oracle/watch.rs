@@ -62,7 +62,7 @@ impl World {
             return;
         };
         let Some(engine) = &node.engine else { return };
-        let book = oracle.book(node.identity.channel.id());
+        let book = oracle.book(node.channel);
         let now = node.now(now_ms);
         let is_fresh = !engine.freshness(now).is_stale;
         let mut found: Vec<_> = look_at_desired(book, engine).into_iter().collect();
@@ -159,7 +159,7 @@ impl World {
             return;
         };
         let units = self.devices.iter();
-        let units = units.filter(|node| node.identity.channel.id() == channel);
+        let units = units.filter(|node| node.channel == channel);
         let Some(node) = units.clone().find(|node| !node.is_copy) else {
             return;
         };
@@ -201,7 +201,7 @@ impl World {
         let incarnation = self
             .devices
             .iter()
-            .find(|node| node.identity.channel.id() == channel && !node.is_copy)
+            .find(|node| node.channel == channel && !node.is_copy)
             .map(|node| node.identity.incarnation);
         let book = oracle.book(channel);
         let found = match post {
@@ -267,14 +267,21 @@ impl World {
         };
         let now = crate::testing::node::now(now_ms);
         let mut found = Vec::new();
-        let members = self.controller.engine.members().count();
-        let about = about.filter(|_| !self.inputs.is_multiple_of(BOUNDS_EVERY));
-        let one = about.and_then(|channel| self.controller.engine.member_of(channel));
-        let all = self.controller.engine.members();
-        for member in one.into_iter().chain(all.filter(|_| about.is_none())) {
-            let channel = member.channel().id();
+        let members = self.devices.len();
+        let is_full = self.inputs.is_multiple_of(BOUNDS_EVERY);
+        let about = about.filter(|_| !is_full);
+        let all = self.devices.iter().filter(|node| !node.is_copy);
+        let all = all.map(|node| node.channel).filter(|_| about.is_none());
+        for channel in about.into_iter().chain(all) {
+            let Some(member) = self.controller.engine.member_of(channel) else {
+                continue;
+            };
             let book = oracle.book(channel);
-            found.extend(look_at_decisions(book, member));
+            let head = *member.head();
+            if is_full || book.decided != Some(head) || *member.desired().root() != head.digest {
+                book.decided = Some(head);
+                found.extend(look_at_decisions(book, member));
+            }
             if !member.freshness(now).is_stale && is_too_old(book.device_beat_ms, now_ms) {
                 let detail = format!("controller trusts a word of {:?} ms", book.device_beat_ms);
                 found.push((Invariant::Freshness, detail));
@@ -439,6 +446,7 @@ fn look_at_decisions(book: &Book, member: &Member) -> Found {
 impl Book {
     /// An operator, or what a device showed, chose a history: what it holds is what counts.
     fn settle(&mut self, member: &Member) {
+        self.decided = None;
         for (path, one) in &mut self.paths {
             let value = member.desired().value(path.as_str());
             let orders = one.attempts.iter();
