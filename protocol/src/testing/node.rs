@@ -385,13 +385,20 @@ impl ControllerNode {
         self.engine.handle_input(&mut context, input);
     }
 
-    /// Makes a commit durable. Returns false when the controller died of it.
-    pub(super) fn commit(&mut self, writes: &[Write]) -> bool {
+    /// Makes a commit durable; one that is lost may be torn, by dice. Returns false when the controller died of it.
+    /// # Errors: what a restart would read is a part of it.
+    pub(super) fn commit(
+        &mut self,
+        writes: &[Write],
+        dice: &mut Dice,
+    ) -> Result<bool, &'static str> {
         let struck = Crash::strike(&mut self.crash);
-        if struck != Some(true) {
-            self.store.commit(writes);
+        if struck == Some(true) {
+            let is_whole = self.store.cut(writes, dice);
+            return if is_whole { Ok(false) } else { Err(TORN) };
         }
-        struck.is_none()
+        self.store.commit(writes);
+        Ok(struck.is_none())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::World;
 use super::campaign::Trick;
 use super::handled::Handled;
+use super::heads::TORN;
 use super::node::{ControllerNode, DeviceNode};
 use super::oracle::Invariant;
 use super::store::MemoryStore;
@@ -48,7 +49,11 @@ impl World {
     /// Returns false when the controller died.
     fn perform_control(&mut self, output: Output, wanted: &mut Vec<ChannelId>) -> bool {
         match output {
-            Output::Persist(writes) => return self.controller.commit(&writes),
+            Output::Persist(writes) => {
+                let committed = self.controller.commit(&writes, &mut self.weather);
+                self.expect_true(Invariant::Atomic, committed.is_ok(), TORN);
+                return committed.unwrap_or(false);
+            }
             Output::Admit {
                 channel,
                 incarnation,

@@ -144,6 +144,9 @@ impl Run {
                 world.encrypt(device);
             }
         }
+        if swarm.is_torn {
+            world.controller.store.lay_on_disk(None);
+        }
         world.faults = swarm.faults;
         world.trick = swarm.trick;
         Self {

@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 
 /// Bytes that a drive writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
-/// Bytes of log after which the other slot gets a snapshot. Arbitrary: a few hundred commits.
+/// Bytes of log after which the other slot gets a snapshot, or four times as much as the last one was. Arbitrary: a
+/// few hundred commits.
 const LOG_BYTES_MAX: usize = 65_536;
 /// Bytes of a frame before its payload: length, generation, number and checksum.
 const HEAD_BYTES: usize = 28;
@@ -40,6 +41,8 @@ pub(super) struct Disk {
     cache: Vec<(usize, usize, Vec<u8>)>,
     current: usize,
     length: usize,
+    /// Bytes of the snapshot with which the log in use began.
+    snapshot: usize,
     generation: u64,
     number: u64,
     pub(super) flaw: Option<DiskFlaw>,
@@ -53,6 +56,7 @@ impl Disk {
             cache: Vec::new(),
             current: 1,
             length: 0,
+            snapshot: 0,
             generation: 0,
             number: 0,
             flaw: None,
@@ -82,7 +86,7 @@ impl Disk {
         if self.flaw != Some(DiskFlaw::NoSync) {
             self.sync();
         }
-        if self.length > LOG_BYTES_MAX {
+        if self.length > LOG_BYTES_MAX.max(4 * self.snapshot) {
             self.compact(rows);
         }
     }
@@ -140,6 +144,7 @@ impl Disk {
             put_row(&mut payload, *table, key, Some(value));
         }
         self.append(&payload);
+        self.snapshot = self.length;
         self.sync();
     }
 
