@@ -1,4 +1,6 @@
 //! Keeps the verdicts, and writes the two files that are committed: the score of each file, and the survivors with a line each.
+//!
+//! Refuses to believe a verdict about a file that has changed since.
 
 use crate::listing::{self, Mutant};
 use crate::{Outcome, Places, tree};
