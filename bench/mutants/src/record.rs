@@ -1,4 +1,6 @@
 //! Keeps the verdicts, and writes the two files that are committed: the score of each file, and the survivors with a line each.
+//!
+//! Refuses to believe a verdict about a file that has changed since.
 
 use crate::listing::{self, Mutant};
 use crate::{Outcome, Places, tree};
@@ -245,7 +247,7 @@ pub(crate) fn table(places: &Places) -> Outcome<()> {
     let mut text = String::from("file viable caught missed timeout unviable not-run commit\n");
     let mut total = Row {
         counts: [0; 5],
-        commit: verdicts.commit.clone(),
+        commit: String::new(),
     };
     for (file, row) in &files {
         text.push_str(&row.shown(file));

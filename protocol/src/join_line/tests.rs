@@ -137,3 +137,12 @@ fn join_line_never_shows_its_secret() {
     let error = JoinLineError::Content(Reject::Shape);
     assert!(format!("{error}").contains("shape"));
 }
+
+//= spec/lives.md#join-line type=test
+//# A device MUST refuse a join line of more than 16384 characters.
+#[test]
+fn join_line_of_16384_characters_is_looked_at_and_a_longer_one_is_not() {
+    let of = |chars: usize| JoinLine::parse(&"x".repeat(chars)).map(|_| ());
+    assert_eq!(of(16_384), Err(JoinLineError::Prefix));
+    assert_eq!(of(16_385), Err(JoinLineError::Length));
+}

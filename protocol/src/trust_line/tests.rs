@@ -169,3 +169,43 @@ fn line_that_no_reader_takes_is_not_written() {
         assert!(matches!(line.text(), Err(LineError::Content(_))));
     }
 }
+
+//= spec/relays.md#trust-line type=test
+//# A reader MUST refuse a trust line of more than 87397 characters, and a relay line of more than
+//# 16384.
+#[test]
+fn line_up_to_its_characters_is_looked_at_and_a_longer_one_is_not() {
+    let trust = |chars: usize| TrustLine::parse(&"x".repeat(chars)).map(|_| ());
+    assert_eq!(trust(87_397), Err(LineError::Prefix(TRUST_LINE_PREFIX)));
+    assert_eq!(trust(87_398), Err(LineError::Length(87_397)));
+    let relay = |chars: usize| RelayLine::parse(&"x".repeat(chars)).map(|_| ());
+    assert_eq!(relay(16_384), Err(LineError::Prefix(RELAY_LINE_PREFIX)));
+    assert_eq!(relay(16_385), Err(LineError::Length(16_384)));
+}
+
+#[test]
+fn trust_line_of_the_largest_content_is_written_and_one_byte_more_is_oversize() {
+    let of = |bytes: usize| {
+        let line = TrustLine {
+            bundles: vec![vec![0; bytes]],
+            ..trust_line()
+        };
+        line.text().map(|_| ())
+    };
+    // Map, three labels, two thumbprints with their heads, the array's head.
+    let around = 1 + 3 + 2 * 34 + 1;
+    assert_eq!(of(65_536 - around), Ok(()));
+    assert_eq!(of(65_536 - around + 1), Err(Reject::Oversize));
+}
+
+#[test]
+fn error_of_a_line_says_what_is_wrong_with_it() {
+    for (error, said) in [
+        (LineError::Prefix("p1."), "the line does not begin with p1."),
+        (LineError::Length(9), "the line is longer than 9 characters"),
+        (LineError::Base64, "does not belong there, or is cut off"),
+        (LineError::Content(Reject::Shape), "(shape: "),
+    ] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

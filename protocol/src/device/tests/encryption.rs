@@ -96,6 +96,9 @@ fn check(make: impl Fn(&Lone) -> Vec<u8>, expected: Option<Reject>, held: u64) {
     let mut lone = keyed();
     let envelope = make(&lone);
     give(&mut lone, &envelope);
+    let engine = lone.node.engine.as_ref().unwrap();
+    // The former one decrypts what is under way.
+    assert_eq!(engine.key_generations_count() as u64, held);
     assert_eq!(lone.rejects().first().copied(), expected);
     assert_eq!(generation(&lone), Some(held));
     lone.restart();

@@ -1,6 +1,6 @@
 //! Payloads checked alone: what inspection and relays of files refuse without a context.
 
-use super::judge;
+use super::{decode, judge};
 use crate::cbor::Writer;
 use crate::id::Digest;
 use crate::key::{MemorySigner, Signer as _};
@@ -181,6 +181,12 @@ fn encrypted_payload_is_judged_by_its_form() {
     let outside = Some(Reject::UnprotectedNotEmpty);
     check(MessageKind::Delta, &delta(&protected, 1), outside);
     check(MessageKind::Delta, &delta(&[0x80], 0), Some(Reject::Shape));
+    let missing = Some(Reject::PlaneKeyMissing);
+    let seven = Some(Digest::from_bytes([7; 32]));
+    assert_eq!(
+        decode(MessageKind::Delta, seven, &delta(&protected, 0)),
+        missing
+    );
     // What is readable is decoded as such.
     check(MessageKind::Delta, &[0x81, 0xa0], Some(Reject::DeltaEmpty));
     let digest = written(|writer| {
@@ -189,6 +195,7 @@ fn encrypted_payload_is_judged_by_its_form() {
     let table = [&[0xa1, 0x61, 0x61, 0x82][..], &digest, &digest].concat();
     let encrypted = [&[0x83][..], &table, &[0x80, 0x02]].concat();
     check(MessageKind::Snapshot, &encrypted, None);
+    assert_eq!(decode(MessageKind::Snapshot, seven, &encrypted), missing);
     let unnumbered = [&[0x83][..], &table, &[0x80, 0x00]].concat();
     check(MessageKind::Snapshot, &unnumbered, Some(Reject::Shape));
     let readable = [&[0x82, 0xa1, 0x61, 0x61][..], &digest, &[0x80]].concat();

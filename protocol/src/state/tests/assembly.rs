@@ -106,8 +106,8 @@ fn full_section(number: usize) -> State {
     state(&[(&first, value(32_768)), (&second, value(rest))])
 }
 
-/// Collects so many full sections.
-fn collect(sections: usize) -> Result<State, Reject> {
+/// Collects so many full sections; a refusal on the way says after how many of them.
+fn collect(sections: usize) -> Result<State, (Reject, usize)> {
     let states: Vec<_> = (0..sections).map(full_section).collect();
     let mut writer = crate::cbor::Writer::new();
     writer.map(sections);
@@ -116,12 +116,13 @@ fn collect(sections: usize) -> Result<State, Reject> {
     }
     let table = decode_all(writer.as_bytes(), SectionTable::decode).unwrap();
     let mut assembly = SnapshotAssembly::new(&table, &State::empty());
-    for (digest, body) in states.iter().flat_map(State::bodies) {
+    for (held, (digest, body)) in states.iter().flat_map(State::bodies).enumerate() {
         for (at, chunk) in (0..).zip(body.chunks(32_768)) {
-            assembly.put(&digest, body.len() as u64, at * 32_768, chunk)?;
+            let put = assembly.put(&digest, body.len() as u64, at * 32_768, chunk);
+            put.map_err(|reject| (reject, held))?;
         }
     }
-    assembly.finish()
+    assembly.finish().map_err(|reject| (reject, sections))
 }
 
 //= spec/postern.md#snapshot type=test
@@ -131,5 +132,5 @@ fn collect(sections: usize) -> Result<State, Reject> {
 #[test]
 fn assembly_of_the_largest_state_is_taken_and_one_section_more_is_refused_on_the_way() {
     assert_eq!(collect(16).map(|state| state.len_bytes()), Ok(1_048_576));
-    assert_eq!(collect(17), Err(Reject::StateOversize));
+    assert_eq!(collect(18), Err((Reject::StateOversize, 16)));
 }

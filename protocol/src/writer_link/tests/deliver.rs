@@ -48,6 +48,7 @@ fn letters_are_brought_in_order_and_confirmed_by_the_answer() {
     desk.push(|_| Letter::bundle(bundle));
     desk.push(|desk| desk.delta("press-7", 1, 2));
     desk.push(|desk| desk.report_ack("press-7", 1));
+    assert!(desk.link.waiting_bytes() > 3 * 100);
     desk.connect();
     let (asked, kinds) = desk.delivered();
     let wanted = [
