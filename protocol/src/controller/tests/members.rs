@@ -94,8 +94,8 @@ fn wide(names: &[usize]) -> State {
 }
 
 //= spec/postern.md#digest type=test
-//# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
-//# section table that fits no envelope, else `state-oversize`.
+//# A state MUST NOT hold more than 512 sections or bodies of more than 1048576 bytes in
+//# sum, else `state-oversize`.
 #[test]
 fn table_is_taken_up_to_its_bytes_and_counts_two_digests_where_it_is_encrypted() {
     let oversize = Err(Reject::StateOversize);

@@ -198,8 +198,8 @@ fn wide(names: &[usize]) -> State {
 }
 
 //= spec/postern.md#digest type=test
-//# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
-//# section table that fits no envelope, else `state-oversize`.
+//# A state MUST NOT hold more than 512 sections or bodies of more than 1048576 bytes in
+//# sum, else `state-oversize`.
 #[test]
 fn table_that_leaves_no_room_for_the_longest_lineage_is_oversize() {
     let keyed = || Digester::Keyed(DigestKey::from_bytes([1; 32]));

@@ -33,8 +33,8 @@ fn read(bytes: &[u8]) -> Result<SectionTable, Reject> {
 }
 
 //= spec/postern.md#digest type=test
-//# A state MUST NOT hold more than 512 sections, bodies of more than 1048576 bytes in sum, or a
-//# section table that fits no envelope, else `state-oversize`.
+//# A state MUST NOT hold more than 512 sections or bodies of more than 1048576 bytes in
+//# sum, else `state-oversize`.
 #[test]
 fn table_of_more_sections_than_a_state_may_hold_is_oversize() {
     for digests in [1, 2] {
