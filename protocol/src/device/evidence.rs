@@ -1,7 +1,7 @@
 //! Evidence: what the device holds against its controller, and what the controller holds against it.
 //!
 //! A contradiction is told with the envelopes that prove it, once a session and ever more rarely
-//! while nothing resolves it; accepting a revision resolves it. The controller's evidence about the
+//! while nothing resolves it, until a later epoch is refused; accepting a revision resolves it. The controller's evidence about the
 //! actual plane is how a device that lost a part of its store learns what it wrote in that life.
 //! Refuses to accuse of anything that no signature shows.
 
@@ -15,7 +15,7 @@ use crate::limits::{EVIDENCE_RESEND_MS_MAX, RESEND_MS};
 use crate::message::{Evidence, EvidenceCode, Opened, PlaneMessage, Proof, Reading};
 use crate::record::Write;
 use crate::reject::Reject;
-use crate::revision::{Generation, Head, Revision, Seq};
+use crate::revision::{Epoch, Generation, Head, Revision, Seq};
 use alloc::vec::Vec;
 
 /// Contradictions of the controller that nothing resolved yet, at most one of each kind.
@@ -36,6 +36,8 @@ pub(super) struct Dispute {
     wait_ms: u64,
     /// When it was told last in this process.
     told_ms: Option<u64>,
+    /// The highest epoch that was refused for it; a later one is of a life that was told nothing.
+    refused: Epoch,
 }
 
 impl Dispute {
@@ -51,6 +53,17 @@ impl Dispute {
             due_ms: 0,
             wait_ms: RESEND_MS,
             told_ms: None,
+            refused: Epoch::new(0),
+        }
+    }
+
+    /// A later epoch is told as soon as it may be, and then ever more rarely again.
+    fn note_refused(&mut self, epoch: Epoch) {
+        if epoch > self.refused {
+            self.refused = epoch;
+            self.wait_ms = RESEND_MS;
+            let told_ms = self.told_ms.map(|told| told.saturating_add(RESEND_MS));
+            self.due_ms = self.due_ms.min(told_ms.unwrap_or_default());
         }
     }
 }
@@ -65,6 +78,14 @@ impl Disputes {
         self.open.retain(|one| one.code != dispute.code);
         self.open.push(dispute);
         true
+    }
+
+    /// Notes the epoch of what was refused for a contradiction that is open.
+    fn note_refused(&mut self, code: EvidenceCode, epoch: Epoch) {
+        let mut open = self.open.iter_mut();
+        if let Some(one) = open.find(|one| one.code == code) {
+            one.note_refused(epoch);
+        }
     }
 
     /// Nothing is disputed any more. Returns true when something was.
@@ -116,6 +137,7 @@ impl Device {
         let code = EvidenceCode::WriterBehind;
         self.disputes
             .open(Dispute::new(code, head, Vec::from([proof])));
+        self.disputes.note_refused(code, refused.header().epoch);
     }
 
     /// The writer of the desired plane signed one number twice. Returns what must be made durable.

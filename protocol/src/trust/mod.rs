@@ -366,12 +366,10 @@ impl Trust {
         //# `bundle-root` when its number is the next and `bundle-gap` when it is above that.
         let signers = [&held.content.root, &held.content.recovery];
         let verified = self.verify_signature(received, &signers);
-        let is_missing = went > 1 && verified == Err(Reject::BundleRoot);
-        let (message_id, signer) = if is_missing {
+        if went > 1 && verified == Err(Reject::BundleRoot) {
             return Err(Reject::BundleGap);
-        } else {
-            verified?
-        };
+        }
+        let (message_id, signer) = verified?;
         //= spec/postern.md#bundle
         //# The digest of the next bundle MUST be the message id of the held one, else `bundle-chain`.
         if went == 1 && received.unverified_header().digest != Some(held.chain_digest()) {

@@ -123,6 +123,31 @@ fn evidence_is_told_once_a_session_and_ever_more_rarely() {
     assert!((3..=6).contains(&told.len()), "{told:?}");
 }
 
+/// A controller that is restored once more knows nothing of what its lost life was told for hours.
+#[test]
+fn refusal_of_a_later_epoch_is_told_at_once_and_then_ever_more_rarely() {
+    let (mut lone, snapshot) = behind();
+    // How often it is told in three minutes in which the mailbox serves this one.
+    let told = |lone: &mut Lone, snapshot: &[u8]| {
+        let mut told = 0;
+        for _ in 0..3 {
+            while let Some((post, _)) = post_of(lone, MessageKind::Evidence) {
+                told += 1;
+                lone.answer(&post, &[]);
+            }
+            lone.serve(&[snapshot.to_vec()]);
+            lone.run(60_000);
+        }
+        told
+    };
+    for _ in 0..12 {
+        told(&mut lone, &snapshot);
+    }
+    assert_eq!(told(&mut lone, &snapshot), 0, "it is told rarely by now");
+    let later = lone.seal_snapshot(&state(106), at(EPOCH + 2, 1), Vec::new());
+    assert_eq!(told(&mut lone, &later), 2, "at once, and a minute later");
+}
+
 #[test]
 fn accepted_continuation_ends_the_dispute() {
     let (mut lone, _) = behind();
