@@ -4,6 +4,7 @@
 //! it is raced (see `homing`). Refuses to leave a way because of what a verified answer said.
 
 use super::run::{Driver, Grant, Happening};
+use crate::clock;
 use crate::exit::CommandError;
 use crate::routes::{Brought, Change, NO_WAY_PAUSE, Pushed, Ruling, Sent, WayId, random};
 use postern_egress::TransportError;
@@ -217,10 +218,24 @@ impl Driver {
             None => match unproven {
                 Some(way) => self.routes.handle_unproven(way),
                 None if self.has_paused => Duration::ZERO,
-                None => self.backoff.pause_after_failure(random(), None),
+                None => self.pause_after_end(),
             },
         };
         self.later(pause, Happening::ConnectDue);
+    }
+
+    /// The mailbox ended the session, or answered none: how long until the next one.
+    fn pause_after_end(&mut self) -> Duration {
+        let pause = self.backoff.pause_after_failure(random(), None);
+        let (least_ms, is_told) = self.displaced.note_end(clock::mono_ms(), random());
+        if is_told {
+            tracing::warn!(
+                device = self.name(),
+                remedy = "look for a second device with this identity, or mailboxes behind one address that share no store",
+                "sessions end soon after they open"
+            );
+        }
+        pause.max(Duration::from_millis(least_ms))
     }
 
     pub(super) fn later(&self, pause: Duration, happening: Happening) {

@@ -12,6 +12,7 @@ mod act;
 mod agreement;
 mod carry;
 mod diagnose;
+mod displaced;
 mod filed;
 mod first_way;
 mod gate;

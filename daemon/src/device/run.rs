@@ -4,6 +4,7 @@
 //! happenings. `Persist` is committed before anything behind it is looked at. A store that fails
 //! ends the process: a supervisor restarts it and the engine resumes from what is durable.
 
+use super::displaced::Displaced;
 use super::gate::Gate;
 use super::homing::{Homing, Proving};
 use super::leave;
@@ -106,6 +107,7 @@ pub(super) struct Driver {
     pub(super) homing: Homing,
     pub(super) applier: Arc<Applier>,
     pub(super) backoff: Backoff,
+    pub(super) displaced: Displaced,
     pub(super) grant: Option<Grant>,
     pub(super) streams: Streams,
     /// The sizes that the engine was told.

@@ -3,6 +3,7 @@
 //! Refuses to start with a store or key that is not its own, and to guess what a damaged one held.
 
 use super::agreement;
+use super::displaced::Displaced;
 use super::gate::Gate;
 use super::homing::{self, Homing};
 use super::identity::{Stage, StoredIdentity};
@@ -72,6 +73,7 @@ pub(super) fn start(
         homing: Homing::new(stored.urls),
         applier: Arc::new(Applier::new(applier_settings(config))),
         backoff: Backoff::new(),
+        displaced: Displaced::default(),
         grant: None,
         streams: Streams::default(),
         told: None,

@@ -405,6 +405,8 @@ impl ServerSession {
             return Err(Reject::SessionUnknown);
         }
         let body = frame.verify(&self.keys.up)?;
+        //= spec/postern.md#sessions
+        //# A mailbox MUST count a counter that it took as seen, also when it refuses the body.
         self.counters.take(body.counter())?;
         Ok((body.counter(), body.decode_up()?))
     }

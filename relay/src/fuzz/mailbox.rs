@@ -58,6 +58,8 @@ struct Kept {
     /// Epoch, number and envelope of the acknowledgement.
     ack: Option<(u64, u64, Vec<u8>)>,
     needed_ms: Option<u64>,
+    /// A need of no chain: the mailbox may remember it, unless there was none.
+    asked_ms: Option<u64>,
 }
 
 impl Kept {
@@ -256,14 +258,15 @@ impl Pair {
             return;
         };
         let served = self.mailboxes.need(*id, Plane::Desired, self.now_ms);
-        let is_early = kept
-            .needed_ms
-            .is_some_and(|served| self.now_ms < served + NEED_INTERVAL_MS);
+        let is_soon = |served: u64| self.now_ms < served + NEED_INTERVAL_MS;
+        let is_early = kept.needed_ms.is_some_and(is_soon);
         let Some(chain) = &kept.chain else {
-            // An empty mailbox may have been forgotten, its needs too.
+            if served.is_ok() {
+                kept.asked_ms = Some(self.now_ms);
+            }
             return;
         };
-        if is_early {
+        if is_early || (served.is_err() && kept.asked_ms.is_some_and(is_soon)) {
             assert_eq!(served, Err(Reject::NeedLimited));
             return;
         }

@@ -14,6 +14,7 @@
 mod prove;
 
 use super::run::{Driver, Happening};
+use crate::clock;
 use crate::exit::CommandError;
 use crate::routes::{Address, Change, Loss, Raced, WayId};
 use postern_protocol::device::{Exchange, ExchangeId, Input};
@@ -325,6 +326,7 @@ impl Driver {
     pub(super) fn note_connected(&mut self) {
         let transport = self.routes.current_name();
         tracing::info!(device = self.name(), transport, "session open");
+        self.displaced.note_open(clock::mono_ms());
         if let Some(way) = self.homing.take_unproven() {
             self.routes.handle_verified(way);
         }

@@ -13,18 +13,18 @@ import { ensure, Reject } from '../reject.js';
 import { checkTag, Session, Stream } from '../session.js';
 import { channelOf, valueOf } from './json.js';
 
-/** Runs every step; the error is the one reject that occurs. @param {any[]} steps @param {(step: any) => any} run */
+/** Runs every step; the error is the first reject that occurs. @param {any[]} steps @param {(step: any) => any} run */
 function scenario(steps, run) {
   /** @type {string | null} */
   let failed = null;
   const results = steps.map((step) => {
     try {
       const found = { result: 'valid', ...run(step) };
-      failed = found.error ?? failed;
+      failed ??= found.error ?? null;
       return found;
     } catch (error) {
       if (!(error instanceof Reject)) throw error;
-      failed = error.reject;
+      failed ??= error.reject;
       return { result: 'invalid', error: error.reject };
     }
   });

@@ -24,8 +24,8 @@ class Window:
         counter = read_counter(Items(parts.body))
         floor = max(self._seen, default=0) - REPLAY_WINDOW
         require(counter not in self._seen and counter > floor, "session-replay")
-        frames.read_body(parts.type, parts.body)
         self._seen.add(counter)
+        frames.read_body(parts.type, parts.body)
 
 
 def _window(request: Members) -> Window:

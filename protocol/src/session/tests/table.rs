@@ -1,6 +1,7 @@
 //! The table of sessions: who makes room, when one ends, and the counters within it.
 
 use super::*;
+use crate::frame::{SessionFrame, seal_up};
 
 fn pending(id: u8) -> PendingSession {
     let digest = Digest::of(&[id]);
@@ -148,6 +149,29 @@ fn counters_run_out_and_never_wrap() {
     }
     assert!(client.is_over(0));
     assert_eq!(client.seal_request(&poll()), Err(Reject::CounterExhausted));
+}
+
+//= spec/postern.md#sessions type=test
+//# A mailbox MUST count a counter that it took as seen, also when it refuses the body.
+#[test]
+fn counter_of_a_request_whose_body_is_refused_is_seen() {
+    let digest = Digest::of(&[1]);
+    let keys = SessionKeys::agree(&SEED, &ephemeral_public(&[1; 32]), &digest).unwrap();
+    let id = SessionId::from_bytes([1; 4]);
+    let mut session = ServerSession::new(id, keys.clone(), digest, 10_000_000);
+    let mut open = |bytes: &[u8]| {
+        let frame = SessionFrame::split(bytes, Direction::Up)?;
+        session.open(&frame).map(|(counter, _)| counter)
+    };
+    let request = |counter| seal_up(&keys.up, id, counter, &poll()).unwrap();
+    // A body that ends too soon, under a tag that verifies.
+    let mut refused = request(9);
+    refused.truncate(refused.len() - 9);
+    refused.extend(keys.up.tag(&refused));
+    assert_eq!(open(&refused), Err(Reject::CborTruncated));
+    assert_eq!(open(&request(9)), Err(Reject::SessionReplay));
+    assert_eq!(open(&refused), Err(Reject::SessionReplay));
+    assert_eq!(open(&request(10)), Ok(10));
 }
 
 //= spec/postern.md#sessions type=test
