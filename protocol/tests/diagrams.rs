@@ -31,10 +31,13 @@ use tree::{Case, Question, draw};
 const HEAD: &str = "# Postern: diagrams\nNot normative, and not written by hand: `POSTERN_DIAGRAMS=write cargo test -p postern-protocol -p postern-relay diagram` asks the code for every case and draws the answers. A question that changes no answer, and an event that changes no state, is left out.\n\n## ";
 
 /// Titles of sections that tests inside of this package and of the relay draw.
-const ELSEWHERE: [&str; 3] = [
+const ELSEWHERE: [&str; 6] = [
     "A snapshot or delta comes to a mailbox",
     "The desired plane of a device",
     "A device and its application",
+    "The actual plane of a device",
+    "The streams of a device",
+    "What a controller has for a mailbox",
 ];
 
 /// Numbers below, at and above the one that is held.

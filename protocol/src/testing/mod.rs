@@ -11,6 +11,12 @@
 mod agenda;
 pub mod campaign;
 mod clock;
+#[cfg(test)]
+#[path = "../../tests/diagrams/page.rs"]
+pub(crate) mod diagram_page;
+#[cfg(test)]
+#[path = "../../tests/diagrams/states.rs"]
+pub(crate) mod diagram_states;
 mod disk;
 mod drive;
 pub mod fuzz;

@@ -27,12 +27,12 @@ fn connected() -> Lone {
     lone
 }
 
-fn open(lone: &mut Lone) -> Answering {
+pub(super) fn open(lone: &mut Lone) -> Answering {
     lone.input(Input::Stream(ASK));
     lone.request(FrameType::Stream).unwrap()
 }
 
-fn sealed(lone: &Lone, to: &Answering, index: u16, answer: Answer<'_>) -> Vec<u8> {
+pub(super) fn sealed(lone: &Lone, to: &Answering, index: u16, answer: Answer<'_>) -> Vec<u8> {
     let answer = StreamAnswer {
         index,
         age_ms: u64::from(index) * 15_000,
@@ -47,7 +47,7 @@ fn idle(lone: &mut Lone, to: &Answering, index: u16) {
     lone.answer_raw(to.exchange, &frame);
 }
 
-fn bring(lone: &mut Lone, to: &Answering, index: u16, envelope: &[u8]) {
+pub(super) fn bring(lone: &mut Lone, to: &Answering, index: u16, envelope: &[u8]) {
     let items = vec![Item {
         plane: Some(Plane::Desired),
         envelope,
@@ -70,7 +70,7 @@ fn ends(lone: &Lone) -> Vec<StreamEnd> {
     lone.node.events.iter().filter_map(end).collect()
 }
 
-fn step(lone: &Lone, from: u64) -> Vec<u8> {
+pub(super) fn step(lone: &Lone, from: u64) -> Vec<u8> {
     let (before, after) = (numbers(&[("a/x", from)]), numbers(&[("a/x", from + 1)]));
     lone.seal_step(&before, &after, from + 4, at(100, from + 5))
 }

@@ -3,6 +3,7 @@
 mod collect;
 mod deliver;
 mod desk;
+mod diagram;
 mod gaps;
 mod handshake;
 mod outbox;

@@ -1,16 +1,14 @@
-//! Draws what becomes of the desired plane in a device, and of its application, by playing them.
+//! Draws what becomes of the planes, the application and the streams of a device, by playing them.
 
-#[path = "../../../tests/diagrams/page.rs"]
-mod page;
-#[path = "../../../tests/diagrams/states.rs"]
-mod states;
+mod actual;
+mod streams;
 
 use crate::device::Input;
 use crate::frame::{PlainFrame, body_frames};
 use crate::id::Plane;
 use crate::revision::{Revision, ended};
 use crate::state::State;
-use crate::testing::{Lone, at, numbers};
+use crate::testing::{Lone, at, diagram_page, diagram_states, numbers};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -146,18 +144,28 @@ fn play_application(row: &[usize]) -> String {
 
 #[test]
 fn device_is_drawn_as_it_moves() {
-    page::check(
+    diagram_page::check(
         env!("CARGO_MANIFEST_DIR"),
         &[
             (
                 "The desired plane of a device",
                 "`protocol/src/device/accept.rs` and `fetch.rs`, for #acceptance and #snapshot; the table of #acceptance is drawn above",
-                states::draw(&DESIRED, &play_desired),
+                diagram_states::draw(&DESIRED, &play_desired),
             ),
             (
                 "A device and its application",
                 "`protocol/src/device/apply.rs`, for #report",
-                states::draw(&APPLICATION, &play_application),
+                diagram_states::draw(&APPLICATION, &play_application),
+            ),
+            (
+                "The actual plane of a device",
+                "`protocol/src/device/offer.rs`, for #actual",
+                diagram_states::draw(&actual::EVENTS, &actual::play),
+            ),
+            (
+                "The streams of a device",
+                "`protocol/src/device/stream.rs`, for #stream",
+                diagram_states::draw(&streams::EVENTS, &streams::play),
             ),
         ],
     );
