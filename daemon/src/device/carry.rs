@@ -133,6 +133,7 @@ impl Driver {
         ruling: Ruling,
     ) -> Result<(), CommandError> {
         self.is_connected = false;
+        self.displaced.note_failure();
         self.end_grant(id, way, end);
         if self.homing.is_proving() {
             // The hello of a race's winner: the race goes on without it at once.

@@ -1,12 +1,13 @@
 //! How long to wait after a mailbox ended a session: longer each time that it ended soon after it opened.
 //!
 //! Two devices that run under one identity, or two mailboxes behind one address that share nothing, end each other's
-//! sessions. Each new one is answered, so the pause between failures would never grow. Pure: the caller passes the
-//! time and the random number. Refuses to slow down a device whose mailbox is only restarted now and then.
+//! sessions. Each new one is answered, so the pause between failures would never grow. A mailbox that is restarted
+//! cuts a connection or refuses one, too, and is waited for as after any failure. Pure: the caller passes the time and
+//! the random number.
 
 use postern_egress::backoff::Backoff;
 
-/// Milliseconds below which a session ended soon. Arbitrary: mailboxes take longer between two restarts.
+/// Milliseconds below which a session ended soon. Arbitrary: above it, two devices are no burden.
 const SOON_MS: u64 = 10_000;
 /// Milliseconds after which a session has lasted, and all that ended soon is forgotten. The cap of the pause:
 /// two devices under one identity never come to believe that they are alone.
@@ -25,6 +26,11 @@ impl Displaced {
     /// A session opened.
     pub(super) const fn note_open(&mut self, now_ms: u64) {
         self.opened_ms = Some(now_ms);
+    }
+
+    /// An exchange failed on the way: whatever ends the session now, it was no other session.
+    pub(super) const fn note_failure(&mut self) {
+        self.opened_ms = None;
     }
 
     /// The mailbox ended the session; returns the milliseconds to wait before the next one, and whether people
@@ -73,7 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn mailbox_that_is_restarted_now_and_then_does_not_slow_its_devices() {
+    fn session_that_ends_after_a_failure_is_none_of_these() {
+        let mut displaced = Displaced::default();
+        for _ in 0..9 {
+            displaced.note_open(100);
+            displaced.note_failure();
+            assert_eq!(displaced.note_end(150, u64::MAX), (0, false));
+        }
+        assert_eq!(ends(&mut displaced, &[50]), [1_000]);
+    }
+
+    #[test]
+    fn sessions_that_live_longer_do_not_slow_a_device_further() {
         assert_eq!(ends(&mut Displaced::default(), &[SOON_MS; 9]), [1_000; 9]);
         let hours = ends(&mut Displaced::default(), &[3_600_000; 9]);
         assert_eq!(hours, [0; 9]);

@@ -257,6 +257,7 @@ impl Driver {
                 let transport = self.routes.name_of(sent.way);
                 tracing::warn!(%error, code = error.code(), transport, "stream failed");
                 self.counts.count_failure(error.code());
+                self.displaced.note_failure();
                 let ruling = self.routes.handle_failure(sent, &error);
                 self.end_badly(id, flow_end(&error), ruling)
             }

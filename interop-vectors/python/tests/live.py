@@ -166,7 +166,9 @@ def restore(site: Site) -> None:
     site.wait_converged("press-7")
     assert site.read("press-7", "desired.json") == {"line/name": "x", "line/speed": 2}
     site.set("press-7", "line/speed", "3")
-    time.sleep(2)  # epochs come from a clock of seconds: the next one has to lie above the one just adopted
+    adopted = int(time.time())
+    # Epochs come from a clock of seconds: the next one has to lie above the one just adopted.
+    until("another second", lambda: int(time.time()) > adopted)
     back(site, backup, "again", '"y"')  # and once more, with a decision of its own before the device is heard
     until("conflict", lambda: (behind := site.seen("press-7")["behind"]) and behind["conflict"])
     site.of_controller("recover", "press-7", "--take", "controller")

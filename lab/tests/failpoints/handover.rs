@@ -1,4 +1,5 @@
-//! `kill -9` while one relay goes on where another stood: of the process before, or of the next one, at named calls.
+//! `kill -9` while one relay goes on where another stood: of the process before, or of the next one, at named calls; and
+//! calls of their store that fail meanwhile.
 //!
 //! Calls count from the moment at which the upgrade is asked for. Whoever is left serves, or nobody does and the relay is
 //! started again: nothing that either end acknowledged is lost.
@@ -17,18 +18,24 @@ const KILLED: [&str; 6] = [
     "write",
     "execve",
 ];
+/// Calls of a store that fail during a handover, as of a bad or a full disk.
+const FAILED: [(&str, &str); 4] = [
+    ("fdatasync", "EIO"),
+    ("pwrite64", "EIO"),
+    ("pwrite64", "ENOSPC"),
+    ("pread64", "EIO"),
+];
 /// What a run of `./test` strikes.
-const SAMPLE: [(&str, u32); 4] = [
-    ("sendmsg", 1),
-    ("recvmsg", 1),
-    ("fdatasync", 4),
-    ("write", 2),
+const SAMPLE: [(&str, Blow, u32); 5] = [
+    ("sendmsg", Blow::Kill, 1),
+    ("recvmsg", Blow::Kill, 1),
+    ("fdatasync", Blow::Kill, 4),
+    ("write", Blow::Kill, 2),
+    ("pwrite64", Blow::Error("ENOSPC"), 1),
 ];
 
 /// Upgrades a relay that is struck meanwhile; returns whether it was.
-fn strike(strace: &Strace, carrying: &mut Carrying, call: &'static str, nth: u32) -> bool {
-    let blow = Blow::Kill;
-    let failpoint = Failpoint { call, nth, blow };
+fn strike(strace: &Strace, carrying: &mut Carrying, failpoint: Failpoint) -> bool {
     let pid = carrying.relay.daemon.pid().unwrap();
     let folder = carrying.fleet.path().to_owned();
     let log = folder.join("handover.failpoint");
@@ -61,20 +68,23 @@ fn strike(strace: &Strace, carrying: &mut Carrying, call: &'static str, nth: u32
 fn strike_all(strace: &Strace, carrying: &mut Carrying) -> u32 {
     let every = config::failpoints_every(u32::MAX);
     if every == u32::MAX {
-        let struck = SAMPLE.map(|(call, nth)| strike(strace, carrying, call, nth));
+        let struck =
+            SAMPLE.map(|(call, blow, nth)| strike(strace, carrying, Failpoint { call, nth, blow }));
         println!("handover {SAMPLE:?}: struck {struck:?}");
         return struck.into_iter().map(u32::from).sum();
     }
     let mut struck = 0;
-    for call in KILLED {
+    let kills = KILLED.map(|call| (call, Blow::Kill));
+    let failures = FAILED.map(|(call, error)| (call, Blow::Error(error)));
+    for (call, blow) in kills.into_iter().chain(failures) {
         let mut here = 0;
         for nth in (1..).step_by(usize::try_from(every).unwrap()) {
-            if !strike(strace, carrying, call, nth) {
+            if !strike(strace, carrying, Failpoint { call, nth, blow }) {
                 break;
             }
             here += 1;
         }
-        println!("handover {call}: struck {here} times");
+        println!("handover {call} {blow:?}: struck {here} times");
         struck += here;
     }
     struck

@@ -332,7 +332,28 @@ impl Carrying {
 
     fn wait_for_everything(&self, after: &dyn std::fmt::Debug) {
         let there = wait::until("both ends", || Ok(self.is_everything_there().then_some(())));
-        assert!(there.is_ok(), "{after:?}: {} did not arrive", self.number);
+        let number = self.number;
+        let told = || self.last_words();
+        assert!(
+            there.is_ok(),
+            "{after:?}: {number} did not arrive\n{}",
+            told()
+        );
+    }
+
+    /// What the three ends said last.
+    fn last_words(&self) -> String {
+        let ends = [
+            &self.fleet.controller,
+            &self.device.daemon,
+            &self.relay.daemon,
+        ];
+        let logs = ends.map(|end| {
+            let log = end.log();
+            let lines: Vec<&str> = log.lines().collect();
+            lines[lines.len().saturating_sub(40)..].join("\n")
+        });
+        logs.join("\n--\n")
     }
 
     fn is_everything_there(&self) -> bool {
@@ -371,8 +392,7 @@ impl Victim for Carrying {
     }
 
     fn check(&mut self, after: Failpoint) {
-        let there = wait::until("both ends", || Ok(self.is_everything_there().then_some(())));
-        assert!(there.is_ok(), "{after:?}: {} did not arrive", self.number);
+        self.wait_for_everything(&after);
     }
 }
 
