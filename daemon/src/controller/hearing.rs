@@ -71,7 +71,7 @@ pub fn check_stopped(config: &ControllerConfig, tenants: &[Tenant]) -> Result<()
 fn describe(member: &Member, why: Unsettled) -> String {
     let device = &member.channel().device;
     match why {
-        Unsettled::Unheard => format!("{device} was not heard since the restore"),
+        Unsettled::Unheard => format!("{device} has not followed since the restore"),
         Unsettled::Behind => {
             let held = member.shown();
             format!(

@@ -5,7 +5,8 @@
 use postern_lab::failpoint::{Blow, Failpoint, Strace};
 use postern_lab::{Daemon, Fleet};
 
-use super::{Carrying, STORE};
+use super::STORE;
+use super::carrying::Carrying;
 
 /// Lets the disk fail under an end at rest, and ends it in order.
 fn check(strace: &Strace, fleet: &Fleet, name: &str, daemon: &mut Daemon) {

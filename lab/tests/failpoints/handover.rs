@@ -7,7 +7,8 @@
 use postern_lab::failpoint::{Blow, Failpoint, Strace};
 use postern_lab::{config, wait};
 
-use super::{Carrying, LOOKS_MAX, check_once};
+use super::carrying::Carrying;
+use super::{LOOKS_MAX, check_once};
 
 /// Calls of either process during a handover; the sockets go by one message.
 const KILLED: [&str; 6] = [

@@ -25,9 +25,9 @@ impl Controller {
         };
         //= spec/lives.md#rotation
         //# A controller MUST refuse a bundle that changes a tenant's writer key while a device of
-        //# it shows a head that the controller does not know, or did not show its head since a
-        //# restore in a session or beside an echo of the controller's nonce, unless its operator
-        //# says that the change cannot wait.
+        //# it shows a head that the controller does not know, or did not show a head of its present
+        //# epoch since a restore in a session or beside an echo of the controller's nonce, unless its
+        //# operator says that the change cannot wait.
         if !is_urgent && self.would_lose(&trust) {
             return self.refuse(ticket, Reject::WriterBehind);
         }

@@ -1,9 +1,12 @@
 //! Where devices stand, before a new writer key counts for them.
 //!
 //! ```text
-//!  restored --> nobody heard --live report, heartbeat--> heard --all of them, none behind--> mark is gone
+//!  restored --> nobody heard --live report, heartbeat--> heard --of our epoch--> followed --all of them--> mark is gone
 //!                     '-- the trust has a higher generation: nothing is posted until heard
 //! ```
+//!
+//! Heard is not enough: whoever kept what a lost life signed can still bring a device forward in an earlier
+//! epoch, and cannot once it followed into ours.
 //!
 //! A higher generation counts without a look at the lineage, so a restored controller must not use
 //! one before it knows what a device holds. Refuses to count files as hearing: they may be old.
@@ -22,7 +25,7 @@ use alloc::vec::Vec;
 pub enum Unsettled {
     /// It showed a head that this store does not know, and no history was chosen yet.
     Behind,
-    /// This store was restored, and the device did not say since the start where it stands.
+    /// This store was restored, and the device did not show since the start that it followed into our epoch.
     Unheard,
 }
 
@@ -45,7 +48,7 @@ impl Controller {
     fn unsettled_as(&self, member: &Member) -> Option<Unsettled> {
         if member.is_behind() {
             Some(Unsettled::Behind)
-        } else if self.is_restored && member.pulse.heard.is_none() {
+        } else if self.is_restored && !has_followed(member) {
             Some(Unsettled::Unheard)
         } else {
             None
@@ -82,8 +85,7 @@ impl Controller {
             self.release(context, channel);
         }
         let mut enrolled = self.members.values().filter(|member| member.is_enrolled());
-        let is_settled =
-            |member: &Member| member.pulse.heard.is_some() && !member.pulse.is_withheld;
+        let is_settled = |member: &Member| has_followed(member) && !member.pulse.is_withheld;
         if self.is_restored && enrolled.all(is_settled) {
             self.is_restored = false;
             self.persist(Vec::from([records::not_restored()]));
@@ -139,4 +141,13 @@ impl Controller {
         });
         Ok(())
     }
+}
+
+/// True when the device showed a head of the present epoch: nothing older reaches it any more. A life that began
+/// since the restore has no earlier epoch.
+fn has_followed(member: &Member) -> bool {
+    let present = member.head.revision.epoch;
+    let is_first = member.lineage.is_empty();
+    let heard = member.pulse.heard;
+    heard.is_some_and(|heard| is_first || heard.epoch == present)
 }

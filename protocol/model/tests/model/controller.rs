@@ -59,6 +59,12 @@ impl Member {
             || shown.any(|shown| self.ask(|history| history.is_unknown(revision(shown))))
     }
 
+    /// True when the device showed a head of the present epoch: nothing older reaches it any more.
+    fn has_followed(&self) -> bool {
+        self.heard
+            .is_some_and(|(epoch, _)| epoch == self.head.epoch)
+    }
+
     pub(crate) fn is_offered(&self) -> bool {
         self.behind.is_none() && !self.is_withheld
     }
@@ -266,7 +272,7 @@ impl Fleet {
         if member.is_withheld && !member.is_behind() {
             self.release(rules, has_clock, device);
         }
-        let is_settled = |member: &Member| member.heard.is_some() && !member.is_withheld;
+        let is_settled = |member: &Member| member.has_followed() && !member.is_withheld;
         if self.store.members.iter().all(is_settled) {
             self.store.is_restored = false;
         }
@@ -364,7 +370,7 @@ impl Fleet {
     pub(crate) fn rotate(&mut self, rules: &Rules) -> bool {
         let is_restored = self.store.is_restored;
         let would_lose =
-            |member: &Member| member.is_behind() || (is_restored && member.heard.is_none());
+            |member: &Member| member.is_behind() || (is_restored && !member.has_followed());
         if self.store.members.iter().any(would_lose) && !rules.rotates_blindly {
             return false;
         }

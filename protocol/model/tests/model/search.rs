@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) old_keys_count: bool,
     /// True when what was not delivered before a restore may still arrive behind it.
     pub(crate) keeps_lost_life: bool,
+    /// True when nothing rotates before a restore.
+    pub(crate) rotates_after_restore: bool,
     /// True when every moment has to come to rest once the way is honest.
     pub(crate) must_settle: bool,
     /// True when its rules are broken on purpose.
@@ -285,7 +287,8 @@ impl Model for World {
         if counts.backups < most.backups {
             steps.push(Step::Backup);
         }
-        if counts.rotations < most.rotations {
+        let may_rotate = counts.restores > 0 || !self.rotates_after_restore;
+        if counts.rotations < most.rotations && may_rotate {
             steps.push(Step::Rotate);
         }
         if counts.openings >= most.openings {

@@ -56,9 +56,9 @@ fn unsettled(hand: &Hand) -> Vec<Unsettled> {
 
 //= spec/lives.md#rotation type=test
 //# A controller MUST refuse a bundle that changes a tenant's writer key while a device of it shows
-//# a head that the controller does not know, or did not show its head since a restore in a session
-//# or beside an echo of the controller's nonce, unless its operator says that the change cannot
-//# wait.
+//# a head that the controller does not know, or did not show a head of its present epoch since a
+//# restore in a session or beside an echo of the controller's nonce, unless its operator says that
+//# the change cannot wait.
 /// SQ-26, SQ-20: the new generation would count for devices without a look at what they hold.
 #[test]
 fn restored_controller_refuses_another_writer_until_its_device_was_heard() {
@@ -147,14 +147,36 @@ fn heartbeat_by_a_relay_is_hearing_only_with_an_echo_of_our_nonce() {
 #[test]
 fn heartbeat_in_a_session_shows_the_head_too() {
     let (mut hand, lost) = restored();
-    let heartbeat = heartbeat_at(&hand, Revision::NONE);
+    let heartbeat = heartbeat_at(&hand, hand.head().revision);
     hand.receive_from(&heartbeat, false);
     assert_eq!(unsettled(&hand), [Unsettled::Unheard]);
     hand.receive(&heartbeat);
     assert_eq!(unsettled(&hand), []);
+    let (mut hand, _) = restored();
     let ahead = heartbeat_at(&hand, lost);
     hand.receive(&ahead);
     assert_eq!(unsettled(&hand), [Unsettled::Behind]);
+}
+
+/// What a lost life signed can still reach a device that did not follow.
+#[test]
+fn device_at_a_known_head_of_an_earlier_epoch_has_not_followed() {
+    let mut hand = Hand::new();
+    hand.set("a/x", 1);
+    let known = hand.head().revision;
+    let backup = hand.store.clone();
+    hand.set("a/x", 2);
+    restart(&mut hand, backup);
+    assert!(known.epoch < hand.head().revision.epoch);
+    for shown in [Revision::NONE, known] {
+        let heartbeat = heartbeat_at(&hand, shown);
+        hand.receive(&heartbeat);
+        assert_eq!(unsettled(&hand), [Unsettled::Unheard]);
+        assert_eq!(rotate(&mut hand, false), Some(Reject::WriterBehind));
+    }
+    let heartbeat = heartbeat_at(&hand, hand.head().revision);
+    hand.receive(&heartbeat);
+    assert_eq!(rotate(&mut hand, false), None);
 }
 
 #[test]
