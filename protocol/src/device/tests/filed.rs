@@ -1,6 +1,7 @@
 //! What comes in a file and goes out in one beside the ordinary: bundles, evidence.
 
-use super::speech::header;
+use super::actual::acknowledged;
+use super::speech::{header, post_of, write};
 use crate::Reject;
 use crate::cbor::{Writer, decode_all};
 use crate::device::{Context, Input};
@@ -188,4 +189,26 @@ fn snapshot_whose_sections_conflict_is_refused_and_reported() {
         .map(|it| it.reject())
         .collect();
     assert_eq!(listed, [Some(Reject::PathConflict)]);
+}
+
+#[test]
+fn file_of_what_the_controller_holds_is_not_posted_beside_it() {
+    let mut lone = acknowledged();
+    let (kinds, _) = filed(&mut lone);
+    assert!(kinds.contains(&MessageKind::Snapshot), "{kinds:?}");
+    lone.run(120_000);
+    assert!(post_of(&mut lone, MessageKind::Snapshot).is_none());
+}
+
+#[test]
+fn file_takes_the_place_of_no_change_that_is_on_its_way() {
+    let mut lone = acknowledged();
+    write(&mut lone, "net/mtu", 2);
+    let (post, first) = post_of(&mut lone, MessageKind::Delta).unwrap();
+    lone.answer(&post, &[]);
+    write(&mut lone, "net/mtu", 3);
+    filed(&mut lone);
+    lone.run(61_000);
+    let (_, again) = post_of(&mut lone, MessageKind::Delta).unwrap();
+    assert_eq!(again, first);
 }
