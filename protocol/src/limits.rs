@@ -188,3 +188,21 @@ pub const ENCRYPTED_ROW_BYTES: usize = 35;
 /// Generations of plane keys that one end keeps (spec: #plane-key). Arbitrary: the newest and those whose
 /// messages may still be on their way.
 pub const KEY_GENERATIONS_MAX: usize = 4;
+
+// What is computed above, as spec/ writes it out, and how it keeps to what it has to fit into.
+const _: () = {
+    assert!(TRUST_LINE_CHARS_MAX == 87_397);
+    assert!(EPOCH_SHOWN_MAX == 9_223_372_036_854_775_807);
+    assert!(INTENT_SHOWN_MAX == 9_223_372_036_854_775_807);
+    assert!(INTENT_STEP_MAX == 1_048_576);
+    assert!(ENCRYPTED_SECTION_BYTES_MAX == 65_472);
+    // Two states and their chains are kept for one device.
+    assert!(ADMISSION_QUOTA_BYTES > 2 * (STATE_BYTES_MAX + CHAIN_BYTES_MAX) as u64);
+    // A whole state fits beside what waits when a channel is filled anew.
+    assert!(LINK_BYTES_MAX >= LINK_BYTES_REFILL + 2 * STATE_BYTES_MAX);
+    assert!(LINK_BYTES_REFILL >= STATE_BYTES_MAX);
+    // A put holds the largest chunk, and a frame the put.
+    assert!(PUT_BYTES_MAX > BODY_CHUNK_BYTES_MAX && PUT_BYTES_MAX < FRAME_BYTES_MAX);
+    // An entry is an array of two numbers of at most 9 bytes and a digest of 34.
+    assert!(LINEAGE_BYTES_MAX == 3_522);
+};

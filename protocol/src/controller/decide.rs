@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 const ROW_BYTES_MAX: usize = 37;
 /// Bytes of the table that leave room for the longest lineage and the header in one envelope.
 const TABLE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - LINEAGE_MAX * 56 - 512;
+const _: () = assert!(TABLE_BYTES_MAX == 44_032);
 
 impl Controller {
     /// Takes the operator's changes as one decision.

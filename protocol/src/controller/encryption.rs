@@ -53,12 +53,6 @@ impl Member {
         self.encryption.vault().map(Vault::generation)
     }
 
-    /// True when the device bound a key, so that encryption can be switched on.
-    #[must_use]
-    pub const fn can_encrypt(&self) -> bool {
-        self.encryption.agreement.is_some()
-    }
-
     /// Whether a readable change of the actual plane is still taken: until the first encrypted one.
     pub(super) const fn reading(&self) -> Reading {
         if self.actual.state.digester().is_keyed() {

@@ -192,10 +192,11 @@ impl Controller {
             .iter()
             .map(|step| step.envelope.len())
             .sum();
-        if bundles.saturating_add(ENROL_ANSWER_BYTES_MAX) > FRAME_BYTES_MAX {
-            return Err(Reject::Oversize);
+        if fits(bundles) {
+            Ok(())
+        } else {
+            Err(Reject::Oversize)
         }
-        Ok(())
     }
 
     /// The same key may ask again until its life has begun: until its first report is held.
@@ -300,4 +301,9 @@ impl Controller {
         }
         .encode()
     }
+}
+
+/// Tells whether an answer with so many bytes of bundles fits into a frame.
+pub(super) const fn fits(bundles_bytes: usize) -> bool {
+    bundles_bytes.saturating_add(ENROL_ANSWER_BYTES_MAX) <= FRAME_BYTES_MAX
 }

@@ -58,16 +58,11 @@ impl Controller {
         };
         let (ack, report) = (incoming.ack, incoming.report.clone());
         member.report = Some(incoming);
-        let contested = member.history().contested_after(report.accepted);
-        let is_settled = contested != member.contested;
-        member.contested = contested;
+        member.contested = member.history().contested_after(report.accepted);
         member.prune_lineage();
         //= spec/postern.md#reports-and-acks
         //# A controller MUST persist an accepted report before it signs the report-ack.
         let mut writes = records::report(member, envelope);
-        if is_settled {
-            writes.push(records::member(member));
-        }
         writes.extend(self.note_reported_intents(channel, &report));
         // A device that is ahead proves that this store is not the newest.
         writes.extend(self.note_shown(report.received.epoch));

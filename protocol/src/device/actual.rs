@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 
 /// Bytes that the section table of a state may take: a snapshot with the longest lineage still fits.
 const TABLE_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - ENVELOPE_OVERHEAD_BYTES_MAX - LINEAGE_BYTES_MAX;
+const _: () = assert!(TABLE_BYTES_MAX == 44_446);
 
 /// What the device holds of the plane that it writes.
 #[derive(Debug, Default)]

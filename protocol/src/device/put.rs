@@ -49,7 +49,7 @@ impl Device {
             }
             return;
         }
-        if wanted != before.wanted && before.left > 0 {
+        if wanted != before.wanted {
             self.set_puts(Some(Puts {
                 plane,
                 wanted: wanted.to_vec(),

@@ -90,12 +90,6 @@ impl<'a> Opened<'a> {
             None => PlaneMessage::decode_payload(&self.header, &self.payload, &self.digester),
         }
     }
-
-    /// True when the state that the message brings is encrypted.
-    #[must_use]
-    pub const fn is_encrypted(&self) -> bool {
-        self.digester.is_keyed()
-    }
 }
 
 const fn is_state(kind: MessageKind) -> bool {

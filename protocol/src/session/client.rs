@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 
 /// Counter from which a session should be replaced before it is exhausted. Arbitrary.
 const COUNTER_RENEW: u64 = COUNTER_MAX - 1_024;
+const _: () = assert!(COUNTER_RENEW == 64_511);
 
 /// An ask is under way.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes of a session: id, both keys, transcript, window, milliseconds left.
 pub const HANDED_SESSION_BYTES: usize = 4 + 32 + 32 + 32 + 2 + 8 + 8;
+const _: () = assert!(HANDED_SESSION_BYTES == 118);
 
 /// A confirmed session on its way to another process; wiped on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]

@@ -298,18 +298,17 @@ impl WriterLink {
     }
 
     fn settle_bodies(&mut self, channel: ChannelId, hints: &Hints) {
-        self.lacking.retain(|one| one.channel != channel);
+        // One snapshot at a time lacks bodies: nothing of another waits here.
+        self.lacking.clear();
         self.lack(hints);
-        let is_lacking = self.lacking.iter().any(|one| one.channel == channel);
-        if is_lacking && self.puts < PUTS_MAX {
+        if !self.lacking.is_empty() && self.puts < PUTS_MAX {
             self.puts += 1;
             return;
         }
         self.puts = 0;
-        self.lacking.retain(|one| one.channel != channel);
-        // What it asks for beyond that is not of this snapshot, or never ends.
-        let is_satisfied =
-            !is_lacking && hints.bodies_wanted.iter().all(|one| one.channel != channel);
+        self.lacking.clear();
+        // What it still asks for is not of this snapshot, or never ends.
+        let is_satisfied = hints.bodies_wanted.iter().all(|one| one.channel != channel);
         if !self.outbox.settle_bodies(channel) {
             return;
         }

@@ -285,3 +285,14 @@ fn freeze_ends_the_wait_for_bodies_of_that_epoch() {
     assert_eq!(held(&hand), Some(at(50, 3)));
     assert_eq!(hand.member().actual(), &state(1));
 }
+
+#[test]
+fn evidence_of_what_is_held_is_given_once_in_5_s() {
+    let mut hand = holding();
+    let snapshot = hand.snapshot(&state(2), at(60, 1), &[]);
+    for (wait_ms, is_given) in [(0, true), (4_999, false), (1, true), (4_999, false)] {
+        hand.now_ms += wait_ms;
+        assert_eq!(hand.receive(&snapshot), Some(Reject::WriterBehind));
+        assert_eq!(hand.evidence_post().is_some(), is_given, "{wait_ms}");
+    }
+}

@@ -9,10 +9,12 @@ use crate::envelope::ReceivedEnvelope;
 use crate::id::{ChannelId, MessageId, Plane};
 use crate::key::Signer as _;
 use crate::kind::MessageKind;
+use crate::limits::WITHDRAWN_MAX;
 use crate::message::Report;
 use crate::receipt::{Lost, Receipt};
 use crate::revision::{Epoch, Revision, Seq, StoreEpoch};
 use crate::testing::{TestKeys, at, signer};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 /// The admissions that left since [`Hand::forget`], verified as a mailbox would.
@@ -351,4 +353,29 @@ fn receipt_or_lost_marker_that_is_not_believed_is_refused() {
     let of_other = lost.seal(&other, hand.incarnation, &hand.keys.mailbox);
     let refused = hand.receive(of_other.unwrap().as_bytes());
     assert_eq!(refused, Some(Reject::SignatureInvalid));
+}
+
+#[test]
+fn withdrawals_beyond_the_limit_push_out_the_oldest() {
+    let mut hand = Hand::new();
+    let enrolled = hand.member().enrolled.clone().unwrap();
+    let channels: Vec<_> = (0..=WITHDRAWN_MAX)
+        .map(|number| hand.keys.channel(&alloc::format!("gone-{number}")))
+        .collect();
+    let (last, first) = channels.split_last().unwrap();
+    for channel in first {
+        let writes = hand.engine.note_withdrawn(channel, &enrolled);
+        assert_eq!(writes.len(), 1);
+    }
+    assert_eq!(hand.engine.withdrawn().count(), WITHDRAWN_MAX);
+    let writes = hand.engine.note_withdrawn(last, &enrolled);
+    let removed: Vec<_> = writes.iter().map(|write| write.value.is_none()).collect();
+    assert_eq!(removed, [false, true]);
+    let left: BTreeSet<_> = hand
+        .engine
+        .withdrawn()
+        .map(|one| one.channel().id())
+        .collect();
+    let expected = channels.iter().skip(1).map(|channel| channel.id());
+    assert_eq!(left, expected.collect());
 }

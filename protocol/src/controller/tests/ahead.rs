@@ -198,3 +198,24 @@ fn contest_noted_before_a_further_epoch_may_open_survives_a_crash() {
     restart(&mut hand, store);
     assert_eq!(hand.member().contested, noted);
 }
+
+/// Whoever accepted a later epoch of ours knows of all that was decided before it.
+#[test]
+fn contest_ends_for_good_once_the_device_accepts_a_later_epoch() {
+    let mut hand = Hand::new();
+    let write = Controller::mark_restored();
+    let mut store = hand.store.clone();
+    store.overwrite(write.table, &write.key, write.value);
+    restart(&mut hand, store);
+    let first = hand.member().contested;
+    assert_eq!(first, Some(hand.head().revision.epoch));
+    let store = hand.store.clone();
+    restart(&mut hand, store);
+    assert_eq!(hand.member().contested, first);
+    let report = hand.report_at(at(50, 1), hand.head().revision);
+    assert_eq!(hand.receive(&report), None);
+    assert_eq!(hand.member().contested, None);
+    let reread = Controller::restore(hand.keys.trust(), hand.store.rows());
+    let reread = reread.unwrap();
+    assert_eq!(reread.member_of(hand.id()).unwrap().contested, None);
+}

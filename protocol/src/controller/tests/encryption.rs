@@ -7,7 +7,7 @@ use crate::encryption::{EncryptedBodies, Life, PlaneKey, Vault};
 use crate::envelope::ReceivedEnvelope;
 use crate::id::{Channel, Incarnation, Plane};
 use crate::kind::MessageKind;
-use crate::message::Snapshot;
+use crate::message::{Report, ResultNote, Snapshot};
 use crate::record::Table;
 use crate::revision::{Epoch, KeyGeneration, Lineage, LineageEntry, Seq};
 use crate::testing::{Dice, agreement, at, numbers};
@@ -210,4 +210,35 @@ fn readable_actual_is_taken_until_the_first_encrypted_one() {
     assert_eq!(hand.member().actual(), &state);
     let back = hand.snapshot(&one, at(9, 1), &[*hand.member().actual_head().unwrap()]);
     assert_eq!(hand.receive(&back), Some(Reject::NotEncrypted));
+}
+
+/// The device may have left the generation that encrypted them.
+#[test]
+fn lists_of_an_encrypted_report_are_known_after_a_restart() {
+    let mut hand = Hand::new();
+    encrypt(&mut hand).unwrap();
+    let vault = Vault::new(life(&hand), keys(&hand));
+    let mut report = Report::default();
+    report.lists.push_result(ResultNote {
+        revision: at(60, 7),
+        status: 3,
+        output: "broken".into(),
+    });
+    let header = crate::envelope::Header {
+        kind: MessageKind::Report,
+        epoch: Epoch::new(50),
+        seq: Seq::new(1),
+        base: Seq::new(0),
+        digest: None,
+    };
+    let payload = report.encode_with(|lists| {
+        vault.encrypt_message(Plane::Actual, &header, &lists, &mut Dice::new(3))
+    });
+    let envelope = hand.seal(header, payload);
+    assert_eq!(hand.receive(&envelope), None);
+    for _ in 0..2 {
+        let held = hand.member().report().unwrap();
+        assert_eq!((held.is_encrypted, &held.report), (true, &report));
+        hand.restart(None);
+    }
 }

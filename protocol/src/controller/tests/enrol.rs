@@ -2,14 +2,16 @@
 
 use super::hand::Hand;
 use crate::Reject;
+use crate::controller::enrol::fits;
 use crate::controller::{Event, Input, Output, Ticket};
 use crate::device::Identity;
 use crate::enrol::JoinSecret;
 use crate::envelope::ReceivedEnvelope;
 use crate::frame::{Direction, PlainFrame};
 use crate::id::{Digest, Incarnation, Tenant, Thumbprint, TokenId};
-use crate::limits::BUNDLE_LIST_MAX;
-use crate::testing::{World, signer};
+use crate::limits::{BUNDLE_LIST_MAX, ENROL_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
+use crate::revision::Revision;
+use crate::testing::{World, at, signer};
 use alloc::vec::Vec;
 
 const TOKEN: TokenId = TokenId::from_bytes([4; 8]);
@@ -308,4 +310,28 @@ fn device_whose_answer_would_not_fit_is_refused_and_the_one_before_it_stays() {
     let is_enrolled = |event: &&Event| matches!(event, Event::Enrolled { .. });
     assert!(!hand.events().iter().any(is_enrolled));
     assert_eq!(hand.member().key(), before);
+}
+
+#[test]
+fn answer_fits_up_to_the_last_byte_of_a_frame() {
+    assert!(fits(FRAME_BYTES_MAX - ENROL_ANSWER_BYTES_MAX));
+    assert!(!fits(FRAME_BYTES_MAX - ENROL_ANSWER_BYTES_MAX + 1));
+    assert!(!fits(usize::MAX));
+}
+
+//= spec/postern.md#enrolment type=test
+//# The controller MUST refuse a token that another key has used with `token-used`.
+#[test]
+fn invitation_is_spent_once_the_life_that_it_began_has_reported() {
+    let mut hand = Hand::new();
+    let life = hand.incarnation;
+    let report = hand.report_at(at(50, 1), Revision::NONE);
+    assert_eq!(hand.receive(&report), None);
+    hand.incarnation = Incarnation::from_bytes([8; 16]);
+    assert_eq!(hand.join([1; 8]), Err(Reject::TokenUsed), "another life");
+    hand.incarnation = life;
+    assert_eq!(hand.join([1; 8]), Ok(()), "its answer was lost");
+    assert!(hand.member().report().is_some(), "nothing begins anew");
+    hand.key = signer("thief");
+    assert_eq!(hand.join([1; 8]), Err(Reject::TokenUsed));
 }

@@ -316,3 +316,22 @@ fn choice_for_a_device_that_was_not_heard_is_refused() {
     let refused = resolve(&mut hand, Take::Controller);
     assert_eq!(refused, Some(Reject::NothingStored));
 }
+
+#[test]
+fn store_that_was_not_restored_goes_on_under_a_newer_bundle_at_once() {
+    let mut hand = Hand::new();
+    hand.set("a/x", 1);
+    let before = hand.store.clone();
+    assert_eq!(rotate(&mut hand, false), None);
+    hand.forget();
+    hand.restart(Some(before));
+    assert_eq!(hand.head().generation, Generation::new(2));
+    assert!(hand.desired_post().is_some());
+}
+
+#[test]
+fn restored_store_under_the_bundle_that_it_knew_offers_what_it_holds_at_once() {
+    let (hand, _) = restored();
+    assert_eq!(hand.head().generation, Generation::new(1));
+    assert!(hand.desired_post().is_some());
+}

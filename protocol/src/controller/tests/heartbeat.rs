@@ -2,9 +2,10 @@
 
 use super::hand::Hand;
 use crate::controller::{Event, Input};
-use crate::id::Nonce;
+use crate::id::{Nonce, Plane};
 use crate::limits::FRESHNESS_MS_DEFAULT;
 use crate::revision::BundleNumber;
+use crate::testing::{at, numbers};
 use alloc::vec::Vec;
 
 const ASK: Nonce = Nonce::from_bytes([3; 16]);
@@ -174,4 +175,31 @@ fn lowest_bundle_is_unknown_until_every_device_named_one() {
     assert_eq!(hand.engine.lowest_bundle(), None);
     asked(&mut hand);
     assert_eq!(hand.engine.lowest_bundle(), Some(BundleNumber::new(1)));
+}
+
+#[test]
+fn device_whose_word_is_fresh_is_answered_without_a_question() {
+    let mut hand = fresh();
+    hand.run(6_000);
+    let heartbeat = hand.heartbeat(7_000, None, Some(ASK));
+    assert_eq!(hand.receive(&heartbeat), None);
+    let beats = hand.heartbeats();
+    assert_eq!(beats.len(), 1);
+    assert_eq!((beats[0].echo, beats[0].ask), (Some(ASK), None));
+}
+
+/// A file may be old: what it brings is acknowledged, and tells nothing of who is there to be asked.
+#[test]
+fn device_that_was_not_heard_since_it_was_asked_is_not_asked_again() {
+    let mut hand = Hand::new();
+    asked(&mut hand);
+    hand.run(3_600_000);
+    let state = numbers(&[("net/mtu", 1)]);
+    let snapshot = hand.snapshot(&state, at(50, 1), &[]);
+    assert_eq!(hand.receive_from(&snapshot, false), None);
+    hand.put(Plane::Actual, &state);
+    hand.run(6_000);
+    let beats = hand.heartbeats();
+    assert_eq!(beats.len(), 1);
+    assert_eq!((beats[0].other, beats[0].ask), (at(50, 1), None));
 }

@@ -2,9 +2,11 @@
 
 use super::hand::Hand;
 use super::recovery::{Held, decide_to, held, is_conflict, recovered, restart};
+use crate::Reject;
 use crate::controller::{Controller, Event, Input, Take, Unsettled};
 use crate::enrol::JoinSecret;
 use crate::id::{DeviceName, Plane, Tenant, TokenId};
+use crate::limits::EPOCH_SHOWN_MAX;
 use crate::message::EvidenceCode;
 use crate::record::Table;
 use crate::revision::{Head, Revision, Seq};
@@ -242,4 +244,97 @@ fn devices_of_a_restored_store_are_unsettled_until_they_were_heard() {
     let heartbeat = super::hearing::heartbeat_at(&hand, hand.head().revision);
     hand.receive(&heartbeat);
     assert_eq!(hand.engine.unsettled(&tenant).count(), 0);
+}
+
+/// What a device shows may have the number of one of our own decisions and another content.
+#[test]
+fn history_under_our_own_number_is_not_closed_by_a_report_that_names_that_number() {
+    let mut hand = Hand::new();
+    let own = decide_to(&mut hand, 3);
+    hand.set("a/x", 9);
+    let other = Held {
+        head: Head {
+            digest: *hand.member().desired().root(),
+            ..own.head
+        },
+        state: hand.member().desired().clone(),
+        envelope: Vec::new(),
+    };
+    let revision = hand.head().revision;
+    let other = Held {
+        head: Head {
+            revision,
+            digest: own.head.digest,
+            ..other.head
+        },
+        state: own.state,
+        ..other
+    };
+    claim(&mut hand, &other, &[&own.envelope]);
+    assert_eq!(*hand.member().behind().unwrap().head(), other.head);
+    let report = hand.report_at(at(50, 1), revision);
+    assert_eq!(hand.receive(&report), None);
+    assert!(hand.member().behind().is_some());
+}
+
+#[test]
+fn other_content_under_the_number_that_was_shown_takes_its_place() {
+    let (mut hand, middle, last) = restored();
+    let forged = Held {
+        head: Head {
+            digest: *middle.state.root(),
+            ..last.head
+        },
+        state: middle.state.clone(),
+        envelope: Vec::new(),
+    };
+    claim(&mut hand, &forged, &[&middle.envelope]);
+    assert_eq!(*hand.member().behind().unwrap().head(), forged.head);
+    claim(&mut hand, &last, &[&last.envelope]);
+    assert_eq!(*hand.member().behind().unwrap().head(), last.head);
+    assert!(is_proven(&hand));
+}
+
+#[test]
+fn history_that_was_taken_is_not_collected_again_after_a_start() {
+    let (mut hand, _, last) = restored();
+    claim(&mut hand, &last, &[&last.envelope]);
+    hand.put(Plane::Desired, &last.state);
+    assert!(recovered(&hand).is_some());
+    let store = hand.store.clone();
+    restart(&mut hand, store);
+    assert_eq!(hand.member().evidence().len(), 1, "it is shown");
+    assert!(hand.member().behind().is_none());
+}
+
+#[test]
+fn contradiction_that_was_shown_is_no_history_to_collect_after_a_start() {
+    let (mut hand, _, last) = restored();
+    let evidence = hand.evidence(
+        EvidenceCode::Equivocation,
+        &last.head,
+        Some(&last.state),
+        &[],
+    );
+    hand.receive(&evidence);
+    let store = hand.store.clone();
+    restart(&mut hand, store);
+    assert!(hand.member().behind().is_none());
+}
+
+#[test]
+fn last_epoch_that_may_be_shown_is_taken_and_the_one_after_it_refused() {
+    for (epoch, refused) in [
+        (EPOCH_SHOWN_MAX, None),
+        (EPOCH_SHOWN_MAX + 1, Some(Reject::HeaderNumbers)),
+    ] {
+        let (mut hand, _, last) = restored();
+        let head = Head {
+            revision: at(epoch, 1),
+            ..last.head
+        };
+        let evidence = hand.behind(&head, &last.state, &last.envelope);
+        assert_eq!(hand.receive(&evidence), refused);
+        assert_eq!(hand.member().behind().is_some(), refused.is_none());
+    }
 }

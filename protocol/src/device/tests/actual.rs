@@ -17,7 +17,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// A connected device whose freshness is anchored and whose report is posted.
-fn connected() -> Lone {
+pub(super) fn connected() -> Lone {
     let mut lone = Lone::new();
     lone.connect();
     lone.take_reports();
@@ -36,7 +36,7 @@ fn head(lone: &Lone) -> Revision {
 }
 
 /// A device whose first write the controller holds.
-fn acknowledged() -> Lone {
+pub(super) fn acknowledged() -> Lone {
     let mut lone = connected();
     write(&mut lone, "net/mtu", 1);
     let (post, _) = post_of(&mut lone, MessageKind::Snapshot).unwrap();

@@ -1,12 +1,13 @@
 //! Keys of the channel: which are taken, what is refused with and without them, what is said then.
 
+use super::speech::post_of;
 use crate::Reject;
 use crate::encryption::{CipherKey, DigestKey, EncryptedBodies, Life, PlaneKey, Vault};
-use crate::envelope::Header;
-use crate::frame::{FrameType, Item};
+use crate::envelope::{Header, ReceivedEnvelope};
+use crate::frame::{BodyChunk, DownFrame, FrameType, Item};
 use crate::id::{Digest, Plane};
 use crate::kind::MessageKind;
-use crate::message::Snapshot;
+use crate::message::{Opened, PlaneMessage, Reading, Snapshot};
 use crate::revision::{KeyGeneration, Lineage, LineageEntry, Revision, Seq};
 use crate::state::State;
 use crate::testing::{Dice, Lone, agreement, at, numbers};
@@ -79,16 +80,28 @@ fn vault(lone: &Lone) -> Vault {
 
 /// Signs an encrypted snapshot, whose lineage names `before`.
 fn snapshot(lone: &Lone, state: &State, revision: Revision, before: LineageEntry) -> Vec<u8> {
-    let vault = vault(lone);
+    snapshot_under(&vault(lone), lone, state, revision, before).0
+}
+
+/// The same under other keys, with the bodies that it names.
+fn snapshot_under(
+    vault: &Vault,
+    lone: &Lone,
+    state: &State,
+    revision: Revision,
+    before: LineageEntry,
+) -> (Vec<u8>, EncryptedBodies) {
     let state = state.under(vault.digester()).unwrap();
     let mut bodies = EncryptedBodies::default();
-    bodies.refresh(&vault, Plane::Desired, &state, &mut Dice::new(1));
+    bodies.refresh(vault, Plane::Desired, &state, &mut Dice::new(1));
     let payload = Snapshot {
         table: bodies.table(),
         lineage: Lineage::new(vec![before], revision.epoch).unwrap(),
     };
     let digest = Some(*state.root());
-    lone.seal_message(MessageKind::Snapshot, revision, 0, digest, payload.encode())
+    let kind = MessageKind::Snapshot;
+    let envelope = lone.seal_message(kind, revision, 0, digest, payload.encode());
+    (envelope, bodies)
 }
 
 /// Gives one plane-key to a device that holds generation 1 of (generation 1, epoch 100).
@@ -277,4 +290,131 @@ fn lists_of_a_device_with_keys_are_not_readable() {
     assert!(!report.windows(list.len()).any(|part| part == list));
     let encrypt0 = [0x83, 0x55, 0xa3, 0x01, 0x18, 0x18];
     assert!(report.windows(encrypt0.len()).any(|part| part == encrypt0));
+}
+
+fn one() -> State {
+    numbers(&[("a/x", 1)])
+}
+
+/// The head of [`keyed`], as a lineage names it.
+fn past() -> LineageEntry {
+    LineageEntry {
+        last: at(EPOCH, 5),
+        digest: *one().root(),
+    }
+}
+
+fn generations(lone: &Lone) -> usize {
+    lone.node.engine.as_ref().unwrap().key_generations_count()
+}
+
+/// Brings a device that holds generations 1 and 2 an encrypted snapshot.
+fn bring(lone: &mut Lone, vault: &Vault) {
+    let (envelope, bodies) = snapshot_under(vault, lone, &one(), at(EPOCH + 1, 1), past());
+    lone.serve(&[envelope]);
+    lone.drop_requests();
+    let fetch = lone.request(FrameType::Fetch).unwrap();
+    let chunks = bodies.iter().map(|(digest, bytes)| BodyChunk {
+        digest,
+        size: bytes.len() as u64,
+        offset: 0,
+        bytes,
+    });
+    let frame = lone.seal(fetch.counter, &DownFrame::Bodies(chunks.collect()));
+    lone.answer_raw(fetch.exchange, &frame);
+    assert_eq!(lone.node.head(), Some(at(EPOCH + 1, 1)));
+}
+
+//= spec/encryption.md#plane-key type=test
+//# A device MUST forget the generations below the one that encrypts a snapshot which it accepted.
+#[test]
+fn generations_below_the_one_of_an_accepted_snapshot_are_forgotten_for_good() {
+    for (newest, left) in [(1, 2), (2, 1)] {
+        let mut lone = keyed();
+        let envelope = seal(&lone, &key(2), EPOCH);
+        give(&mut lone, &envelope);
+        let mut vault = vault(&lone);
+        if newest == 2 {
+            vault.take(key(2)).unwrap();
+        }
+        assert_eq!(generations(&lone), 2);
+        bring(&mut lone, &vault);
+        assert_eq!(generations(&lone), left);
+        let engine = lone.node.engine.as_mut().unwrap();
+        let again = engine.forget_old_keys(Some(KeyGeneration::new(newest)));
+        assert_eq!(again, None, "nothing is kept where nothing changed");
+        lone.restart();
+        assert_eq!(generations(&lone), left, "of generation {newest}");
+        assert_eq!(generation(&lone), Some(2));
+    }
+}
+
+#[test]
+fn place_of_keys_that_came_again_is_kept_with_the_snapshot_behind_them() {
+    let mut lone = keyed();
+    let again = seal(&lone, &key(1), EPOCH);
+    let payload = ReceivedEnvelope::parse(&again).unwrap();
+    let payload = payload.unverified_payload().to_vec();
+    let later = seal_payload(&lone, 1, EPOCH + 1, payload, None);
+    give(&mut lone, &later);
+    let vault = vault(&lone);
+    bring(&mut lone, &vault);
+    lone.restart();
+    lone.connect();
+    let mut other = key(1);
+    other.desired = CipherKey::from_bytes([9; 32]);
+    let between = seal(&lone, &other, EPOCH + 1);
+    give(&mut lone, &between);
+    assert_eq!(lone.rejects(), [Reject::Equivocation]);
+}
+
+fn is_list_readable(report: &[u8]) -> bool {
+    let list = [0xa1, 0x01, 0x81];
+    report.windows(list.len()).any(|part| part == list)
+}
+
+#[test]
+fn refusal_that_was_told_readable_is_told_once_more_when_keys_come() {
+    let mut lone = Lone::holding(&one(), at(EPOCH, 5));
+    let stale = lone.seal_snapshot(&one(), at(EPOCH - 1, 9), vec![]);
+    lone.serve(&[stale]);
+    let told = lone.take_reports();
+    assert!(is_list_readable(told.last().unwrap()));
+    let envelope = seal(&lone, &key(1), EPOCH);
+    give(&mut lone, &envelope);
+    let told = lone.take_reports();
+    assert_eq!(told.len(), 1);
+    assert!(!is_list_readable(&told[0]));
+}
+
+#[test]
+fn device_that_told_nothing_reports_nothing_when_keys_come() {
+    let mut lone = Lone::holding(&one(), at(EPOCH, 5));
+    lone.acknowledge();
+    let number = |lone: &Lone| lone.node.engine.as_ref().unwrap().report_number();
+    let before = number(&lone);
+    let envelope = seal(&lone, &key(1), EPOCH);
+    give(&mut lone, &envelope);
+    assert_eq!(generation(&lone), Some(1));
+    assert_eq!(number(&lone), before);
+}
+
+#[test]
+fn state_from_before_the_keys_is_shown_to_a_writer_that_is_behind_as_it_was() {
+    let mut lone = keyed();
+    let lower = LineageEntry {
+        last: at(EPOCH, 3),
+        ..past()
+    };
+    let behind = snapshot(&lone, &one(), at(EPOCH + 1, 1), lower);
+    lone.serve(&[behind]);
+    assert_eq!(lone.rejects(), [Reject::WriterBehind]);
+    let (_, envelope) = post_of(&mut lone, MessageKind::Evidence).unwrap();
+    let verified = super::evidence::verify(&lone, &envelope);
+    let vault = vault(&lone);
+    let opened = Opened::of(&verified, Plane::Desired, Some(&vault), Reading::Allowed).unwrap();
+    let Ok(PlaneMessage::Evidence(evidence)) = opened.message() else {
+        panic!("evidence");
+    };
+    assert_eq!(evidence.table, Some(one().section_table()));
 }

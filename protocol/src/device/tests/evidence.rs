@@ -30,7 +30,7 @@ fn binding(lone: &Lone) -> Binding<'_> {
 }
 
 /// Verifies evidence as the controller does.
-fn verify<'a>(lone: &Lone, envelope: &'a [u8]) -> Verified<'a> {
+pub(super) fn verify<'a>(lone: &Lone, envelope: &'a [u8]) -> Verified<'a> {
     let expected = Expected {
         role: Role::Device,
         plane: Some(Plane::Desired),
@@ -296,4 +296,27 @@ fn evidence_is_told_anew_in_a_new_session() {
     lone.input(Input::OtherMailbox);
     lone.connect();
     assert!(post_of(&mut lone, MessageKind::Evidence).is_some());
+}
+
+#[test]
+fn proof_that_the_route_does_not_carry_is_named_without_its_bytes() {
+    let (mut lone, _) = behind();
+    let (post, whole) = post_of(&mut lone, MessageKind::Evidence).unwrap();
+    let frame_bytes = post.frame.len();
+    for (bytes_max, is_shown) in [(whole.len() + 20, true), (whole.len() + 19, false)] {
+        let (mut lone, _) = behind();
+        lone.input(Input::Sizes {
+            up_bytes_max: bytes_max,
+            down_bytes_max: bytes_max,
+        });
+        let (post, envelope) = post_of(&mut lone, MessageKind::Evidence).unwrap();
+        assert!(post.frame.len() <= bytes_max, "{bytes_max}");
+        assert_eq!(post.frame.len() == frame_bytes, is_shown, "{bytes_max}");
+        let verified = verify(&lone, &envelope);
+        let Ok(PlaneMessage::Evidence(evidence)) = PlaneMessage::decode(&verified) else {
+            panic!("evidence");
+        };
+        assert_eq!(evidence.proofs.len(), 1);
+        assert_eq!(evidence.proofs[0].envelope.is_some(), is_shown);
+    }
 }

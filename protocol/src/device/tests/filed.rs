@@ -1,6 +1,7 @@
 //! What comes in a file and goes out in one beside the ordinary: bundles, evidence.
 
-use super::speech::header;
+use super::actual::acknowledged;
+use super::speech::{header, post_of, write};
 use crate::Reject;
 use crate::cbor::{Writer, decode_all};
 use crate::device::{Context, Input};
@@ -9,9 +10,10 @@ use crate::frame::{Direction, PlainFrame};
 use crate::id::Plane;
 use crate::kind::MessageKind;
 use crate::message::{Report, Snapshot};
-use crate::revision::{Lineage, LineageEntry};
+use crate::revision::{BundleNumber, Lineage, LineageEntry};
+use crate::session::{EphemeralWindows, MailboxHandshake, MailboxKey};
 use crate::state::{SectionTable, State};
-use crate::testing::{Lone, at, numbers};
+use crate::testing::{Lone, at, numbers, signer};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -188,4 +190,65 @@ fn snapshot_whose_sections_conflict_is_refused_and_reported() {
         .map(|it| it.reject())
         .collect();
     assert_eq!(listed, [Some(Reject::PathConflict)]);
+}
+
+#[test]
+fn file_of_what_the_controller_holds_is_not_posted_beside_it() {
+    let mut lone = acknowledged();
+    let (kinds, _) = filed(&mut lone);
+    assert!(kinds.contains(&MessageKind::Snapshot), "{kinds:?}");
+    lone.run(120_000);
+    assert!(post_of(&mut lone, MessageKind::Snapshot).is_none());
+}
+
+#[test]
+fn file_takes_the_place_of_no_change_that_is_on_its_way() {
+    let mut lone = acknowledged();
+    write(&mut lone, "net/mtu", 2);
+    let (post, first) = post_of(&mut lone, MessageKind::Delta).unwrap();
+    lone.answer(&post, &[]);
+    write(&mut lone, "net/mtu", 3);
+    filed(&mut lone);
+    lone.run(61_000);
+    let (_, again) = post_of(&mut lone, MessageKind::Delta).unwrap();
+    assert_eq!(again, first);
+}
+
+/// A device that greeted the mailbox of its bundle and waits for the welcome.
+fn greeting() -> Lone {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    lone.input(Input::OtherMailbox);
+    lone.outbox.clear();
+    lone.input(Input::Connect);
+    let ask = lone.outbox.remove(0);
+    let windows = EphemeralWindows::new([9; 32], lone.now_ms);
+    let mailbox = signer("mailbox");
+    let handshake = MailboxHandshake {
+        windows: &windows,
+        keys: vec![MailboxKey::only(&mailbox)],
+        bundle: BundleNumber::new(1),
+        age_max_s: 3_600,
+        time: None,
+    };
+    let challenge = handshake.answer_ask(&ask.frame, [1; 8]).unwrap();
+    lone.answer_raw(ask.id, &challenge);
+    assert_eq!(lone.outbox.len(), 1, "the greeting");
+    lone
+}
+
+//= spec/lives.md#rotation type=test
+//# A device MUST end a session whose mailbox key a new bundle drops or revokes.
+#[test]
+fn greeting_of_a_mailbox_that_a_new_bundle_drops_is_over() {
+    for is_dropped in [true, false] {
+        let mut lone = greeting();
+        let before = lone.reconnects;
+        if is_dropped {
+            lone.keys.mailbox = signer("mailbox 2");
+        }
+        lone.keys.push_bundle(1, &[]);
+        give_bundles(&mut lone, &[0, 1]);
+        assert_eq!(bundle_held(&lone), 2);
+        assert_eq!(lone.reconnects > before, is_dropped);
+    }
 }

@@ -1,11 +1,13 @@
 //! Intents: once for each rise, whatever comes in between.
 
 use super::speech::{path, stored};
+use crate::device::intents::Intents;
 use crate::device::{ActOutcome, Event, Input};
 use crate::message::IntentOutcome;
 use crate::record::Table;
 use crate::state::{Path, State, Value};
 use crate::testing::{Lone, World, at, numbers};
+use alloc::vec;
 use alloc::vec::Vec;
 
 const EPOCH: u64 = 100;
@@ -289,4 +291,42 @@ fn rough_network_fires_each_rise_at_most_once() {
     let fired: Vec<u64> = world.devices[0].acts.iter().map(|act| act.1).collect();
     assert!(fired.windows(2).all(|pair| pair[0] < pair[1]), "{fired:?}");
     assert_eq!(fired.last(), Some(&8));
+}
+
+#[test]
+fn intents_are_shown_with_what_was_taken_and_what_was_done() {
+    let shown = |lone: &Lone| {
+        let engine = lone.node.engine.as_ref().unwrap();
+        let shown = engine.intents();
+        shown
+            .map(|(path, taken, done)| (path.clone(), taken, done))
+            .collect::<Vec<_>>()
+    };
+    let mut lone = Lone::new();
+    assert_eq!(shown(&lone), []);
+    lone.connect();
+    lone.bring(&state(7), at(EPOCH, 5));
+    assert_eq!(shown(&lone), [(path(RESTART), 7, 7)]);
+    step(&mut lone, &state(7), &state(9), 6, 0);
+    assert_eq!(shown(&lone), [(path(RESTART), 9, 7)]);
+    finish(&mut lone, 9);
+    assert_eq!(shown(&lone), [(path(RESTART), 9, 9)]);
+}
+
+//= spec/planes.md#intents type=test
+//# A device MUST NOT keep marks of more than 64 paths; further ones have the outcome 6.
+#[test]
+fn verbs_without_room_are_noted_once_each_up_to_as_many_as_have_room() {
+    let paths = (0..130).map(|verb| alloc::format!("intent/v{verb:03}"));
+    let entries = paths.map(|verb| (Path::parse(&verb).unwrap(), Value::Int(1_u64.into())));
+    let state = State::from_entries(entries).unwrap();
+    let mut intents = Intents::default();
+    let outcomes: Vec<_> = intents
+        .record(&state)
+        .iter()
+        .map(|it| it.outcome.clone())
+        .collect();
+    let expected = [IntentOutcome::Recorded, IntentOutcome::TooManyVerbs].map(|it| vec![it; 64]);
+    assert_eq!(outcomes, expected.concat());
+    assert_eq!(intents.evaluate(&state), []);
 }

@@ -13,6 +13,8 @@ mod intents;
 mod life;
 mod lost;
 mod order;
+mod overtaken;
+mod pace;
 mod receipts;
 mod report;
 mod restored;

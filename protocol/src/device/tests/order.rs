@@ -263,6 +263,6 @@ fn move_hint_to_a_listed_place_is_followed_once_a_minute() {
     let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
     let listed = "https://mailbox.test";
     assert_eq!(told_to_move(&mut lone, 1_000_000, listed), [listed]);
-    assert_eq!(told_to_move(&mut lone, 1_059_000, listed), [""; 0]);
-    assert_eq!(told_to_move(&mut lone, 1_070_000, listed), [listed]);
+    assert_eq!(told_to_move(&mut lone, 1_059_999, listed), [""; 0]);
+    assert_eq!(told_to_move(&mut lone, 1_060_000, listed), [listed]);
 }

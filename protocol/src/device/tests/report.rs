@@ -422,3 +422,16 @@ fn result_is_listed_once_for_each_revision_status_and_output() {
     lone.apply(0, "");
     assert_eq!(results(&mut lone), expected);
 }
+
+#[test]
+fn new_session_of_a_device_that_owes_nothing_is_no_news() {
+    let mut lone = Lone::holding(&state(1), at(EPOCH, 5));
+    lone.acknowledge();
+    let number = newest_number(&lone);
+    for _ in 0..3 {
+        lone.input(Input::OtherMailbox);
+        lone.connect();
+        assert_eq!(newest_number(&lone), number);
+        assert!(lone.take_reports().is_empty());
+    }
+}

@@ -1,11 +1,12 @@
 //! What a narrow route makes wait: named once, tried now and then, never a loop.
 
+use super::speech::{answer_hints, path, post_of, wanted as wanted_of};
 use crate::device::sizes::HELD_BACK_MS;
 use crate::device::{Event, Input};
 use crate::frame::FrameType;
 use crate::kind::MessageKind;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::state::State;
+use crate::state::{Change, State, Value};
 use crate::testing::{Answering, Lone, at, numbers};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -151,4 +152,78 @@ fn report_that_waits_causes_no_busy_loop() {
     report_large(&mut lone);
     let due_ms = lone.node.engine.as_ref().unwrap().poll_timeout().unwrap();
     assert!(due_ms > lone.now_ms, "{due_ms} at {}", lone.now_ms);
+}
+
+#[test]
+fn report_that_was_acknowledged_after_all_wakes_nobody() {
+    let mut lone = connected();
+    lone.input(sizes(400, FRAME_BYTES_MAX));
+    report_large(&mut lone);
+    lone.run(HELD_BACK_MS + 1);
+    lone.acknowledge();
+    assert_eq!(held_back(&lone), [MessageKind::Report]);
+    let wakes = lone.run(2 * HELD_BACK_MS);
+    assert!(wakes < 60, "{wakes}: heartbeats and nothing else");
+    assert!(lone.request(FrameType::Post).is_none());
+}
+
+#[test]
+fn bounds_that_are_told_again_or_become_narrower_are_no_news() {
+    let mut lone = connected();
+    lone.input(sizes(400, FRAME_BYTES_MAX));
+    report_large(&mut lone);
+    for up_bytes_max in [400, 300, 300] {
+        lone.input(sizes(up_bytes_max, FRAME_BYTES_MAX));
+        assert_eq!(held_back(&lone), [MessageKind::Report], "{up_bytes_max}");
+    }
+    let mut lone = fetching(FRAME_BYTES_MAX, 0);
+    lone.input(sizes(FRAME_BYTES_MAX, 0));
+    assert_eq!(held_back(&lone), [MessageKind::Snapshot]);
+    assert!(lone.request(FrameType::Fetch).is_none());
+}
+
+#[test]
+fn wider_way_down_does_not_hurry_a_fetch_that_waits_for_its_bodies() {
+    let mut lone = fetching(FRAME_BYTES_MAX, 4096);
+    let fetch = lone.request(FrameType::Fetch).unwrap();
+    lone.answer(&fetch, &[]);
+    lone.input(sizes(FRAME_BYTES_MAX, 8192));
+    assert!(lone.request(FrameType::Fetch).is_none(), "at a pace");
+    lone.run(5_000);
+    assert!(lone.request(FrameType::Fetch).is_some());
+}
+
+#[test]
+fn bodies_up_fill_what_the_route_carries_and_no_byte_more() {
+    let text = Value::Text("x".repeat(20_000));
+    let change = Change::Set(path("log/last"), text.clone());
+    let state = State::from_entries([(path("log/last"), text)]).unwrap();
+    for up_bytes_max in [2_048, 4_096, 8_192] {
+        let mut lone = connected();
+        lone.input(sizes(up_bytes_max, FRAME_BYTES_MAX));
+        let changes = vec![change.clone()];
+        lone.input(Input::WriteActual { ticket: 1, changes });
+        let (post, _) = post_of(&mut lone, MessageKind::Snapshot).unwrap();
+        answer_hints(&mut lone, &post, wanted_of(&state));
+        let put = lone.request(FrameType::Put).unwrap().frame.len();
+        assert!(put <= up_bytes_max, "{put} of {up_bytes_max}");
+        assert!(put + 64 > up_bytes_max, "{put} of {up_bytes_max}");
+    }
+}
+
+#[test]
+fn small_bodies_travel_up_together() {
+    let mut lone = connected();
+    let text = || Value::Text("x".repeat(1_000));
+    let entries = ["a/x", "b/x", "c/x"].map(|name| (path(name), text()));
+    let state = State::from_entries(entries.clone()).unwrap();
+    let changes = entries.map(|(path, value)| Change::Set(path, value));
+    lone.input(Input::WriteActual {
+        ticket: 1,
+        changes: changes.to_vec(),
+    });
+    let (post, _) = post_of(&mut lone, MessageKind::Snapshot).unwrap();
+    answer_hints(&mut lone, &post, wanted_of(&state));
+    let put = lone.request(FrameType::Put).unwrap();
+    assert!(put.frame.len() > 3_000, "all three are in it");
 }

@@ -6,7 +6,9 @@ use crate::frame::{
     Answer, Direction, DownFrame, FrameType, Hints, Item, PlainFrame, SessionFrame, StreamAnswer,
     UpFrame,
 };
-use crate::id::Plane;
+use crate::id::{MessageId, Plane};
+use crate::receipt::Receipt;
+use crate::revision::{Seq, StoreEpoch};
 use crate::testing::{Answering, Lone, at, numbers};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -325,4 +327,82 @@ fn retry_hint_on_a_stream_delays_the_next_question() {
     assert!(lone.poll().is_none());
     lone.run(7_000);
     assert!(lone.request(FrameType::Poll).is_some());
+}
+
+#[test]
+fn nothing_else_is_asked_until_a_stream_has_answered() {
+    let mut lone = connected();
+    let stream = open(&mut lone);
+    lone.input(Input::Stream(ASK));
+    assert!(lone.request(FrameType::Stream).is_none(), "one at a time");
+    assert!(lone.poll().is_none());
+    lone.run(60_000);
+    assert!(lone.request(FrameType::Poll).is_none());
+    idle(&mut lone, &stream, 0);
+    assert!(lone.request(FrameType::Poll).is_some(), "the word was kept");
+}
+
+/// A receipt of the mailbox, as it stands beside no plane.
+fn receipt(lone: &Lone) -> Vec<u8> {
+    let receipt = Receipt {
+        store: StoreEpoch::new(77),
+        number: Seq::new(5),
+        message: MessageId::from_bytes([6; 32]),
+        channel: lone.node.identity.channel.id(),
+        code: 0,
+    };
+    let (domain, tenant) = (lone.keys.domain(), &lone.keys.tenant);
+    let sealed = receipt.seal(domain, tenant, &lone.keys.mailbox);
+    sealed.unwrap().into_bytes()
+}
+
+fn named(question: &Answering) -> Option<u64> {
+    let frame = SessionFrame::split(&question.frame, Direction::Up).unwrap();
+    let body = frame.danger_unverified_body().unwrap().decode_up();
+    let heads = match body {
+        Ok(UpFrame::Poll(heads)) => heads,
+        Ok(UpFrame::Stream(stream)) => stream.heads,
+        other => panic!("{other:?}"),
+    };
+    heads.receipt.map(|place| place.number.number())
+}
+
+//= spec/postern.md#stream type=test
+//# A device MUST end a stream of which it refused an item or was given a receipt, and poll.
+#[test]
+fn receipt_ends_the_stream_and_the_poll_after_it_names_it() {
+    let mut lone = connected();
+    let stream = open(&mut lone);
+    idle(&mut lone, &stream, 0);
+    let envelope = receipt(&lone);
+    let items = vec![Item {
+        plane: None,
+        envelope: &envelope,
+    }];
+    let answer = Answer {
+        items,
+        ..Answer::default()
+    };
+    let frame = sealed(&lone, &stream, 1, answer);
+    lone.answer_raw(stream.exchange, &frame);
+    assert_eq!(
+        (ends(&lone), lone.rejects()),
+        (vec![StreamEnd::PollDue], vec![])
+    );
+    assert_eq!(named(&lone.paced_poll()), Some(5));
+}
+
+//= spec/relays.md#receipt type=test
+//# A device MUST name the receipt that a session gave it last in the polls of that session until one
+//# of them is answered, and in no other.
+#[test]
+fn receipt_that_a_stream_names_is_known_with_its_first_answer() {
+    let mut lone = connected();
+    let envelope = receipt(&lone);
+    super::speech::serve_item(&mut lone, None, &envelope);
+    let stream = open(&mut lone);
+    assert_eq!(named(&stream), Some(5));
+    idle(&mut lone, &stream, 0);
+    assert_eq!(ends(&lone), [], "it goes on");
+    assert_eq!(named(&lone.paced_poll()), None);
 }

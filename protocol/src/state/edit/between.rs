@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 /// the least head of a run.
 const GAP_BYTES_MIN: usize = 5;
 
+// Each hunk is at least one difference: an edit that was found has never too many runs.
+const _: () = assert!(EDIT_DIFFERENCES_MAX <= EDIT_RUNS_MAX);
+
 /// A stretch of the base that another stretch replaces; positions in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hunk {
@@ -43,9 +46,6 @@ pub(super) fn runs<'a>(base: &[u8], later: &'a [u8]) -> Vec<Run<'a>> {
             }
             Some(_) | None => merged.push(hunk),
         }
-    }
-    if merged.len() > EDIT_RUNS_MAX {
-        merged = vec![middle];
     }
     let mut copied = 0;
     let mut runs = Vec::with_capacity(merged.len());
@@ -244,9 +244,7 @@ impl Front {
     }
 
     fn at(&self, diagonal: isize) -> Option<usize> {
-        let is_own = diagonal.abs() <= self.reach && (diagonal + self.reach) % 2 == 0;
-        let place = self.place(diagonal).filter(|_| is_own)?;
-        self.furthest.get(place).copied()
+        self.furthest.get(self.place(diagonal)?).copied()
     }
 
     fn put(&mut self, diagonal: isize, x: usize) {

@@ -428,3 +428,15 @@ fn documents_with_too_many_differences_are_replaced_in_one_run() {
         assert_eq!(edit.as_view().apply(&text(&base)), Ok(text(&later)));
     }
 }
+
+/// A line end that only one of the two has is no difference of its own.
+#[test]
+fn documents_at_the_bound_of_differences_that_end_differently_are_parted_too() {
+    let (base, later) = lines(EDIT_DIFFERENCES_MAX / 2);
+    let ends = |text: &str, end: usize| text[..text.rfind("line").unwrap() - end].to_string();
+    for (base_end, later_end) in [(0, 1), (1, 0), (0, 0), (1, 1)] {
+        let (base, later) = (ends(&base, base_end), ends(&later, later_end));
+        let said = said(&base, &later);
+        assert_eq!(said.len(), EDIT_DIFFERENCES_MAX / 2);
+    }
+}

@@ -1,6 +1,7 @@
 //! Numbers between the held bundle and the offered one: what may be left out, and what it may not hide.
 
 use super::*;
+use crate::limits::BUNDLE_SKIP_MAX;
 
 /// Bundles 1 to 6 by root 1, one revocation more in each.
 fn chain() -> Vec<Trust> {
@@ -168,5 +169,28 @@ fn steps_lead_every_holder_to_the_newest() {
             }
             assert_eq!(trust.held(), newest.held(), "order {order}");
         }
+    }
+}
+
+//= spec/postern.md#bundle type=test
+//# A receiver MUST refuse a number that is more than 4096 above the held one with `bundle-gap`.
+#[test]
+fn steps_over_more_numbers_than_may_be_skipped_have_some_in_between() {
+    let (root, recovery) = (key(1).thumbprint(), key(2).thumbprint());
+    let mut steps = BundleSteps::default();
+    let newest = 2 * BUNDLE_SKIP_MAX + 100;
+    for number in 1..=newest {
+        let by_root = (root, [root, recovery]);
+        steps.push(BundleNumber::new(number), by_root, &[0x80]);
+    }
+    assert_eq!(numbers(steps.all()), [1, 4_097, 8_193, newest]);
+    for held in 1..=newest {
+        let mut at = held;
+        for step in steps_above(steps.all(), BundleNumber::new(held)) {
+            assert!(step.from.number() <= at, "{held}: {at}");
+            assert!(step.number.number() - at <= BUNDLE_SKIP_MAX, "{held}: {at}");
+            at = step.number.number();
+        }
+        assert_eq!(at, newest, "{held}");
     }
 }

@@ -6,7 +6,7 @@ use crate::id::{ChannelId, Plane};
 use crate::reject::Reject;
 use crate::revision::{ArrivalNumber, BundleNumber, Knock, StoreEpoch};
 use crate::testing::TestKeys;
-use crate::writer_link::{Input, Output, WriterLink};
+use crate::writer_link::{Event, Input, Output, WriterLink};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -253,5 +253,98 @@ impl Desk {
     fn collect_nothing(&mut self, store: u64) {
         self.hold();
         self.collected(store, Hints::default(), vec![]);
+    }
+}
+
+#[test]
+fn store_may_change_once_a_minute() {
+    let mut desk = Desk::open();
+    desk.hold();
+    desk.collect_nothing(7);
+    desk.now_ms += 1_000;
+    desk.collect_nothing(8);
+    desk.now_ms += 60_000;
+    desk.collect_nothing(9);
+    assert_eq!(desk.rejects(), []);
+    assert_eq!(desk.link.store(), StoreEpoch::new(9));
+}
+
+#[test]
+fn empty_answer_after_a_second_is_not_paced() {
+    for (held_ms, is_paced) in [(0, true), (999, true), (1_000, false)] {
+        let mut desk = Desk::open();
+        desk.hold();
+        desk.now_ms += held_ms;
+        desk.collect_nothing(7);
+        desk.hold();
+        let is_asked = desk.has_request(FrameType::Collect);
+        assert_eq!(is_asked, !is_paced, "{held_ms}");
+    }
+}
+
+#[test]
+fn arrival_that_was_taken_before_is_not_kept_again() {
+    let mut desk = Desk::open();
+    desk.hold();
+    desk.collected(7, Hints::default(), vec![report(3)]);
+    taken(&mut desk, 3);
+    assert!(desk.record.take().is_some());
+    for arrival in [3, 2, u64::MAX] {
+        taken(&mut desk, arrival);
+        assert_eq!(desk.record, None, "{arrival}");
+    }
+}
+
+#[test]
+fn answers_are_told_to_the_driver_with_whether_they_brought_anything() {
+    let answered = |desk: &Desk| {
+        let is_empty = |event| {
+            let Event::Answered { is_empty, .. } = event else {
+                return None;
+            };
+            Some(is_empty)
+        };
+        desk.events()
+            .into_iter()
+            .filter_map(is_empty)
+            .collect::<Vec<_>>()
+    };
+    let mut desk = Desk::open();
+    desk.hold();
+    desk.collect_nothing(7);
+    assert_eq!(answered(&desk), [true]);
+    desk.now_ms += 10_000;
+    desk.outputs.clear();
+    desk.hold();
+    desk.collected(7, Hints::default(), vec![report(3)]);
+    assert_eq!(answered(&desk), [false]);
+    desk.outputs.clear();
+    desk.push(|desk| desk.report_ack("press-7", 1));
+    let (asked, _) = desk.delivered();
+    desk.answer(asked, Hints::default());
+    assert_eq!(answered(&desk), [false], "a work that was done");
+}
+
+/// Three quarters of an hour into a session of an hour.
+#[test]
+fn session_is_renewed_when_nothing_is_under_way_and_ended_at_its_age() {
+    for (is_held, is_carried) in [(false, false), (true, false), (false, true)] {
+        let mut desk = Desk::open();
+        if is_held {
+            desk.hold();
+        }
+        if is_carried {
+            desk.push(|desk| desk.report_ack("press-7", 1));
+        }
+        desk.now_ms += 2_699_999;
+        desk.input(Input::Timeout);
+        assert!(!desk.is_reconnecting());
+        desk.now_ms += 1;
+        desk.input(Input::Timeout);
+        let is_idle = !is_held && !is_carried;
+        assert_eq!(desk.is_reconnecting(), is_idle, "{is_held} {is_carried}");
+        desk.now_ms += 900_000;
+        desk.input(Input::Timeout);
+        assert!(desk.is_reconnecting(), "at its full age");
     }
 }

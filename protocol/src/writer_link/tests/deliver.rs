@@ -20,7 +20,7 @@ pub(super) fn channel(desk: &Desk) -> ChannelId {
     desk.keys.channel("press-7").id()
 }
 
-fn lacking(desk: &Desk, state: &State, offset: u64) -> Hints {
+pub(super) fn lacking(desk: &Desk, state: &State, offset: u64) -> Hints {
     let channel = channel(desk);
     let wanted = state.section_digests().map(|(_, digest)| WantedBody {
         channel,
@@ -36,7 +36,7 @@ fn lacking(desk: &Desk, state: &State, offset: u64) -> Hints {
     }
 }
 
-fn is_delivered(desk: &Desk, kind: MessageKind) -> bool {
+pub(super) fn is_delivered(desk: &Desk, kind: MessageKind) -> bool {
     let mut events = desk.events().into_iter();
     events.any(|event| matches!(event, Event::Delivered { kind: found, .. } if found == kind))
 }

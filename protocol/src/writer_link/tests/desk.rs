@@ -339,6 +339,11 @@ impl Desk {
     }
 
     pub(super) fn report_ack(&self, device: &str, rseq: u64) -> Letter {
+        self.report_ack_of(device, rseq, Vec::from([0x80]))
+    }
+
+    /// The same with another payload; nobody here looks into it.
+    pub(super) fn report_ack_of(&self, device: &str, rseq: u64, payload: Vec<u8>) -> Letter {
         let header = Header {
             kind: MessageKind::ReportAck,
             epoch: Epoch::new(EPOCH),
@@ -346,7 +351,7 @@ impl Desk {
             base: Seq::new(0),
             digest: None,
         };
-        let envelope = self.seal_letter(device, header, Vec::from([0x80]));
+        let envelope = self.seal_letter(device, header, payload);
         Letter::of(self.keys.channel(device).id(), Post::ReportAck { envelope })
     }
 }

@@ -101,3 +101,19 @@ fn snapshot_before_a_gap_is_not_brought() {
     desk.push(|desk| desk.snapshot("press-7", 6, &state()));
     assert_eq!(desk.delivered().1, [MessageKind::Snapshot]);
 }
+
+#[test]
+fn snapshot_of_the_plane_that_devices_write_is_never_asked_for() {
+    let mut desk = Desk::open();
+    let channel = channel(&desk);
+    for (plane, wanted) in [(Plane::Actual, 0), (Plane::Desired, 1)] {
+        desk.now_ms += 10_000;
+        desk.hold();
+        let hints = Hints {
+            snapshots_wanted: vec![(channel, plane)],
+            ..Hints::default()
+        };
+        desk.collected(7, hints, vec![]);
+        assert_eq!(desk.wanted().len(), wanted, "{plane:?}");
+    }
+}

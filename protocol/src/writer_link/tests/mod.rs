@@ -1,5 +1,6 @@
 //! The link against a mailbox whose every answer is written here.
 
+mod bodies;
 mod collect;
 mod deliver;
 mod desk;

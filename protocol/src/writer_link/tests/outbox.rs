@@ -248,3 +248,47 @@ fn snapshot_ends_the_frame_that_carries_it() {
     assert_eq!(kinds, [MessageKind::ReportAck, MessageKind::Snapshot]);
     assert_eq!(outbox.take_frame().len(), 1);
 }
+
+/// A letter whose envelope has so many bytes.
+fn sized(desk: &Desk, number: u16, bytes: usize) -> Letter {
+    let of = |payload: usize| desk.report_ack_of("press-7", 1, vec![0; payload]);
+    // Beyond 256 bytes the envelope grows with its payload.
+    let rest = of(1_000).envelope.len() - 1_000;
+    let mut letter = of(bytes - rest);
+    assert_eq!(letter.envelope.len(), bytes);
+    letter.channel = Some(channel(number));
+    letter
+}
+
+#[test]
+fn frame_is_filled_to_its_last_byte() {
+    let desk = Desk::new();
+    let room = FRAME_BYTES_MAX - 16;
+    for (over, expected) in [(0, [3, 0]), (1, [2, 1])] {
+        let mut outbox = Outbox::default();
+        let rest = room - 2 * (20_000 + 20) - 20;
+        for (number, bytes) in [(1, 20_000), (2, 20_000), (3, rest + over)] {
+            outbox.push(sized(&desk, number, bytes));
+        }
+        let mut carried = [0; 2];
+        for count in &mut carried {
+            *count = outbox.take_frame().len();
+            outbox.settle(|_| None, |_| false);
+        }
+        assert_eq!(carried, expected, "{over}");
+    }
+}
+
+#[test]
+fn delta_behind_one_that_was_answered_still_has_to_follow_the_last() {
+    for (base, is_followed) in [(3, true), (2, false), (7, false)] {
+        let desk = Desk::new();
+        let mut outbox = Outbox::default();
+        outbox.push(desk.delta("press-7", 1, 2));
+        assert_eq!(outbox.take_frame().len(), 1);
+        outbox.push(desk.delta("press-7", 2, 3));
+        assert_eq!(outbox.settle(|_| None, |_| false).len(), 1);
+        let gap = outbox.push(desk.delta("press-7", base, base + 1));
+        assert_eq!(gap.is_none(), is_followed, "{base}");
+    }
+}
