@@ -7,12 +7,6 @@
 //! The mailboxes are those that a listening controller embeds: they are gone when it dies, and filled by it when it
 //! is started. Refuses to be a server: sockets, limits and waiting have tests of their own.
 
-#![expect(
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests fail where something must not be, and say what they did"
-)]
-
 mod embedded;
 
 use embedded::embedded;

@@ -82,7 +82,10 @@ fn exchanges(keys: &[MailboxKey], dice: &mut Dice, mailboxes: Mailboxes) -> Exch
 fn keys_of(keys: &[MailboxKey]) -> MailboxKeys {
     let mut keys = keys.to_vec();
     let newest = keys.remove(0);
-    MailboxKeys::new(newest, keys).expect("the world rotates as often as is allowed")
+    let Ok(keys) = MailboxKeys::new(newest, keys) else {
+        unreachable!("the world rotates as often as is allowed")
+    };
+    keys
 }
 
 impl Embedded {
@@ -416,20 +419,23 @@ impl Hop for Embedded {
     fn handle(&mut self, frame: &[u8], now_ms: u64) -> Result<Handled, Reject> {
         let window = postern_protocol::context::draw(&mut self.dice);
         self.exchanges.handle_tick(now_ms, window);
-        match frame_type(frame)? {
-            FrameType::Ask => {
-                let nonce = drawn(&mut self.dice);
-                let answer = self.exchanges.answer_ask(frame, nonce);
-                answer.map(Handled::Answer)
-            }
-            FrameType::Hello => self.answer_hello(frame, now_ms).map(Handled::Answer),
-            FrameType::Enrol => {
-                PlainFrame::decode(frame, Direction::Up)?;
-                Ok(Handled::Enrol(frame.to_vec()))
-            }
-            kind if kind.is_in_session() => self.answer_in_session(frame, now_ms),
-            _ => Err(Reject::FrameDirection),
+        let kind = frame_type(frame)?;
+        if kind.is_in_session() {
+            return self.answer_in_session(frame, now_ms);
         }
+        if kind == FrameType::Ask {
+            let nonce = drawn(&mut self.dice);
+            let answer = self.exchanges.answer_ask(frame, nonce);
+            return answer.map(Handled::Answer);
+        }
+        if kind == FrameType::Hello {
+            return self.answer_hello(frame, now_ms).map(Handled::Answer);
+        }
+        if kind == FrameType::Enrol {
+            PlainFrame::decode(frame, Direction::Up)?;
+            return Ok(Handled::Enrol(frame.to_vec()));
+        }
+        Err(Reject::FrameDirection)
     }
 
     fn answer_post(
