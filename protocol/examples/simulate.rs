@@ -31,8 +31,14 @@ const SHARD_SEEDS: u64 = 8;
 /// Failures of one run that are shrunk and told.
 const FAILURES_MAX: usize = 4;
 const HOUR_MS: u64 = 3_600_000;
-/// Hours of a plan in which a trick is looked for.
-const TRICK_HOURS: u64 = 9;
+/// Devices of a fleet in which a trick is looked for.
+const TRICK_DEVICES: usize = 3;
+/// Worlds in which a trick is looked for, one kind after the other: the first hours of days show most of what others
+/// did wrong, whole days what needs several things at once, and weeks what needs long silence.
+const TRICK_WORLDS: [(Pace, u64); 3] =
+    [(Pace::Days, 9), (Pace::Days, 24 * 7), (Pace::Weeks, 24 * 7)];
+/// Milliseconds of one core after which a trick counts as missed.
+const TRICK_MS: u64 = 60_000;
 
 /// What was asked for.
 struct Wishes {
@@ -134,36 +140,42 @@ fn replay(text: &str) -> bool {
     false
 }
 
-/// Looks for the first seed that shows a trick. Returns false when none of so many does.
+/// Looks for the first plan that shows a trick, in a minute of one core. Returns false when none of so many seeds does.
 fn notice(trick: Trick, seeds: u64) -> bool {
     let before_ms = cpu_ms();
-    let seen = (0..seeds).find_map(|seed| {
-        let plan = short(seed, trick);
-        let violation = plan.run().violation?;
-        Some((plan, violation))
+    let worlds = TRICK_WORLDS.into_iter();
+    let mut plans = worlds.flat_map(|(pace, hours)| {
+        (0..seeds).map(move |seed| with_trick(pace.draw(seed), hours, trick))
     });
-    let Some((plan, violation)) = seen else {
-        println!("{trick:?} was not noticed in {seeds} seeds");
+    let seen = plans.find_map(|plan| {
+        if cpu_ms() - before_ms >= TRICK_MS {
+            return Some(None);
+        }
+        let violation = plan.run().violation?;
+        Some(Some((plan, violation)))
+    });
+    let took_ms = cpu_ms() - before_ms;
+    let Some((plan, violation)) = seen.flatten() else {
+        println!("{trick:?} was not noticed in {took_ms} ms");
         return false;
     };
-    let took_ms = cpu_ms() - before_ms;
     let (smaller, violation) = shrink(&plan, violation);
     println!(
-        "{trick:?} {:?} seed {} after {took_ms} ms: {}",
+        "{trick:?} {:?} seed {} of {:?} after {took_ms} ms: {}",
         violation.invariant,
         plan.swarm.seed,
+        plan.pace,
         Replay::of(&smaller).line()
     );
     true
 }
 
-/// The first hours of a small fleet: bugs that somebody had show early.
-fn short(seed: u64, trick: Trick) -> Plan {
-    let mut plan = Plan::draw_long(seed);
+/// The first hours of a small fleet in which something is done wrong.
+fn with_trick(mut plan: Plan, hours: u64, trick: Trick) -> Plan {
     plan.swarm.trick = Some(trick);
-    plan.swarm.clocks.truncate(3);
+    plan.swarm.clocks.truncate(TRICK_DEVICES);
     let pairs = plan.kept.iter().zip(&plan.operations);
-    let early = pairs.filter(|(_, (at_ms, _))| *at_ms < TRICK_HOURS * HOUR_MS);
+    let early = pairs.filter(|(_, (at_ms, _))| *at_ms < hours * HOUR_MS);
     let places: Vec<usize> = early.map(|(place, _)| *place).collect();
     plan.keep(&places)
 }

@@ -113,9 +113,10 @@ fn encrypted_fleets_in_trouble_keep_every_invariant_and_come_to_rest() {
 
 /// Plans that failed once, shrunk. In the first two a refusal was told again beside each
 /// acknowledgement, without an end and before any evidence; then the report made the controller forget
-/// what the evidence needed. Then a higher generation took decisions back unseen. In the last two a device
-/// signed nothing with its next key, and was given the same answer every five seconds.
-const NAMED: [(&str, u64, &[usize]); 7] = [
+/// what the evidence needed. Then a higher generation took decisions back unseen. In the next two a device
+/// signed nothing with its next key, and was given the same answer every five seconds. In the last two the mailbox served a
+/// device whose key was revoked, because the controller died before it said so.
+const NAMED: [(&str, u64, &[usize]); 9] = [
     ("SQ-20: restored twice", 33, &[0, 8, 12]),
     ("SQ-20: restored after a crash", 166, &[18, 19, 21, 25]),
     ("SQ-21: restored twice, five devices", 196, &[11, 24, 29]),
@@ -138,6 +139,16 @@ const NAMED: [(&str, u64, &[usize]); 7] = [
         "SQ-26: confirmed with nothing to report",
         145,
         &[7, 8, 9, 11, 12, 13, 21, 22, 25],
+    ),
+    (
+        "SQ-26: revoked by a controller that died of the commit",
+        157,
+        &[4, 6, 7, 22],
+    ),
+    (
+        "SQ-26: revoked while the controller's disk was full",
+        181,
+        &[0, 1, 23],
     ),
 ];
 

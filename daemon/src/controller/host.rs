@@ -40,6 +40,13 @@ impl Directory {
         devices.remove(&channel);
     }
 
+    /// Tells whether anybody may open a session of this channel.
+    #[must_use]
+    pub fn is_serving(&self, channel: ChannelId) -> bool {
+        let devices = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        devices.contains_key(&channel)
+    }
+
     fn find(&self, channel: ChannelId) -> Vec<AdmittedDevice> {
         let devices = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(Entry { device, next }) = devices.get(&channel) else {

@@ -50,7 +50,11 @@ impl World {
         };
         node.open.remove(&exchange);
         let before = (node.store.commits(), node.head());
+        let looked = self.look_at_answer(device, frame);
         self.input(device, Input::Answer { exchange, frame });
+        if let Some(looked) = looked {
+            self.watch_answer(device, looked);
+        }
         let Some(node) = self.devices.get(device).filter(|_| is_forged) else {
             return;
         };
@@ -131,12 +135,13 @@ impl World {
 
     /// Returns false when the device died.
     fn perform(&mut self, device: usize, life: u64, output: Output) -> bool {
+        let mut tears = self.tears(device);
         let Some(node) = self.devices.get_mut(device) else {
             return false;
         };
         match output {
             Output::Persist(writes) => {
-                let committed = node.commit_at(&writes, self.now_ms, Some(&mut self.weather));
+                let committed = node.commit_at(&writes, self.now_ms, Some(&mut tears));
                 let detail = committed.err().unwrap_or("");
                 let invariant = if detail == TORN {
                     Invariant::Atomic

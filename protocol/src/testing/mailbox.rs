@@ -4,7 +4,8 @@
 //! never reads a payload. It can also be a bad one: freeze a channel, tell old things again, let
 //! heartbeats through in drips. Refuses what its sessions refuse.
 
-use super::handled::{Asked, Handled, HeldPoll, Piece};
+use super::handled::{Asked, AskedOf, Handled, HeldOf, HeldPoll, Piece};
+use super::hop::{Held, Hop};
 use super::keys::Dice;
 use super::slots::{Entry, Slots};
 use crate::context::draw;
@@ -21,7 +22,7 @@ use crate::revision::{BundleNumber, Generation, Revision};
 use crate::session::{
     Admitted, EphemeralWindows, MailboxHandshake, MailboxKey, Opened, ReceivedHello, Sessions,
 };
-use crate::trust::BundleStep;
+use crate::trust::{BundleStep, Trust};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -74,212 +75,6 @@ impl TestMailbox {
         }
     }
 
-    /// Forgets every session, as a restarted mailbox does. What is kept stays.
-    pub fn restart(&mut self) {
-        self.sessions = Sessions::new(64);
-        self.changed.extend(self.slots.keys().copied());
-        for slots in self.slots.values_mut() {
-            slots.beat = None;
-        }
-    }
-
-    /// What a file for this channel would hold: the bundles, the chain, and the bodies that it names.
-    #[must_use]
-    pub fn file_of(&self, channel: ChannelId) -> Vec<Vec<u8>> {
-        let slots = self.slots.get(&channel);
-        slots.map_or_else(Vec::new, |slots| slots.file(channel, &self.bundles))
-    }
-
-    /// How many keys it has.
-    #[must_use]
-    pub const fn keys(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Takes a further key, which bundles from `first` on list; the former keys answer older bundles.
-    pub fn rotate(&mut self, signer: MemorySigner, first: u64) {
-        for key in &mut self.keys {
-            key.last = key.last.min(first.saturating_sub(1));
-        }
-        let key = OwnKey {
-            signer,
-            first,
-            last: u64::MAX,
-        };
-        self.keys.insert(0, key);
-    }
-
-    /// Serves a device from now on; another incarnation or a key of no rotation starts with nothing.
-    pub fn admit(
-        &mut self,
-        channel: Channel,
-        incarnation: Incarnation,
-        key: PublicKey,
-        next: Option<PublicKey>,
-    ) {
-        let id = channel.id();
-        self.changed.insert(id);
-        let held = self.slots.get_mut(&id);
-        if let Some(slots) = held
-            && slots.incarnation == incarnation
-            && slots.keys.contains(&key)
-        {
-            if next.is_none() {
-                slots.drop_enrol_answer();
-            }
-            slots.keys = core::iter::once(key).chain(next).collect();
-            return;
-        }
-        self.sessions.remove_owner(&id);
-        let keys = core::iter::once(key).chain(next).collect();
-        self.slots
-            .insert(id, Slots::new(channel, incarnation, keys));
-    }
-
-    /// Serves a device no more.
-    pub fn evict(&mut self, channel: ChannelId) {
-        self.changed.insert(channel);
-        self.sessions.remove_owner(&channel);
-        self.slots.remove(&channel);
-    }
-
-    /// Takes a post of the controller. Returns true when a snapshot is wanted.
-    pub fn take(
-        &mut self,
-        channel: ChannelId,
-        generation: Generation,
-        post: Post,
-        now_ms: u64,
-    ) -> bool {
-        self.changed.insert(channel);
-        self.slots
-            .get_mut(&channel)
-            .is_some_and(|slots| slots.take(generation, post, now_ms))
-    }
-
-    /// Takes what the controller holds of the actual plane.
-    pub fn set_actual_held(&mut self, channel: ChannelId, revision: Revision) {
-        self.changed.insert(channel);
-        if let Some(slots) = self.slots.get_mut(&channel) {
-            slots.set_actual_held(revision);
-        }
-    }
-
-    /// Shows a channel nothing new from now on, but a heartbeat every `drip_ms` if that is given.
-    pub fn freeze(&mut self, channel: ChannelId, drip_ms: Option<u64>) {
-        let bundles = self.bundles.len();
-        if let Some(slots) = self.slots.get_mut(&channel) {
-            slots.freeze(bundles, drip_ms);
-        }
-    }
-
-    /// Shows a channel everything again. Returns true when a snapshot is wanted.
-    pub fn thaw(&mut self, channel: ChannelId, now_ms: u64) -> bool {
-        self.changed.insert(channel);
-        self.slots
-            .get_mut(&channel)
-            .is_some_and(|slots| slots.thaw(now_ms))
-    }
-
-    /// Tells one of the older things of a channel again in the next answer to a poll.
-    pub fn tell_again(&mut self, channel: ChannelId, which: u64) {
-        if let Some(slots) = self.slots.get_mut(&channel) {
-            slots.tell_again(which);
-        }
-    }
-
-    /// Envelopes of the longest chain.
-    #[must_use]
-    pub fn entries_max(&self) -> usize {
-        let chains = self.slots.values().map(Slots::entries);
-        chains.max().unwrap_or(0)
-    }
-
-    /// Takes what the controller hands to mailboxes: the newest bundle, and which ones lead to it.
-    pub fn show_bundles(&mut self, steps: Vec<BundleStep>) {
-        let newest = steps.last().map(|step| step.envelope.to_vec());
-        let newest = newest.filter(|newest| !self.bundles.contains(newest));
-        self.bundles.extend(newest);
-        self.steps = steps;
-    }
-
-    /// Tells whether a poll that was looked at before may be answered otherwise now.
-    #[must_use]
-    pub fn is_stirred(&self) -> bool {
-        !self.changed.is_empty() || self.bundles.len() != self.bundles_seen
-    }
-
-    /// Tells the same of one poll, unless the device is asked for its plane.
-    #[must_use]
-    pub fn is_stirred_for(&self, held: &HeldPoll) -> bool {
-        self.bundles.len() != self.bundles_seen || self.changed.contains(&held.channel)
-    }
-
-    /// Tells whether the device is asked for its plane now and then while it holds this poll.
-    #[must_use]
-    pub fn is_asking(&self, held: &HeldPoll) -> bool {
-        let slots = self.slots.get(&held.channel);
-        slots.is_none_or(|slots| slots.differs(held.poll.actual))
-    }
-
-    /// Every held poll was looked at.
-    pub fn settle(&mut self) {
-        self.changed.clear();
-        self.bundles_seen = self.bundles.len();
-    }
-
-    /// Tells whether the controller should sign a heartbeat before an idle answer.
-    pub fn wants_heartbeat(&mut self, channel: ChannelId, now_ms: u64) -> bool {
-        self.slots
-            .get_mut(&channel)
-            .is_some_and(|slots| slots.wants_heartbeat(now_ms))
-    }
-
-    /// Handles one frame of a client.
-    ///
-    /// # Errors
-    /// Whatever the sessions refuse; the caller answers with a `refused` frame.
-    pub fn handle(&mut self, frame: &[u8], now_ms: u64) -> Result<Handled, Reject> {
-        let kind = frame_type(frame)?;
-        if self.windows.is_rotation_due(now_ms) {
-            self.windows.rotate(draw(&mut self.dice), now_ms);
-        }
-        match kind {
-            FrameType::Ask => {
-                let nonce = draw(&mut self.dice);
-                self.handshake()
-                    .answer_ask(frame, nonce)
-                    .map(Handled::Answer)
-            }
-            FrameType::Hello => self.handle_hello(frame, now_ms).map(Handled::Answer),
-            FrameType::Enrol => {
-                PlainFrame::decode(frame, Direction::Up)?;
-                Ok(Handled::Enrol(frame.to_vec()))
-            }
-            FrameType::Poll
-            | FrameType::Post
-            | FrameType::Need
-            | FrameType::Fetch
-            | FrameType::Put
-            | FrameType::Stream
-            | FrameType::Collect
-            | FrameType::Deliver
-            | FrameType::DeliverBodies
-            | FrameType::FetchBodies
-            | FrameType::DeliverEnrolled => self.handle_request(frame, now_ms),
-            FrameType::Answer
-            | FrameType::Bodies
-            | FrameType::Collected
-            | FrameType::StreamAnswer
-            | FrameType::FiledBody
-            | FrameType::Enrolled
-            | FrameType::Challenge
-            | FrameType::Welcome
-            | FrameType::Refused
-            | FrameType::Posted => Err(Reject::FrameDirection),
-        }
-    }
-
     fn handshake(&self) -> MailboxHandshake<'_> {
         let keys = self.keys.iter().map(|key| MailboxKey {
             signer: &key.signer,
@@ -322,17 +117,14 @@ impl TestMailbox {
         let slots = self.slots.get_mut(&channel).ok_or(Reject::NotAdmitted)?;
         let asked = Asked {
             channel,
-            session,
-            counter,
+            of: AskedOf::Session(session, counter),
         };
         match frame {
             UpFrame::Poll(poll) => {
                 let held = HeldPoll {
                     channel,
-                    hold_s: poll.hold_s,
-                    session,
-                    counter,
-                    poll,
+                    hold_ms: u64::from(poll.hold_s) * 1_000,
+                    of: HeldOf::Session(session, counter, poll),
                 };
                 match self.release(&held, false, now_ms)? {
                     Some(answer) => Ok(Handled::Answer(answer)),
@@ -384,66 +176,14 @@ impl TestMailbox {
                 bytes,
             });
         let bodies = DownFrame::Bodies(chunk.into_iter().collect());
+        let AskedOf::Session(session, counter) = asked.of else {
+            return Err(Reject::SessionUnknown);
+        };
         let session = self
             .sessions
-            .session(asked.session)
+            .session(session)
             .ok_or(Reject::SessionUnknown)?;
-        session
-            .seal_answer(asked.counter, &bodies)
-            .map(Handled::Answer)
-    }
-
-    /// Answers a post or a put once the controller has taken it: what was refused, by place in the
-    /// post, and the bodies that it lacks.
-    ///
-    /// # Errors
-    /// `session-unknown` when the session ended meanwhile.
-    pub fn answer_post(
-        &self,
-        asked: Asked,
-        refused: &[(u32, Reject)],
-        wanted: Vec<Wanted>,
-    ) -> Result<Vec<u8>, Reject> {
-        let refused = refused.iter().map(|(index, reject)| Refusal {
-            index: *index,
-            code: reject.code(),
-        });
-        let hints = Hints {
-            refused: refused.collect(),
-            wanted,
-            ..Hints::default()
-        };
-        self.seal(asked.session, asked.counter, hints, &[])
-    }
-
-    /// Answers a held poll when something is newer, or with nothing when its time is over.
-    ///
-    /// # Errors
-    /// `session-unknown` when the session ended meanwhile.
-    pub fn release(
-        &mut self,
-        held: &HeldPoll,
-        is_over: bool,
-        now_ms: u64,
-    ) -> Result<Option<Vec<u8>>, Reject> {
-        let slots = self
-            .slots
-            .get_mut(&held.channel)
-            .ok_or(Reject::NotAdmitted)?;
-        let mut entries = slots.newer(&held.poll, &self.bundles, &self.steps);
-        let is_asked = slots.ask_actual(held.poll.actual, now_ms);
-        let is_answered = !entries.is_empty() || is_asked || is_over || held.hold_s == 0;
-        if !is_answered && !slots.is_beat_awaited(held.session) {
-            return Ok(None);
-        }
-        entries.extend(slots.give_beat(held.session));
-        entries.extend(slots.give_old());
-        let hints = Hints {
-            need: is_asked.then_some(Plane::Actual).into_iter().collect(),
-            ..Hints::default()
-        };
-        self.seal(held.session, held.counter, hints, &entries)
-            .map(Some)
+        session.seal_answer(counter, &bodies).map(Handled::Answer)
     }
 
     fn seal(
@@ -466,5 +206,263 @@ impl TestMailbox {
             .session(session)
             .ok_or(Reject::SessionUnknown)?;
         session.seal_answer(counter, &answer)
+    }
+}
+
+impl Hop for TestMailbox {
+    fn restart(&mut self) {
+        self.sessions = Sessions::new(64);
+        self.changed.extend(self.slots.keys().copied());
+        for slots in self.slots.values_mut() {
+            slots.beat = None;
+        }
+    }
+
+    fn file_of(&self, channel: ChannelId) -> Vec<Vec<u8>> {
+        let slots = self.slots.get(&channel);
+        slots.map_or_else(Vec::new, |slots| slots.file(channel, &self.bundles))
+    }
+
+    fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn rotate(&mut self, signer: MemorySigner, first: u64) {
+        for key in &mut self.keys {
+            key.last = key.last.min(first.saturating_sub(1));
+        }
+        let key = OwnKey {
+            signer,
+            first,
+            last: u64::MAX,
+        };
+        self.keys.insert(0, key);
+    }
+
+    /// It stays, and reads the bundle for itself: a controller that died of its commit said nothing of it.
+    fn begin(&mut self, trust: &Trust, bundles: &[Vec<u8>]) -> bool {
+        let is_revoked = |key: &PublicKey| trust.is_revoked(&key.thumbprint());
+        let channels = self.slots.iter();
+        let gone = channels.filter(|(_, slots)| slots.keys.iter().all(is_revoked));
+        let gone: Vec<ChannelId> = gone.map(|(channel, _)| *channel).collect();
+        gone.into_iter().for_each(|channel| self.evict(channel));
+        self.bundles = bundles.to_vec();
+        self.steps = Vec::new();
+        false
+    }
+
+    fn lose(&mut self) {
+        self.slots.values_mut().for_each(Slots::lose);
+    }
+
+    fn is_serving(&self, channel: ChannelId) -> bool {
+        self.slots.contains_key(&channel)
+    }
+
+    fn held(&self, channel: ChannelId) -> Held {
+        let slots = self.slots.get(&channel);
+        slots.map_or((None, None), Slots::held)
+    }
+
+    fn admit(
+        &mut self,
+        channel: Channel,
+        incarnation: Incarnation,
+        key: PublicKey,
+        next: Option<PublicKey>,
+    ) -> bool {
+        let id = channel.id();
+        self.changed.insert(id);
+        let held = self.slots.get_mut(&id);
+        if let Some(slots) = held
+            && slots.incarnation == incarnation
+            && slots.keys.contains(&key)
+        {
+            if next.is_none() {
+                slots.drop_enrol_answer();
+            }
+            slots.keys = core::iter::once(key).chain(next).collect();
+            return false;
+        }
+        self.sessions.remove_owner(&id);
+        let keys = core::iter::once(key).chain(next).collect();
+        self.slots
+            .insert(id, Slots::new(channel, incarnation, keys));
+        true
+    }
+
+    fn evict(&mut self, channel: ChannelId) {
+        self.changed.insert(channel);
+        self.sessions.remove_owner(&channel);
+        self.slots.remove(&channel);
+    }
+
+    fn take(
+        &mut self,
+        channel: ChannelId,
+        generation: Generation,
+        post: Post,
+        now_ms: u64,
+    ) -> bool {
+        self.changed.insert(channel);
+        self.slots
+            .get_mut(&channel)
+            .is_some_and(|slots| slots.take(generation, post, now_ms))
+    }
+
+    fn set_actual_held(&mut self, channel: ChannelId, revision: Revision) {
+        self.changed.insert(channel);
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.set_actual_held(revision);
+        }
+    }
+
+    fn freeze(&mut self, channel: ChannelId, drip_ms: Option<u64>) {
+        let bundles = self.bundles.len();
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.freeze(bundles, drip_ms);
+        }
+    }
+
+    fn thaw(&mut self, channel: ChannelId, now_ms: u64) -> bool {
+        self.changed.insert(channel);
+        self.slots
+            .get_mut(&channel)
+            .is_some_and(|slots| slots.thaw(now_ms))
+    }
+
+    fn tell_again(&mut self, channel: ChannelId, which: u64) {
+        if let Some(slots) = self.slots.get_mut(&channel) {
+            slots.tell_again(which);
+        }
+    }
+
+    fn entries_max(&self) -> usize {
+        let chains = self.slots.values().map(Slots::entries);
+        chains.max().unwrap_or(0)
+    }
+
+    fn show_bundles(&mut self, steps: Vec<BundleStep>) {
+        let newest = steps.last().map(|step| step.envelope.to_vec());
+        let newest = newest.filter(|newest| !self.bundles.contains(newest));
+        self.bundles.extend(newest);
+        self.steps = steps;
+    }
+
+    fn is_stirred(&self) -> bool {
+        !self.changed.is_empty() || self.bundles.len() != self.bundles_seen
+    }
+
+    fn is_stirred_for(&self, held: &HeldPoll) -> bool {
+        self.bundles.len() != self.bundles_seen || self.changed.contains(&held.channel)
+    }
+
+    fn is_asking(&self, held: &HeldPoll) -> bool {
+        let slots = self.slots.get(&held.channel);
+        match &held.of {
+            HeldOf::Session(_, _, poll) => slots.is_none_or(|slots| slots.differs(poll.actual)),
+            HeldOf::Number(_) => false,
+        }
+    }
+
+    fn settle(&mut self) {
+        self.changed.clear();
+        self.bundles_seen = self.bundles.len();
+    }
+
+    fn wants_heartbeat(&mut self, held: &HeldPoll, now_ms: u64) -> bool {
+        self.slots
+            .get_mut(&held.channel)
+            .is_some_and(|slots| slots.wants_heartbeat(now_ms))
+    }
+
+    fn handle(&mut self, frame: &[u8], now_ms: u64) -> Result<Handled, Reject> {
+        let kind = frame_type(frame)?;
+        if self.windows.is_rotation_due(now_ms) {
+            self.windows.rotate(draw(&mut self.dice), now_ms);
+        }
+        match kind {
+            FrameType::Ask => {
+                let nonce = draw(&mut self.dice);
+                self.handshake()
+                    .answer_ask(frame, nonce)
+                    .map(Handled::Answer)
+            }
+            FrameType::Hello => self.handle_hello(frame, now_ms).map(Handled::Answer),
+            FrameType::Enrol => {
+                PlainFrame::decode(frame, Direction::Up)?;
+                Ok(Handled::Enrol(frame.to_vec()))
+            }
+            FrameType::Poll
+            | FrameType::Post
+            | FrameType::Need
+            | FrameType::Fetch
+            | FrameType::Put
+            | FrameType::Stream
+            | FrameType::Collect
+            | FrameType::Deliver
+            | FrameType::DeliverBodies
+            | FrameType::FetchBodies
+            | FrameType::DeliverEnrolled => self.handle_request(frame, now_ms),
+            FrameType::Answer
+            | FrameType::Bodies
+            | FrameType::Collected
+            | FrameType::StreamAnswer
+            | FrameType::FiledBody
+            | FrameType::Enrolled
+            | FrameType::Challenge
+            | FrameType::Welcome
+            | FrameType::Refused
+            | FrameType::Posted => Err(Reject::FrameDirection),
+        }
+    }
+
+    fn answer_post(
+        &mut self,
+        asked: Asked,
+        refused: &[(u32, u16)],
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<u8>, Reject> {
+        let refused = refused.iter().map(|(index, reject)| Refusal {
+            index: *index,
+            code: *reject,
+        });
+        let hints = Hints {
+            refused: refused.collect(),
+            wanted,
+            ..Hints::default()
+        };
+        let AskedOf::Session(session, counter) = asked.of else {
+            return Err(Reject::SessionUnknown);
+        };
+        self.seal(session, counter, hints, &[])
+    }
+
+    fn release(
+        &mut self,
+        held: &HeldPoll,
+        is_over: bool,
+        now_ms: u64,
+    ) -> Result<Option<Vec<u8>>, Reject> {
+        let HeldOf::Session(session, counter, poll) = &held.of else {
+            return Err(Reject::SessionUnknown);
+        };
+        let slots = self
+            .slots
+            .get_mut(&held.channel)
+            .ok_or(Reject::NotAdmitted)?;
+        let mut entries = slots.newer(poll, &self.bundles, &self.steps);
+        let is_asked = slots.ask_actual(poll.actual, now_ms);
+        let is_answered = !entries.is_empty() || is_asked || is_over || held.hold_ms == 0;
+        if !is_answered && !slots.is_beat_awaited(*session) {
+            return Ok(None);
+        }
+        entries.extend(slots.give_beat(*session));
+        entries.extend(slots.give_old());
+        let hints = Hints {
+            need: is_asked.then_some(Plane::Actual).into_iter().collect(),
+            ..Hints::default()
+        };
+        self.seal(*session, *counter, hints, &entries).map(Some)
     }
 }

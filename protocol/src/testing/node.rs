@@ -12,7 +12,7 @@ use crate::device::{self, Device, Event, ExchangeId, Identity, Output, Settings}
 use crate::id::ChannelId;
 use crate::key::{MemorySigner, Signer as _};
 use crate::record::{Table, Write};
-use crate::revision::{Generation, Revision};
+use crate::revision::{BundleNumber, Generation, Revision};
 use crate::state::Path;
 use crate::trust::Trust;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -40,6 +40,33 @@ impl Crash {
             return None;
         }
         crash.take().map(|crash| crash.is_lost)
+    }
+}
+
+/// When the controller's disk begins to refuse writes, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskFault {
+    /// Commits that still succeed.
+    pub after_commits: usize,
+    /// The moment of the world from which on it takes writes again.
+    pub until_ms: u64,
+    /// True for a full disk, which takes nothing of a commit; false for an error, after which any part may be there.
+    pub is_full: bool,
+}
+
+impl DiskFault {
+    /// Counts a commit. `Some(is_full)` when it fails.
+    pub(super) fn strike(fault: &mut Option<Self>, now_ms: u64) -> Option<bool> {
+        let pending = fault.as_mut()?;
+        if now_ms >= pending.until_ms {
+            *fault = None;
+            return None;
+        }
+        if pending.after_commits > 0 {
+            pending.after_commits -= 1;
+            return None;
+        }
+        Some(pending.is_full)
     }
 }
 
@@ -98,6 +125,9 @@ pub struct DeviceNode {
     pub fsync_ms: u64,
     /// The moment of the world until which every commit fails.
     pub disk_fails_until_ms: u64,
+    /// True when they fail for want of room, of which the disk then has nothing; false for an error, after which it
+    /// may have any part.
+    pub is_disk_full: bool,
     /// What waits for a commit; the commit comes first.
     pub(super) pending: VecDeque<Output>,
     /// Exchanges that nobody has answered yet.
@@ -143,6 +173,7 @@ impl DeviceNode {
             earlier: MemoryStore::default(),
             fsync_ms: 0,
             disk_fails_until_ms: 0,
+            is_disk_full: false,
             pending: VecDeque::new(),
             open: BTreeSet::new(),
             way: Way::default(),
@@ -154,8 +185,8 @@ impl DeviceNode {
         }
     }
 
-    /// Rebuilds the engine from the store. Returns what it found to be gone, if anything is.
-    /// # Panics: when the store does not read back.
+    /// Rebuilds the engine from the store. Returns what it found to be gone, if anything is; a store that does not
+    /// read back leaves it down.
     pub fn restore(&mut self) -> Option<&'static str> {
         self.unsaved.clear();
         if self.sabotage == Some(Sabotage::StaleStore) && self.life > 0 {
@@ -178,7 +209,8 @@ impl DeviceNode {
         let rows = self.store.rows().filter(|(table, _, _)| is_kept(*table));
         let engine = Device::restore(self.identity.clone(), trust, settings, rows);
         let Ok(engine) = engine else {
-            unreachable!("a store holds what an engine wrote: {engine:?}");
+            self.engine = None;
+            return Some("the store holds what no engine wrote");
         };
         let engine = engine.with_agreement(super::keys::agreement());
         self.take_confirmed_key(&engine);
@@ -284,7 +316,7 @@ impl DeviceNode {
                 return Ok(true);
             }
             self.engine = None;
-            return Ok(false);
+            return self.fail(writes, dice);
         }
         if let Some(is_lost) = Crash::strike(&mut self.crash) {
             self.engine = None;
@@ -310,6 +342,13 @@ impl DeviceNode {
         } else {
             Err(WENT_BACK)
         }
+    }
+
+    /// A write fails: of the commit the disk has any part, or nothing when it is full.
+    fn fail(&mut self, writes: &[Write], dice: Option<&mut Dice>) -> Result<bool, &'static str> {
+        let in_flight = if self.is_disk_full { &[] } else { writes };
+        let is_whole = dice.is_none_or(|dice| self.store.cut(in_flight, dice));
+        if is_whole { Ok(false) } else { Err(TORN) }
     }
 
     fn make_durable(&mut self, writes: &[Write]) -> bool {
@@ -348,6 +387,8 @@ pub struct ControllerNode {
     pub crash: Option<Crash>,
     /// Its clocks. The boot clock of a controller is right.
     pub clock: Clock,
+    /// The highest bundle that is durable.
+    pub(super) bundle: BundleNumber,
     pub(super) timer_ms: Option<u64>,
 }
 
@@ -361,6 +402,7 @@ impl ControllerNode {
         };
         Self {
             store,
+            bundle: engine.trust().number(),
             engine,
             events: Vec::new(),
             crash: None,
@@ -398,7 +440,25 @@ impl ControllerNode {
             return if is_whole { Ok(false) } else { Err(TORN) };
         }
         self.store.commit(writes);
+        let held = Durable {
+            bundle: self.bundle,
+            ..Durable::default()
+        };
+        self.bundle = read_heads(held, writes).bundle;
         Ok(struck.is_none())
+    }
+
+    /// A write fails: of the commit the disk has any part, or nothing when it is full.
+    /// # Errors: what a restart would read is a part of it.
+    pub(super) fn fail(
+        &mut self,
+        writes: &[Write],
+        is_full: bool,
+        dice: &mut Dice,
+    ) -> Result<bool, &'static str> {
+        let in_flight = if is_full { &[] } else { writes };
+        let is_whole = self.store.cut(in_flight, dice);
+        if is_whole { Ok(false) } else { Err(TORN) }
     }
 }
 

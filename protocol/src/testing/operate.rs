@@ -4,7 +4,7 @@ use super::World;
 use super::campaign::Trick;
 use super::handled::Handled;
 use super::heads::TORN;
-use super::node::{ControllerNode, DeviceNode};
+use super::node::{ControllerNode, DeviceNode, DiskFault};
 use super::oracle::Invariant;
 use super::store::MemoryStore;
 use super::world::Step;
@@ -14,12 +14,15 @@ use crate::device::Identity;
 use crate::enrol::{EnrolRequest, Enrolling, JoinSecret, accept_enrolled};
 use crate::id::{ChannelId, Incarnation, TokenId};
 use crate::key::{MemorySigner, Signer as _};
+use crate::record::Write;
 use crate::reject::Reject;
 use crate::state::{Change, Path, Value};
 use alloc::vec::Vec;
 
 /// Events of each engine that are kept over a peace. Arbitrary.
 const EVENTS_KEPT: usize = 256;
+/// The controller among those whose power is cut.
+const CONTROLLER: usize = usize::MAX;
 
 impl World {
     /// Gives the controller an input and carries out what it asks for.
@@ -29,6 +32,7 @@ impl World {
         }
         self.inputs += 1;
         let about = channel_of(&input);
+        let (is_of_revoked, said) = (self.is_of_revoked(&input), self.controller.events.len());
         self.controller
             .input(self.now_ms, &mut self.dice, &self.keys, input);
         let mut wanted = Vec::new();
@@ -38,6 +42,9 @@ impl World {
             if !self.perform_control(output, &mut wanted) {
                 return self.lose_controller();
             }
+        }
+        if is_of_revoked {
+            self.watch_refused(said);
         }
         self.watch_controller(outputs, about);
         self.arm_controller();
@@ -50,19 +57,26 @@ impl World {
     fn perform_control(&mut self, output: Output, wanted: &mut Vec<ChannelId>) -> bool {
         match output {
             Output::Persist(writes) => {
-                let committed = self.controller.commit(&writes, &mut self.weather);
-                self.expect_true(Invariant::Atomic, committed.is_ok(), TORN);
-                return committed.unwrap_or(false);
+                return self.commit_control(&writes);
             }
             Output::Admit {
                 channel,
                 incarnation,
                 key,
                 next,
-            } => self
-                .mailbox
-                .admit(channel, incarnation, key, next.map(|next| *next)),
-            Output::Evict { channel } => self.mailbox.evict(channel),
+            } => {
+                let id = channel.id();
+                let next = next.map(|next| *next);
+                if self.mailbox.admit(channel, incarnation, key, next) {
+                    self.note_emptied(id);
+                }
+            }
+            Output::Evict { channel } => {
+                self.note_emptied(channel);
+                if self.trick != Some(Trick::KeepEvicted) {
+                    self.mailbox.evict(channel);
+                }
+            }
             Output::Wanted { wanted, .. } => self.wanted.extend(wanted),
             Output::ActualHeld { channel, revision } => {
                 self.mailbox.set_actual_held(channel, revision);
@@ -73,9 +87,14 @@ impl World {
                 post,
             } => {
                 self.watch_post(channel, generation, &post);
+                if self.mailbox.is_serving(channel) {
+                    self.note_kept(channel, generation, &post);
+                }
                 if self.mailbox.take(channel, generation, post, self.now_ms) {
+                    self.note_gap(channel);
                     wanted.push(channel);
                 }
+                self.watch_kept(channel);
             }
             // The simulator has no mailbox that loses its store alone.
             Output::Refill { .. } => {}
@@ -93,6 +112,40 @@ impl World {
             }
         }
         true
+    }
+
+    /// Makes a commit of the controller durable. Returns false when the controller died of it.
+    fn commit_control(&mut self, writes: &[Write]) -> bool {
+        let mut tears = self.tears(CONTROLLER);
+        let committed = match DiskFault::strike(&mut self.controller_disk, self.now_ms) {
+            Some(_) if self.trick == Some(Trick::GoOnWithoutDisk) => return true,
+            Some(is_full) => self.controller.fail(writes, is_full, &mut tears),
+            None => self.controller.commit(writes, &mut tears),
+        };
+        self.expect_true(Invariant::Atomic, committed.is_ok(), TORN);
+        self.note_revoked();
+        committed.unwrap_or(false)
+    }
+
+    /// The mailbox is started anew: of what it took nothing may be gone.
+    pub(super) fn restart_mailbox(&mut self) {
+        self.mailbox.restart();
+        if self.trick == Some(Trick::LoseLetters) {
+            self.mailbox.lose();
+        }
+        for device in 0..self.devices.len() {
+            if let Some(channel) = self.devices.get(device).map(|node| node.channel) {
+                self.watch_kept(channel);
+            }
+        }
+    }
+
+    /// The mailbox shows a channel everything again.
+    pub(super) fn thaw(&mut self, channel: ChannelId) {
+        if self.mailbox.thaw(channel, self.now_ms) {
+            self.note_gap(channel);
+            self.control(controller::Input::SnapshotWanted { channel });
+        }
     }
 
     /// The controller died: its mailbox, which is part of the process, with it.
@@ -315,8 +368,10 @@ impl World {
         }
         self.controller = ControllerNode::restore(&self.keys, store);
         if self.trick != Some(Trick::StaleBundles) {
-            self.mailbox.bundles.clone_from(&self.keys.bundles);
-            self.mailbox.show_bundles(Vec::new());
+            let trust = self.keys.trust();
+            if self.mailbox.begin(&trust, &self.keys.bundles) {
+                self.note_all_emptied();
+            }
         }
         self.control(controller::Input::Start);
     }

@@ -5,10 +5,10 @@
 
 use super::World;
 use super::campaign::Trick;
-use super::handled::{Asked, Handled, Piece};
+use super::handled::{Asked, Handled, HeldPoll, Piece};
 use super::oracle::Invariant;
 use super::way::Fate;
-use super::world::{Step, Waiting};
+use super::world::{Novel, Step, Waiting};
 use crate::controller::{self, Event};
 use crate::device::{Exchange, ExchangeId};
 use crate::frame::PlainFrame;
@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 
 /// Milliseconds after which somebody on the way answers.
 const ANSWER_MS: u64 = 5;
+/// A reject number of a later registry.
+const NOVEL_CODE: u16 = 60_000;
 
 impl World {
     pub(super) fn serve(
@@ -31,21 +33,15 @@ impl World {
         if self.is_controller_down {
             return;
         }
+        if self.refuse_novelly(device, life, exchange) {
+            return;
+        }
         let handled = self.mailbox.handle(frame, self.now_ms);
-        let is_believed = matches!(
-            handled,
-            Ok(Handled::Held(_)
-                | Handled::Posted(..)
-                | Handled::Put(..)
-                | Handled::SnapshotWanted(..))
-        );
-        let detail = "a mailbox took what nobody sealed";
-        self.expect_true(Invariant::Forgery, !(is_forged && is_believed), detail);
+        self.watch_handled(&handled, is_forged);
         match handled {
             Ok(Handled::Answer(answer)) => self.answer(device, life, exchange, &answer),
             Ok(Handled::Held(held)) => {
-                let hold_ms = u64::from(held.hold_s) * 1_000;
-                self.schedule(hold_ms, device, life, Step::Expire(exchange));
+                self.schedule(held.hold_ms, device, life, Step::Expire(exchange));
                 self.waiting.push(Waiting {
                     device,
                     life,
@@ -55,11 +51,17 @@ impl World {
                 });
             }
             Ok(Handled::Posted(asked, envelopes)) => {
-                let refused = if self.trick == Some(Trick::SwallowPosts) {
-                    Vec::new()
+                let (handed, mut refused) = if self.trick == Some(Trick::SwallowPosts) {
+                    (0, Vec::new())
                 } else {
                     self.hand_over(asked.channel, &envelopes)
                 };
+                if !self.is_controller_down {
+                    self.watch_handed(envelopes.len(), handed);
+                }
+                if self.novel.remove(&device).is_some() {
+                    refused.push((0, NOVEL_CODE));
+                }
                 self.answer_post(device, life, exchange, asked, &refused);
             }
             Ok(Handled::Put(asked, plane, pieces)) => {
@@ -83,13 +85,58 @@ impl World {
         }
     }
 
-    /// Gives the controller what a device posted. Returns what it refused, by place.
-    fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) -> Vec<(u32, Reject)> {
+    /// Looks at what a mailbox made of a frame: it believes no forged one, and nobody whose key is revoked.
+    fn watch_handled(&mut self, handled: &Result<Handled, Reject>, is_forged: bool) {
+        let is_believed = matches!(
+            handled,
+            Ok(Handled::Held(_)
+                | Handled::Posted(..)
+                | Handled::Put(..)
+                | Handled::SnapshotWanted(..))
+        );
+        let detail = "a mailbox took what nobody sealed";
+        self.expect_true(Invariant::Forgery, !(is_forged && is_believed), detail);
+        if let Ok(
+            Handled::Held(HeldPoll { channel, .. })
+            | Handled::Posted(Asked { channel, .. }, _)
+            | Handled::Put(Asked { channel, .. }, ..)
+            | Handled::SnapshotWanted(channel, _),
+        ) = handled
+        {
+            self.watch_session(*channel);
+        }
+    }
+
+    /// Answers with a number that no registry of this version has, if that is what comes next. What it answers
+    /// may change nothing that is durable.
+    fn refuse_novelly(&mut self, device: usize, life: u64, exchange: ExchangeId) -> bool {
+        if self.novel.get(&device) != Some(&Novel::Refused) {
+            return false;
+        }
+        self.novel.remove(&device);
+        let refused = PlainFrame::Refused {
+            code: NOVEL_CODE,
+            retry_ms: None,
+        };
+        if let Ok(refused) = refused.encode() {
+            self.schedule(
+                ANSWER_MS,
+                device,
+                life,
+                Step::Answer(exchange, refused, true),
+            );
+        }
+        true
+    }
+
+    /// Gives the controller what a device posted. Returns how much it was given, and what it refused, by place.
+    fn hand_over(&mut self, channel: ChannelId, envelopes: &[Vec<u8>]) -> (usize, Vec<(u32, u16)>) {
         self.wanted.clear();
-        let mut refused = Vec::new();
+        let (mut handed, mut refused) = (0, Vec::new());
         for (index, envelope) in (0_u32..).zip(envelopes) {
             self.watch_posted(channel, envelope);
             let before = self.controller.events.len();
+            handed += usize::from(!self.is_controller_down);
             self.control(controller::Input::Received {
                 channel,
                 envelope,
@@ -103,12 +150,12 @@ impl World {
                 } = event
                     && *about == channel
                 {
-                    return Some((index, *reject));
+                    return Some((index, reject.code()));
                 }
                 None
             }));
         }
-        refused
+        (handed, refused)
     }
 
     fn put(&mut self, channel: ChannelId, plane: Plane, pieces: &[Piece]) {
@@ -127,7 +174,7 @@ impl World {
         life: u64,
         exchange: ExchangeId,
         asked: Asked,
-        refused: &[(u32, Reject)],
+        refused: &[(u32, u16)],
     ) {
         if self.is_controller_down {
             // It died of this post: whoever sent it hears nothing.
@@ -146,7 +193,7 @@ impl World {
         };
         let waiting = self.waiting.remove(at);
         let channel = waiting.held.channel;
-        if self.mailbox.wants_heartbeat(channel, self.now_ms) {
+        if self.mailbox.wants_heartbeat(&waiting.held, self.now_ms) {
             self.control(controller::Input::HeartbeatWanted { channel });
         }
         if let Ok(Some(answer)) = self.mailbox.release(&waiting.held, true, self.now_ms) {

@@ -3,6 +3,7 @@
 //! Also what it holds back from the device, and what it told before, to be told again.
 //! Refuses to read a payload, except a heartbeat's, to know whether somebody waits for it.
 
+use super::hop::Held;
 use crate::controller::Post;
 use crate::envelope::ReceivedEnvelope;
 use crate::frame::{BodyChunk, PlainFrame, Poll, Wanted};
@@ -121,6 +122,39 @@ impl Slots {
         false
     }
 
+    /// Forgets everything that it took.
+    pub(super) fn lose(&mut self) {
+        self.chain.clear();
+        self.ack = None;
+    }
+
+    /// The newest head and acknowledgement, also of what is held back.
+    pub(super) fn held(&self) -> Held {
+        let shown = self.chain.last();
+        let shown = shown.map(|link| (self.generation, link.revision));
+        let ack = self.ack.as_ref().map(|(epoch, seq, _)| (*epoch, *seq));
+        let withheld = self.withheld.iter().flat_map(|withheld| &withheld.posts);
+        withheld.fold((shown, ack), |(head, ack), (generation, post)| {
+            let (_, envelope) = entry_of(post);
+            let header = ReceivedEnvelope::parse(envelope);
+            let Ok(header) = header.map(|received| *received.unverified_header()) else {
+                return (head, ack);
+            };
+            let revision = Revision::new(header.epoch, header.seq);
+            match post {
+                Post::Delta { .. } | Post::Snapshot { .. } => {
+                    (head.max(Some((*generation, revision))), ack)
+                }
+                Post::ReportAck { .. } => (head, ack.max(Some((header.epoch, header.seq)))),
+                Post::Heartbeat { .. }
+                | Post::Evidence { .. }
+                | Post::EnrolAnswer { .. }
+                | Post::PlaneKey { .. }
+                | Post::Admission { .. } => (head, ack),
+            }
+        })
+    }
+
     /// The device uses its next key.
     pub(super) fn drop_enrol_answer(&mut self) {
         self.enrol_answer = None;
@@ -235,7 +269,15 @@ impl Slots {
             Post::ReportAck { envelope } => {
                 if let Ok(received) = ReceivedEnvelope::parse(&envelope) {
                     let header = *received.unverified_header();
-                    self.ack = Some((header.epoch, header.seq, envelope));
+                    let ack = (header.epoch, header.seq, envelope);
+                    // A controller that was restored may go back behind what it acknowledged.
+                    if self
+                        .ack
+                        .as_ref()
+                        .is_none_or(|held| (held.0, held.1) <= (ack.0, ack.1))
+                    {
+                        self.ack = Some(ack);
+                    }
                 }
             }
         }

@@ -8,9 +8,10 @@ use super::agenda::Agenda;
 use super::campaign::Trick;
 use super::handled::HeldPoll;
 use super::heads::TORN;
+use super::hop::Hop;
 use super::keys::{Dice, Signing, TestKeys};
 use super::mailbox::TestMailbox;
-use super::node::{ControllerNode, DeviceNode};
+use super::node::{ControllerNode, DeviceNode, DiskFault};
 use super::oracle::{Invariant, Oracle};
 use super::sabotage::Sabotage;
 use super::store::MemoryStore;
@@ -19,12 +20,16 @@ use crate::controller::{self, Ticket};
 use crate::device::{ActOutcome, Applied, ExchangeId, Input};
 use crate::frame::Wanted;
 use crate::state::Path;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// Inputs of one virtual minute that each device, and the controller, may cause. Arbitrary: far more
 /// than a device that fetches its largest state without a pause.
 const STORM_INPUTS: u64 = 1_000;
+
+/// Makes the mailbox of a world; its newest key is the one that the bundle names.
+pub type MakeHop = dyn Fn(&TestKeys, Dice) -> Box<dyn Hop> + Sync;
 
 /// Something that is going to happen to a life of a device.
 #[derive(Debug)]
@@ -43,6 +48,13 @@ pub(super) enum Step {
     Restart,
     ControllerTimer(u64),
     StartController,
+}
+
+/// A number of a later registry, in the place of an answer, or as the reason for which a post is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Novel {
+    Refused,
+    Reason,
 }
 
 #[derive(Debug)]
@@ -76,7 +88,7 @@ pub struct World {
     /// The controller.
     pub controller: ControllerNode,
     /// The mailbox.
-    pub mailbox: TestMailbox,
+    pub mailbox: Box<dyn Hop>,
     /// The devices.
     pub devices: Vec<DeviceNode>,
     /// Answers of the controller to operators and enrolling devices.
@@ -94,12 +106,18 @@ pub struct World {
     pub(super) tickets: u64,
     /// The dice of the network: other faults leave everything else as it was.
     pub(super) weather: Dice,
+    /// What power cuts leave follows from it.
+    tears: u64,
+    /// Devices whose mailbox says next what only a later version has a name for, and where.
+    pub(super) novel: BTreeMap<usize, Novel>,
     pub(super) up: Wire,
     pub(super) down: Wire,
     pub(super) wanted: Vec<Wanted>,
     /// The virtual minute at hand, and the inputs before it.
     minute: (u64, u64),
     pub(super) is_controller_down: bool,
+    /// What the controller's disk does next.
+    pub controller_disk: Option<DiskFault>,
     /// True while a device that waits is asked for its plane now and then.
     pub(super) is_asking: bool,
     pub(super) steps: Agenda,
@@ -116,15 +134,24 @@ impl World {
     /// Starts a controller and a mailbox whose keys, and those of all devices, sign in this way.
     #[must_use]
     pub fn with_signing(seed: u64, signing: Signing) -> Self {
+        Self::with_mailbox(seed, signing, &move |keys, dice| {
+            Box::new(TestMailbox::new(
+                signing.signer("mailbox"),
+                keys.bundles.clone(),
+                dice,
+            ))
+        })
+    }
+
+    /// The same with a mailbox that is made here.
+    #[must_use]
+    pub fn with_mailbox(seed: u64, signing: Signing, make: &MakeHop) -> Self {
         let mut dice = Dice::new(seed).signing(signing);
         let keys = TestKeys::with(signing);
         let mailbox_dice = Dice::new(dice.draw()).signing(signing);
         let weather = Dice::new(dice.draw());
-        let mailbox = TestMailbox::new(
-            signing.signer("mailbox"),
-            keys.bundles.clone(),
-            mailbox_dice,
-        );
+        let tears = dice.clone().draw();
+        let mailbox = make(&keys, mailbox_dice);
         let mut world = Self {
             now_ms: 1_000,
             dice,
@@ -141,10 +168,13 @@ impl World {
             inputs: 0,
             tickets: 0,
             weather,
+            tears,
             wanted: Vec::new(),
             minute: (0, 0),
             is_controller_down: false,
+            controller_disk: None,
             is_asking: false,
+            novel: BTreeMap::new(),
             up: Wire::default(),
             down: Wire::default(),
             steps: Agenda::default(),
@@ -166,10 +196,11 @@ impl World {
 
     /// Kills a device, if it lives, and starts it from its store.
     pub fn restart(&mut self, device: usize) {
+        let mut tears = self.tears(device);
         let Some(node) = self.devices.get_mut(device) else {
             return;
         };
-        let is_whole = node.cut(&mut self.weather);
+        let is_whole = node.cut(&mut tears);
         let found = node.restore();
         let life = node.life;
         self.expect_true(Invariant::Atomic, is_whole, TORN);
@@ -185,10 +216,19 @@ impl World {
 
     /// Kills a device; `restart` brings it back.
     pub fn kill(&mut self, device: usize) {
+        let mut tears = self.tears(device);
         if let Some(node) = self.devices.get_mut(device) {
-            let is_whole = node.cut(&mut self.weather);
+            let is_whole = node.cut(&mut tears);
             self.expect_true(Invariant::Atomic, is_whole, TORN);
         }
+    }
+
+    /// The dice of a power cut now. They follow from seed, place and moment alone: whatever else is left out of a
+    /// plan, this store is torn in the same way.
+    pub(super) fn tears(&self, place: usize) -> Dice {
+        let place = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let moment = self.now_ms.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Dice::new(self.tears ^ place ^ moment.rotate_left(17))
     }
 
     pub(super) fn schedule(&mut self, in_ms: u64, device: usize, life: u64, step: Step) {

@@ -61,7 +61,11 @@ impl Driver {
                 post,
             } => {
                 self.relay(channel, &post);
-                self.post(channel, generation, post);
+                // What is decided for a device whose key is revoked is about a life that ended: kept here, it would
+                // stand in the way of the next one, whose numbers go on.
+                if self.parts.directory.is_serving(channel) {
+                    self.post(channel, generation, post);
+                }
             }
             Output::Refill {
                 ticket,

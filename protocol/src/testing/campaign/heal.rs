@@ -51,6 +51,8 @@ impl Run {
         let now_ms = self.world.now_ms;
         self.world.faults = Faults::default();
         self.world.controller.crash = None;
+        self.world.controller_disk = None;
+        self.world.novel.clear();
         self.world.run(5_000);
         self.world.controller.crash = None;
         for device in 0..self.world.devices.len() {
@@ -67,10 +69,7 @@ impl Run {
                 self.world.kill(device);
                 continue;
             }
-            if self.world.mailbox.thaw(channel, now_ms) {
-                self.world
-                    .control(controller::Input::SnapshotWanted { channel });
-            }
+            self.world.thaw(channel);
             if is_asleep {
                 // Its timers wait for the end of the suspension: it is switched off and on instead.
                 self.world.restart(device);

@@ -10,11 +10,14 @@
 
 mod files;
 mod heal;
+mod later;
+mod novel;
 mod operation;
 mod perform;
 mod replay;
 mod shrink;
 mod swarm;
+mod upheaval;
 mod weeks;
 
 pub use operation::Operation;
@@ -24,7 +27,7 @@ pub use swarm::{Pace, Plan, Swarm, Trick};
 
 use super::oracle::{Acknowledged, Violation};
 use super::store::MemoryStore;
-use super::{Oracle, World};
+use super::{MakeHop, Oracle, World};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -107,7 +110,19 @@ impl Plan {
     /// Carries it out.
     #[must_use]
     pub fn run(&self) -> Outcome {
-        let mut run = Run::begin(&self.swarm);
+        let signing = self.swarm.signing;
+        self.carry_out(World::with_signing(self.swarm.seed, signing))
+    }
+
+    /// Carries it out around a mailbox that is made here.
+    #[must_use]
+    pub fn run_with(&self, make: &MakeHop) -> Outcome {
+        let (seed, signing) = (self.swarm.seed, self.swarm.signing);
+        self.carry_out(World::with_mailbox(seed, signing, make))
+    }
+
+    fn carry_out(&self, world: World) -> Outcome {
+        let mut run = Run::begin(world, &self.swarm);
         for (at_ms, operation) in &self.operations {
             run.world.run(at_ms.saturating_sub(run.world.now_ms));
             if run.is_violated() {
@@ -123,8 +138,7 @@ impl Plan {
 }
 
 impl Run {
-    fn begin(swarm: &Swarm) -> Self {
-        let mut world = World::with_signing(swarm.seed, swarm.signing);
+    fn begin(mut world: World, swarm: &Swarm) -> Self {
         world.oracle = Some(Oracle::default());
         for (place, clock) in swarm.clocks.iter().enumerate() {
             let device = world.enrol(&format!("unit-{place}"));

@@ -81,6 +81,14 @@ pub enum Operation {
     SlowDisk { device: usize, fsync_ms: u64 },
     /// Commits of a device fail for a while.
     FailDisk { device: usize, for_ms: u64 },
+    /// Commits of the controller fail for a while, after so many.
+    FailControllerDisk {
+        after_commits: usize,
+        for_ms: u64,
+        is_full: bool,
+    },
+    /// Something that only a later version, or another site, has a meaning for.
+    Novel { device: usize, which: u64 },
     /// Everything is healed and must come to rest; then it goes on.
     Peace,
 }
@@ -89,6 +97,8 @@ pub enum Operation {
 pub(super) const KINDS: u64 = 26;
 /// With those that long plans have, too.
 pub(super) const KINDS_LONG: u64 = 31;
+/// With those that are drawn beside a plan.
+pub(super) const KINDS_ALL: u64 = 33;
 /// The first kind that is trouble; those before it are what fleets are for.
 pub(super) const KINDS_TROUBLE: u64 = 5;
 
@@ -175,6 +185,15 @@ impl Operation {
             30 => Self::FailDisk {
                 device,
                 for_ms: dice.below(120_000),
+            },
+            31 => Self::FailControllerDisk {
+                after_commits: small(dice, 4),
+                for_ms: dice.below(120_000),
+                is_full: dice.chance(500),
+            },
+            32 => Self::Novel {
+                device,
+                which: dice.draw(),
             },
             _ if dice.chance(500) => Self::Gate {
                 device,

@@ -8,14 +8,10 @@
 )]
 
 use super::super::campaign::Trick;
-use super::super::{Crash, Wall};
+use super::super::{Crash, DiskFault, Wall};
 use super::{Operation, Run};
-use crate::context::draw;
 use crate::controller::{self, Event};
 use crate::device::Input;
-use crate::enrol::seal_rotation_request;
-use crate::key::Signer as _;
-use crate::limits::MAILBOX_KEYS_MAX;
 use crate::state::{Change, Path, Value};
 use alloc::format;
 use alloc::string::String;
@@ -50,9 +46,11 @@ impl Run {
             Operation::Intrude { .. }
             | Operation::JumpClock { .. }
             | Operation::JumpControllerClock { .. } => self.perform_around(operation),
+            Operation::Novel { device, which } => self.perform_novel(device, which),
             Operation::Peace => self.make_peace(),
             Operation::RestartController
             | Operation::CrashController { .. }
+            | Operation::FailControllerDisk { .. }
             | Operation::Backup
             | Operation::Restore
             | Operation::RestartMailbox
@@ -116,6 +114,7 @@ impl Run {
                 let until_ms = self.world.now_ms + for_ms;
                 if let Some(node) = self.world.devices.get_mut(device) {
                     node.disk_fails_until_ms = until_ms;
+                    node.is_disk_full = until_ms.is_multiple_of(2);
                 }
             }
             _ => {}
@@ -191,76 +190,31 @@ impl Run {
                     self.world.restart_controller(Some(store));
                 }
             }
-            Operation::RestartMailbox => self.world.mailbox.restart(),
+            Operation::RestartMailbox => self.world.restart_mailbox(),
+            Operation::FailControllerDisk {
+                after_commits,
+                for_ms,
+                is_full,
+            } => {
+                self.totals.crashes += 1;
+                self.world.controller_disk = Some(DiskFault {
+                    after_commits,
+                    until_ms: now_ms + for_ms,
+                    is_full,
+                });
+            }
             Operation::Freeze { device, drip_ms } => {
                 let channel = self.channel(device);
                 self.world.mailbox.freeze(channel, drip_ms);
             }
             Operation::Thaw { device } => {
                 let channel = self.channel(device);
-                if self.world.mailbox.thaw(channel, now_ms) {
-                    self.world
-                        .control(controller::Input::SnapshotWanted { channel });
-                }
+                self.world.thaw(channel);
             }
             Operation::TellAgain { device, which } => {
                 let channel = self.channel(device);
                 self.world.mailbox.tell_again(channel, which);
             }
-            _ => {}
-        }
-    }
-
-    fn perform_upheaval(&mut self, operation: &Operation) {
-        if self.world.is_controller_down {
-            return;
-        }
-        let makes_a_bundle = matches!(
-            operation,
-            Operation::RotateWriter | Operation::RotateMailbox | Operation::Revoke { .. }
-        );
-        if makes_a_bundle && !self.world.keys.have_room() {
-            return;
-        }
-        self.totals.upheavals += 1;
-        self.keys += 1;
-        match *operation {
-            Operation::RotateWriter => {
-                let name = format!("writer {}", self.keys);
-                let generation = self.world.keys.generation() + 1;
-                let before = self.world.keys.rotate_writer(&name, generation);
-                if !self.hand_bundle() {
-                    self.world.keys.take_back(before);
-                }
-            }
-            Operation::RotateMailbox if self.world.mailbox.keys() < MAILBOX_KEYS_MAX => {
-                let name = format!("mailbox {}", self.keys);
-                self.world.keys.rotate_mailbox(&name);
-                let first = self.world.keys.bundles.len() as u64;
-                let key = self.world.keys.signing.signer(&name);
-                self.world.mailbox.rotate(key, first);
-                let _is_taken = self.hand_bundle();
-            }
-            Operation::RotateDevice { device } => self.rotate_device(device),
-            Operation::Revoke { device } => {
-                let device = self.place(device);
-                let Some(node) = self.world.devices.get(device) else {
-                    return;
-                };
-                let key = node.signer.public_key().thumbprint();
-                let generation = self.world.keys.generation();
-                self.world.keys.push_bundle(generation, &[key]);
-                let _is_taken = self.hand_bundle();
-                self.backup = None;
-                self.to_enrol.insert(device);
-            }
-            Operation::Reset { device } => {
-                let device = self.place(device);
-                self.enrol_again(device);
-            }
-            Operation::Copy { device } => self.copy(device),
-            Operation::FileOut { device } => self.file_out(device),
-            Operation::FileIn => self.file_in(),
             _ => {}
         }
     }
@@ -396,85 +350,6 @@ impl Run {
         (self.world.dice, self.world.now_ms) = (dice, now_ms);
         self.world.restart_controller(Some(store));
         self.world.set(0, "k/0", 2);
-    }
-
-    /// Hands over the newest bundle. Returns false when the controller said that it has to wait.
-    fn hand_bundle(&mut self) -> bool {
-        let ticket = self.world.ticket();
-        let Some(envelope) = self.world.keys.bundles.last().cloned() else {
-            return true;
-        };
-        self.world.control(controller::Input::Bundle {
-            ticket,
-            envelope: &envelope,
-            is_urgent: false,
-        });
-        let mut events = self.world.controller.events.iter();
-        !events
-            .any(|event| matches!(event, Event::Refused { ticket: about, .. } if *about == ticket))
-    }
-
-    fn rotate_device(&mut self, device: usize) {
-        let device = self.place(device);
-        let nonce = draw(&mut self.world.dice);
-        let name = format!("device key {}", self.keys);
-        let next = self.world.keys.signing.signer(&name);
-        let Some(node) = self.world.devices.get_mut(device) else {
-            return;
-        };
-        if node.engine.is_none() || node.next_key.is_some() {
-            return;
-        }
-        let current = node.signer.public_key().thumbprint();
-        let identity = &node.identity;
-        let sealed = seal_rotation_request(
-            &identity.channel,
-            identity.incarnation,
-            &current,
-            nonce,
-            &next,
-        );
-        node.next_key = Some(name);
-        self.backup = None;
-        if let Ok(sealed) = sealed {
-            let request = sealed.into_bytes();
-            self.world.input(device, Input::RotateKey { request });
-        }
-    }
-
-    /// Ends the life of a device and begins another under a new key.
-    pub(super) fn enrol_again(&mut self, device: usize) {
-        self.keys += 1;
-        let key_name = format!("device key {}", self.keys);
-        self.backup = None;
-        if self.world.enrol_again(device, &key_name) {
-            self.to_enrol.remove(&device);
-        } else {
-            self.to_enrol.insert(device);
-        }
-    }
-
-    fn copy(&mut self, device: usize) {
-        let device = self.place(device);
-        let Some(node) = self.world.devices.get(device) else {
-            return;
-        };
-        let key = node.signing.signer(&node.key_name);
-        let mut copy =
-            super::super::DeviceNode::new(node.identity.clone(), key, node.joined.clone());
-        copy.signing = node.signing;
-        copy.key_name.clone_from(&node.key_name);
-        copy.store = node.store.clone();
-        (copy.clock, copy.hold_s) = (node.clock, node.hold_s);
-        copy.watched = node.watched;
-        copy.is_copy = true;
-        let channel = node.channel;
-        if let Some(oracle) = &mut self.world.oracle {
-            oracle.note_cloned(channel);
-        }
-        self.world.devices.push(copy);
-        self.world.restart(self.world.devices.len() - 1);
-        self.to_enrol.insert(device);
     }
 }
 

@@ -91,8 +91,7 @@ impl Replay {
             line.push_str(&format!(" trick {trick:?}"));
         }
         if let Some(kept) = &self.kept {
-            let places: Vec<String> = kept.iter().map(|place| format!("{place}")).collect();
-            line.push_str(&format!(" keep {}", places.join(",")));
+            line.push_str(&format!(" keep {}", write_numbers(kept)));
         }
         line
     }
@@ -121,9 +120,30 @@ fn read_trick(text: &str) -> Option<Trick> {
     tricks.find(|trick| format!("{trick:?}") == text)
 }
 
+/// Writes numbers, and those that follow each other as the first and the last.
+fn write_numbers(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let runs = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        [..] => run.iter().map(|one| format!("{one}")).collect(),
+    });
+    runs.collect::<Vec<String>>().join(",")
+}
+
+/// Numbers that one line may name. Arbitrary: more than any plan has.
+const NUMBERS_MAX: usize = 1 << 20;
+
 fn read_numbers(text: &str) -> Option<Vec<usize>> {
-    let numbers = text.split(',').filter(|number| !number.is_empty());
-    numbers.map(|number| number.parse().ok()).collect()
+    let mut numbers = Vec::new();
+    for run in text.split(',').filter(|run| !run.is_empty()) {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if last >= NUMBERS_MAX || first > last {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
 }
 
 fn read_faults(text: &str) -> Option<Faults> {

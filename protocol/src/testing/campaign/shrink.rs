@@ -26,6 +26,7 @@ pub fn shrink(plan: &Plan, violation: Violation) -> (Plan, Violation) {
         }
     }
     drop_devices(&mut best, &mut runs);
+    keep_last(&mut best, &mut runs);
     let mut size = best.0.operations.len().div_ceil(2);
     while size > 0 && runs < RUNS_MAX {
         let mut start = 0;
@@ -54,6 +55,20 @@ fn cut_after(best: &mut (Plan, Violation), runs: &mut usize) {
     if places.len() < best.0.kept.len() {
         let shorter = best.0.keep(&places);
         attempt(best, &shorter, runs);
+    }
+}
+
+/// Tries with the last few operations before the violation, then with ever more: most failures need no others.
+fn keep_last(best: &mut (Plan, Violation), runs: &mut usize) {
+    for count in [1, 2, 4, 8, 16, 32, 64] {
+        if count >= best.0.kept.len() {
+            break;
+        }
+        let (_, last) = best.0.kept.split_at(best.0.kept.len() - count);
+        let fewer = best.0.keep(last);
+        if attempt(best, &fewer, runs) {
+            break;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Refuses to have everything at once: what always happens together hides what happens alone.
 
 use super::super::{Clock, Dice, Faults, Sabotage, Signing, Wall};
+use super::later::add_later;
 use super::operation::{KINDS, KINDS_LONG, KINDS_TROUBLE, Operation};
 use alloc::vec::Vec;
 
@@ -10,6 +11,9 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 /// Milliseconds between two times of peace in a long plan, at least. Arbitrary.
 const PEACE_MS: u64 = 4 * HOUR_MS;
+/// Milliseconds between two troubles of a controller and its disk, in plans of minutes and of days. Arbitrary.
+const MINUTES_CALM_MS: u64 = 4 * MINUTE_MS;
+const DAYS_CALM_MS: u64 = 6 * HOUR_MS;
 
 /// What the harness does wrong on purpose: the oracle must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,12 @@ pub enum Trick {
     SwallowPosts,
     /// The mailbox never tells of bundles after the first.
     StaleBundles,
+    /// The mailbox goes on serving whom it was told to serve no longer.
+    KeepEvicted,
+    /// The mailbox loses what it took when it is started anew.
+    LoseLetters,
+    /// The controller goes on after a commit that failed.
+    GoOnWithoutDisk,
 }
 
 impl Trick {
@@ -36,7 +46,10 @@ impl Trick {
             | Self::ReuseNumbers
             | Self::StrangeWriter
             | Self::SwallowPosts
-            | Self::StaleBundles => None,
+            | Self::StaleBundles
+            | Self::KeepEvicted
+            | Self::LoseLetters
+            | Self::GoOnWithoutDisk => None,
         }
     }
 
@@ -50,6 +63,9 @@ impl Trick {
             Self::StrangeWriter,
             Self::SwallowPosts,
             Self::StaleBundles,
+            Self::KeepEvicted,
+            Self::LoseLetters,
+            Self::GoOnWithoutDisk,
         ];
         devices.chain(others).collect()
     }
@@ -143,12 +159,14 @@ impl Plan {
         };
         let operations = draw_operations(&mut dice, trouble_ms);
         let kept = (0..operations.len()).collect();
-        Self {
+        let mut plan = Self {
             swarm,
             operations,
             kept,
             pace: Pace::Minutes,
-        }
+        };
+        add_later(&mut plan, MINUTES_CALM_MS);
+        plan
     }
 
     /// Draws a plan of days: a fleet at work, trouble of every kind now and then, peace every few hours.
@@ -179,12 +197,14 @@ impl Plan {
         };
         let operations = draw_days(&mut dice, devices, trouble_ms);
         let kept = (0..operations.len()).collect();
-        Self {
+        let mut plan = Self {
             swarm,
             operations,
             kept,
             pace: Pace::Days,
-        }
+        };
+        add_later(&mut plan, DAYS_CALM_MS);
+        plan
     }
 
     /// The same plan with only these operations, by their places as drawn.

@@ -3,6 +3,7 @@
 //! Refuses to be without trouble: what breaks only after days of silence would not be seen.
 
 use super::super::{Dice, Faults, Signing};
+use super::later::add_later;
 use super::operation::{KINDS_LONG, KINDS_TROUBLE, Operation};
 use super::swarm::{Pace, Plan, Swarm, draw_clock};
 use alloc::vec::Vec;
@@ -14,6 +15,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 const HOLDS_S: [u64; 6] = [55, 115, 115, 170, 230, 285];
 /// Milliseconds between two times of peace in a plan of weeks, at least. Arbitrary.
 const PEACE_MS: u64 = 2 * DAY_MS;
+/// Milliseconds between two troubles of the controller and its disk. Arbitrary.
+const CALM_MS: u64 = 2 * DAY_MS;
 
 impl Plan {
     /// Draws a plan of weeks.
@@ -41,12 +44,14 @@ impl Plan {
         };
         let operations = draw_weeks(&mut dice, devices, trouble_ms);
         let kept = (0..operations.len()).collect();
-        Self {
+        let mut plan = Self {
             swarm,
             operations,
             kept,
             pace: Pace::Weeks,
-        }
+        };
+        add_later(&mut plan, CALM_MS);
+        plan
     }
 }
 

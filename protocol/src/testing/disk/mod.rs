@@ -123,6 +123,10 @@ impl Disk {
             unreachable!("the former slot stays until the latter is flushed")
         };
         self.current = newest;
+        // What is left of a commit that was torn must not be made whole by the next one that is.
+        if let Some(slot) = self.slots.get_mut(newest) {
+            slot.truncate(image.length);
+        }
         (self.length, self.generation, self.number) =
             (image.length, image.generation, image.number);
         image.rows

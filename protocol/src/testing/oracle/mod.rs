@@ -7,6 +7,7 @@
 //! Without an oracle the world stops at the few things that it checks itself. Refuses to know how an
 //! engine works: it sees what goes in, what comes out, and what is durable.
 
+mod hop;
 mod watch;
 
 use super::World;
@@ -57,6 +58,8 @@ pub enum Invariant {
     MarkFirst,
     /// Nothing new counts that was signed by a revoked key.
     Revoked,
+    /// What a mailbox took is held, superseded, handed over, or refused with a reason.
+    Conservation,
     /// Stores, queues and waiting polls have a bound.
     Bounded,
     /// An idle device asks no more often than its holds end.
@@ -100,6 +103,8 @@ pub(super) struct Book {
     is_shown: bool,
     /// True while two units run one life.
     pub(super) is_cloned: bool,
+    /// What a mailbox has to hold of it.
+    kept: hop::Kept,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +136,7 @@ pub struct Oracle {
     revisions: BTreeMap<u64, Revision>,
     books: BTreeMap<ChannelId, Book>,
     orders: u64,
+    revoked: hop::Revoked,
 }
 
 impl Oracle {

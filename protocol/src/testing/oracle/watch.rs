@@ -120,8 +120,9 @@ impl World {
             let detail = format!("{count} {what} of at most {most}");
             (Invariant::Bounded, detail)
         });
-        let found: Vec<_> = found.collect();
+        let (found, channel): (Vec<_>, _) = (found.collect(), node.channel);
         self.tell(found);
+        self.watch_kept(channel);
     }
 
     /// Looks at an action that is about to run.
