@@ -116,3 +116,26 @@ fn device_that_left_is_refused_until_it_joins_again() {
     let revision = fleet.set("hall-1", "fan/speed", "6").unwrap();
     device.wait_applied(revision).unwrap();
 }
+
+/// What is decided after a revocation is for the life that ended: the next one begins without it.
+#[test]
+fn decision_for_a_revoked_device_is_not_in_the_way_of_its_next_life() {
+    let Some((fleet, mut device)) = scene("revoked") else {
+        return;
+    };
+    let key = fleet.status("hall-1").unwrap()["key"].clone();
+    fleet
+        .must(&["controller", "revoke", key.as_str().unwrap()])
+        .unwrap();
+    fleet.set("hall-1", "fan/speed", "4").unwrap();
+    device.daemon.kill_9().unwrap();
+    on_device(&fleet, &device, &["device", "reset", "--yes"]);
+    let line = fleet.invite("hall-1").unwrap();
+    let joined = fleet.join(&device, &line).unwrap();
+    assert!(joined.status.success(), "{}", joined.stderr);
+    device.daemon.start().unwrap();
+    let status = fleet.wait_converged("hall-1").unwrap();
+    assert_ne!(status["key"], key);
+    let revision = fleet.set("hall-1", "fan/speed", "5").unwrap();
+    device.wait_applied(revision).unwrap();
+}

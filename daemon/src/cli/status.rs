@@ -239,6 +239,9 @@ fn notes(device: &DeviceStatus) -> String {
 fn life(device: &DeviceStatus) -> String {
     let mut text = String::new();
     let mut line = |what: String| text.push_str(&format!("{}\n", what.trim_end()));
+    if let Some(key) = &device.key {
+        line(format!("key       {key}"));
+    }
     if let Some(actual) = &device.actual {
         line(format!(
             "actual    epoch {} seq {} {}",

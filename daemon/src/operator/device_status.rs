@@ -83,6 +83,8 @@ pub struct DeviceStatus {
     pub tenant: String,
     /// True once its key is confirmed.
     pub enrolled: bool,
+    /// Thumbprint of its key, which `postern controller revoke` takes; absent before it joined.
+    pub key: Option<String>,
     /// What it should be.
     pub desired: HeadJson,
     /// Newest revision that reached it.
@@ -135,6 +137,7 @@ impl DeviceStatus {
             name: member.channel().device.to_string(),
             tenant: member.channel().tenant.to_string(),
             enrolled: member.is_enrolled(),
+            key: member.key().map(|key| key.to_string()),
             desired: HeadJson::new(member.head().revision, member.head().digest),
             received: cursor(|report| report.received),
             accepted: cursor(|report| report.accepted),

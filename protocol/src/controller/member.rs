@@ -228,6 +228,13 @@ impl Member {
         shown.unwrap_or(Revision::NONE)
     }
 
+    /// True while nothing is posted to the device: this store was restored below the newest writer key, and the device
+    /// has not shown yet where it stands (spec: #rotation).
+    #[must_use]
+    pub const fn is_withheld(&self) -> bool {
+        self.pulse.is_withheld
+    }
+
     /// True while nothing is offered to the device before an operator decides which history counts.
     #[must_use]
     pub fn is_in_conflict(&self) -> bool {

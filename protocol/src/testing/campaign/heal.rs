@@ -135,6 +135,7 @@ impl Run {
                 (engine.actual() == member.actual(), "another actual state"),
                 (actual == held, "another actual head"),
                 (!member.is_behind(), "the controller is behind"),
+                (!member.is_withheld(), "it was not heard since a restore"),
                 (!engine.freshness(now).is_stale, "the controller is stale"),
                 (
                     engine.intents().all(|(_, taken, done)| taken == done),
