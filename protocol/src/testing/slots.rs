@@ -65,6 +65,8 @@ pub(super) struct Beat {
 struct Withheld {
     bundles: usize,
     posts: Vec<(Generation, Post)>,
+    /// The newest of these.
+    newest: Held,
     drip_ms: Option<u64>,
     dripped_ms: u64,
 }
@@ -118,6 +120,9 @@ impl Slots {
             withheld.dripped_ms = now_ms;
             return self.show(generation, post, now_ms);
         }
+        let (head, ack) = place_of(generation, &post);
+        let newest = withheld.newest;
+        withheld.newest = (newest.0.max(head), newest.1.max(ack));
         withheld.posts.push((generation, post));
         false
     }
@@ -133,26 +138,9 @@ impl Slots {
         let shown = self.chain.last();
         let shown = shown.map(|link| (self.generation, link.revision));
         let ack = self.ack.as_ref().map(|(epoch, seq, _)| (*epoch, *seq));
-        let withheld = self.withheld.iter().flat_map(|withheld| &withheld.posts);
-        withheld.fold((shown, ack), |(head, ack), (generation, post)| {
-            let (_, envelope) = entry_of(post);
-            let header = ReceivedEnvelope::parse(envelope);
-            let Ok(header) = header.map(|received| *received.unverified_header()) else {
-                return (head, ack);
-            };
-            let revision = Revision::new(header.epoch, header.seq);
-            match post {
-                Post::Delta { .. } | Post::Snapshot { .. } => {
-                    (head.max(Some((*generation, revision))), ack)
-                }
-                Post::ReportAck { .. } => (head, ack.max(Some((header.epoch, header.seq)))),
-                Post::Heartbeat { .. }
-                | Post::Evidence { .. }
-                | Post::EnrolAnswer { .. }
-                | Post::PlaneKey { .. }
-                | Post::Admission { .. } => (head, ack),
-            }
-        })
+        let held_back = self.withheld.as_ref().map(|withheld| withheld.newest);
+        let (head, newest) = held_back.unwrap_or_default();
+        (shown.max(head), ack.max(newest))
     }
 
     /// The device uses its next key.
@@ -199,6 +187,7 @@ impl Slots {
         self.withheld.get_or_insert(Withheld {
             bundles,
             posts: Vec::new(),
+            newest: (None, None),
             drip_ms,
             dripped_ms: 0,
         });
@@ -483,5 +472,24 @@ impl Link {
             revision: Revision::new(header.epoch, header.seq),
             envelope,
         })
+    }
+}
+
+/// The head or the acknowledgement that a post brings.
+fn place_of(generation: Generation, post: &Post) -> Held {
+    let (_, envelope) = entry_of(post);
+    let Ok(received) = ReceivedEnvelope::parse(envelope) else {
+        return (None, None);
+    };
+    let header = received.unverified_header();
+    let revision = Revision::new(header.epoch, header.seq);
+    match post {
+        Post::Delta { .. } | Post::Snapshot { .. } => (Some((generation, revision)), None),
+        Post::ReportAck { .. } => (None, Some((header.epoch, header.seq))),
+        Post::Heartbeat { .. }
+        | Post::Evidence { .. }
+        | Post::EnrolAnswer { .. }
+        | Post::PlaneKey { .. }
+        | Post::Admission { .. } => (None, None),
     }
 }
