@@ -20,12 +20,17 @@ def parse(data, direction):
     if kind < 14 or kind == 15:
         ensure(len(data) >= 13, "shape")
         body = data[5:-8]
-        if body and body[0] >> 5 == 0:
-            counter(Reader(body))
+        counted(data)
     else:
         body = data[1:]
     profile(kind, Reader(body))
     return kind, FORMS[kind](Reader(body))
+
+
+def counted(data):
+    """Returns the counter of a frame of a session; None when its body begins with something else."""
+    body = data[5:-8]
+    return counter(Reader(body)) if body and body[0] >> 5 == 0 else None
 
 
 def profile(kind, reader):
