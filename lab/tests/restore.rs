@@ -165,7 +165,10 @@ fn restored_controller_makes_no_writer_key_before_its_device_was_heard() {
         let (code, printed) = rotate(drill, &[]);
         assert_eq!(code, Some(5), "{printed}");
         assert!(printed.contains("writer-behind"), "{printed}");
-        assert!(printed.contains("hall-1 has not followed since the restore"), "{printed}");
+        assert!(
+            printed.contains("hall-1 has not followed since the restore"),
+            "{printed}"
+        );
     };
     check_refused(&drill);
     drill.fleet.controller.kill_9().unwrap();

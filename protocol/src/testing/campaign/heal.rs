@@ -230,9 +230,15 @@ impl Run {
             .expect_true(Invariant::Commits, before == after, &detail);
     }
 
-    /// One change costs two commits on its device, and arrives.
+    /// One change costs two commits on its device, and arrives. The first one that a new writer key signs costs one
+    /// more where its snapshot is accepted only now: spec/rationale.md.
     fn watch_change(&mut self) {
         for device in 0..self.commits().len() {
+            let most = if self.holds_newest_generation(device) {
+                2
+            } else {
+                3
+            };
             let before = self.commits();
             self.perform(&Operation::Set { device, key: 9 });
             self.world.run(ROUND_MS);
@@ -243,7 +249,7 @@ impl Run {
                 .map(|(before, after)| after - before);
             let costs: Vec<usize> = costs.collect();
             let detail = format!("a change of device {device} cost {costs:?} commits");
-            let is_right = costs.iter().all(|cost| *cost <= 2) && costs.iter().sum::<usize>() <= 2;
+            let is_right = costs.iter().sum::<usize>() <= most;
             self.world
                 .expect_true(Invariant::Commits, is_right, &detail);
             let unrest = self.unrest();
@@ -251,6 +257,12 @@ impl Run {
             self.world
                 .expect_true(Invariant::Convergence, unrest.is_none(), &detail);
         }
+    }
+
+    fn holds_newest_generation(&self, device: usize) -> bool {
+        let node = self.world.devices.get(device);
+        let head = node.and_then(|node| node.engine.as_ref()?.head());
+        head.is_none_or(|head| head.generation == self.world.member(device).head().generation)
     }
 
     fn exchanges(&self) -> Vec<usize> {
