@@ -127,6 +127,8 @@ fn decision_for_a_revoked_device_is_not_in_the_way_of_its_next_life() {
     fleet
         .must(&["controller", "revoke", key.as_str().unwrap()])
         .unwrap();
+    let shown = fleet.must(&["status", "hall-1"]).unwrap();
+    assert!(shown.contains("revoked"), "{shown}");
     fleet.set("hall-1", "fan/speed", "4").unwrap();
     device.daemon.kill_9().unwrap();
     on_device(&fleet, &device, &["device", "reset", "--yes"]);
@@ -136,6 +138,7 @@ fn decision_for_a_revoked_device_is_not_in_the_way_of_its_next_life() {
     device.daemon.start().unwrap();
     let status = fleet.wait_converged("hall-1").unwrap();
     assert_ne!(status["key"], key);
+    assert_eq!(status["revoked"], false, "{status:#}");
     let revision = fleet.set("hall-1", "fan/speed", "5").unwrap();
     device.wait_applied(revision).unwrap();
 }

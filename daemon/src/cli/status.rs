@@ -97,6 +97,7 @@ enum Phase {
     Behind,
     Failing,
     Converged,
+    Revoked,
 }
 
 impl Phase {
@@ -105,7 +106,9 @@ impl Phase {
         let last = device.results.last();
         let is_failing =
             last.is_some_and(|last| last.status != 0 && (last.epoch, last.seq) == desired);
-        if !device.enrolled {
+        if device.revoked {
+            Self::Revoked
+        } else if !device.enrolled {
             Self::Invited
         } else if device.converged {
             Self::Converged
@@ -125,6 +128,7 @@ impl Phase {
             Self::Behind => "behind",
             Self::Failing => "failing",
             Self::Converged => "converged",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -132,7 +136,7 @@ impl Phase {
         match self {
             Self::Invited | Self::Silent => "\x1b[2m",
             Self::Behind => "\x1b[33m",
-            Self::Failing => "\x1b[31m",
+            Self::Failing | Self::Revoked => "\x1b[31m",
             Self::Converged => "\x1b[32m",
         }
     }
@@ -241,6 +245,12 @@ fn life(device: &DeviceStatus) -> String {
     let mut line = |what: String| text.push_str(&format!("{}\n", what.trim_end()));
     if let Some(key) = &device.key {
         line(format!("key       {key}"));
+    }
+    if device.revoked {
+        line(format!(
+            "revoked   nothing is taken from this key; enrol the name anew with `postern controller invite {}`",
+            device.name
+        ));
     }
     if let Some(actual) = &device.actual {
         line(format!(

@@ -73,6 +73,17 @@ fn table_has_aligned_columns_and_no_control_characters() {
 }
 
 #[test]
+fn device_whose_key_is_revoked_is_not_shown_as_converged() {
+    let mut device = device("press-4", true, true, 0);
+    device.revoked = true;
+    let text = table(&[device], false);
+    assert!(
+        text.contains("revoked") && !text.contains("converged"),
+        "{text}"
+    );
+}
+
+#[test]
 fn table_shows_no_number_of_an_earlier_epoch() {
     let mut device = device("press-4", true, false, 0);
     device.applied.epoch -= 1;

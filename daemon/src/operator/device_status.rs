@@ -11,6 +11,7 @@ use postern_protocol::kind::MessageKind;
 use postern_protocol::message::{IntentOutcome, Report};
 use postern_protocol::revision::Revision;
 use postern_protocol::state::Value;
+use postern_protocol::trust::Trust;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -115,6 +116,9 @@ pub struct DeviceStatus {
     pub frozen: bool,
     /// True when it left; a new invitation enrols the name again.
     pub left: bool,
+    /// True when the bundle revokes its key: nothing is taken from it any more; a new invitation enrols the name again.
+    #[serde(default)]
+    pub revoked: bool,
     /// Proofs that it sent against this controller.
     pub evidence: usize,
     /// Intents that it took, by verb.
@@ -126,9 +130,9 @@ pub struct DeviceStatus {
 }
 
 impl DeviceStatus {
-    /// Describes a member as it is known at a moment.
+    /// Describes a member as it is known at a moment, under the bundle that counts then.
     #[must_use]
-    pub fn of(member: &Member, now: Now) -> Self {
+    pub fn of(member: &Member, trust: &Trust, now: Now) -> Self {
         let freshness = member.freshness(now);
         let held = member.report();
         let report = held.map(|held| &held.report);
@@ -160,6 +164,7 @@ impl DeviceStatus {
             paused: member.desired().value(PAUSE) == Some(&Value::Bool(true)),
             frozen: report.is_some_and(|report| is_frozen(report, member)),
             left: member.has_left(),
+            revoked: member.key().is_some_and(|key| trust.is_revoked(&key)),
             evidence: member.evidence().len(),
             intents: intents_of(member),
             rejects: report.map(rejects_of).unwrap_or_default(),

@@ -100,7 +100,7 @@ impl Desk {
                             .is_none_or(|device| *device == channel.device)
                 });
                 wanted
-                    .map(|member| DeviceStatus::of(member, now))
+                    .map(|member| DeviceStatus::of(member, engine.trust(), now))
                     .collect::<Vec<_>>()
             })
             .await?;
@@ -136,7 +136,7 @@ impl Desk {
                 let now = clock::now();
                 let members = engine.members();
                 members
-                    .map(|member| DeviceStatus::of(member, now))
+                    .map(|member| DeviceStatus::of(member, engine.trust(), now))
                     .collect::<Vec<_>>()
             })
             .await?;
@@ -164,7 +164,7 @@ type Condition = fn(&DeviceStatus) -> bool;
 
 /// Counts the devices that are in each condition; one device may be in several.
 fn fleet_samples(devices: &[DeviceStatus]) -> Vec<Sample> {
-    let conditions: [(&'static str, Condition); 9] = [
+    let conditions: [(&'static str, Condition); 10] = [
         ("known", |_| true),
         ("enrolled", |device| device.enrolled),
         ("converged", |device| device.converged),
@@ -176,6 +176,7 @@ fn fleet_samples(devices: &[DeviceStatus]) -> Vec<Sample> {
         ("cloned", |device| device.cloned.is_some()),
         ("paused", |device| device.paused),
         ("frozen", |device| device.frozen),
+        ("revoked", |device| device.revoked),
     ];
     let sample = |(state, holds): (&'static str, fn(&DeviceStatus) -> bool)| Sample {
         name: "postern_devices",
