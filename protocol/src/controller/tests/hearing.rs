@@ -273,8 +273,9 @@ fn restored_under_a_newer_bundle_posts_nothing_before_the_device_was_heard() {
     let report = hand.report_at(at(50, 1), Revision::NONE);
     hand.receive_from(&report, false);
     assert_eq!(hand.desired_post(), None, "a file may be old");
+    assert!(hand.member().is_withheld());
     hand.receive(&report);
-    assert!(hand.desired_post().is_some());
+    assert!(hand.desired_post().is_some() && !hand.member().is_withheld());
     assert_eq!(hand.head().generation, Generation::new(2));
 }
 
