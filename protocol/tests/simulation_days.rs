@@ -147,6 +147,27 @@ fn same_plans_without_the_bug_are_silent() {
     }
 }
 
+/// Plans that failed once, shrunk. In the first a device refused a later epoch, and said so an hour later. In the second
+/// the answer to a new key reached the mailbox after the admission that followed it, and was given with each poll.
+const NAMED: [(&str, &str); 2] = [
+    (
+        "SQ-20: restored twice",
+        "seed 1270 long test-signer devices 1 faults 0,0,0,0,0 keep 1826,1827,1852,1853,1863,1864,1965",
+    ),
+    (
+        "SQ-26: a new key while the mailbox is frozen",
+        "seed 1493 long test-signer devices 1 faults 0,0,0,0,0 keep 2290,2313,2332,2364",
+    ),
+];
+
+#[test]
+fn plans_of_days_that_failed_once_pass() {
+    for (name, line) in NAMED {
+        let plan = Replay::parse(line).expect(line).plan();
+        assert_eq!(plan.run().violation, None, "{name}");
+    }
+}
+
 /// The first operations of a plan of days, with few devices.
 fn morning(seed: u64, signing: Signing) -> Plan {
     let mut plan = Plan::draw_long(seed);

@@ -380,6 +380,28 @@ pub fn accept_enrolled(
     }
 }
 
+type AnswerContent = (BundleNumber, Thumbprint, Option<SignedTime>);
+
+fn decode_answer(payload: &[u8]) -> Result<AnswerContent, Reject> {
+    decode_all(payload, |reader| {
+        let has_time = SignedTime::read_array(reader, 2)?;
+        let bundle = BundleNumber::new(reader.uint()?);
+        let device_key = Thumbprint::from_bytes(reader.bytes_of()?);
+        let time = SignedTime::read_last(reader, has_time)?;
+        Ok((bundle, device_key, time))
+    })
+}
+
+/// Tells a mailbox whether an enrol-answer is about the only key that the writer admits: then the device has signed
+/// with it, and holds the answer. An answer that cannot be read is about none.
+#[must_use]
+pub fn is_settled(answer: &ReceivedEnvelope<'_>, admitted: &[PublicKey]) -> bool {
+    //= spec/lives.md#rotation
+    //# A mailbox MUST NOT keep an enrol-answer for the only key that the admission names.
+    let content = decode_answer(answer.unverified_payload());
+    matches!((admitted, content), ([only], Ok((_, key, _))) if only.thumbprint() == key)
+}
+
 /// Verifies an enrol-answer under the newest bundle.
 fn verify_answer(
     envelope: &[u8],
@@ -403,17 +425,11 @@ fn verify_answer(
     };
     let verified = received.verify(expected, binding, [writer], |key| trust.is_revoked(key))?;
     let header = verified.header();
-    let (bundle, device_key, time) = decode_all(verified.payload(), |reader| {
-        let has_time = SignedTime::read_array(reader, 2)?;
-        let bundle = reader.uint()?;
-        let device_key = Thumbprint::from_bytes(reader.bytes_of()?);
-        let time = SignedTime::read_last(reader, has_time)?;
-        Ok((bundle, device_key, time))
-    })?;
+    let (bundle, device_key, time) = decode_answer(verified.payload())?;
     let answer = EnrolAnswer {
         revision: Revision::new(header.epoch, header.seq),
         request: enrolling.request,
-        bundle: BundleNumber::new(bundle),
+        bundle,
         device_key,
         time,
     };

@@ -1,10 +1,11 @@
 //! What the test mailbox keeps of one channel: one chain, one slot for each other kind, one heartbeat.
 //!
 //! Also what it holds back from the device, and what it told before, to be told again.
-//! Refuses to read a payload, except a heartbeat's, to know whether somebody waits for it.
+//! Refuses to read a payload, except a heartbeat's and an enrol-answer's, to know whether somebody waits for it.
 
 use super::hop::Held;
 use crate::controller::Post;
+use crate::enrol::is_settled;
 use crate::envelope::ReceivedEnvelope;
 use crate::frame::{BodyChunk, PlainFrame, Poll, Wanted};
 use crate::id::{Channel, ChannelId, Digest, Incarnation, Plane, SessionId};
@@ -252,7 +253,11 @@ impl Slots {
             }
             Post::Heartbeat { envelope } => self.put_beat(envelope, now_ms),
             Post::Evidence { envelope } => self.evidence = Some(envelope),
-            Post::EnrolAnswer { envelope } => self.enrol_answer = Some(envelope),
+            Post::EnrolAnswer { envelope } => {
+                let received = ReceivedEnvelope::parse(&envelope);
+                let is_news = received.is_ok_and(|answer| !is_settled(&answer, &self.keys));
+                self.enrol_answer = Some(envelope).filter(|_| is_news);
+            }
             Post::Admission { .. } => {}
             Post::PlaneKey { envelope } => self.plane_key = Some(envelope),
             Post::ReportAck { envelope } => {

@@ -18,6 +18,7 @@ use crate::mailbox::lane::Slot;
 use crate::mailbox::{Chunk, Lanes, Posted};
 use postern_protocol::Reject;
 use postern_protocol::admission::{Admission as Document, AdmissionStatus, Offered};
+use postern_protocol::enrol::is_settled;
 use postern_protocol::envelope::ReceivedEnvelope;
 use postern_protocol::id::{ChannelId, Plane, TenantId};
 use postern_protocol::kind::{MessageKind, Role};
@@ -92,6 +93,9 @@ impl Stage<'_> {
                 self.verify_writer(&admission, item.plane, &received)?
             }
         };
+        if kind == MessageKind::EnrolAnswer && is_settled(&received, &admission.keys) {
+            return Ok(());
+        }
         let limits = self.limits;
         let result = self.on_lane(&admission, Plane::Desired, |lane, space, stamp| {
             lane.post(&limits, space, generation, &received, stamp)

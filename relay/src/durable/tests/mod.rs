@@ -7,6 +7,7 @@ mod knocking;
 mod quotas;
 mod receipts;
 mod restart;
+mod rotating;
 mod showing;
 mod skipping;
 mod storage;
