@@ -380,7 +380,12 @@ pub fn accept_enrolled(
     }
 }
 
-type AnswerContent = (BundleNumber, Thumbprint, Option<SignedTime>);
+/// What the payload of an enrol-answer holds.
+struct AnswerContent {
+    bundle: BundleNumber,
+    device_key: Thumbprint,
+    time: Option<SignedTime>,
+}
 
 fn decode_answer(payload: &[u8]) -> Result<AnswerContent, Reject> {
     decode_all(payload, |reader| {
@@ -388,7 +393,11 @@ fn decode_answer(payload: &[u8]) -> Result<AnswerContent, Reject> {
         let bundle = BundleNumber::new(reader.uint()?);
         let device_key = Thumbprint::from_bytes(reader.bytes_of()?);
         let time = SignedTime::read_last(reader, has_time)?;
-        Ok((bundle, device_key, time))
+        Ok(AnswerContent {
+            bundle,
+            device_key,
+            time,
+        })
     })
 }
 
@@ -399,7 +408,7 @@ pub fn is_settled(answer: &ReceivedEnvelope<'_>, admitted: &[PublicKey]) -> bool
     //= spec/lives.md#rotation
     //# A mailbox MUST NOT keep an enrol-answer for the only key that the admission names.
     let content = decode_answer(answer.unverified_payload());
-    matches!((admitted, content), ([only], Ok((_, key, _))) if only.thumbprint() == key)
+    matches!((admitted, content), ([only], Ok(one)) if only.thumbprint() == one.device_key)
 }
 
 /// Verifies an enrol-answer under the newest bundle.
@@ -425,20 +434,20 @@ fn verify_answer(
     };
     let verified = received.verify(expected, binding, [writer], |key| trust.is_revoked(key))?;
     let header = verified.header();
-    let (bundle, device_key, time) = decode_answer(verified.payload())?;
+    let content = decode_answer(verified.payload())?;
     let answer = EnrolAnswer {
         revision: Revision::new(header.epoch, header.seq),
         request: enrolling.request,
-        bundle,
-        device_key,
-        time,
+        bundle: content.bundle,
+        device_key: content.device_key,
+        time: content.time,
     };
     //= spec/postern.md#enrolment
     //# The device MUST refuse with `enrol-answer-mismatch` an answer whose digest is not the
     //# message id of its request, whose thumbprint is not its own key's, or whose number is not the
     //# last bundle's.
     let named = header.digest == Some(Digest::from_bytes(*enrolling.request.as_bytes()));
-    let is_ours = named && device_key == enrolling.device_key;
+    let is_ours = named && answer.device_key == enrolling.device_key;
     if is_ours {
         Ok(answer)
     } else {
