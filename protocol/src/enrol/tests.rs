@@ -197,6 +197,18 @@ fn answer_for_another_request_key_or_bundle_is_refused() {
 //# The device MUST accept the bundles by #bundle, starting from the pinned thumbprints, before it
 //# verifies the answer with the tenant's writer key of the last one.
 #[test]
+fn answer_is_settled_where_its_key_is_the_only_one_that_is_admitted() {
+    let sealed = answer().seal(&channel(), request().incarnation, &signer(3));
+    let sealed = sealed.unwrap();
+    let received = ReceivedEnvelope::parse(sealed.as_bytes()).unwrap();
+    let [own, other] = [5, 66].map(|seed| signer(seed).public_key().clone());
+    let both = [own.clone(), other.clone()];
+    let settled = [&both[..1], &both[1..], &both[..], &[]];
+    let settled = settled.map(|admitted| is_settled(&received, admitted));
+    assert_eq!(settled, [true, false, false, false]);
+}
+
+#[test]
 fn answer_signed_by_another_or_for_another_life_is_refused() {
     assert_eq!(accept(&answer(), 1, 5), Err(Reject::KeyUnknown));
     assert_eq!(accept(&answer(), 5, 5), Err(Reject::KeyUnknown));
