@@ -44,7 +44,7 @@ fn device(name: &str, enrolled: bool, converged: bool, status: i64) -> DeviceSta
         "received": { "epoch": 9, "seq": 3 }, "accepted": { "epoch": 9, "seq": 3 },
         "applied": { "epoch": 9, "seq": 2 }, "applied_digest": "cd".repeat(32),
         "stale": false, "heard_ms_ago": null, "actual": null, "behind": null, "cloned": null,
-        "paused": false, "frozen": false, "left": false, "evidence": 0, "intents": {},
+        "paused": false, "frozen": false, "left": false, "revoked": false, "evidence": 0, "intents": {},
         "converged": converged, "rejects": [],
         "results": [{ "epoch": 9, "seq": 3, "status": status, "output": "bad \u{1b}[31mvalue\nmore" }],
     }))

@@ -117,7 +117,6 @@ pub struct DeviceStatus {
     /// True when it left; a new invitation enrols the name again.
     pub left: bool,
     /// True when the bundle revokes its key: nothing is taken from it any more; a new invitation enrols the name again.
-    #[serde(default)]
     pub revoked: bool,
     /// Proofs that it sent against this controller.
     pub evidence: usize,

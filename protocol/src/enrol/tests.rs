@@ -193,9 +193,8 @@ fn answer_for_another_request_key_or_bundle_is_refused() {
     }
 }
 
-//= spec/postern.md#enrolment type=test
-//# The device MUST accept the bundles by #bundle, starting from the pinned thumbprints, before it
-//# verifies the answer with the tenant's writer key of the last one.
+//= spec/lives.md#rotation type=test
+//# A mailbox MUST NOT keep an enrol-answer for the only key that the admission names.
 #[test]
 fn answer_is_settled_where_its_key_is_the_only_one_that_is_admitted() {
     let sealed = answer().seal(&channel(), request().incarnation, &signer(3));
@@ -208,6 +207,9 @@ fn answer_is_settled_where_its_key_is_the_only_one_that_is_admitted() {
     assert_eq!(settled, [true, false, false, false]);
 }
 
+//= spec/postern.md#enrolment type=test
+//# The device MUST accept the bundles by #bundle, starting from the pinned thumbprints, before it
+//# verifies the answer with the tenant's writer key of the last one.
 #[test]
 fn answer_signed_by_another_or_for_another_life_is_refused() {
     assert_eq!(accept(&answer(), 1, 5), Err(Reject::KeyUnknown));
