@@ -4,7 +4,7 @@
 
 use super::device_life::{self, LifeArgs, ResetArgs, RotateArgs};
 use super::device_status::{self, StatusArgs};
-use super::{LogArgs, block_on, output};
+use super::{LogArgs, block_on, block_on_two_threads, output};
 use crate::config::DeviceConfig;
 use crate::device as driver;
 use crate::exit::CommandError;
@@ -148,7 +148,7 @@ pub(super) fn run(command: DeviceCommand) -> Result<(), CommandError> {
         DeviceCommand::Run(args) => {
             let config = DeviceConfig::load(&args.dir)?;
             args.log.start(&config.log);
-            block_on(driver::run(&config))
+            block_on_two_threads(driver::run(&config))
         }
         DeviceCommand::Status(args) => device_status::status(&args),
         DeviceCommand::Pause(args) => device_life::pause(&args),

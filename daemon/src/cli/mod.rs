@@ -343,15 +343,29 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 /// Runs a future on all cores.
 fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::failure(
-                "runtime-failed",
-                format!("the runtime cannot start: {error}"),
-                "raise the limits on threads and open files",
-            )
-        })?;
+    run_on(tokio::runtime::Builder::new_multi_thread(), future)
+}
+
+/// Runs a future here and what it spawns on one thread more, however many cores there are: each thread has its own
+/// stack and its own part of the heap, and the memory of a device is budgeted.
+fn block_on_two_threads<T>(
+    future: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1);
+    run_on(builder, future)
+}
+
+fn run_on<T>(
+    mut builder: tokio::runtime::Builder,
+    future: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let runtime = builder.enable_all().build().map_err(|error| {
+        CommandError::failure(
+            "runtime-failed",
+            format!("the runtime cannot start: {error}"),
+            "raise the limits on threads and open files",
+        )
+    })?;
     runtime.block_on(future)
 }
