@@ -95,7 +95,9 @@ provide_doors() {
 MITMPROXY=mitmproxy==11.0.2
 provide_mitmproxy() {
     local VENV=$CACHE/mitmproxy
-    if [ -f "$VENV/.complete" ] && [ "$(cat "$VENV/.complete")" = "$MITMPROXY" ]; then return; fi
+    # The place counts: the programs of such an environment name their interpreter by its path.
+    local what="$MITMPROXY in $VENV"
+    if [ -f "$VENV/.complete" ] && [ "$(cat "$VENV/.complete")" = "$what" ]; then return; fi
     rm -rf "$VENV"
     if ! python3 -m venv --without-pip "$VENV" || ! pip_for_venv; then
         note_skip mitmproxy "no python3 with the module venv, or no pip"
@@ -103,7 +105,7 @@ provide_mitmproxy() {
     fi
     # pyperclip comes as source only.
     if pip_install --no-binary pyperclip "$MITMPROXY" && "$VENV/bin/mitmdump" --version >/dev/null; then
-        echo "$MITMPROXY" >"$VENV/.complete"
+        echo "$what" >"$VENV/.complete"
     else
         note_skip mitmproxy "the Python package $MITMPROXY cannot be fetched or does not run"
     fi
