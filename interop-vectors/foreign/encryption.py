@@ -34,9 +34,9 @@ def check_form(items):
     """Refuses what is no COSE_Encrypt0; returns (generation, iv)."""
     ensure(isinstance(items, list) and len(items) == 3, "shape")
     ensure(isinstance(items[0], bytes) and isinstance(items[1], dict), "shape")
-    ensure(items[1] == {}, "unprotected-not-empty")
     ensure(isinstance(items[2], bytes), "shape")
     header = read(items[0])
+    ensure(items[1] == {}, "unprotected-not-empty")
     ensure(isinstance(header, dict) and set(header) == {1, 4, 5}, "shape")
     ensure(type(header[1]) is int and header[1] == 24, "shape")
     ensure(isinstance(header[5], bytes) and len(header[5]) == 12, "shape")
@@ -130,7 +130,8 @@ def check_payload(value):
 def judge_plane_key(test):
     """Judges a plane-key after the one that is held."""
     data, held = bytes.fromhex(test["input"]), test["held"]
-    outcome = "new"
+    outcome, value = "new", read(data)
+    check_payload(value)
     if held:
         order, before = ([row[name] for name in ("writer", "epoch", "generation")] for row in (test, held))
         same = held["generation"] == test["generation"] and held["payload"] == sha256(data).hex()
@@ -140,8 +141,6 @@ def judge_plane_key(test):
             ensure(order >= before, "plane-key-stale")
             ensure(order > before, "equivocation")
     if outcome == "new":
-        value = read(data)
-        check_payload(value)
         aad = write(["postern/1 plane-key", *place(test), test["generation"]])
         keys = read(hpke_open(bytes.fromhex(test["secret"]), value[0], b"postern/1 plane-key", aad, value[1]))
         ensure(isinstance(keys, list) and len(keys) == 3 and all(isinstance(key, bytes) and len(key) == 32 for key in keys), "shape")

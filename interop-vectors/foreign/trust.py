@@ -77,9 +77,9 @@ def request(test):
     from .cbor import read
 
     inner_token, device, key, _, _ = read(opened.payload)
-    ensure(inner_token == token and device == row["device"], "token-unknown")
     public = cose_key(key)
     verify_envelope(write(items), "enrolling", None, place, [public])
+    ensure(inner_token == token and device == row["device"], "token-unknown")
     ensure(row["used_by"] in (None, thumbprint(public).hex()), "token-used")
 
 

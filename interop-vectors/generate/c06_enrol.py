@@ -106,6 +106,12 @@ def bundle_signers(add):
     add.invalid("fourth-by-old-root", "bundle-root", "the root of bundle 2 is no longer one", [FIRST, SECOND, THIRD], old)
     forged = e.bundle(2, FIRST.message_id, signer="other", labels={4: SIGNERS["root"].kid})
     add.invalid("forged-kid", "signature-invalid", "another key under the id of the root", [FIRST], forged)
+    small = cose_key(curve.compress(curve.torsion()[4]))
+    for name, fields in (("key", {4: [[small, ["https://box.example/"]]]}), ("form", {4: None}), ("recovery", {2: SIGNERS["other"].cose})):
+        message = e.bundle(1, b"", signer="other", labels={4: SIGNERS["root"].kid}, fields=fields)
+        add.invalid(f"first-signature-before-{name}", "signature-invalid", "of bundle 1 its root key alone counts before its signature", [], message)
+    unread = e.bundle(1, b"", fields={1: None, 4: None})
+    add.invalid("first-root-unread", "shape", "without the key in field 1 there is nothing to verify with", [], unread)
     domain = e.bundle(2, FIRST.message_id, aad=e.aad(7, root=SIGNERS["other"].thumbprint))
     add.invalid("other-domain", "signature-invalid", "signed for another trust domain", [FIRST], domain)
 
@@ -220,6 +226,9 @@ def requests():
     bad("other-signer", "key-unknown", "signed by a key that the payload does not carry", e.enrol_request(DEVICE_KEY.cose, "device-b"))
     forged = e.enrol_request(DEVICE_KEY.cose, "device-b", labels={4: DEVICE_KEY.kid})
     bad("forged", "signature-invalid", "another key under the id of the carried one", forged)
+    for name, change in (("token", {"token": blob("stranger", 8)}), ("name", {"device": "press-8"}), ("form", {"device": "Press"})):
+        forged = e.enrol_request(DEVICE_KEY.cose, "device-b", labels={4: DEVICE_KEY.kid}, **change)
+        bad(f"signature-before-{name}", "signature-invalid", "of the payload its key alone counts before the signature", forged)
     off = {**SIGNERS["device-p256"].cose, -3: SIGNERS["other-p256"].cose[-3]}
     bad("p256-off-curve", "key-refused", "the carried key is no point", e.enrol_request(off, "device-p256", labels={4: e.sha256(encode(off))[:8]}))
     bad("p256-as-ed25519", "algorithm-mismatch", "alg -19 with a P-256 key", e.enrol_request(SIGNERS["device-p256"].cose, "device-p256", labels={1: -19}))

@@ -85,6 +85,7 @@ def rotation():
         ("small-order", "key-refused", request(key=small, labels={4: e.sha256(encode(small))[:8]}), "the key check refuses the next key"), ("p256-off-curve", "key-refused", request("device-p256", key=off, labels={4: e.sha256(encode(off))[:8]}), "the next key is no point"),
         ("p256-as-ed25519", "algorithm-mismatch", request("device-p256", labels={1: -19}), "alg -19 with a P-256 key"), ("a-hello", "signer-role", Session().hello(), "another kind"), ("an-answer", "signer-role", OTHERS["enrol-answer"], "another kind"),
         ("numbers", "header-numbers", request(numbers=(1, 0, 0)), "an epoch"), ("name-invalid", "name-invalid", request(payload=payload(device="Press")), "no device name"),
+        *((f"signature-before-{what}", "signature-invalid", request("other", payload=payload(**change), labels={4: NEXT.kid}), "of the payload its key alone counts before the signature") for what, change in (("token", {"token": TOKEN}), ("name", {"device": "press-8"}), ("form", {"device": "Press"}), ("incarnation", {"incarnation": e.OTHER_INCARNATION}))),
     )
     for name, error, message, comment in rows:
         file.invalid(f"rotation-{name}", error, "#rotation", comment, ["rotation"], **fields(message))

@@ -137,6 +137,7 @@ def lines():
     file.valid("line-trust-white-space", "#trust-line", "white space around the line", ["trust"], form="trust", text="\n  " + trust(good) + "\r\n", bundles=2, **pins)
     file.valid("line-relay", "#trust-line", "a key and its URL", ["relay"], form="relay", text=relay({1: key, 2: [URL]}), thumbprint=thumb, urls=[URL])
     file.valid("line-relay-certificate", "#trust-line", "with a TLS certificate", ["relay"], form="relay", text=relay({1: key, 2: [URL], 3: b"der"}), thumbprint=thumb, urls=[URL])
+    file.valid("line-relay-white-space", "#trust-line", "white space around the line", ["relay"], form="relay", text="\n  " + relay({1: key, 2: [URL]}) + "\r\n", thumbprint=thumb, urls=[URL])
     p256 = SIGNERS["mailbox-p256"]
     file.valid("line-relay-p256", "#trust-line", "a key of the other type, eight URLs", ["relay"], form="relay", text=relay({1: p256.cose, 2: [URL] * 8}), thumbprint=p256.thumbprint, urls=[URL] * 8)
     forked = [raw(first), raw(e.bundle(2, blob("another predecessor", 32)))]

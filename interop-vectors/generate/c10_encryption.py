@@ -157,6 +157,8 @@ def opened():
     ):
         bad(f"header-{name}", "shape", comment, encrypt(message_aad(position), plain, protected=encode(protected), iv=iv))
     bad("unprotected", "unprotected-not-empty", "the IV where everybody writes", encrypt(message_aad(position), plain, unprotected={5: iv}))
+    bad("unprotected-before-protected", "unprotected-not-empty", "both headers are wrong", encrypt(message_aad(position), plain, protected=b"\xa0", unprotected={5: iv}, iv=iv))
+    bad("profile-before-unprotected", "cbor-truncated", "both headers are wrong", encrypt(message_aad(position), plain, protected=b"\xa1\x01", unprotected={5: iv}, iv=iv))
     bad("two-members", "shape", "no ciphertext", encode([b"\xa0", {}]))
     body = e.section_bodies(STATE)["net"]
     digest = hmac256(DIGEST_KEY, body)
@@ -211,6 +213,7 @@ def plane_keys():
     bad("changed", "decryption-failed", "one bit", two[:-1] + bytes([two[-1] ^ 1]))
     bad("low-order", "decryption-failed", "an encapsulated key that gives no secret", encode([bytes(32), blob("c", 32) * 3 + bytes(23)]))
     bad("short", "shape", "118 bytes", encode([blob("k", 32), bytes(118)]))
+    bad("form-before-place", "shape", "118 bytes, and of an earlier life of the writer", encode([blob("k", 32), bytes(118)]), held=before(one, epoch=e.EPOCH + 1))
     bad("long", "shape", "120 bytes", encode([blob("k", 32), bytes(120)]))
     bad("three-members", "shape", "one too many", encode([blob("k", 32), bytes(119), 0]))
     bad("not-keys", "shape", "what decrypts are not three keys", plane_key_payload(2, [DIGEST_KEY, KEYS[2][0], [KEYS[2][1][:31]]]))

@@ -53,7 +53,7 @@ pub(crate) fn line(request: &Json) -> Given {
     let line = text(request, "text")?;
     if text(request, "form")? == "relay" {
         let relay = RelayLine::parse(line).map_err(content)?;
-        check_again(relay.text(), line)?;
+        check_again(relay.text(), line.trim())?;
         return given([
             ("thumbprint", hex(relay.key.thumbprint().as_bytes())),
             ("urls", relay.urls.into()),

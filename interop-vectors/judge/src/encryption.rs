@@ -9,6 +9,7 @@ use crate::request::{
 use postern_protocol::Reject;
 use postern_protocol::encryption::{
     AgreementSecret, Arriving, CipherKey, DigestKey, KeyPlace, Life, PlaneKey, Vault,
+    check_plane_key,
 };
 use postern_protocol::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope};
 use postern_protocol::id::{Digest, Plane};
@@ -148,6 +149,7 @@ pub(crate) fn plane_key(request: &Json) -> Given {
         Some(held) => Some(place_of(held, Digest::from_bytes(array(held, "payload")?))?),
         None => None,
     };
+    check_plane_key(&input)?;
     let place = place_of(request, Digest::of(&input))?;
     match place.judge(before.as_ref())? {
         Arriving::New => {}

@@ -10,7 +10,7 @@
 use super::work::Taken;
 use super::{Context, Device, Event, records};
 use crate::encryption::{
-    AgreementSecret, Arriving, EncryptedBodies, KeyPlace, Life, PlaneKey, Vault,
+    AgreementSecret, Arriving, EncryptedBodies, KeyPlace, Life, PlaneKey, Vault, check_plane_key,
 };
 use crate::envelope::{Binding, Expected, Header, ReceivedEnvelope};
 use crate::id::{Digest, Plane};
@@ -102,6 +102,7 @@ impl Device {
             self.trust.is_revoked(key)
         })?;
         let header = verified.header();
+        check_plane_key(verified.payload())?;
         let payload = Digest::of(verified.payload());
         //= spec/encryption.md#plane-key
         //# The digest of a plane-key MUST be `h(payload)`, else `digest-mismatch`.

@@ -7,7 +7,7 @@
 //! Refuses any other algorithm, label or form, and says nothing about why a decryption failed.
 
 use super::keys::CipherKey;
-use crate::cbor::{KeyOrder, Reader, Writer, decode_all};
+use crate::cbor::{KeyOrder, Kind, Reader, Writer, check, decode_all};
 use crate::reject::Reject;
 use crate::revision::KeyGeneration;
 use alloc::vec::Vec;
@@ -65,12 +65,17 @@ impl<'a> Encrypted<'a> {
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, Reject> {
         reader.array_of(3)?;
         let protected = reader.bytes()?;
+        if reader.peek()? != Kind::Map {
+            return Err(Reject::Shape);
+        }
+        let is_bare = reader.item()? == [0xa0];
+        let ciphertext = reader.bytes()?;
         //= spec/encryption.md#encrypted
         //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.
-        if reader.map()? != 0 {
-            return Err(Reject::UnprotectedNotEmpty);
+        if !is_bare {
+            let refused = check(protected).err();
+            return Err(refused.unwrap_or(Reject::UnprotectedNotEmpty));
         }
-        let ciphertext = reader.bytes()?;
         let (generation, iv) = decode_all(protected, read_protected)?;
         Ok(Self {
             generation,

@@ -8,7 +8,7 @@
 //! The mac is compared in constant time and before any signature. Whether a token is open is
 //! the controller's decision. Refuses to look at a payload before its mac.
 
-use crate::cbor::{Writer, decode_all};
+use crate::cbor::{Reader, Writer, decode_all};
 use crate::encryption::AgreementKey;
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
 use crate::frame::{Direction, PlainFrame};
@@ -205,11 +205,11 @@ impl<'a> ReceivedEnrolRequest<'a> {
         self.token
     }
 
-    /// Checks mac, payload, signature and digest, in this order.
+    /// Checks mac, key, signature, payload and digest, in this order.
     ///
     /// # Errors
-    /// `enrol-mac`; a CBOR reject or `shape`; `name-invalid`; `key-refused`; `token-unknown` when
-    /// payload and frame name two tokens; `key-unknown`, `signature-invalid`; `digest-mismatch`.
+    /// `enrol-mac`; `key-refused`; `key-unknown`, `signature-invalid`; a CBOR reject or `shape`; `name-invalid`;
+    /// `token-unknown` when payload and frame name two tokens; `digest-mismatch`.
     pub fn verify(
         &self,
         secret: &JoinSecret,
@@ -235,21 +235,22 @@ impl<'a> ReceivedEnrolRequest<'a> {
     }
 }
 
-/// Checks a request by the key that it names itself: payload, token, signature, digest, in this order.
+/// Checks a request by the key that it names itself: key, signature, form, token, digest, in this order.
 fn verify_request(
     envelope: &ReceivedEnvelope<'_>,
     binding: Binding<'_>,
     token: TokenId,
 ) -> Result<VerifiedEnrolRequest, Reject> {
     let payload = envelope.unverified_payload();
-    let (request, key) = decode_request(payload)?;
+    let key = read_key(payload)?;
+    let verified = envelope.verify(ENROLLING, binding, [&key], |_| false)?;
+    let request = decode_all(payload, read_request)?;
     //= spec/postern.md#enrolment
     //# The controller MUST refuse a token id that no invitation has, or whose frame, payload,
     //# tenant and device name do not agree with the invitation, with `token-unknown`.
     if request.token != token {
         return Err(Reject::TokenUnknown);
     }
-    let verified = envelope.verify(ENROLLING, binding, [&key], |_| false)?;
     if verified.header().digest != Some(Digest::of(payload)) {
         return Err(Reject::DigestMismatch);
     }
@@ -260,31 +261,37 @@ fn verify_request(
     })
 }
 
+/// Reads the key of a request alone: nothing else counts before its signature has verified.
+fn read_key(payload: &[u8]) -> Result<PublicKey, Reject> {
+    let mut reader = Reader::new(payload);
+    let _members = reader.array()?;
+    let _token = reader.bytes()?;
+    let _name = reader.text()?;
+    //= spec/postern.md#enrolment
+    //# The controller MUST refuse a key that fails the check of #keys with `key-refused`.
+    PublicKey::decode(&mut reader)
+}
+
 /// Reads the payload of an enrol-request.
-fn decode_request(payload: &[u8]) -> Result<(EnrolRequest, PublicKey), Reject> {
-    decode_all(payload, |reader| {
-        let members = reader.array()?;
-        if !(5..=6).contains(&members) {
-            return Err(Reject::Shape);
-        }
-        let token = TokenId::from_bytes(reader.bytes_of()?);
-        //= spec/postern.md#enrolment
-        //# The controller MUST refuse a device name outside #names with `name-invalid`.
-        let device = DeviceName::parse(reader.text()?)?;
-        //= spec/postern.md#enrolment
-        //# The controller MUST refuse a key that fails the check of #keys with `key-refused`.
-        let key = PublicKey::decode(reader)?;
-        let request = EnrolRequest {
-            token,
-            device,
-            incarnation: Incarnation::from_bytes(reader.bytes_of()?),
-            nonce: reader.bytes_of()?,
-            agreement: match members {
-                6 => Some(AgreementKey::from_bytes(reader.bytes_of()?)?),
-                _ => None,
-            },
-        };
-        Ok((request, key))
+fn read_request(reader: &mut Reader<'_>) -> Result<EnrolRequest, Reject> {
+    let members = reader.array()?;
+    if !(5..=6).contains(&members) {
+        return Err(Reject::Shape);
+    }
+    let token = TokenId::from_bytes(reader.bytes_of()?);
+    //= spec/postern.md#enrolment
+    //# The controller MUST refuse a device name outside #names with `name-invalid`.
+    let device = DeviceName::parse(reader.text()?)?;
+    let _key = PublicKey::decode(reader)?;
+    Ok(EnrolRequest {
+        token,
+        device,
+        incarnation: Incarnation::from_bytes(reader.bytes_of()?),
+        nonce: reader.bytes_of()?,
+        agreement: match members {
+            6 => Some(AgreementKey::from_bytes(reader.bytes_of()?)?),
+            _ => None,
+        },
     })
 }
 

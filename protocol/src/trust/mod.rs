@@ -26,8 +26,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use read::read_content;
 pub(crate) use read::{expect_key, read_urls};
+use read::{read_content, read_root};
 pub use steps::{BundleStep, BundleSteps, steps_above};
 
 /// Who writes for a tenant (spec: #bundle).
@@ -328,7 +328,8 @@ impl Trust {
         if received.unverified_key_id() != self.root.key_id() {
             return Err(Reject::BundleRoot);
         }
-        let content = BundleContent::decode(received.unverified_payload())?;
+        let payload = received.unverified_payload();
+        let root = read_root(payload)?;
         //= spec/postern.md#bundle
         //# Bundle 1 MUST be signed by the key in its field 1, whose thumbprint is the pinned
         //# genesis thumbprint, else `bundle-root`.
@@ -336,10 +337,11 @@ impl Trust {
         //# The bytes of a bundle with number 1 and of an enrol-request name their own key; a
         //# verifier MUST compare that key with the pinned thumbprint or the token's proof before it
         //# trusts the payload.
-        if content.root.thumbprint() != self.root {
+        if root.thumbprint() != self.root {
             return Err(Reject::BundleRoot);
         }
-        let (message_id, signer) = self.verify_signature(received, &[&content.root])?;
+        let (message_id, signer) = self.verify_signature(received, &[&root])?;
+        let content = BundleContent::decode(payload)?;
         //= spec/postern.md#bundle
         //# The recovery key of bundle 1 MUST have the pinned recovery thumbprint, else
         //# `bundle-root`.

@@ -13,15 +13,25 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub(super) fn read_content(reader: &mut Reader<'_>) -> Result<BundleContent, Reject> {
+/// Reads the root key alone, which stands first: nothing behind it counts before its signature has verified.
+pub(super) fn read_root(payload: &[u8]) -> Result<PublicKey, Reject> {
+    let mut reader = Reader::new(payload);
+    read_first(&mut reader, &mut KeyOrder::new())
+}
+
+fn read_first<'a>(reader: &mut Reader<'a>, order: &mut KeyOrder<'a>) -> Result<PublicKey, Reject> {
     if reader.map()? != 5 {
         return Err(Reject::Shape);
     }
-    let mut order = KeyOrder::new();
-    expect_key(reader, &mut order, 1)?;
+    expect_key(reader, order, 1)?;
     //= spec/postern.md#bundle
     //# Every key of a bundle MUST pass the check of #keys, else `key-refused`.
-    let root = PublicKey::decode(reader)?;
+    PublicKey::decode(reader)
+}
+
+pub(super) fn read_content(reader: &mut Reader<'_>) -> Result<BundleContent, Reject> {
+    let mut order = KeyOrder::new();
+    let root = read_first(reader, &mut order)?;
     expect_key(reader, &mut order, 2)?;
     let recovery = PublicKey::decode(reader)?;
     expect_key(reader, &mut order, 3)?;

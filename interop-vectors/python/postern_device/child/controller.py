@@ -10,11 +10,11 @@ from ..rejects import require
 from .members import Members, hexed, scenario, shown
 
 
-def _carried(envelope: Envelope) -> tuple[bytes, str, PublicKey]:
-    """What a request says of itself before anything is proven: token, device name and key."""
+def _carried_key(envelope: Envelope) -> PublicKey:
+    """The key that a request names itself, all that counts of its payload before the signature has verified."""
     item = cbor.decode(envelope.payload)
-    require(cbor.is_array(item, 5, 6) and isinstance(item[0], bytes) and isinstance(item[1], str), "shape")
-    return item[0], item[1], PublicKey.from_item(item[2])
+    require(cbor.is_array(item, 5, 6), "shape")
+    return PublicKey.from_item(item[2])
 
 
 def _verify_request(envelope: Envelope, key: PublicKey, aad: bytes) -> cose.Verified:
@@ -26,15 +26,15 @@ def _enrol_request(request: Members) -> dict:
     token, mac, data = frames.parse(request.hex("frame"), "up")
     envelope = Envelope.parse(data)
     cose.expect(envelope, "enrolling", None)
-    payload_token, device, key = _carried(envelope)
     invitation = next((one for one in request.objects("invitations") if one.hex("token") == token), None)
-    require(invitation is not None and payload_token == token, "token-unknown")
-    require(invitation["device"] == device, "token-unknown")
+    require(invitation is not None, "token-unknown")
     aad = Place(request.hex("root"), invitation["tenant"]).of_tenant(kinds.ENROL_REQUEST)
     message_id = cose.message_id(envelope, aad)
     expected = enrol.mac_of(invitation.hex("secret"), message_id)
     require(hmac.compare_digest(mac, expected), "enrol-mac")
-    _verify_request(envelope, key, aad)
+    key = _carried_key(envelope)
+    content = _verify_request(envelope, key, aad).content
+    require((content.token, content.device) == (token, invitation["device"]), "token-unknown")
     used_by = invitation["used_by"]
     require(used_by is None or bytes.fromhex(used_by) == key.thumbprint, "token-used")
     return hexed(mac=mac, message_id=message_id)
@@ -44,7 +44,7 @@ def _enrol_rotation(request: Members) -> dict:
     place, current = request.place(), request.hex("current")
     envelope = Envelope.parse(request.hex("request"))
     cose.expect(envelope, "enrolling", None)
-    _, _, key = _carried(envelope)
+    key = _carried_key(envelope)
     verified = _verify_request(envelope, key, place.of_tenant(kinds.ENROL_REQUEST))
     content = verified.content
     named = (content.token, content.device, content.incarnation)
