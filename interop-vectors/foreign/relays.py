@@ -2,10 +2,10 @@
 
 import base64
 
-from . import frame
+from . import frame, payload
 from .cbor import ensure, read, write
 from .crypto import sha256, shared, thumbprint
-from .envelope import verify_envelope
+from .envelope import parse, verify_envelope
 from .payload import check_name, cose_key, sized
 from .session import aad, keys, transcript
 from .trust import Held
@@ -32,9 +32,12 @@ def greeting(test):
     row = found[0]
     root = bytes.fromhex(row["root"])
     place = [root, row["tenant"]] if row["role"] == "writer" else [root]
-    opened, (sent, ephemeral), _, _ = verify_envelope(write(items), row["role"], None, aad(9, *place), [bytes.fromhex(row["public_key"])])
+    unproven = parse(write(items))
+    ensure(unproven.kind == 9, "signer-role")
+    sent, ephemeral = payload.decode(unproven)
     issued = [entry for entry in test["issued"] if entry["challenge"] == sent.hex()]
     ensure(issued, "challenge-unknown")
+    opened, _, _, _ = verify_envelope(write(items), row["role"], None, aad(9, *place), [bytes.fromhex(row["public_key"])])
     seed = bytes.fromhex(issued[0]["mailbox_seed"])
     hashed = transcript(bytes.fromhex(test["mailbox_thumbprint"]), sent, ephemeral, crypto_scalarmult_base(seed), where)
     ensure(opened.digest == hashed, "digest-mismatch")

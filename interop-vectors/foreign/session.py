@@ -1,6 +1,6 @@
 """Sessions: derivation, hello, windows, answers, and what HTTP brings back."""
 
-from . import frame
+from . import frame, payload
 from .cbor import Refused, ensure, write
 from .crypto import derive, mac, sha256, shared
 from .envelope import parse, verify_envelope
@@ -174,9 +174,12 @@ def hello(test):
     ensure(found, "not-admitted")
     row = found[0]
     place = [bytes.fromhex(row["root"]), row["tenant"], row["device"], bytes.fromhex(row["incarnation"])]
-    opened, (sent, ephemeral), _, _ = verify_envelope(write(items), "device", None, aad(9, *place), [bytes.fromhex(row["public_key"])])
+    unproven = parse(write(items))
+    ensure(unproven.kind == 9, "signer-role")
+    sent, ephemeral = payload.decode(unproven)
     issued = [entry for entry in test["issued"] if entry["challenge"] == sent.hex()]
     ensure(issued, "challenge-unknown")
+    opened, _, _, _ = verify_envelope(write(items), "device", None, aad(9, *place), [bytes.fromhex(row["public_key"])])
     seed = bytes.fromhex(issued[0]["mailbox_seed"])
     hashed = transcript(bytes.fromhex(test["mailbox_thumbprint"]), sent, ephemeral, crypto_scalarmult_base(seed), channel)
     ensure(opened.digest == hashed, "digest-mismatch")

@@ -103,6 +103,8 @@ def hellos():
     elsewhere = Session(mailbox="mailbox-2")
     rows = (
         ("unknown-challenge", "challenge-unknown", CHANNEL, unknown.hello(), "a challenge that was not issued here"),
+        ("challenge-before-signature", "challenge-unknown", CHANNEL, unknown.hello(signer="device-b", labels={4: SIGNERS["device-a"].kid}), "it is looked for before anything is verified"),
+        ("form-before-signature", "shape", CHANNEL, SESSION.hello(challenge=bytes(15), signer="device-b", labels={4: SIGNERS["device-a"].kid}), "it is read to look for the challenge"),
         ("zero-challenge", "challenge-unknown", CHANNEL, Session(challenge=bytes(16)).hello(), "sixteen zeros"),
         ("other-channel", "not-admitted", foreign, Session(channel=foreign).hello(), "the channel is not served here"),
         ("zero-channel", "not-admitted", bytes(16), Session(channel=bytes(16)).hello(), "sixteen zeros"),

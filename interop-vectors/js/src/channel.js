@@ -1,50 +1,61 @@
-// Names, channel ids and external_aad. Implements spec/postern.md#names, #channel, #aad and spec/relays.md#writer-sessions.
-import { sha256 } from './bytes.js';
+// Names, channels and the places of signatures.
+// Implements spec/postern.md #names, #channel and #aad, and the ids of spec/relays.md #writer-sessions.
+
+import { h } from './bytes.js';
 import { encode } from './cbor.js';
-import { ensure } from './reject.js';
-
-/** Refuses with `name-invalid` what is no tenant or device name. @param {unknown} name */
-export function checkName(name) {
-  ensure(typeof name === 'string' && /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), 'name-invalid');
-}
-
-/** @param {any[]} parts */
-const place = (parts) => {
-  const preimage = encode(parts);
-  return { preimage, id: sha256(preimage).slice(0, 16) };
-};
-
-/** @param {Uint8Array} genesis @param {string} tenant @param {string} device */
-export function channelId(genesis, tenant, device) {
-  checkName(tenant);
-  checkName(device);
-  return place(['postern-channel', genesis, tenant, device]);
-}
-
-/** @param {Uint8Array} genesis @param {string} tenant */
-export function tenantId(genesis, tenant) {
-  checkName(tenant);
-  return place(['postern-tenant', genesis, tenant]);
-}
-
-/** @param {Uint8Array} genesis @param {Uint8Array} print thumbprint of the key that greets */
-export const mailboxId = (genesis, print) => place(['postern-mailbox', genesis, print]);
+import { demand } from './reject.js';
 
 /**
- * What a verifier expects, never taken from the message.
- * @typedef {{genesis: Uint8Array, tenant: string, device: string, incarnation: Uint8Array}} Channel
+ * What an envelope is signed for; a profile uses the first members only.
+ * @typedef {object} Place
+ * @property {Uint8Array} genesis thumbprint of the genesis root key
+ * @property {string} [tenant]
+ * @property {string} [device]
+ * @property {Uint8Array} [incarnation]
  */
 
-/** @param {bigint} kind @param {Uint8Array} genesis */
-export const aadTrust = (kind, genesis) => encode(['postern/1', kind, genesis]);
+/** @param {unknown} name a tenant or device name */
+export function checkName(name) {
+  demand(typeof name === 'string' && /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), 'name-invalid');
+}
 
-/** @param {bigint} kind @param {Uint8Array} genesis @param {string} tenant */
-export const aadTenant = (kind, genesis, tenant) => encode(['postern/1', kind, genesis, tenant]);
+/**
+ * The bytes that a channel id is the hash of.
+ * @param {Uint8Array} genesis @param {string} tenant @param {string} device
+ * @returns {Uint8Array}
+ */
+export function channelPreimage(genesis, tenant, device) {
+  checkName(tenant);
+  checkName(device);
+  return encode(['postern-channel', genesis, tenant, device]);
+}
 
-/** @param {bigint} kind @param {Channel} channel */
-export const aadDevice = (kind, { genesis, tenant, device, incarnation }) =>
-  encode(['postern/1', kind, genesis, tenant, device, incarnation]);
+/** @param {Uint8Array} genesis @param {string} tenant @param {string} device @returns {Uint8Array} 16 bytes */
+export function channelId(genesis, tenant, device) {
+  return h(channelPreimage(genesis, tenant, device)).slice(0, 16);
+}
 
-/** @param {bigint} kind @param {Channel} channel @param {bigint} plane */
-export const aadPlane = (kind, { genesis, tenant, device, incarnation }, plane) =>
-  encode(['postern/1', kind, genesis, tenant, device, incarnation, plane]);
+/** @param {Uint8Array} genesis @param {string} tenant @returns {Uint8Array} */
+export function tenantPreimage(genesis, tenant) {
+  checkName(tenant);
+  return encode(['postern-tenant', genesis, tenant]);
+}
+
+/** @param {Uint8Array} genesis @param {Uint8Array} mailbox thumbprint of the key that greets @returns {Uint8Array} */
+export function mailboxPreimage(genesis, mailbox) {
+  return encode(['postern-mailbox', genesis, mailbox]);
+}
+
+/**
+ * The external_aad of an envelope.
+ * @param {'trust' | 'tenant' | 'device' | 'plane'} profile
+ * @param {bigint} kind
+ * @param {Place} place
+ * @param {bigint | null} plane
+ * @returns {Uint8Array}
+ */
+export function externalAad(profile, kind, place, plane) {
+  const { genesis, tenant, device, incarnation } = place;
+  const members = ['postern/1', kind, genesis, tenant, device, incarnation, plane];
+  return encode(members.slice(0, { trust: 3, tenant: 4, device: 6, plane: 7 }[profile]));
+}

@@ -1,344 +1,370 @@
-// A device without network, clock, disk or luck: what comes in changes its record, what is due goes out. Whoever drives it
-// tells the time, sends what it asks to send, and brings the answers; `child/conversation.js` does so for the vectors.
-// Implements the device's part of spec/postern.md#hello, #poll, #answer, #need, #fetch, #bodies and #acceptance,
-// spec/freshness.md#heartbeat and spec/files.md#file-binding.
+// A whole device without network, clock and disk: what it does when something happens, and what it wants done.
+// Implements the device's side of spec/postern.md #report and #sessions to #bodies; what each engine-*.js adds stands there.
 //
-//   connect -> ask -> challenge -> hello -> welcome -> open ( poll | need | fetch | post )... -> reject, age -> connect
-import { equal } from './bytes.js';
+// A driver calls one input at a time with the time of its clock, which never goes back; then it takes `effects()`. Where
+// something has to be durable, `ports.persist` returned before an effect that depends on it can be seen. `due()` says
+// when `wake` has something to do.
+
 import { encode } from './cbor.js';
-import { aadPlane } from './channel.js';
-import { comparePlaces, sealEnvelope } from './cose.js';
-import { parseFrame, plainFrame, readFiled, TYPE, writeItem } from './frames.js';
-import { Freshness } from './freshness.js';
-import { thumbprint } from './keys.js';
-import { ACTUAL, DESIRED, KIND } from './kinds.js';
-import { COUNTER_MAX, HOLD_S_MAX, MOVE_INTERVAL_MS, NEED_INTERVAL_MS, RETRY_MS_MAX } from './limits.js';
-import { Reading } from './reading.js';
-import { ensure, Reject } from './reject.js';
-import { NO_REPORTS, Reports } from './device/reports.js';
-import { greet, keyOf, readChallenge, readWelcome } from './session.js';
-import { acceptBundles, mailboxPrints } from './trust.js';
+import { readPlainFrame, writeWant } from './frames.js';
+import { Signer } from './keys.js';
+import { ACTUAL, DESIRED } from './kinds.js';
+import { HOLD_S_MAX, NEED_INTERVAL_MS, RETRY_MS_MAX } from './limits.js';
+import { Reject } from './reject.js';
+import { compareCursors } from './report.js';
+import { Actual } from './engine-actual.js';
+import { Desired } from './engine-desired.js';
+import { Heartbeats } from './engine-freshness.js';
+import { Inbox } from './engine-inbox.js';
+import { Actions } from './engine-intents.js';
+import { Link, endingOf } from './engine-link.js';
+import { Posts } from './engine-posts.js';
+import { LIST, Reports, openEpoch } from './engine-reports.js';
+import { Rotation } from './engine-rotation.js';
+import { encodeDurable } from './engine-store.js';
+import { storedBundle } from './trust.js';
 
-const ASK_MS = /** @type {const} */ ([5000, 60000]); // milliseconds between two nonces: least, and most while none is answered
-const NOTHING = { epoch: 0n, seq: 0n };
-
-/** What is kept over restarts. @param {Uint8Array[]} bundles untagged, from 1 */
-export const newRecord = (bundles) => ({
-  bundles, state: new Map(), head: null, frozen: false, applied: null, received: null, rotation: null, reports: NO_REPORTS(),
-});
+const MOVE_MS = 60000;
+const AGAIN_MS_MAX = 3600000;
+const AGAIN_MS_MIN = 60000;
+const RETRY_MS = 1000;
+const NEED_MS_MAX = 60000;
 
 /**
- * @typedef {{pins: import('./trust.js').Pins, channel: import('./channel.js').Channel, place: Uint8Array,
- *   key: ReturnType<typeof import('./keys.js').signingKey>, maxAgeMs: number}} Who the device, and what never changes of it
- * @typedef {{name: string, counter: bigint, frame: Uint8Array}} Request
- * @typedef {{nowMs: () => number, ephemeral: () => Uint8Array, nonce: () => Uint8Array, start: () => Uint8Array,
- *   commit: (record: any) => void, send: (request: Request) => void, reject: (name: string) => void,
- *   move: (url: string) => void, apply: (head: any) => void}} Outside
+ * @typedef {object} Ports
+ * @property {(bytes: Uint8Array) => void} persist makes the store durable, or throws
+ * @property {(use: string, length: number) => Uint8Array} random
+ * @property {() => bigint} unixS 0 without a clock
+ * @property {number} maxAgeMs
  */
 
 export class Engine {
-  /** Starts a process from what is durable. @param {Who} who @param {any} record @param {Outside} outside */
-  constructor(who, record, outside) {
-    this.who = who;
-    this.record = record;
-    this.outside = outside;
-    const bundle = acceptBundles(who.pins, null, record.bundles);
-    if (!bundle) throw new TypeError('no bundle');
-    this.bundle = bundle;
-    this.reports = new Reports(record);
-    this.reading = new Reading(this);
-    this.freshness = new Freshness(who.maxAgeMs);
-    this.start = { id: outside.start(), atMs: outside.nowMs() };
-    this.ask = { lastMs: -Infinity, stepMs: ASK_MS[0] };
-    /** @type {Uint8Array | null} the writer's nonce that waits for its answer */
-    this.echo = null;
-    /** @type {any} the session, or what there is of it */
-    this.link = null;
-    /** @type {Map<string, Request>} what waits for an answer, by name */
-    this.under = new Map();
-    /** @type {bigint | null} */
+  /** @param {import('./engine-store.js').Durable} durable @param {Ports} ports @param {number} now */
+  constructor(durable, ports, now) {
+    this.durable = durable;
+    this.ports = ports;
+    this.now = now;
+    /** @type {any[]} */
+    this.wanted = [];
+    this.changed = false;
+    this.place = { genesis: durable.genesis, tenant: durable.tenant, device: durable.device, incarnation: durable.incarnation };
+    this.signer = new Signer(durable.seed);
+    this.bundle = storedBundle(durable.genesis, durable.bundle);
+    this.reports = new Reports(durable, this.openEpoch(durable.report.epoch));
+    this.desired = new Desired(durable, this.reports);
+    this.heartbeats = new Heartbeats(ports.maxAgeMs, ports.random('start', 8), now);
+    this.rotation = new Rotation(this);
+    this.actual = new Actual(this);
+    this.actions = new Actions(this);
+    this.inbox = new Inbox(this);
+    this.link = new Link(this.place, (request) => this.wanted.push({ kind: 'send', ...request }));
+    this.posts = new Posts(this);
+    /** @type {number | null} */
     this.holdS = null;
-    this.holdMaxS = HOLD_S_MAX;
-    this.quietUntilMs = -Infinity;
-    this.needMs = -Infinity;
-    this.movedMs = -Infinity;
-    this.reportDue = false;
-    /** @type {any} the newest head that the application was handed and has not ended */
+    this.holdSMax = HOLD_S_MAX;
+    this.pauseUntil = -Infinity;
+    this.lastMoveAt = -Infinity;
+    this.lastNeedAt = -Infinity;
+    this.needs = 0;
+    this.fetchAt = -Infinity;
+    this.fetchFailures = 0;
+    /** The receipt that this session gave last, which its polls name. @type {{store: bigint, number: bigint} | null} */
+    this.receipt = null;
+    /** The revision that the application was handed and has not ended. @type {import('./engine-store.js').Head | null} */
     this.applying = null;
-    this.failed = null;
-    if (record.head) this.say();
-    this.offer();
+    this.againAt = Infinity;
+    this.againMs = AGAIN_MS_MIN;
+    if (durable.head && !this.#isApplied()) this.#handOver();
+    this.#settle();
   }
 
-  get nowMs() {
-    return this.outside.nowMs();
+  /** A further device epoch. @param {bigint} highest */
+  openEpoch(highest) {
+    return openEpoch(highest, this.ports.unixS(), this.ports.random('epoch', 3));
   }
 
-  /** Whether a session is open that may go on. */
-  get open() {
-    return this.link?.session !== undefined && this.nowMs < this.link.endsMs && this.link.session.counter < COUNTER_MAX;
+  // Inputs.
+
+  /** A way to a mailbox is there. @param {number} now */
+  connect(now) {
+    this.now = now;
+    if (this.link.state === 'down') this.link.ask(this.bundle.number);
+    this.#settle();
   }
 
-  commit() {
-    this.outside.commit(this.record);
+  /** The driver gives the session up, to begin one elsewhere. @param {number} now */
+  disconnect(now) {
+    this.now = now;
+    this.#endSession({});
+    this.#settle();
   }
 
-  // --- in -----------------------------------------------------------------------------------------
-
-  /** A way to a mailbox is there. */
-  connect() {
-    if (this.open || this.under.has('ask') || this.under.has('hello')) return;
-    this.endSession();
-    this.link = { phase: 'asking' };
-    this.request('ask', plainFrame(TYPE.ask, [1n, this.bundle.number]), 0n);
+  /** The next poll may be sent, and be held. @param {number} now @param {number} seconds */
+  hold(now, seconds) {
+    this.now = now;
+    this.holdS = Math.min(seconds, HOLD_S_MAX);
+    this.#settle();
   }
 
-  /** A poll may go, and wait for so long. @param {bigint} seconds */
-  hold(seconds) {
-    this.holdS = seconds;
-    this.pump();
-  }
-
-  /** The bytes that came back for a request; one that waits no more changes nothing. @param {Request} request @param {Uint8Array} frame */
-  answer(request, frame) {
-    if (this.under.get(request.name) !== request) return;
-    this.under.delete(request.name);
-    try {
-      this.takeAnswer(request, frame);
-    } catch (error) {
-      this.endSession();
-      this.count(error);
-    }
-    this.pump();
-  }
-
-  /** A request that gets no answer. What is still wanted is asked again. @param {Request} request */
-  fail(request) {
-    if (this.under.get(request.name) !== request) return;
-    this.under.delete(request.name);
-    if (request.name === 'ask' || request.name === 'hello') this.endSession();
-    this.pump();
-  }
-
-  /** The application ended with the newest revision that it was handed. @param {bigint} status */
-  applied(status) {
-    const head = this.applying;
-    if (!head) return;
-    this.applying = null;
-    if (status === 0n) this.record.applied = head;
-    else {
-      this.failed = head;
-      this.reports.list(2, [head.epoch, head.seq, status, '']);
-    }
-    this.say();
-    this.pump();
-  }
-
-  /** Frames that were carried by hand, up to the first that is none. @param {Uint8Array} file */
-  file(file) {
-    let rest = file;
-    while (rest.length > 0) {
+  /** A request was answered; the answer to none that is under way changes nothing. @param {number} now @param {number} id @param {Uint8Array} bytes */
+  answer(now, id, bytes) {
+    this.now = now;
+    const request = this.link.finish(id);
+    if (request) {
       try {
-        const { type, body, length } = readFiled(rest);
-        rest = rest.subarray(length);
-        this.takeFiled(type, body);
+        this.#answered(request, bytes);
       } catch (error) {
-        this.count(error);
-        break;
+        this.#endSession(endingOf(error));
       }
     }
-    this.pump();
+    this.#settle();
   }
 
-  /** Time went on. */
-  wake() {
-    if (this.link?.session && !this.open) this.endSession();
-    this.pump();
+  /** A request gets no answer. @param {number} now @param {number} id */
+  failed(now, id) {
+    this.now = now;
+    const request = this.link.finish(id);
+    if (request?.name === 'ask' || request?.name === 'hello') this.#endSession({});
+    if (request?.name === 'fetch') this.#fetchFailed();
+    if (request?.name === 'post' || request?.name === 'put') this.posts.failed();
+    this.#settle();
   }
 
-  /** The next moment at which something is due. */
-  get dueMs() {
-    if (!this.open) return Infinity;
-    const moments = [this.link.endsMs, this.askMs()];
-    if (this.holdS !== null && !this.under.has('poll')) moments.push(this.quietUntilMs);
-    if (this.reading.needs) moments.push(this.needMs + NEED_INTERVAL_MS);
-    return Math.min(...moments.filter((moment) => moment > this.nowMs));
-  }
-
-  // --- answers ------------------------------------------------------------------------------------
-
-  /** @param {Request} request @param {Uint8Array} frame */
-  takeAnswer(request, frame) {
-    if (frame[0] === TYPE.refused) {
-      parseFrame(frame, 'down');
-      return this.endSession(); // advice that nobody signed costs time; whoever tells of a way waits as it says
+  /** The application ended with the newest revision that it was handed. @param {number} now @param {number} status @param {string} [output] */
+  applied(now, status, output = '') {
+    this.now = now;
+    const { applying } = this;
+    if (applying) {
+      this.applying = null;
+      if (status === 0) this.#hasApplied(applying);
+      else this.#applyLater(applying, status, output);
+      if (applying === this.durable.head) this.actions.judge();
+      this.reports.dirty = true;
+      this.changed = true;
     }
-    if (request.name === 'ask') return this.takeChallenge(frame);
-    if (request.name === 'hello') return this.takeWelcome(frame);
-    const { type, body } = this.link.session.accept(frame, request.counter);
-    ensure(type === (request.name === 'fetch' ? TYPE.bodies : TYPE.answer), 'answer-mismatch');
-    if (type === TYPE.bodies) return this.reading.takeChunks(body.chunks, true);
-    for (const { plane, envelope } of body.members) this.takeItem(plane, envelope);
-    this.obey(body.hints);
+    this.#settle();
   }
 
-  /** @param {Uint8Array} frame */
-  takeChallenge(frame) {
-    const challenge = readChallenge(frame, mailboxPrints(this.bundle));
-    const mailbox = keyOf(this.bundle.mailboxes.map(({ key }) => key), challenge.mailbox);
-    const { channel, place, key } = this.who;
-    const hello = greet(challenge, channel, place, key, this.outside.ephemeral());
-    this.link = { phase: 'greeting', mailbox, keys: hello.keys };
-    this.request('hello', hello.frame, 0n);
+  /** An action of an intent has ended. @param {number} now @param {string} path @param {bigint} value @param {number} status @param {string} [output] */
+  acted(now, path, value, status, output = '') {
+    this.now = now;
+    this.actions.ended(path, value, status, output);
+    this.#settle();
   }
 
-  /** @param {Uint8Array} frame */
-  takeWelcome(frame) {
-    const { mailbox, keys } = this.link;
-    const { session, ageMaxS } = readWelcome(frame, mailbox, this.who.channel, keys);
-    this.link = { session, mailbox, endsMs: this.nowMs + Number(ageMaxS) * 1000 };
-    this.reportDue = this.reports.outstanding;
-    this.reports.beginSession();
-    this.quietUntilMs = -Infinity;
+  /** A frame of a file. @param {number} now @param {Uint8Array} bytes */
+  filed(now, bytes) {
+    this.now = now;
+    this.#counting(() => this.inbox.takeFiled(readPlainFrame(bytes, 'file')));
+    this.#settle();
   }
 
-  /** One item, as if it had come over an untrusted way. @param {bigint | null} plane @param {Uint8Array} envelope */
-  takeItem(plane, envelope) {
-    try {
-      this.reading.take(plane, envelope);
-    } catch (error) {
-      this.count(error);
+  /** Asks for a next key of this device. @param {number} now */
+  rotate(now) {
+    this.now = now;
+    this.rotation.begin();
+    this.#settle();
+  }
+
+  /** Does what is due. @param {number} now */
+  wake(now) {
+    this.now = now;
+    this.#settle();
+  }
+
+  // What a driver and a runner see.
+
+  /** What is wanted since the last call, in order. @returns {any[]} */
+  effects() {
+    return this.wanted.splice(0);
+  }
+
+  /** When there is something to do without another input; Infinity for never. */
+  due() {
+    const { link, now } = this;
+    const times = [this.againAt, link.endsAt];
+    if (link.isOpen) {
+      times.push(this.heartbeats.askAt, this.posts.at, this.fetchAt);
+      if (this.holdS !== null) times.push(this.pauseUntil, this.lastNeedAt + NEED_INTERVAL_MS);
+      if (this.desired.needDue) times.push(this.#needAt());
     }
-    this.offer();
+    return Math.min(Infinity, ...times.filter((time) => time > now));
   }
 
-  /** @param {number} type @param {any} body */
-  takeFiled(type, body) {
-    ensure(type === TYPE.posted || type === TYPE.filedBody, 'frame-direction');
-    ensure(equal(body.channel, this.who.place), 'not-admitted');
-    if (type === TYPE.posted) return this.takeItem(body.plane, body.envelope);
-    ensure(body.plane === DESIRED, 'plane-mismatch');
-    this.reading.takeChunks([body.chunk], false);
-    this.offer();
+  get stale() {
+    return this.heartbeats.stale(this.now);
   }
 
-  /** @param {Record<string, any>} hints */
-  obey(hints) {
-    if (hints[1] !== undefined) this.rest(hints[1]);
-    if (hints[2] !== undefined) this.holdMaxS = hints[2] < HOLD_S_MAX ? hints[2] : HOLD_S_MAX;
-    const url = hints[3];
-    const isListed = this.bundle.mailboxes.some(({ urls }) => urls.includes(url));
-    if (!isListed || this.nowMs - this.movedMs < MOVE_INTERVAL_MS) return;
-    this.movedMs = this.nowMs;
-    this.outside.move(url);
+  /** Whether bodies or a snapshot are on their way: a poll would only ask for them again, and waits, for a need not long. */
+  get isBusy() {
+    const { underWay } = this.link;
+    return underWay.has('fetch') || (underWay.has('need') && this.now < this.lastNeedAt + NEED_INTERVAL_MS);
   }
 
-  /** Asks for nothing new for a while. @param {bigint} retryMs */
-  rest(retryMs) {
-    this.quietUntilMs = this.nowMs + Number(retryMs < RETRY_MS_MAX ? retryMs : RETRY_MS_MAX);
+  // What inputs lead to.
+
+  /** Everything that can be sent now; then what has to be durable; only then the effects can be seen. */
+  #settle() {
+    if (this.now >= this.link.endsAt) this.#endSession({ aged: true });
+    if (!this.applying && (this.desired.news || this.now >= this.againAt)) this.#handOver();
+    if (this.link.isOpen && this.link.session?.spent) this.#endSession({});
+    if (this.link.isOpen) {
+      this.posts.flush();
+      this.#need();
+      this.#fetch();
+      this.#poll();
+    }
+    if (this.changed) this.ports.persist(encodeDurable(this.durable));
+    this.changed = false;
   }
 
-  /** @param {unknown} error */
-  count(error) {
-    if (!(error instanceof Reject)) throw error;
-    this.outside.reject(error.reject);
+  #need() {
+    const { desired, link, now } = this;
+    if (!desired.needDue) this.needs = 0;
+    if (!desired.needDue || desired.pending || link.underWay.has('need') || now < this.#needAt()) return;
+    const { head } = this.durable;
+    this.needs += 1;
+    this.lastNeedAt = now;
+    link.request('need', [encode(DESIRED), encode(head?.epoch ?? 0n), encode(head?.seq ?? 0n)]);
   }
 
-  endSession() {
-    this.link = null;
-    this.under.clear();
+  /** When a need may be sent: later and later while nothing is accepted. */
+  #needAt() {
+    const gap = Math.min(NEED_INTERVAL_MS * 2 ** Math.max(0, this.needs - 1), NEED_MS_MAX);
+    return Math.max(this.lastNeedAt + gap, this.pauseUntil);
   }
 
-  // --- out ----------------------------------------------------------------------------------------
+  #fetch() {
+    const { desired, link } = this;
+    if (!desired.pending || link.underWay.has('fetch') || this.now < this.fetchAt) return;
+    const wants = desired.pending.wants();
+    link.request('fetch', [encode(DESIRED), ...wants.map(writeWant)], { details: wants });
+  }
 
-  /** Sends what is due, in the order in which it matters. */
-  pump() {
-    this.offer();
-    if (!this.open) return;
-    if (!keyOf(this.bundle.mailboxes.map(({ key }) => key), thumbprint(this.link.mailbox))) return this.endSession();
-    const items = this.posts();
-    if (items.length > 0 && !this.under.has('post')) this.send('post', TYPE.post, items);
-    const wants = this.reading.wants();
-    if (wants.length > 0 && !this.under.has('fetch')) this.send('fetch', TYPE.fetch, [DESIRED, ...wants]);
-    else if (this.reading.needs) this.need();
-    if (this.holdS === null || this.under.has('poll') || this.nowMs < this.quietUntilMs) return;
-    const { epoch, seq } = this.record.head ?? NOTHING;
-    const holdS = this.holdS < this.holdMaxS ? this.holdS : this.holdMaxS;
+  #fetchFailed() {
+    this.fetchFailures += 1;
+    this.fetchAt = this.fetchFailures === 1 ? this.now : this.now + Math.min(RETRY_MS * 2 ** this.fetchFailures, AGAIN_MS_MIN);
+  }
+
+  #poll() {
+    const { link, durable, receipt } = this;
+    if (this.holdS === null || link.underWay.has('poll') || this.isBusy || this.now < this.pauseUntil) return;
+    const holdS = Math.min(this.holdS, this.holdSMax);
     this.holdS = null;
-    this.send('poll', TYPE.poll, [holdS, this.bundle.number, this.reports.acked, epoch, seq]);
+    const { head } = durable;
+    const numbers = [BigInt(holdS), this.bundle.number, this.reports.ackedInPoll, head?.epoch ?? 0n, head?.seq ?? 0n];
+    const items = numbers.map((number) => encode(number));
+    const own = this.actual.head;
+    if (own) items.push(encode(own.epoch), encode(own.seq));
+    if (receipt) items.push(encode([receipt.store, receipt.number]));
+    link.request('poll', items, { holdS, details: { bundle: this.bundle.number, head, receipt } });
   }
 
-  need() {
-    if (this.under.has('need') || this.nowMs - this.needMs < NEED_INTERVAL_MS) return;
-    this.needMs = this.nowMs;
-    this.reading.needs = false;
-    const { epoch, seq } = this.record.head ?? NOTHING;
-    this.send('need', TYPE.need, [DESIRED, epoch, seq]);
+  /** @param {import('./engine-link.js').Request} request @param {Uint8Array} bytes */
+  #answered(request, bytes) {
+    const { link } = this;
+    if (request.name === 'ask') return link.challenged(bytes, this.bundle, this.signer, this.ports.random('ephemeral', 32));
+    if (request.name === 'hello') return this.#sessionBegins(link.welcomed(bytes, this.bundle, this.now));
+    const read = link.answered(request, bytes);
+    this.wanted.push({ kind: 'answered', name: request.name, news: read.items?.length > 0 || read.chunks?.length > 0 });
+    if (request.name === 'fetch') return this.#takeBodies(read.chunks, request.details);
+    if (request.name === 'poll' && request.details.receipt === this.receipt) this.receipt = null;
+    if (request.name === 'post' || request.name === 'put') this.posts.answered(request, read.hints);
+    this.#takeHints(read.hints);
+    for (const item of read.items) this.#counting(() => this.inbox.takeItem(item));
+    if (this.desired.pending === null) this.fetchFailures = 0;
+    if (!link.isListed(this.bundle)) this.#endSession({});
   }
 
-  /** @param {string} name @param {number} type @param {any[]} items */
-  send(name, type, items) {
-    const { frame, counter } = this.link.session.request(type, items);
-    this.request(name, frame, counter);
+  /** @param {any} welcome */
+  #sessionBegins(welcome) {
+    this.pauseUntil = -Infinity;
+    this.holdSMax = HOLD_S_MAX;
+    this.receipt = null;
+    this.fetchAt = -Infinity;
+    this.fetchFailures = 0;
+    this.desired.sessionBegins();
+    this.reports.sessionBegins();
+    this.heartbeats.sessionBegins();
+    this.posts.sessionBegins();
+    this.actual.sessionBegins();
+    this.wanted.push({ kind: 'session', ageMaxS: welcome.ageMaxS });
   }
 
-  /** @param {string} name @param {Uint8Array} frame @param {bigint} counter */
-  request(name, frame, counter) {
-    const request = { name, frame, counter };
-    this.under.set(name, request);
-    this.outside.send(request);
+  /** @param {{reject?: string, refused?: string, retryMs?: bigint, aged?: boolean}} ending */
+  #endSession(ending) {
+    if (ending.reject) this.#count(ending.reject);
+    if (this.link.state === 'down') return;
+    this.link.end();
+    this.holdS = null;
+    this.wanted.push({ kind: 'down', ...ending });
   }
 
-  /** Hands the application what it does not have. */
-  offer() {
-    const { head, applied } = this.record;
-    const isOld = [applied, this.applying, this.failed].some((other) => other && head && comparePlaces(other, head) === 0 && equal(other.digest, head.digest));
-    if (!head || isOld) return;
-    this.applying = head;
-    this.outside.apply(head);
-  }
-
-  /** The next report says what changed. */
-  say() {
-    this.reports.next();
-    this.reportDue = true;
-    this.commit();
-  }
-
-  /** What is to be posted now. */
-  posts() {
-    if (this.under.has('post')) return [];
-    const items = [];
-    if (this.reportDue) items.push(writeItem(ACTUAL, this.reports.seal(this.who.key, this.who.channel)));
-    const asks = this.askMs() <= this.nowMs;
-    if (asks || this.echo) items.push(writeItem(ACTUAL, this.heartbeat(asks)));
-    this.reportDue = false;
-    return items;
-  }
-
-  /** When a nonce is due. */
-  askMs() {
-    return Math.max(this.freshness.wantsEchoAtMs(), this.ask.lastMs + this.ask.stepMs);
-  }
-
-  /** @param {boolean} asks */
-  heartbeat(asks) {
-    const now = this.nowMs;
-    const nonce = asks ? this.outside.nonce() : null;
-    if (nonce) {
-      this.freshness.asked(now, nonce);
-      this.ask = { lastMs: now, stepMs: this.ask.lastMs === -Infinity ? ASK_MS[0] : Math.min(this.ask.stepMs * 2, ASK_MS[1]) };
+  /** Something that is refused leaves all else as it is. @param {() => void} take */
+  #counting(take) {
+    try {
+      take();
+    } catch (error) {
+      if (!(error instanceof Reject)) throw error;
+      this.#count(error.reason);
     }
-    const other = this.record.head ?? NOTHING;
-    const payload = encode([this.start.id, BigInt(now - this.start.atMs), other.epoch, other.seq, this.echo, nonce]);
-    const position = { kind: KIND.heartbeat, ...NOTHING, base: this.bundle.number, digest: new Uint8Array(0) };
-    this.echo = null;
-    return sealEnvelope(this.who.key, position, aadPlane(KIND.heartbeat, this.who.channel, ACTUAL), payload).bytes;
   }
 
-  /** A verified heartbeat of the writer. @param {any} content */
-  hear(content) {
-    if (this.freshness.heard(this.nowMs, content) === 'anchored') this.ask.stepMs = ASK_MS[0];
-    if (content.ask) this.echo = content.ask;
+  /** @param {string} reason */
+  #count(reason) {
+    this.wanted.push({ kind: 'reject', reason });
+  }
+
+  /** @param {any} hints */
+  #takeHints(hints) {
+    if (hints.retryMs !== undefined) this.pauseUntil = this.now + Math.min(Number(hints.retryMs), RETRY_MS_MAX);
+    if (hints.need?.includes(ACTUAL)) this.actual.wantSnapshot();
+    if (hints.holdSMax !== undefined) this.holdSMax = Math.min(Number(hints.holdSMax), HOLD_S_MAX);
+    if (hints.move === undefined || this.now < this.lastMoveAt + MOVE_MS) return;
+    if (!this.bundle.mailboxes.some(({ urls }) => urls.includes(hints.move))) return;
+    this.lastMoveAt = this.now;
+    this.wanted.push({ kind: 'move', url: hints.move });
+  }
+
+  /** @param {any[]} chunks @param {any[]} wants */
+  #takeBodies(chunks, wants) {
+    this.changed = true;
+    if (this.desired.takeChunks(chunks, wants)) {
+      this.fetchFailures = 0;
+    } else if (this.desired.pending) {
+      this.#fetchFailed();
+      if (this.fetchFailures > 3) this.desired.giveUp();
+    }
+  }
+
+  // The application.
+
+  #isApplied() {
+    const { head, applied } = this.durable;
+    return head !== null && applied !== null && head.epoch === applied.epoch && head.seq === applied.seq;
+  }
+
+  #handOver() {
+    this.desired.news = false;
+    this.againAt = Infinity;
+    this.applying = this.durable.head;
+    if (this.applying) this.wanted.push({ kind: 'apply', head: this.applying });
+  }
+
+  /** The cursor does not rise above a head that was accepted since, of a writer of a higher generation. @param {import('./engine-store.js').Head} done */
+  #hasApplied({ generation, epoch, seq, digest }) {
+    const head = /** @type {import('./engine-store.js').Head} */ (this.durable.head);
+    const order = compareCursors({ epoch, seq }, head);
+    if (order < 0 || (order === 0 && generation === head.generation)) this.durable.applied = { epoch, seq, digest };
+    this.againMs = AGAIN_MS_MIN;
+  }
+
+  /** @param {import('./engine-store.js').Head} failed @param {number} status @param {string} output */
+  #applyLater({ epoch, seq }, status, output) {
+    const results = this.durable.lists[LIST.results - 1];
+    const entry = [epoch, seq, BigInt(status), output];
+    if (!results.some((held) => held.join(' ') === entry.join(' '))) this.reports.add(LIST.results, entry);
+    this.againAt = this.now + this.againMs;
+    this.againMs = Math.min(this.againMs * 2, AGAIN_MS_MAX);
   }
 }

@@ -1,67 +1,99 @@
-// How old the newest word of a writer may be, without a clock. Implements spec/freshness.md#heartbeat.
-import { equal } from './bytes.js';
-import { MAX_AGE_MS } from './limits.js';
+// How old the newest word of a writer may be.
+// Implements spec/freshness.md #heartbeat for a reader.
+//
+// All moments are milliseconds of one clock of the reader that does not jump and counts suspension.
 
-const ASKS_MAX = 16; // nonces that still wait for an echo; arbitrary
+import { equalBytes, toHex } from './bytes.js';
 
-/** Watches the heartbeats of one writer. Times are milliseconds of the own clock since boot. */
-export class Freshness {
+export const MAX_AGE_MS = 900000;
+
+const ASK_AGAIN_MS = 5000;
+const ASK_AGAIN_MS_MAX = 60000;
+const QUESTIONS_MAX = 64;
+
+/** @typedef {{start: Uint8Array, uptime: bigint, echo: Uint8Array | null}} Heard of a verified heartbeat */
+
+export class Watch {
+  #maxAgeMs;
+  /** Questions that no answer ended, oldest first. @type {Map<string, number>} */
+  #questions = new Map();
+  /**
+   * The start that was anchored, the highest uptime heard of it, and the moment from which that word is at the latest.
+   * @type {{start: Uint8Array, uptime: bigint, provenMs: number} | null}
+   */
+  #anchor = null;
+  #unknownStart = false;
+  #askedMs = -Infinity;
+  /** The pause behind the newest question; it grows while none is answered. */
+  #pauseMs = 0;
+
   /** @param {number} [maxAgeMs] */
   constructor(maxAgeMs = MAX_AGE_MS) {
-    this.maxAgeMs = maxAgeMs;
-    /** @type {{nonce: Uint8Array, atMs: number}[]} */
-    this.asks = [];
-    /** @type {{start: Uint8Array, uptime: bigint, atMs: number, elapsedMs: bigint, last: bigint} | null} */
-    this.anchor = null;
-    /** Whether another process of the writer was heard since. */
-    this.restarted = false;
+    this.#maxAgeMs = maxAgeMs;
   }
 
-  /** A nonce was sent. @param {number} atMs @param {Uint8Array} nonce */
-  asked(atMs, nonce) {
-    this.asks = [...this.asks.slice(1 - ASKS_MAX), { nonce, atMs }];
+  /** A question goes out. @param {Uint8Array} nonce 16 fresh random bytes @param {number} atMs */
+  asked(nonce, atMs) {
+    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, ASK_AGAIN_MS), ASK_AGAIN_MS_MAX);
+    this.#askedMs = atMs;
+    this.#questions.set(toHex(nonce), atMs);
+    if (this.#questions.size > QUESTIONS_MAX) this.#questions.delete(this.#questions.keys().next().value ?? '');
   }
 
-  /** A verified heartbeat. @param {number} atMs @param {{start: Uint8Array, uptime: bigint, echo: Uint8Array | null}} beat @returns {'anchored' | 'later' | 'unproven'} */
-  heard(atMs, { start, uptime, echo }) {
-    const at = echo ? this.asks.findIndex(({ nonce }) => equal(nonce, echo)) : -1;
-    if (at >= 0) {
-      this.anchor = { start, uptime, atMs: this.asks[at].atMs, elapsedMs: 0n, last: uptime };
-      this.asks = this.asks.slice(at + 1);
-      this.restarted = false;
+  /**
+   * Hears a verified heartbeat.
+   * @param {Heard} heartbeat
+   * @param {number} atMs
+   * @returns {'anchored' | 'later' | 'unproven'}
+   */
+  hear({ start, uptime, echo }, atMs) {
+    const question = echo ? toHex(echo) : '';
+    const askedMs = this.#questions.get(question);
+    if (askedMs !== undefined) {
+      this.#endQuestions(question);
+      this.#anchor = { start, uptime, provenMs: askedMs };
+      this.#unknownStart = false;
       return 'anchored';
     }
-    const { anchor } = this;
-    this.restarted = anchor !== null && !equal(anchor.start, start);
-    if (!anchor || !equal(anchor.start, start) || uptime <= anchor.last) return 'unproven';
-    anchor.last = uptime;
-    const own = BigInt(Math.floor(atMs - anchor.atMs));
-    const writers = uptime - anchor.uptime;
-    // A writer's clock that runs ahead does not pay for a later silence.
-    const elapsed = writers < own ? writers : own;
-    if (elapsed > anchor.elapsedMs) anchor.elapsedMs = elapsed;
+    if (!this.#anchor) return 'unproven';
+    if (!equalBytes(this.#anchor.start, start)) {
+      this.#unknownStart = true;
+      return 'unproven';
+    }
+    if (uptime <= this.#anchor.uptime) return 'unproven';
+    // A clock of the writer that runs ahead saves nothing up: its word is never from later than now.
+    const provenMs = Math.min(atMs, this.#anchor.provenMs + Number(uptime - this.#anchor.uptime));
+    this.#anchor = { start, uptime, provenMs };
     return 'later';
   }
 
-  /** Milliseconds by which the writer may be behind; null without an anchor. @param {number} atMs */
-  ageMs(atMs) {
-    return this.anchor ? atMs - this.anchor.atMs - Number(this.anchor.elapsedMs) : null;
+  /** An answer ends its question and all older ones. @param {string} question */
+  #endQuestions(question) {
+    for (const older of [...this.#questions.keys()]) {
+      this.#questions.delete(older);
+      if (older === question) break;
+    }
+    this.#pauseMs = 0;
   }
 
   /** @param {number} atMs */
-  stale(atMs) {
-    const age = this.ageMs(atMs);
-    return age === null || age > this.maxAgeMs;
+  isStale(atMs) {
+    return !this.#anchor || atMs - this.#anchor.provenMs > this.#maxAgeMs;
   }
 
-  /** When a nonce is due: at once without an anchor or after a restart, else when less than a third of the maximal age is left. */
-  wantsEchoAtMs() {
-    if (!this.anchor || this.restarted) return -Infinity;
-    return this.anchor.atMs + Number(this.anchor.elapsedMs) + Math.floor((this.maxAgeMs * 2) / 3) + 1;
+  /** Whether an echo of this boot was heard. */
+  get isAnchored() {
+    return this.#anchor !== null;
   }
 
-  /** Whether a nonce is due. @param {number} atMs */
-  wantsEcho(atMs) {
-    return atMs >= this.wantsEchoAtMs();
+  /**
+   * When the next question is due: at once without an anchor or after a start that is not anchored, else when less than
+   * a third of the maximal age is left; and never sooner than the pause behind the question before.
+   * @returns {number} may be in the past
+   */
+  askDueMs() {
+    const wantedMs = !this.#anchor || this.#unknownStart
+      ? -Infinity : this.#anchor.provenMs + Math.floor(this.#maxAgeMs * 2 / 3) + 1;
+    return Math.max(wantedMs, this.#askedMs + Math.max(this.#pauseMs, ASK_AGAIN_MS));
   }
 }

@@ -1,126 +1,192 @@
-// Public keys, their check, thumbprints, and strict signatures. Implements spec/postern.md#keys.
+// Public keys, their thumbprints, and signatures.
+// Implements spec/postern.md #keys.
 //
-// A key is held as the bytes that its algorithm knows: 32 bytes of Ed25519, or 65 (04, x, y) of P-256.
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign as signWith, verify as verifyWith } from 'node:crypto';
-import { ed25519 } from '@noble/curves/ed25519.js';
-import { compare, concat, equal, sha256, toHex } from './bytes.js';
+// A public key is held as its bytes: 32 of Ed25519, or 65 (04, x, y) of ESP256.
+
+import { createPrivateKey, createPublicKey, diffieHellman, hkdfSync, randomBytes, sign, verify } from 'node:crypto';
+import { ed25519 } from '@noble/curves/ed25519';
+import { p256 } from '@noble/curves/nist';
+import { concat, fromHex, h, isBytes, toHex } from './bytes.js';
 import { encode } from './cbor.js';
-import { ensure } from './reject.js';
-import * as shape from './shape.js';
+import { demand } from './reject.js';
 
 export const ED25519 = -19n;
 export const ESP256 = -9n;
 
-const P = 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn;
-const B = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
-const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-const ED25519_PKCS8 = Uint8Array.from(Buffer.from('302e020100300506032b657004220420', 'hex'));
+const PKCS8_ED25519 = fromHex('302e020100300506032b657004220420');
+const PKCS8_X25519 = fromHex('302e020100300506032b656e04220420');
+const P = 2n ** 255n - 19n;
 
-/** @param {Uint8Array} bytes */
-const toInteger = (bytes) => BigInt('0x' + (toHex(bytes) || '0'));
-/** @param {Uint8Array} bytes */
-const url64 = (bytes) => Buffer.from(bytes).toString('base64url');
+/** The algorithm of a public key. @param {Uint8Array} publicKey @returns {bigint} */
+export function algorithmOf(publicKey) {
+  return publicKey.length === 32 ? ED25519 : ESP256;
+}
 
-/** The algorithm that a key is for. @param {Uint8Array} key */
-export const algorithmOf = (key) => (key.length === 32 ? ED25519 : ESP256);
-
-/** The COSE_Key of a key. @param {Uint8Array} key @returns {Map<bigint, any>} */
-export function toCoseKey(key) {
+/** The COSE_Key map of a public key. @param {Uint8Array} publicKey @returns {Map<bigint, any>} */
+export function coseKey(publicKey) {
   /** @type {[bigint, any][]} */
-  const members = key.length === 32
-    ? [[1n, 1n], [-1n, 6n], [-2n, key]]
-    : [[1n, 2n], [-1n, 1n], [-2n, key.slice(1, 33)], [-3n, key.slice(33)]];
-  return new Map(members);
+  const ed25519Key = [[1n, 1n], [-1n, 6n], [-2n, publicKey]];
+  if (publicKey.length === 32) return new Map(ed25519Key);
+  /** @type {[bigint, any][]} */
+  const esp256Key = [[1n, 2n], [-1n, 1n], [-2n, publicKey.slice(1, 33)], [-3n, publicKey.slice(33)]];
+  return new Map(esp256Key);
 }
 
-/** The key of a decoded COSE_Key, `shape` for another form. Its point is not checked. @param {unknown} value */
-export function fromCoseKey(value) {
-  const map = shape.map(value);
-  if (map.get(1n) === 1n) {
-    shape.fields(map, [1n, -1n, -2n]);
-    ensure(map.get(-1n) === 6n, 'shape');
-    return shape.bytes(map.get(-2n), 32);
+/**
+ * The public key of a decoded COSE_Key; its point is not checked yet.
+ * @param {any} value
+ * @returns {Uint8Array}
+ */
+export function readCoseKey(value) {
+  demand(value instanceof Map, 'shape');
+  const [type, curve, x, y] = [1n, -1n, -2n, -3n].map((label) => value.get(label));
+  if (type === 1n) {
+    demand(value.size === 3 && curve === 6n && isBytes(x, 32), 'shape');
+    return x;
   }
-  shape.fields(map, [1n, -1n, -2n, -3n]);
-  ensure(map.get(1n) === 2n && map.get(-1n) === 1n, 'shape');
-  return concat(Uint8Array.of(4), shape.bytes(map.get(-2n), 32), shape.bytes(map.get(-3n), 32));
+  demand(value.size === 4 && type === 2n && curve === 1n && isBytes(x, 32) && isBytes(y, 32), 'shape');
+  return concat(Uint8Array.of(4), x, y);
 }
 
-/** SHA-256 of the COSE_Key (RFC 9679). @param {Uint8Array} key */
-export const thumbprint = (key) => sha256(encode(toCoseKey(key)));
-
-/** The 8 bytes that select a key and prove nothing. @param {Uint8Array} key */
-export const keyId = (key) => thumbprint(key).slice(0, 8);
-
-/** Refuses with `key-refused` what is no canonical point of the prime-order group. @param {Uint8Array} key */
-export function checkKey(key) {
-  if (key.length === 65) {
-    const [x, y] = [toInteger(key.slice(1, 33)), toInteger(key.slice(33))];
-    const onCurve = (y * y - (x * x * x - 3n * x + B)) % P === 0n;
-    ensure(key[0] === 4 && x < P && y < P && onCurve, 'key-refused');
-    return;
-  }
-  ensure(key.length === 32, 'key-refused');
-  const point = edwardsPoint(key);
-  ensure(point && !point.isSmallOrder() && point.isTorsionFree(), 'key-refused');
+/** @param {Uint8Array} publicKey @returns {Uint8Array} */
+export function thumbprint(publicKey) {
+  return h(encode(coseKey(publicKey)));
 }
 
-/** The point of a canonical encoding, or null. @param {Uint8Array} bytes */
-function edwardsPoint(bytes) {
+/** The first 8 bytes of the thumbprint: it selects candidates and proves nothing. @param {Uint8Array} publicKey */
+export function keyId(publicKey) {
+  return thumbprint(publicKey).slice(0, 8);
+}
+
+/**
+ * The check of a key when it becomes known, at enrolment or in a bundle.
+ * @param {Uint8Array} publicKey bytes of any length
+ */
+export function checkKey(publicKey) {
+  if (publicKey.length === 32) demand(isStrongEd25519(publicKey), 'key-refused');
+  else demand(publicKey.length === 65 && publicKey[0] === 4 && isP256(publicKey), 'key-refused');
+}
+
+/** @param {Uint8Array} publicKey */
+function isStrongEd25519(publicKey) {
   try {
-    return ed25519.Point.fromHex(bytes, false);
+    const point = ed25519.ExtendedPoint.fromHex(publicKey);
+    return isCanonical(publicKey) && !point.isSmallOrder() && point.isTorsionFree();
   } catch {
-    return null;
+    return false;
   }
 }
 
-/** Strict, cofactorless verification; `signature-length` or `signature-invalid`. @param {Uint8Array} key @param {Uint8Array} message @param {Uint8Array} signature */
-export function verify(key, message, signature) {
-  ensure(signature.length === 64, 'signature-length');
-  const valid = key.length === 32 ? verifyEd25519(key, message, signature) : verifyEsp256(key, message, signature);
-  ensure(valid, 'signature-invalid');
+/** Whether the y of an encoding is below p, and a sign of x = 0 is not set. @param {Uint8Array} encoding */
+function isCanonical(encoding) {
+  const bytes = Uint8Array.from(encoding).reverse();
+  const negative = bytes[0] >> 7;
+  bytes[0] &= 0x7f;
+  const y = BigInt(`0x${toHex(bytes)}`);
+  const xIsZero = y === 1n || y === P - 1n;
+  return y < P && !(negative && xIsZero);
 }
 
-/** @param {Uint8Array} key @param {Uint8Array} message @param {Uint8Array} signature */
-function verifyEd25519(key, message, signature) {
-  const commitment = edwardsPoint(signature.slice(0, 32));
-  if (!commitment || commitment.isSmallOrder()) return false;
-  const jwk = { kty: 'OKP', crv: 'Ed25519', x: url64(key) };
-  // OpenSSL checks S < L and compares the encoding of R: the cofactorless equation.
-  return verifyWith(null, message, createPublicKey({ key: jwk, format: 'jwk' }), signature);
-}
-
-/** @param {Uint8Array} key @param {Uint8Array} message @param {Uint8Array} signature */
-function verifyEsp256(key, message, signature) {
-  for (const part of [signature.slice(0, 32), signature.slice(32)]) {
-    const value = toInteger(part);
-    if (value === 0n || value >= N) return false;
+/** @param {Uint8Array} publicKey */
+function isP256(publicKey) {
+  try {
+    p256.ProjectivePoint.fromHex(publicKey).assertValidity();
+    return true;
+  } catch {
+    return false;
   }
-  const jwk = { kty: 'EC', crv: 'P-256', x: url64(key.slice(1, 33)), y: url64(key.slice(33)) };
-  const options = { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: /** @type {const} */ ('ieee-p1363') };
-  return verifyWith('sha256', message, options, signature);
 }
 
-/** An Ed25519 signing key from its seed of 32 bytes. @param {Uint8Array} seed */
-export function signingKey(seed) {
-  const secret = createPrivateKey({ key: Buffer.from(concat(ED25519_PKCS8, seed)), format: 'der', type: 'pkcs8' });
-  const jwk = createPublicKey(secret).export({ format: 'jwk' });
-  const publicKey = new Uint8Array(Buffer.from(String(jwk.x), 'base64url'));
-  return {
-    publicKey,
-    /** @param {Uint8Array} message */
-    sign: (message) => new Uint8Array(signWith(null, message, secret)),
-  };
+/**
+ * The strict, cofactorless verification. Node's compares the encoding of R, and here an R of small order is refused.
+ * @param {Uint8Array} publicKey
+ * @param {Uint8Array} message
+ * @param {Uint8Array} signature 64 bytes
+ * @returns {boolean}
+ */
+export function verifies(publicKey, message, signature) {
+  if (signature.length !== 64) return false;
+  if (publicKey.length === 32 && isSmallOrder(signature.subarray(0, 32))) return false;
+  try {
+    const key = createPublicKey({ key: jwk(publicKey), format: 'jwk' });
+    if (publicKey.length === 32) return verify(null, message, key, signature);
+    return verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature);
+  } catch {
+    return false; // no point of the curve
+  }
 }
 
-/** A fresh Ed25519 seed. */
-export function newSeed() {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  return new Uint8Array(Buffer.from(String(privateKey.export({ format: 'jwk' }).d), 'base64url'));
+/** @param {Uint8Array} encoding */
+function isSmallOrder(encoding) {
+  try {
+    return ed25519.ExtendedPoint.fromHex(encoding, true).isSmallOrder();
+  } catch {
+    return true; // no point: it verifies under no key
+  }
 }
 
-/** Whether thumbprints ascend strictly. @param {Uint8Array[]} prints */
-export const ascends = (prints) => prints.every((print, at) => at === 0 || compare(prints[at - 1], print) < 0);
+/** @param {Uint8Array} publicKey */
+function jwk(publicKey) {
+  const text = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('base64url');
+  if (publicKey.length === 32) return { kty: 'OKP', crv: 'Ed25519', x: text(publicKey) };
+  return { kty: 'EC', crv: 'P-256', x: text(publicKey.slice(1, 33)), y: text(publicKey.slice(33)) };
+}
 
-/** Whether `print` is one of `prints`. @param {Uint8Array[]} prints @param {Uint8Array} print */
-export const holds = (prints, print) => prints.some((other) => equal(other, print));
+/** Signs with Ed25519. Its seed stays inside. */
+export class Signer {
+  #key;
+
+  /** @param {Uint8Array} seed 32 bytes */
+  constructor(seed) {
+    this.#key = createPrivateKey({ key: Buffer.from(concat(PKCS8_ED25519, seed)), format: 'der', type: 'pkcs8' });
+    this.publicKey = rawPublicKey(this.#key);
+    this.thumbprint = thumbprint(this.publicKey);
+  }
+
+  /** @param {Uint8Array} message @returns {Uint8Array} 64 bytes */
+  sign(message) {
+    return new Uint8Array(sign(null, message, this.#key));
+  }
+}
+
+/** One end of a key agreement with X25519. Its secret stays inside. */
+export class Agreement {
+  #key;
+
+  /** @param {Uint8Array} [secret] 32 bytes; a fresh one when it is left out */
+  constructor(secret = new Uint8Array(randomBytes(32))) {
+    this.#key = createPrivateKey({ key: Buffer.from(concat(PKCS8_X25519, secret)), format: 'der', type: 'pkcs8' });
+    this.publicKey = rawPublicKey(this.#key);
+  }
+
+  /**
+   * The shared secret, or undefined where it would be all zero.
+   * @param {Uint8Array} publicKey 32 bytes of the other end
+   * @returns {Uint8Array | undefined}
+   */
+  shared(publicKey) {
+    const x = Buffer.from(publicKey).toString('base64url');
+    try {
+      const other = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
+      const shared = new Uint8Array(diffieHellman({ privateKey: this.#key, publicKey: other }));
+      return shared.some((byte) => byte !== 0) ? shared : undefined;
+    } catch {
+      return undefined; // OpenSSL refuses the all-zero secret itself
+    }
+  }
+}
+
+/** @param {import('node:crypto').KeyObject} privateKey */
+function rawPublicKey(privateKey) {
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(/** @type {string} */ (x), 'base64url'));
+}
+
+/**
+ * HKDF-SHA256 (RFC 5869).
+ * @param {Uint8Array} salt @param {Uint8Array} secret @param {Uint8Array} info @param {number} length
+ * @returns {Uint8Array}
+ */
+export function hkdf(salt, secret, info, length) {
+  return new Uint8Array(hkdfSync('sha256', secret, salt, info, length));
+}

@@ -1,59 +1,95 @@
-// What operators carry: join, trust and relay lines. Implements spec/lives.md#join-line and spec/relays.md#trust-line.
-import { decode, encode } from './cbor.js';
-import { checkName } from './channel.js';
-import { checkKey, fromCoseKey } from './keys.js';
-import { JOIN_LINE_CHARS_MAX, TRUST_LINE_CHARS_MAX } from './limits.js';
-import { readUrls } from './payload.js';
-import { ensure } from './reject.js';
-import * as shape from './shape.js';
-import { acceptBundles } from './trust.js';
-import { outerMembers } from './cose.js';
+// The lines that an operator carries: join line, trust line and relay line.
+// Implements spec/lives.md #join-line and spec/relays.md #trust-line.
 
-/** The map behind a prefix. @param {string} text @param {string} prefix @param {number} charsMax */
-function openLine(text, prefix, charsMax) {
-  const line = text.trim();
-  ensure(line.length <= charsMax, 'oversize');
-  ensure(line.startsWith(prefix), 'shape');
-  const digits = line.slice(prefix.length);
-  ensure(/^[A-Za-z0-9_-]*$/.test(digits), 'shape');
-  const bytes = Buffer.from(digits, 'base64url');
-  ensure(bytes.toString('base64url') === digits, 'shape');
-  return decode(new Uint8Array(bytes));
+import { isBytes } from './bytes.js';
+import { readKey, readUrls } from './bundle.js';
+import { checkName } from './channel.js';
+import { decode, encode } from './cbor.js';
+import { JOIN_LINE_CHARS_MAX, TRUST_LINE_CHARS_MAX } from './limits.js';
+import { demand } from './reject.js';
+import { acceptBundles } from './trust.js';
+
+/** A line without a form that has a reject: an operator is told, and no peer sent it. */
+export class LineError extends Error {}
+
+/**
+ * The map of a line.
+ * @param {string} text
+ * @param {string} prefix
+ * @param {number} most characters
+ * @returns {any}
+ */
+function readLine(text, prefix, most) {
+  const line = text.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, '');
+  if (line.length > most) throw new LineError('the line has too many characters');
+  if (!line.startsWith(prefix)) throw new LineError(`the line does not begin with ${prefix}`);
+  const base64 = line.slice(prefix.length);
+  const bytes = new Uint8Array(Buffer.from(base64, 'base64url'));
+  if (Buffer.from(bytes).toString('base64url') !== base64) throw new LineError('the line is broken: copy it whole');
+  return decode(bytes);
 }
 
-/** @param {string} text */
+/** @param {any} map @param {bigint[]} needed @param {bigint[]} [more] */
+function checkFields(map, needed, more = []) {
+  demand(map instanceof Map && needed.every((field) => map.has(field)), 'shape');
+  demand([...map.keys()].every((field) => needed.includes(field) || more.includes(field)), 'shape');
+}
+
+/**
+ * @typedef {object} JoinLine
+ * @property {string[]} urls
+ * @property {Uint8Array} genesis
+ * @property {Uint8Array} recovery
+ * @property {string} tenant
+ * @property {string} device
+ * @property {Uint8Array} token
+ * @property {Uint8Array} secret
+ * @property {Uint8Array} [certificate] DER of a further authority for TLS, and for nothing else
+ * @property {Uint8Array} [mailbox] thumbprint that the bundles have to list
+ */
+
+/** @param {string} text @returns {JoinLine} */
 export function readJoinLine(text) {
-  const map = shape.fields(openLine(text, 'postern1:', JOIN_LINE_CHARS_MAX), [1n, 2n, 3n, 4n, 5n, 6n, 7n], [8n, 9n]);
-  const [tenant, device] = [shape.text(map.get(4n)), shape.text(map.get(5n))];
+  const map = readLine(text, 'postern1:', JOIN_LINE_CHARS_MAX);
+  checkFields(map, [1n, 2n, 3n, 4n, 5n, 6n, 7n], [8n, 9n]);
+  const [urls, genesis, recovery, tenant, device, token, secret, certificate, mailbox] =
+    [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n].map((field) => map.get(field));
+  demand(Array.isArray(urls) && urls.length > 0 && urls.every((url) => typeof url === 'string'), 'shape');
+  demand(isBytes(genesis, 32) && isBytes(recovery, 32) && isBytes(token, 8) && isBytes(secret, 32), 'shape');
+  demand(typeof tenant === 'string' && typeof device === 'string', 'shape');
+  demand(certificate === undefined || isBytes(certificate), 'shape');
+  demand(mailbox === undefined || isBytes(mailbox, 32), 'shape');
   checkName(tenant);
   checkName(device);
-  return {
-    urls: shape.array(map.get(1n), 1, Infinity).map(shape.text),
-    pins: { genesis: shape.bytes(map.get(2n), 32), recovery: shape.bytes(map.get(3n), 32) },
-    tenant, device,
-    token: shape.bytes(map.get(6n), 8), secret: shape.bytes(map.get(7n), 32),
-    certificate: map.has(8n) ? shape.bytes(map.get(8n)) : null,
-    mailbox: map.has(9n) ? shape.bytes(map.get(9n), 32) : null,
-  };
+  return { urls, genesis, recovery, tenant, device, token, secret, certificate, mailbox };
 }
 
-/** Bundles of a trust line, verified. @param {string} text */
+/**
+ * @param {string} text
+ * @returns {{genesis: Uint8Array, recovery: Uint8Array, bundle: import('./trust.js').Bundle}} the newest bundle
+ */
 export function readTrustLine(text) {
-  const map = shape.fields(openLine(text, 'postern-trust1:', TRUST_LINE_CHARS_MAX), [1n, 2n, 3n]);
-  const pins = { genesis: shape.bytes(map.get(1n), 32), recovery: shape.bytes(map.get(2n), 32) };
-  const bundles = shape.array(map.get(3n), 1, Infinity);
-  bundles.forEach(outerMembers);
-  const newest = acceptBundles(pins, null, bundles.map(encode));
-  return { pins, bundles: Number(newest?.number ?? 0n) };
+  const map = readLine(text, 'postern-trust1:', TRUST_LINE_CHARS_MAX);
+  checkFields(map, [1n, 2n, 3n]);
+  const [genesis, recovery, bundles] = [1n, 2n, 3n].map((field) => map.get(field));
+  demand(isBytes(genesis, 32) && isBytes(recovery, 32), 'shape');
+  demand(Array.isArray(bundles) && bundles.length > 0 && bundles.every(isEnvelope), 'shape');
+  return { genesis, recovery, bundle: acceptBundles({ genesis, recovery }, bundles.map(encode)) };
 }
 
+/** The outer form of an envelope. @param {any} members */
+function isEnvelope(members) {
+  return Array.isArray(members) && members.length === 4 && members[1] instanceof Map
+    && [0, 2, 3].every((at) => isBytes(members[at]));
+}
 
-/** A relay's key and URLs. @param {string} text */
+/** @param {string} text @returns {{key: Uint8Array, urls: string[], certificate?: Uint8Array}} */
 export function readRelayLine(text) {
-  const map = shape.fields(openLine(text, 'postern-relay1:', JOIN_LINE_CHARS_MAX), [1n, 2n], [3n]);
-  const key = fromCoseKey(map.get(1n));
+  const map = readLine(text, 'postern-relay1:', JOIN_LINE_CHARS_MAX);
+  checkFields(map, [1n, 2n], [3n]);
+  const key = readKey(map.get(1n));
   const urls = readUrls(map.get(2n));
-  if (map.has(3n)) shape.bytes(map.get(3n));
-  checkKey(key);
-  return { key, urls };
+  const certificate = map.get(3n);
+  demand(certificate === undefined || isBytes(certificate), 'shape');
+  return { key, urls, certificate };
 }

@@ -1,7 +1,8 @@
-// Rejects: the named refusals of what a peer sent. Source: spec/registry.md#rejects.
+// Rejects: the named refusals of what a peer sent.
+// Implements spec/postern.md #rejects with the closed list of spec/registry.md #rejects.
 
-/** Number and name of each reject, as registered. */
-export const REJECTS = /** @type {const} */ ({
+/** The number of each reject. @type {Record<string, number>} */
+export const REJECTS = Object.freeze({
   'cbor-truncated': 1,
   'cbor-trailing': 2,
   'cbor-not-shortest': 3,
@@ -107,39 +108,54 @@ export const REJECTS = /** @type {const} */ ({
   'plane-key-conflict': 124,
 });
 
-/** Rejects that a device lists in its report; `cbor-*`, `oversize` and `shape` only for a payload whose signature verified. */
-export const REPORTED = new Set([
+/** What a device lists in its report wherever it refuses it for good (*reported*: yes). @type {Set<string>} */
+const ALWAYS_REPORTED = new Set([
   'path-invalid', 'path-conflict', 'value-invalid', 'value-oversize', 'section-invalid', 'section-oversize',
   'state-oversize', 'delta-empty', 'delta-order', 'delta-conflict', 'delta-remove-absent', 'digest-mismatch',
   'lineage-invalid', 'edit-runs', 'edit-empty', 'edit-range', 'edit-base', 'edit-utf8', 'generation-stale',
   'epoch-stale', 'writer-behind', 'epoch-frozen', 'equivocation', 'not-encrypted', 'decryption-failed',
-  'cbor-truncated', 'cbor-trailing', 'cbor-not-shortest', 'cbor-indefinite', 'cbor-duplicate-key',
-  'cbor-unsorted-key', 'cbor-tag', 'cbor-simple', 'cbor-float', 'cbor-utf8', 'cbor-depth', 'cbor-reserved',
-  'cbor-integer-range', 'cbor-map-key', 'oversize', 'shape',
 ]);
 
-/** @type {Map<number, string>} */
 const NAMES = new Map(Object.entries(REJECTS).map(([name, number]) => [number, name]));
 
-/** A named refusal. Nothing that a peer sent is in its text. */
+/** A refusal with its registered name. It never carries text that a peer sent. */
 export class Reject extends Error {
-  /** @param {keyof typeof REJECTS} name */
-  constructor(name) {
-    super(name);
+  /** @param {string} reason a name of the registry */
+  constructor(reason) {
+    if (!Object.hasOwn(REJECTS, reason)) throw new TypeError(`no reject is called ${reason}`);
+    super(reason);
     this.name = 'Reject';
-    this.reject = name;
-    this.number = REJECTS[name];
-    /** Whether the signature of what is refused had verified. */
-    this.verified = false;
+    this.reason = reason;
+    /** The position of a refused payload whose signature has verified. @type {import('./cose.js').Position | undefined} */
+    this.position = undefined;
   }
 }
 
-/** Throws the reject `name` unless `condition` holds. @param {unknown} condition @param {keyof typeof REJECTS} name */
-export function ensure(condition, name) {
-  if (!condition) throw new Reject(name);
+/**
+ * Refuses unless a condition holds.
+ * @param {unknown} condition
+ * @param {string} reason
+ * @returns {asserts condition}
+ */
+export function demand(condition, reason) {
+  if (!condition) throw new Reject(reason);
 }
 
-/** The name of a reject number; null for one that this version does not know. @param {number | bigint} number */
+/**
+ * The name of a number; undefined for an unknown reason.
+ * @param {number | bigint} number
+ * @returns {string | undefined}
+ */
 export function rejectName(number) {
-  return NAMES.get(Number(number)) ?? null;
+  return NAMES.get(Number(number));
+}
+
+/**
+ * Whether a device lists this refusal of a delta or snapshot whose signature has verified (spec/registry.md
+ * #rejects, *reported* yes or verified).
+ * @param {string} reason
+ * @returns {boolean}
+ */
+export function isReported(reason) {
+  return ALWAYS_REPORTED.has(reason) || REJECTS[reason] <= REJECTS.shape;
 }

@@ -1,156 +1,149 @@
-// States: paths, values, sections, digests, and what a delta does to them.
-// Implements spec/postern.md#paths, #values, #digest, #delta, #bodies and spec/encryption.md#keyed-digest.
+// States: paths, values, section bodies and digests.
+// Implements spec/postern.md #state, #paths, #values and #digest, the rules of a body in #snapshot, and
+// spec/encryption.md #keyed-digest.
 //
-// A state is a Map from path to value. A digester is h(x), or HMAC under the digest key of an encrypted plane.
-import { compare, equal, hmac, isBytes, sha256, utf8 } from './bytes.js';
+// A state is a Map from path to value, with the values of src/cbor.js; a reference is an array.
+
+import { equalBytes, h, hmac, isBytes, isUint, utf8 } from './bytes.js';
 import { decode, encode } from './cbor.js';
-import { applyEdits, readEdits } from './edit.js';
-import * as limits from './limits.js';
-import { ensure } from './reject.js';
-import * as shape from './shape.js';
+import {
+  ENCRYPTED_OVERHEAD_BYTES_MAX, ENCRYPTED_SECTION_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, PATH_BYTES_MAX, SECTIONS_MAX,
+  SECTION_BYTES_MAX, STATE_BYTES_MAX, VALUE_BYTES_MAX,
+} from './limits.js';
+import { Reject, demand } from './reject.js';
 
 /** @typedef {Map<string, any>} State */
-/** @typedef {{hash: (...parts: Uint8Array[]) => Uint8Array, bodyMax: number, sectionExtra: number}} Digester */
-
-/** @type {Digester} */
-export const READABLE = { hash: sha256, bodyMax: limits.SECTION_BYTES_MAX, sectionExtra: 0 };
-
-/** @param {Uint8Array} key @returns {Digester} */
-export const keyed = (key) => ({
-  hash: (...parts) => hmac(key, ...parts),
-  bodyMax: limits.ENCRYPTED_SECTION_BYTES_MAX,
-  sectionExtra: limits.ENCRYPTED_OVERHEAD_BYTES_MAX,
-});
 
 const SEGMENT = /^[a-z0-9._-]+$/;
 
 /** @param {string} segment */
-const isSegment = (segment) => SEGMENT.test(segment) && segment !== '.' && segment !== '..';
-
-/** @param {unknown} path */
-export function checkPath(path) {
-  const valid = typeof path === 'string' && path.length <= limits.PATH_BYTES_MAX && path.split('/').every(isSegment);
-  ensure(valid, 'path-invalid');
+function isSegment(segment) {
+  return SEGMENT.test(segment) && segment !== '.' && segment !== '..';
 }
 
-/** @param {string} name */
-export const isSectionName = (name) => name === '' || (isSegment(name) && name.length <= limits.PATH_BYTES_MAX);
+/** @param {unknown} path @returns {asserts path is string} */
+export function checkPath(path) {
+  demand(typeof path === 'string', 'shape');
+  demand(path.length <= PATH_BYTES_MAX && path.split('/').every(isSegment), 'path-invalid');
+}
 
-/** @param {string} path */
-export const sectionOf = (path) => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
+/** @param {unknown} section @returns {asserts section is string} */
+export function checkSection(section) {
+  demand(typeof section === 'string', 'shape');
+  demand(section === '' || (section.length <= PATH_BYTES_MAX && isSegment(section)), 'section-invalid');
+}
+
+/** The text before the first `/`, and the empty text when there is none. @param {string} path */
+export function sectionOf(path) {
+  const slash = path.indexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
 
 /** @param {any} value */
 export function checkValue(value) {
-  if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'bigint') return;
-  if (typeof value === 'string') return ensure(utf8(value).length <= limits.VALUE_BYTES_MAX, 'value-oversize');
-  if (isBytes(value)) return ensure(value.length <= limits.VALUE_BYTES_MAX, 'value-oversize');
-  const [digest, size, type] = Array.isArray(value) && value.length === 3 ? value : [];
-  const typeBytes = typeof type === 'string' ? utf8(type).length : 0;
-  const whole = isBytes(digest, 32) && typeof size === 'bigint' && size >= 0n;
-  ensure(whole && typeBytes >= 1 && typeBytes <= limits.MEDIA_TYPE_BYTES_MAX, 'value-invalid');
+  if (typeof value === 'string') demand(utf8(value).length <= VALUE_BYTES_MAX, 'value-oversize');
+  else if (isBytes(value)) demand(value.length <= VALUE_BYTES_MAX, 'value-oversize');
+  else if (Array.isArray(value)) demand(isReference(value), 'value-invalid');
+  else demand(value === null || ['boolean', 'bigint', 'number'].includes(typeof value), 'value-invalid');
 }
 
-/** Refuses a path that is an ancestor of another. @param {State} state */
-export function checkConflicts(state) {
+/** @param {any[]} value */
+function isReference([digest, size, mediaType, ...more]) {
+  if (!isBytes(digest, 32) || !isUint(size) || typeof mediaType !== 'string' || more.length > 0) return false;
+  const length = utf8(mediaType).length;
+  return length >= 1 && length <= MEDIA_TYPE_BYTES_MAX;
+}
+
+/** Refuses a state in which one path is an ancestor of another. @param {State} state */
+function checkConflicts(state) {
   for (const path of state.keys()) {
-    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
-      ensure(!state.has(path.slice(0, at)), 'path-conflict');
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      demand(!state.has(path.slice(0, slash)), 'path-conflict');
     }
   }
 }
 
-/** The bodies of a state by section. @param {State} state @returns {Map<string, Uint8Array>} */
-export function bodiesOf(state) {
-  const sections = new Map();
-  for (const [path, value] of state) {
-    const name = sectionOf(path);
-    if (!sections.has(name)) sections.set(name, new Map());
-    sections.get(name).set(path, value);
-  }
-  return new Map([...sections].map(([name, paths]) => [name, encode(paths)]));
-}
-
-/** Limits, then table and root digest. @param {State} state @param {Digester} [digester] */
-export function digestOf(state, digester = READABLE) {
-  const bodies = bodiesOf(state);
-  let sum = 0;
-  for (const body of bodies.values()) {
-    ensure(body.length <= digester.bodyMax, 'section-oversize');
-    sum += body.length + digester.sectionExtra;
-  }
-  ensure(bodies.size <= limits.SECTIONS_MAX && sum <= limits.STATE_BYTES_MAX, 'state-oversize');
-  const table = new Map([...bodies].map(([name, body]) => [name, digester.hash(body)]));
-  return { table, root: rootOf(table, digester), bodies };
-}
-
-/** @param {Map<string, Uint8Array>} table @param {Digester} [digester] */
-export const rootOf = (table, digester = READABLE) => digester.hash(encode(['postern-state', table]));
-
-/** A whole state that came from outside: paths and values, then conflicts. @param {State} state */
-export function checkState(state) {
-  for (const [path, value] of state) {
-    checkPath(path);
-    checkValue(value);
-  }
-  checkConflicts(state);
+/** `h`, or the HMAC of an encrypted plane. @param {Uint8Array} bytes @param {Uint8Array} [digestKey] */
+export function digestOfBytes(bytes, digestKey) {
+  return digestKey ? hmac(digestKey, bytes) : h(bytes);
 }
 
 /**
- * The form of a delta's payload, checked member by member.
- * @param {any} payload decoded
+ * The root digest over a section table.
+ * @param {Map<string, Uint8Array>} digests of the bodies
+ * @param {Uint8Array} [digestKey] of an encrypted plane
+ * @returns {Uint8Array}
  */
-export function readDelta(payload) {
-  const members = shape.array(payload, 1, 3);
-  const sets = shape.map(members[0]);
-  const removals = members.length > 1 ? shape.array(members[1], members.length === 2 ? 1 : 0, Infinity) : [];
-  if (members.length === 3) shape.map(members[2], 1);
-  for (const [path, value] of sets) {
-    shape.text(path);
-    checkPath(path);
-    checkValue(value);
-  }
-  ensure(sets.size + removals.length + (members.length - 1) > 0, 'delta-empty');
-  readRemovals(sets, removals);
-  const edits = members.length === 3 ? readEdits(members[2], sets, removals) : new Map();
-  return { sets, removals, edits };
+export function rootDigest(digests, digestKey) {
+  return digestOfBytes(encode(['postern-state', digests]), digestKey);
 }
 
-/** @param {Map<any, any>} sets @param {any[]} removals */
-function readRemovals(sets, removals) {
-  let before = null;
-  for (const path of removals) {
-    shape.text(path);
-    checkPath(path);
-    const encoded = encode(path);
-    ensure(!before || compare(before, encoded) < 0, 'delta-order');
-    before = encoded;
+/**
+ * The bodies of a state by section.
+ * @param {State} state
+ * @returns {Map<string, Uint8Array>}
+ */
+function bodiesOf(state) {
+  /** @type {Map<string, State>} */
+  const sections = new Map();
+  for (const [path, value] of state) {
+    const section = sectionOf(path);
+    const entries = sections.get(section) ?? new Map();
+    sections.set(section, entries.set(path, value));
   }
-  for (const path of removals) ensure(!sets.has(path), 'delta-conflict');
+  return new Map([...sections].map(([section, entries]) => [section, encode(entries)]));
 }
 
-/** A copy of `base` after the delta; the root must be `digest`. @param {State} base @param {ReturnType<typeof readDelta>} delta @param {Uint8Array} digest @param {Digester} [digester] */
-export function applyDelta(base, { sets, removals, edits }, digest, digester = READABLE) {
-  const state = new Map(base);
-  for (const path of removals) ensure(state.delete(path), 'delta-remove-absent');
-  applyEdits(state, edits);
-  for (const [path, value] of sets) state.set(path, value);
+/**
+ * Checks a whole state, paths against each other and then limits, and gives its bodies.
+ * @param {State} state
+ * @param {boolean} [encrypted]
+ * @returns {Map<string, Uint8Array>}
+ */
+function checkState(state, encrypted = false) {
   checkConflicts(state);
-  const result = digestOf(state, digester);
-  ensure(equal(result.root, digest), 'digest-mismatch');
-  return { state, ...result };
+  const bodies = bodiesOf(state);
+  const most = encrypted ? ENCRYPTED_SECTION_BYTES_MAX : SECTION_BYTES_MAX;
+  const overhead = encrypted ? ENCRYPTED_OVERHEAD_BYTES_MAX : 0;
+  let sum = 0;
+  for (const body of bodies.values()) {
+    demand(body.length <= most, 'section-oversize');
+    sum += body.length + overhead;
+  }
+  demand(bodies.size <= SECTIONS_MAX && sum <= STATE_BYTES_MAX, 'state-oversize');
+  return bodies;
 }
 
-/** The paths of one section body. @param {string} section @param {Uint8Array} body @param {Uint8Array} digest @param {Digester} [digester] @returns {State} */
-export function readBody(section, body, digest, digester = READABLE) {
-  ensure(body.length <= digester.bodyMax, 'section-oversize');
-  ensure(equal(digester.hash(body), digest), 'body-mismatch');
-  const paths = shape.map(decode(body), 1);
-  for (const [path, value] of paths) {
-    shape.text(path);
+/**
+ * Checks a whole state and gives its digests.
+ * @param {State} state
+ * @param {Uint8Array} [digestKey] of an encrypted plane
+ * @returns {{digest: Uint8Array, sections: Map<string, Uint8Array>, bodies: Map<string, Uint8Array>}}
+ */
+export function digestState(state, digestKey) {
+  const bodies = checkState(state, digestKey !== undefined);
+  const sections = new Map([...bodies].map(([section, body]) => [section, digestOfBytes(body, digestKey)]));
+  return { digest: rootDigest(sections, digestKey), sections, bodies };
+}
+
+/**
+ * Checks a readable body against its row of the table and gives its entries.
+ * @param {string} section
+ * @param {Uint8Array} digest of the table
+ * @param {Uint8Array} body
+ * @param {Uint8Array} [digestKey] of an encrypted plane
+ * @returns {State}
+ */
+export function readBody(section, digest, body, digestKey) {
+  demand(body.length <= (digestKey ? ENCRYPTED_SECTION_BYTES_MAX : SECTION_BYTES_MAX), 'section-oversize');
+  demand(equalBytes(digestOfBytes(body, digestKey), digest), 'body-mismatch');
+  const entries = decode(body);
+  demand(entries instanceof Map && entries.size > 0, 'shape');
+  for (const [path, value] of entries) {
     checkPath(path);
+    if (sectionOf(path) !== section) throw new Reject('body-mismatch');
     checkValue(value);
-    ensure(sectionOf(path) === section, 'body-mismatch');
   }
-  checkConflicts(paths);
-  return paths;
+  checkConflicts(entries);
+  return entries;
 }

@@ -1,81 +1,102 @@
-// Bundles: the chain of shared keys from the pinned root on. Implements spec/postern.md#bundle.
-import { equal } from './bytes.js';
-import { aadTrust } from './channel.js';
-import { readEnvelope, verifyEnvelope } from './cose.js';
-import { holds, thumbprint } from './keys.js';
+// The bundle that counts: how a higher one is accepted.
+// Implements spec/postern.md #bundle against the bundle that is held.
+
+import { equalBytes } from './bytes.js';
+import { readBundle } from './bundle.js';
+import { externalAad } from './channel.js';
+import { decode } from './cbor.js';
+import { messageIdOf, openEnvelope, verifySigned } from './cose.js';
+import { keyId, readCoseKey, thumbprint } from './keys.js';
 import { KIND } from './kinds.js';
-import { readPayload } from './payload.js';
 import { BUNDLE_SKIP_MAX } from './limits.js';
-import { ensure, Reject } from './reject.js';
+import { demand } from './reject.js';
+
+/** @typedef {{genesis: Uint8Array, recovery: Uint8Array}} Pins the thumbprints that an operator brought */
+
+/** @typedef {import('./bundle.js').BundleContent & {number: bigint, envelope: Uint8Array, messageId: Uint8Array}} Bundle */
 
 /**
- * @typedef {{number: bigint, messageId: Uint8Array, bytes: Uint8Array, root: Uint8Array, recovery: Uint8Array,
- *   writers: Map<string, {generation: bigint, key: Uint8Array}>, mailboxes: {key: Uint8Array, urls: string[]}[],
- *   revoked: Uint8Array[]}} Bundle
- * @typedef {{genesis: Uint8Array, recovery: Uint8Array}} Pins
+ * Judges a bundle in the order number, signer, signature, predecessor, content.
+ * @param {Pins} pins
+ * @param {Bundle | null} held
+ * @param {Uint8Array} envelope untagged
+ * @returns {Bundle}
  */
-
-/** A bundle above `held`. @param {Pins} pins @param {Bundle | null} held @param {Uint8Array} bytes untagged @returns {Bundle} */
-export function acceptBundle(pins, held, bytes) {
-  const envelope = readEnvelope(bytes);
-  const { kind, seq, digest } = envelope.position;
-  ensure(kind === KIND.bundle, 'signer-role');
-  const number = held?.number ?? 0n;
-  ensure(seq > number, 'bundle-stale');
-  const went = seq - number;
-  ensure(held ? went <= BUNDLE_SKIP_MAX : went === 1n, 'bundle-gap');
-  const roots = held ? [held.root, held.recovery] : firstRoot(envelope, pins);
-  const verified = verifyRoot(bytes, pins, roots, went === 1n ? 'bundle-root' : 'bundle-gap');
-  if (held && went === 1n) ensure(equal(digest, held.messageId), 'bundle-chain');
-  const content = verified.content;
-  if (!held) ensure(equal(thumbprint(content.recovery), pins.recovery), 'bundle-root');
-  checkSuccession(held, content, went);
-  return { number: seq, messageId: verified.messageId, bytes, ...content };
+export function acceptBundle(pins, held, envelope) {
+  const opened = openEnvelope(envelope);
+  demand(opened.position.kind === KIND.bundle, 'signer-role');
+  const number = opened.position.seq;
+  checkNumber(held, number);
+  const isNext = number === (held?.number ?? 0n) + 1n;
+  const signers = held ? [held.root, held.recovery].map(keyId) : [pins.genesis.slice(0, 8)];
+  demand(signers.some((id) => equalBytes(id, opened.kid)), isNext ? 'bundle-root' : 'bundle-gap');
+  const keys = held ? [held.root, held.recovery] : firstRoot(pins, opened.payloadBytes);
+  const signed = verifySigned(opened, { role: 'root', plane: null, place: { genesis: pins.genesis }, keys });
+  if (held && isNext) demand(equalBytes(signed.digest, held.messageId), 'bundle-chain');
+  const content = readBundle(decode(signed.payloadBytes));
+  if (held) checkSuccession(held, content, number - held.number);
+  else demand(equalBytes(thumbprint(content.recovery), pins.recovery), 'bundle-root');
+  return { ...content, number, envelope, messageId: signed.messageId };
 }
 
-/** Bundle 1 names its own key, which counts only if it is the pinned one. @param {import('./cose.js').Envelope} envelope @param {Pins} pins */
-function firstRoot(envelope, pins) {
-  let root;
-  try {
-    root = readPayload(envelope).root;
-  } catch (error) {
-    if (error instanceof Reject) return [];
-    throw error;
+/**
+ * Judges bundles one after the other, from bundle 1 on.
+ * @param {Pins} pins
+ * @param {Uint8Array[]} envelopes untagged
+ * @returns {Bundle} the last one
+ */
+export function acceptBundles(pins, envelopes) {
+  /** @type {Bundle | null} */
+  let held = null;
+  for (const envelope of envelopes) held = acceptBundle(pins, held, envelope);
+  return /** @type {any} */ (held);
+}
+
+/**
+ * A bundle out of the own store, which was accepted before it was written there.
+ * @param {Uint8Array} genesis
+ * @param {Uint8Array} envelope untagged
+ * @returns {Bundle}
+ */
+export function storedBundle(genesis, envelope) {
+  const opened = openEnvelope(envelope);
+  const messageId = messageIdOf(opened, externalAad('trust', KIND.bundle, { genesis }, null));
+  return { ...readBundle(decode(opened.payloadBytes)), number: opened.position.seq, envelope, messageId };
+}
+
+/** @param {Bundle | null} held @param {bigint} number */
+function checkNumber(held, number) {
+  if (!held) {
+    demand(number === 1n, 'bundle-gap');
+    return;
   }
-  ensure(equal(thumbprint(root), pins.genesis), 'bundle-root');
+  demand(number > held.number, 'bundle-stale');
+  demand(number - held.number <= BigInt(BUNDLE_SKIP_MAX), 'bundle-gap');
+}
+
+/** Bundle 1 names its own key, which is believed only as the pinned one. @param {Pins} pins @param {Uint8Array} payload */
+function firstRoot({ genesis }, payload) {
+  const fields = decode(payload);
+  demand(fields instanceof Map && fields.has(1n), 'shape');
+  const root = readCoseKey(fields.get(1n));
+  demand(equalBytes(thumbprint(root), genesis), 'bundle-root');
   return [root];
 }
 
-/** @param {Uint8Array} bytes @param {Pins} pins @param {Uint8Array[]} keys @param {string} missing */
-function verifyRoot(bytes, pins, keys, missing) {
-  const aad = (/** @type {bigint} */ kind) => aadTrust(kind, pins.genesis);
-  try {
-    return verifyEnvelope(bytes, { role: 'root', kind: KIND.bundle, plane: null, keys, aad });
-  } catch (error) {
-    if (error instanceof Reject && error.reject === 'key-unknown') throw new Reject(missing);
-    throw error;
+/**
+ * Generations, then revocations.
+ * @param {Bundle} held
+ * @param {import('./bundle.js').BundleContent} next
+ * @param {bigint} steps how far the number went up
+ */
+function checkSuccession(held, next, steps) {
+  for (const [tenant, { generation, key }] of next.tenants) {
+    const before = held.tenants.get(tenant);
+    if (!before) continue;
+    const isSame = equalBytes(before.key, key);
+    const rise = generation - before.generation;
+    const fits = steps === 1n ? rise === (isSame ? 0n : 1n) : rise >= (isSame ? 0n : 1n) && rise <= steps;
+    demand(fits, 'bundle-generation');
   }
+  for (const print of held.revokedHex) demand(next.revokedHex.has(print), 'bundle-revocation');
 }
-
-/** @param {Bundle | null} held @param {any} next @param {bigint} went numbers from one to the other */
-function checkSuccession(held, next, went) {
-  for (const [tenant, row] of next.writers) checkGeneration(held?.writers.get(tenant), row, went);
-  for (const print of held?.revoked ?? []) ensure(holds(next.revoked, print), 'bundle-revocation');
-}
-
-/** @typedef {{generation: bigint, key: Uint8Array}} Writer */
-/** @param {Writer | undefined} before @param {Writer} row @param {bigint} went */
-function checkGeneration(before, row, went) {
-  if (!before) return;
-  const least = equal(before.key, row.key) ? 0n : 1n;
-  const rise = row.generation - before.generation;
-  ensure(rise >= least && rise <= (went === 1n ? least : went), 'bundle-generation');
-}
-
-/** Accepts bundles one after another. @param {Pins} pins @param {Bundle | null} held @param {Uint8Array[]} list */
-export function acceptBundles(pins, held, list) {
-  return list.reduce((/** @type {Bundle | null} */ before, bytes) => acceptBundle(pins, before, bytes), held);
-}
-
-/** Thumbprints of the mailboxes of a bundle. @param {Bundle} bundle */
-export const mailboxPrints = (bundle) => bundle.mailboxes.map(({ key }) => thumbprint(key));

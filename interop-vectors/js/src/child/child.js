@@ -1,47 +1,46 @@
-// The child of a conformance runner: JSON lines in, JSON lines out. Implements interop-vectors/CLIENT-CLI.md.
+// The child of a conformance runner: one request a line, one reply a line.
+// Implements interop-vectors/CLIENT-CLI.md.
+
 import { createInterface } from 'node:readline';
 import { Reject } from '../reject.js';
-import { CONVERSATIONS } from './conversation.js';
-import { parseExact, writeExact } from './json.js';
-import { KEEPING } from './keeping.js';
-import { MAILBOX } from './mailbox.js';
-import { MESSAGES } from './messages.js';
-import { SCENARIOS } from './scenarios.js';
+import { operations as core } from './core.js';
+import { operations as engine } from './engine.js';
+import { operations as frames } from './frames.js';
+import { operations as sessions } from './sessions.js';
+import { operations as lives } from './lives.js';
+import { operations as orders } from './orders.js';
+import { operations as states } from './states.js';
+import { parseExact, stringifyExact } from '../json.js';
+import { BadRequest } from './request.js';
 
 /** @type {Record<string, (request: any) => any>} */
-const OPERATIONS = { ...MESSAGES, ...KEEPING, ...MAILBOX, ...SCENARIOS, ...CONVERSATIONS };
+export const OPERATIONS = { ...core, ...states, ...lives, ...orders, ...frames, ...engine, ...sessions };
 
-/** The reply to one request. @param {any} request */
+/**
+ * Answers one request. An operation gives the outputs of a valid answer, or throws a reject; one with `steps` in its
+ * outputs is as invalid as the first of them that is.
+ * @param {any} request
+ * @returns {any}
+ */
 export function answer(request) {
-  const operation = Object.hasOwn(OPERATIONS, request.op) ? OPERATIONS[request.op] : null;
-  if (!operation) return { result: 'unsupported' };
+  const id = request?.id ?? null;
+  const operation = typeof request?.op === 'string' && Object.hasOwn(OPERATIONS, request.op) ? OPERATIONS[request.op] : undefined;
+  if (!operation) return { id, result: 'unsupported' };
   try {
-    return { result: 'valid', ...operation(request) };
+    const outputs = operation(request) ?? {};
+    const error = outputs.error ?? outputs.steps?.find((/** @type {any} */ step) => step.error)?.error;
+    return error ? { ...outputs, id, result: 'invalid', error } : { ...outputs, id, result: 'valid' };
   } catch (error) {
-    if (error instanceof Reject) return { result: 'invalid', error: error.reject };
-    if (error instanceof TypeError || error instanceof SyntaxError || error instanceof RangeError) {
-      process.stderr.write(`${request.op}: ${error.stack}\n`);
-      return { result: 'unsupported' };
-    }
-    throw error;
+    if (error instanceof Reject) return { id, result: 'invalid', error: error.reason };
+    if (!(error instanceof BadRequest)) process.stderr.write(`${request.op}: ${error instanceof Error ? error.stack : error}\n`);
+    return { id, result: 'unsupported' };
   }
 }
 
-/** @param {string} line */
-function reply(line) {
-  let request;
-  try {
-    request = parseExact(line);
-  } catch {
-    return { id: null, result: 'unsupported' };
-  }
-  if (request === null || typeof request !== 'object') return { id: null, result: 'unsupported' };
-  return { id: request.id ?? null, ...answer(request) };
-}
-
-/** Answers until the input ends. */
+/** Answers standard input until it ends. */
 export async function runChild() {
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
-    if (line.trim() !== '') process.stdout.write(`${writeExact(reply(line))}\n`);
+  const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
+  for await (const line of lines) {
+    process.stdout.write(`${stringifyExact(answer(parseExact(line)))}\n`);
   }
 }

@@ -1,75 +1,95 @@
-// What a device keeps, in one file that is replaced whole: after a kill it is the old record or the new one.
-// Serves the persistence rules of spec/postern.md#acceptance, #reports-and-acks, #bundle and #enrolment.
-//
-// The record is one CBOR map, so that integers and bytes keep their types. It holds the device's secret key.
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { encode, Reader } from '../cbor.js';
+// What a device keeps on disk: its store, and the state for its application.
+// A file is replaced whole and synced, so that a process that dies at any moment leaves the old one or the new one.
 
-/** @param {any} value @returns {any} */
-function toItem(value) {
-  if (Array.isArray(value)) return value.map(toItem);
-  const isRecord = value !== null && typeof value === 'object' && !(value instanceof Uint8Array);
-  return isRecord ? new Map(Object.entries(value).map(([name, member]) => [name, toItem(member)])) : value;
+import { createHash } from 'node:crypto';
+import {
+  closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { stringifyExact } from '../json.js';
+
+const STORE = 'device.cbor';
+const DESIRED = 'desired.json';
+
+/**
+ * Opens the folder of a device, and makes it where there is none.
+ * @param {string} dir
+ * @returns {Store}
+ */
+export function openStore(dir) {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return new Store(realpathSync(dir));
 }
 
-/** @param {any} item @returns {any} */
-function fromItem(item) {
-  if (Array.isArray(item)) return item.map(fromItem);
-  return item instanceof Map ? Object.fromEntries([...item].map(([name, member]) => [name, fromItem(member)])) : item;
-}
+class Store {
+  #dir;
 
-/** Replaces a file so that it is never half written. @param {string} path @param {Uint8Array | string} content */
-export function replaceFile(path, content) {
-  const fresh = `${path}.new`;
-  const file = openSync(fresh, 'w', 0o600);
-  try {
-    let bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    while (bytes.length > 0) bytes = bytes.subarray(writeSync(file, bytes));
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(fresh, path);
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
-}
-
-/** The record of one device. `record` is what is durable plus what was changed since the last commit. */
-export class Store {
-  /** @param {string} folder @param {any} record */
-  constructor(folder, record) {
-    this.folder = folder;
-    this.record = record;
+  /** @param {string} dir */
+  constructor(dir) {
+    this.#dir = dir;
   }
 
-  /** @param {string} folder */
-  static path(folder) {
-    return join(folder, 'device.cbor');
-  }
-
-  /** A new record; the caller commits it. @param {string} folder @param {any} record */
-  static create(folder, record) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return new Store(folder, record);
-  }
-
-  /** @param {string} folder @returns {Store | null} null where nothing was ever committed */
-  static open(folder) {
+  /** The store; null where the device has none yet. @returns {Uint8Array | null} */
+  load() {
     try {
-      return new Store(folder, fromItem(new Reader(new Uint8Array(readFileSync(Store.path(folder)))).item()));
+      return new Uint8Array(readFileSync(join(this.#dir, STORE)));
     } catch (error) {
       if (/** @type {any} */ (error).code === 'ENOENT') return null;
       throw error;
     }
   }
 
-  /** Makes the record durable. */
-  commit() {
-    replaceFile(Store.path(this.folder), encode(toItem(this.record)));
+  /** Durable when it returns. @param {Uint8Array} bytes */
+  save(bytes) {
+    this.#replace(STORE, bytes);
+  }
+
+  /** @param {Record<string, any>} desired JSON, its integers as bigint */
+  writeDesired(desired) {
+    this.#replace(DESIRED, Buffer.from(`${stringifyExact(desired)}\n`));
+  }
+
+  /** @param {string} name @param {Uint8Array} bytes */
+  #replace(name, bytes) {
+    const path = join(this.#dir, name);
+    const next = `${path}.new`;
+    const file = openSync(next, 'w', 0o600);
+    try {
+      fchmodSync(file, 0o600); // a file of before may have another mode
+      writeFileSync(file, bytes);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(next, path);
+    this.#syncFolder();
+  }
+
+  #syncFolder() {
+    const folder = openSync(this.#dir, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  }
+
+  /**
+   * Refuses a second process on this folder, as long as this one lives. Two of them would sign one number twice. The
+   * lock is a socket without a file, which ends with its process; only Linux has such.
+   * @returns {Promise<void>}
+   */
+  lock() {
+    if (process.platform !== 'linux') return Promise.resolve();
+    const name = createHash('sha256').update(this.#dir).digest('hex');
+    return new Promise((resolve, reject) => {
+      const server = createServer((socket) => socket.destroy());
+      server.once('error', () => reject(new Error('another process runs this device: end it first')));
+      server.listen(`\0postern-device ${name}`, () => {
+        server.unref();
+        resolve();
+      });
+    });
   }
 }

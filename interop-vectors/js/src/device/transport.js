@@ -1,95 +1,199 @@
-// One frame out, one frame back: HTTPS POST, by an HTTP CONNECT proxy where one is named.
-// Implements spec/postern.md#http-binding, and #answer where an answer is no frame.
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import http from 'node:http';
-import https from 'node:https';
-import tls from 'node:tls';
+// One exchange over HTTPS: a frame is posted, and what came back is given as it is.
+// Implements spec/postern.md #http-binding for a client; frames are judged by who asked.
+//
+// TLS authenticates the hop only. A proxy is asked with CONNECT, so that it carries TLS from end to end.
+
+import * as http from 'node:http';
+import * as https from 'node:https';
+import * as tls from 'node:tls';
 import { FRAME_BYTES_MAX } from '../limits.js';
-import { Reject } from '../reject.js';
 
-const CONNECT_MS = 15000; // milliseconds until a proxy that does not answer counts as failed; arbitrary
+const CONNECT_TIMEOUT_MS = 20000;
+const IDLE_TIMEOUT_MS = 60000;
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
-/** The way failed: nothing was learnt. */
-export class WayFailed extends Error {}
-
-/** An agent whose connections go through a CONNECT tunnel. */
-class TunnelAgent extends https.Agent {
-  /** @param {https.AgentOptions} options @param {URL} proxy */
-  constructor(options, proxy) {
-    super(options);
-    this.proxy = proxy;
-  }
-
-  /** @param {any} options @param {(error: Error | null, socket?: any) => void} done @returns {any} */
-  createConnection(options, done) {
-    const target = `${options.host}:${options.port}`;
-    const headers = { host: target, ...authorization(this.proxy) };
-    const { hostname, port } = this.proxy;
-    const request = http.request({ host: hostname, port: port || 80, method: 'CONNECT', path: target, headers, timeout: CONNECT_MS });
-    request.once('connect', (answer, socket) => {
-      if (answer.statusCode !== 200) {
-        socket.destroy();
-        return done(new WayFailed(`the proxy answered ${answer.statusCode}`));
-      }
-      done(null, tls.connect({ ...options, path: undefined, socket }));
-    });
-    request.once('timeout', () => request.destroy(new WayFailed('the proxy did not answer')));
-    request.once('error', (error) => done(error));
-    request.end();
+/** A way that did not carry an exchange. Nothing about a state follows from it, and it holds no secret. */
+export class WayError extends Error {
+  /** @param {string} code @param {string} message */
+  constructor(code, message) {
+    super(message);
+    this.name = 'WayError';
+    this.code = code;
   }
 }
 
-/** @param {URL} proxy */
-function authorization({ username, password }) {
-  if (!username) return {};
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` };
-}
-
-/** Carries frames to mailboxes. */
 export class Transport {
-  /** @param {{proxy?: string, ca?: string, certificate?: Uint8Array | null}} options `ca` is a PEM file, `certificate` field 8 of the join line */
-  constructor({ proxy, ca, certificate }) {
-    const anchors = [...tls.rootCertificates];
-    if (ca) anchors.push(readFileSync(ca, 'utf8'));
-    if (certificate) anchors.push(new X509Certificate(certificate).toString());
-    const options = { keepAlive: true, maxSockets: 1, ca: anchors };
-    this.agent = proxy ? new TunnelAgent(options, new URL(proxy)) : new https.Agent(options);
+  /** For https URLs. @type {https.Agent} */
+  #secure;
+  /** For http URLs of this machine. */
+  #plain = new http.Agent({ keepAlive: true, timeout: IDLE_TIMEOUT_MS });
+
+  /** @param {{proxy?: string, authorities?: (string | Uint8Array)[]}} [options] authorities are PEM or DER, beside the usual ones */
+  constructor({ proxy, authorities = [] } = {}) {
+    const ca = [...tls.rootCertificates, ...authorities.map(pem)];
+    const options = { keepAlive: true, timeout: IDLE_TIMEOUT_MS, ca, minVersion: /** @type {const} */ ('TLSv1.2') };
+    this.#secure = proxy ? new ProxiedAgent(readProxy(proxy), options) : new https.Agent(options);
   }
 
-  /** @param {string} base @param {Uint8Array} frame @param {number} timeoutMs @returns {Promise<Uint8Array>} */
-  exchange(base, frame, timeoutMs) {
-    const url = `${base.replace(/\/$/, '')}/postern/1`;
-    const headers = { 'content-type': 'application/octet-stream', 'content-length': frame.length };
-    return new Promise((resolve, refuse) => {
-      const fail = (/** @type {Error} */ error) => refuse(error instanceof Reject ? error : new WayFailed(error.message));
-      const request = https.request(url, { method: 'POST', headers, agent: this.agent });
-      const timer = setTimeout(() => request.destroy(new WayFailed('no answer in time')), timeoutMs);
-      request.once('error', fail);
-      request.once('close', () => clearTimeout(timer));
-      request.once('response', (answer) => collect(answer).then(resolve, (error) => {
-        request.destroy();
-        fail(error);
-      }));
+  /**
+   * Posts a frame. A request that was lost is not repeated: whoever asks knows whether it may be.
+   * @param {string} baseUrl of a mailbox
+   * @param {Uint8Array} frame
+   * @param {{timeoutMs: number, signal?: AbortSignal}} limits
+   * @returns {Promise<{status: number, contentType: string, body: Uint8Array}>} of a body that is too large the first
+   *   49153 bytes
+   */
+  exchange(baseUrl, frame, { timeoutMs, signal }) {
+    return new Promise((resolve, reject) => {
+      const url = requestUrl(baseUrl);
+      if (signal?.aborted) throw new WayError('aborted', 'the exchange was given up');
+      const isSecure = url.protocol === 'https:';
+      const request = (isSecure ? https : http).request(url, {
+        method: 'POST',
+        agent: isSecure ? this.#secure : this.#plain,
+        headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': frame.length },
+      });
+      const end = (/** @type {WayError} */ error) => request.destroy(error);
+      const timer = setTimeout(() => end(new WayError('timeout', 'no answer came in time')), timeoutMs);
+      const abort = () => end(new WayError('aborted', 'the exchange was given up'));
+      signal?.addEventListener('abort', abort, { once: true });
+      const settle = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+      };
+      request.on('error', (error) => {
+        settle();
+        reject(wayError(error));
+      });
+      request.on('response', (response) => {
+        readBody(response).then(resolve, (error) => reject(wayError(error))).finally(settle);
+      });
       request.end(frame);
     });
   }
 
+  /** Closes what is kept open. */
   close() {
-    this.agent.destroy();
+    this.#secure.destroy();
+    this.#plain.destroy();
   }
 }
 
-/** The body of an answer with status 200. @param {http.IncomingMessage} answer */
-async function collect(answer) {
-  const chunks = [];
-  let size = 0;
-  for await (const chunk of answer) {
-    size += chunk.length;
-    if (size > FRAME_BYTES_MAX) throw new Reject('not-postern');
-    chunks.push(chunk);
+/** @param {string} baseUrl */
+function requestUrl(baseUrl) {
+  let url;
+  try {
+    url = new URL(`${baseUrl.replace(/\/$/, '')}/postern/1`);
+  } catch {
+    throw new WayError('url', 'this is no URL');
   }
-  if (answer.statusCode !== 200) throw new Reject('not-postern');
-  return new Uint8Array(Buffer.concat(chunks));
+  const isAllowed = url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
+  if (!isAllowed) throw new WayError('url', 'a mailbox is reached by https');
+  return url;
+}
+
+/** @param {string} text */
+function readProxy(text) {
+  let url;
+  try {
+    url = new URL(text.includes('://') ? text : `http://${text}`);
+  } catch {
+    throw new WayError('proxy', 'the proxy is no URL');
+  }
+  if (url.protocol !== 'http:') throw new WayError('proxy', 'a proxy is reached by http');
+  return url;
+}
+
+/** @param {string | Uint8Array} certificate */
+function pem(certificate) {
+  if (typeof certificate === 'string') return certificate;
+  const lines = Buffer.from(certificate).toString('base64').replace(/.{64}(?=.)/g, '$&\n');
+  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
+}
+
+/**
+ * @param {http.IncomingMessage} response
+ * @returns {Promise<{status: number, contentType: string, body: Uint8Array}>}
+ */
+async function readBody(response) {
+  const most = FRAME_BYTES_MAX + 1;
+  const parts = [];
+  let length = 0;
+  for await (const part of response) {
+    parts.push(part);
+    length += part.length;
+    if (length >= most) break; // this closes the connection
+  }
+  if (!response.complete && length < most) throw new WayError('cut', 'the answer was cut off');
+  const body = new Uint8Array(Buffer.concat(parts).subarray(0, most));
+  return { status: response.statusCode ?? 0, contentType: response.headers['content-type'] ?? '', body };
+}
+
+/** @param {any} error @returns {WayError} */
+function wayError(error) {
+  if (error instanceof WayError) return error;
+  const code = typeof error?.code === 'string' ? error.code : 'failed';
+  return new WayError(code, `the way failed: ${code}`);
+}
+
+/** Opens its connections through a proxy. */
+class ProxiedAgent extends https.Agent {
+  #proxy;
+
+  /** @param {URL} proxy @param {https.AgentOptions} options */
+  constructor(proxy, options) {
+    super(options);
+    this.#proxy = proxy;
+  }
+
+  /**
+   * @param {any} options of the connection that is wanted
+   * @param {any} [callback] gets an error, or null and the socket
+   * @returns {undefined}
+   */
+  createConnection(options, callback) {
+    const request = this.#connectRequest(options);
+    const fail = (/** @type {Error} */ error) => {
+      clearTimeout(timer);
+      request.destroy();
+      callback(error);
+      callback = () => {}; // once is enough
+    };
+    const timer = setTimeout(() => fail(new WayError('proxy', 'the proxy did not connect in time')), CONNECT_TIMEOUT_MS);
+    request.on('error', (error) => fail(new WayError('proxy', `the proxy failed: ${/** @type {any} */ (error).code ?? 'failed'}`)));
+    request.on('connect', (response, socket) => {
+      if (response.statusCode !== 200) {
+        fail(proxyRefusal(response.statusCode));
+        return;
+      }
+      const secure = tls.connect({ ...options, socket });
+      secure.once('error', fail);
+      secure.once('secureConnect', () => {
+        clearTimeout(timer);
+        secure.removeListener('error', fail);
+        callback(null, secure);
+      });
+    });
+    request.end();
+  }
+
+  /** @param {any} options */
+  #connectRequest({ host, port }) {
+    const { hostname, port: proxyPort, username, password } = this.#proxy;
+    const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    /** @type {Record<string, string>} */
+    const headers = { Host: authority };
+    if (username) {
+      const secret = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+      headers['Proxy-Authorization'] = `Basic ${Buffer.from(secret).toString('base64')}`;
+    }
+    const proxyHost = hostname.replace(/^\[|\]$/g, '');
+    return http.request({ method: 'CONNECT', host: proxyHost, port: proxyPort || 80, path: authority, headers, agent: false });
+  }
+}
+
+/** @param {number | undefined} status */
+function proxyRefusal(status) {
+  if (status === 407) return new WayError('proxy-407', 'the proxy wants a user and a password: put them into --proxy');
+  return new WayError('proxy-refused', `the proxy answered ${status}`);
 }
