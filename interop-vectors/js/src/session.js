@@ -1,14 +1,17 @@
 // Sessions: the handshake of a device with a mailbox, the keys, and the tags and counters of frames.
 // Implements spec/postern.md #sessions, #hello and the order of #stream, as a device judges them.
 
-import { concat, equalBytes, equalSecret, h, utf8 } from './bytes.js';
+import { equalBytes, equalSecret, h, utf8 } from './bytes.js';
 import { channelId, externalAad } from './channel.js';
 import { encode } from './cbor.js';
 import { seal, verifyEnvelope } from './cose.js';
 import { Agreement, hkdf, thumbprint } from './keys.js';
 import { KIND } from './kinds.js';
 import { COUNTER_MAX } from './limits.js';
-import { FRAME, frameType, isSessionType, readPlainFrame, readSessionBody, splitSessionFrame, tagOf, writePlainFrame, writeSessionFrame } from './frames.js';
+import {
+  FRAME, frameType, isSessionType, readPlainFrame, readSessionBody, splitSessionFrame, tagOf, writePlainFrame,
+  writeSessionFrame,
+} from './frames.js';
 import { Reject, demand, rejectName } from './reject.js';
 
 /**
@@ -202,9 +205,4 @@ export class StreamOrder {
       throw error;
     }
   }
-}
-
-/** Encoded integers, null or byte strings, side by side. @param {...any} values */
-export function items(...values) {
-  return concat(...values.map((value) => encode(value)));
 }
