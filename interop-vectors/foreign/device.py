@@ -65,6 +65,10 @@ class Device:
             raise Refused(reject)
         if outcome not in ("accept", "apply"):
             return
+        waiting = self.pending["head"] if self.pending else new
+        if all(waiting[name] == new[name] for name in ("generation", "epoch", "seq")) and waiting["digest"] != new["digest"]:
+            self.frozen = opened.epoch
+            raise Refused("equivocation")
         if opened.kind == 0:
             self.adopt(new, states.apply(self.state, opened.payload, opened.digest))
         else:

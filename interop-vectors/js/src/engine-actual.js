@@ -41,6 +41,8 @@ export class Actual {
     this.outstanding = null;
     /** The newest revision that a heartbeat of the controller named. @type {Change | null} */
     this.acked = null;
+    /** The key that sealed the outstanding change. @type {import('./keys.js').Signer | null} */
+    this.sealedBy = null;
     this.snapshotIsWanted = false;
     this.snapshotAt = -Infinity;
     this.postAt = -Infinity;
@@ -99,9 +101,10 @@ export class Actual {
     const epoch = this.#further(above);
     const lineage = [...heads.values()].filter((head) => head.epoch < epoch).sort(compareCursors);
     // Where the reader was last seen has to stay. Epochs that it left stay while there is room: it may be restored.
-    const needed = lineage.find((head) => head.epoch === written.seen) ?? lineage[0];
+    const seen = shown[0]?.epoch ?? written.seen; // a head that the reader proves is where it is now
+    const needed = lineage.find((head) => head.epoch === seen) ?? lineage[0];
     while (lineage.length > LINEAGE_MAX) lineage.splice(lineage[0] === needed ? 1 : 0, 1);
-    this.engine.durable.actual = { ...written, epoch, seq: 1n, lineage };
+    this.engine.durable.actual = { ...written, epoch, seq: 1n, lineage, seen };
     this.engine.changed = true;
     this.outstanding = null;
     this.acked = null;
@@ -155,7 +158,10 @@ export class Actual {
     const { written, acked, outstanding } = this;
     const { now } = this.engine;
     if (!written) return undefined;
-    if ((this.snapshotIsWanted && now >= this.snapshotAt) || (!outstanding && !acked)) {
+    // Behind a rotation the old key counts no more: what is outstanding is said again under the next one.
+    if (outstanding && this.sealedBy !== this.engine.signer && now >= this.postAt) {
+      this.outstanding = this.acked ? this.#delta(this.acked) : this.#snapshot();
+    } else if ((this.snapshotIsWanted && now >= this.snapshotAt) || (!outstanding && !acked)) {
       this.snapshotIsWanted = false;
       this.outstanding = this.#snapshot();
     } else if (!outstanding && acked) {
@@ -190,6 +196,7 @@ export class Actual {
   /** @param {bigint} kind @param {bigint} base @param {any[]} payload @returns {Change} */
   #seal(kind, base, payload) {
     const { place, signer } = this.engine;
+    this.sealedBy = signer;
     const { state } = /** @type {Written} */ (this.written);
     const { epoch, seq, digest } = /** @type {import('./snapshot.js').LineageEntry} */ (this.head);
     const position = { kind, epoch, seq, base, digest };

@@ -49,6 +49,10 @@ export class Desired {
     if (outcome.outcome === 'need' && this.#isBehindPending(verified, generation)) return;
     if (outcome.outcome === 'need') return this.#need(/** @type {string} */ (outcome.reject));
     if (outcome.outcome === 'refuse') return this.#refuse(verified, envelope, outcome);
+    if (this.#contradictsPending(verified, generation)) {
+      const { verified: first, envelope: firstEnvelope } = /** @type {Pending} */ (this.pending);
+      return this.#refuse(verified, envelope, { row: 13, outcome: 'refuse', reject: 'equivocation', freezes: true }, { ...first, envelope: firstEnvelope });
+    }
     if (outcome.outcome === 'apply') return this.#apply(verified, envelope, generation);
     if (outcome.outcome === 'accept') this.#collect(verified, envelope, generation);
   }
@@ -69,6 +73,13 @@ export class Desired {
   #isBehindPending({ epoch, base }, generation) {
     const { pending } = this;
     return pending !== null && pending.generation === generation && pending.verified.epoch === epoch && base >= pending.verified.seq;
+  }
+
+  /** Row 13, for which a snapshot that waits counts as stored. @param {any} verified @param {bigint} generation */
+  #contradictsPending({ epoch, seq, digest }, generation) {
+    const { pending } = this;
+    return pending !== null && pending.generation === generation && pending.verified.epoch === epoch
+      && pending.verified.seq === seq && toHex(pending.verified.digest) !== toHex(digest);
   }
 
   /** The payload of a delta was refused: where it was the next one, no way leads forward but a snapshot. @param {any} position @param {bigint} generation */
@@ -92,22 +103,21 @@ export class Desired {
     throw new Reject(reason);
   }
 
-  /** @param {any} verified @param {Uint8Array} envelope @param {import('./acceptance.js').Judgement} outcome @returns {never} */
-  #refuse(verified, envelope, outcome) {
+  /** @param {any} verified @param {Uint8Array} envelope @param {import('./acceptance.js').Judgement} outcome @param {any} [first] what was there before, else the head @returns {never} */
+  #refuse(verified, envelope, outcome, first = this.durable.head) {
     const reason = /** @type {string} */ (outcome.reject);
     const { kind, epoch, seq } = verified;
     this.reports.refuse(kind, epoch, seq, reason);
     if (outcome.freezes) this.durable.frozen = epoch;
-    if (reason === 'equivocation' || reason === 'writer-behind') this.#prove(reason, verified, envelope);
+    if (reason === 'equivocation' || reason === 'writer-behind') this.#prove(reason, verified, envelope, first);
     throw new Reject(reason);
   }
 
   /**
    * The reader's own head, its table where the writer is behind, and the messages that prove it.
-   * @param {string} reason @param {any} refused @param {Uint8Array} envelope
+   * @param {string} reason @param {any} refused @param {Uint8Array} envelope @param {any} head
    */
-  #prove(reason, refused, envelope) {
-    const head = /** @type {import('./engine-store.js').Head} */ (this.durable.head);
+  #prove(reason, refused, envelope, head) {
     if (this.durable.evidence?.proofs.some(({ messageId }) => toHex(messageId) === toHex(refused.messageId))) return;
     const table = reason === 'writer-behind' ? this.held : null;
     const proofs = [

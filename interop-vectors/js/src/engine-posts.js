@@ -12,6 +12,9 @@ import { rejectName } from './reject.js';
 
 const AGAIN_MS = 60000;
 const RETRY_MS = 1000;
+/** So many posts may follow one another at once, and then one in PACE_MS: answers to posts may bring what asks for posts. */
+const BURST = 8;
+const PACE_MS = 1000;
 /** The bytes of a frame around its items, at most. */
 const FRAME_OVERHEAD = 64;
 /** What one session puts at most: four times all bodies of the largest state. */
@@ -29,12 +32,19 @@ export class Posts {
     this.puts = 0;
     this.retryAt = -Infinity;
     this.failures = 0;
+    /** When the burst is used up no more, as if each post took PACE_MS. */
+    this.pacedTo = -Infinity;
+  }
+
+  /** When a post may go out for its pace; over all sessions, because a mailbox ends them as it likes. */
+  get #pacedAt() {
+    return this.pacedTo - BURST * PACE_MS;
   }
 
   /** When there may be something to post again. */
   get at() {
     const { now, durable, actual } = this.engine;
-    return Math.min(this.retryAt > now ? this.retryAt : Infinity, durable.evidence ? this.evidenceAt : Infinity, actual.at);
+    return Math.min(this.#pacedAt > now ? this.#pacedAt : Infinity, this.retryAt > now ? this.retryAt : Infinity, durable.evidence ? this.evidenceAt : Infinity, actual.at);
   }
 
   sessionBegins() {
@@ -56,6 +66,7 @@ export class Posts {
     const { link, now } = this.engine;
     if (link.underWay.has('post') || link.underWay.has('put') || now < this.retryAt) return;
     if (this.#put()) return;
+    if (now < this.#pacedAt) return;
     /** @type {Uint8Array[]} */
     const items = [];
     /** @type {string[]} */
@@ -69,7 +80,10 @@ export class Posts {
       items.push(item);
       names.push(name);
     }
-    if (items.length > 0) link.request('post', items, { details: names });
+    if (items.length > 0) {
+      this.pacedTo = Math.max(this.pacedTo, now) + PACE_MS;
+      link.request('post', items, { details: names });
+    }
     this.#mark(names);
   }
 

@@ -73,7 +73,10 @@ export class Reports {
   #countLost(list) {
     const lost = this.durable.lists[LIST.lost - 1];
     const before = lost.find(([of]) => of === list);
-    if (before) lost.splice(lost.indexOf(before), 1);
+    if (before) {
+      lost.splice(lost.indexOf(before), 1);
+      this.since.delete(before);
+    }
     lost.push([list, (before?.[1] ?? 0n) + 1n]);
     lost.sort(([a], [b]) => Number(a - b));
   }

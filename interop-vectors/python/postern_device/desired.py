@@ -79,6 +79,9 @@ class DesiredReader:
         numbers = generation, position.epoch, position.seq, position.base, position.digest
         incoming = acceptance.Incoming(is_snapshot, *numbers, lineage)
         outcome = acceptance.judge(desired.head, desired.is_frozen, incoming)
+        if outcome.reject is None and self._contradicts_waiting(head):
+            outcome = acceptance.Outcome(13, acceptance.REFUSE, "equivocation", freezes=True)
+            return self._refuse(data, envelope, outcome, (self.waiting.envelope, self.waiting.head)) or changed
         if outcome.outcome in (acceptance.DUPLICATE, acceptance.OLDER):
             self.acknowledges_again = True
         elif outcome.outcome == acceptance.APPLY:
@@ -100,12 +103,20 @@ class DesiredReader:
         self._record.desired.received = head
         return True
 
-    def _refuse(self, data: bytes, envelope: cose.Envelope, outcome: acceptance.Outcome) -> bool:
+    def _contradicts_waiting(self, head: Head) -> bool:
+        """Row 13, for which a snapshot that waits counts as stored."""
+        waiting = self.waiting
+        return waiting is not None and _rank(waiting.head) == _rank(head) and waiting.head.digest != head.digest
+
+    def _refuse(self, data: bytes, envelope: cose.Envelope, outcome: acceptance.Outcome, first=None) -> bool:
+        """`first` is the message that was there before, with its head; else the newest that was accepted."""
         is_news = self._notes.refuse(envelope.position, Reject(outcome.reject), payload_verified=True)
         if outcome.freezes:
             self._record.desired.is_frozen = True
         if is_news and outcome.reject in ("writer-behind", "equivocation"):
-            self._record.evidence = evidence.seal(self._record, self._place, outcome.reject, data, self.hash_with)
+            self._record.evidence = evidence.seal(
+                self._record, self._place, outcome.reject, data, self.hash_with, first
+            )
         return is_news
 
     def _apply_delta(self, data: bytes, envelope: cose.Envelope, head: Head) -> None:

@@ -12,14 +12,14 @@ from .rejects import NUMBER_OF, Reject
 from .store import Evidence, Record
 
 
-def seal(record: Record, place: cose.Place, reject: str, refused: bytes, hash_with) -> Evidence:
-    """Signs what proves it: the newest accepted message and, for an equivocation, the one that was refused."""
+def seal(record: Record, place: cose.Place, reject: str, refused: bytes, hash_with, first=None) -> Evidence:
+    """Signs what proves it: the newest accepted message, or `first` and its head, and the one that was refused."""
     desired = record.desired
-    messages = [desired.newest, refused]
+    newest, head = first or (desired.newest, desired.head)
+    messages = [newest, refused]
     table, bodies = None, {}
     if reject == "writer-behind":
         table, bodies = publish(desired.state, record.held_keys, place, kinds.DESIRED, hash_with)
-    head = desired.head
     position = kinds.Position(kinds.EVIDENCE, head.epoch, head.seq, 0, head.digest)
     aad = place.of_plane(kinds.EVIDENCE, kinds.DESIRED)
     for kept in (2, 1, 0):  # an envelope that does not fit is named only

@@ -109,7 +109,7 @@ async function askAll(line, frame, transport, { event, patienceMs, signal }, acc
     } catch (error) {
       if (signal?.aborted) throw error;
       last = explain(error, event, url);
-      if (error instanceof Refused && error.retryMs !== undefined) nextMs = Math.min(Number(error.retryMs), RETRY_MS_MAX);
+      if (error instanceof Refused && error.retryMs !== undefined) nextMs = Math.max(nextMs, PAUSE_MS, Math.min(Number(error.retryMs), RETRY_MS_MAX));
     }
     if (performance.now() + nextMs > until) {
       throw new JoinError(`not joined, ${last}: look at the network and the controller, then run join again with the same line`);

@@ -7,6 +7,7 @@ import { Engine } from '../engine.js';
 import { decodeDurable } from '../engine-store.js';
 import { frameOfAnswer } from '../exchange.js';
 import { MAX_AGE_MS } from '../freshness.js';
+import { NEED_INTERVAL_MS } from '../limits.js';
 import { Reject } from '../reject.js';
 import { sectionOf } from '../state.js';
 import { Ways } from './ways.js';
@@ -139,7 +140,11 @@ export class Loop {
 
   schedule() {
     clearTimeout(this.timer);
-    const at = Math.min(this.engine.due(), this.connectAt, this.engine.link.isOpen ? this.pollAt : Infinity);
+    const { link, isBusy } = this.engine;
+    // A poll that waits for another request is looked at when that one ends, or when the engine is due.
+    const mayPoll = link.isOpen && !isBusy && !link.underWay.has('poll');
+    const needEndsAt = link.underWay.has('need') ? this.engine.lastNeedAt + NEED_INTERVAL_MS : Infinity;
+    const at = Math.min(this.engine.due(), this.connectAt, mayPoll ? this.pollAt : needEndsAt > this.clock() ? needEndsAt : Infinity);
     const inMs = Math.max(1, Math.min(at - this.clock(), TIMER_MS_MAX));
     this.timer = setTimeout(() => this.turn(() => {}), Math.ceil(inMs));
   }

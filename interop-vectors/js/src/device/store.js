@@ -6,7 +6,7 @@ import {
   closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { stringifyExact } from '../json.js';
 
 const STORE = 'device.cbor';
@@ -18,8 +18,23 @@ const DESIRED = 'desired.json';
  * @returns {Store}
  */
 export function openStore(dir) {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+    sync(dirname(resolve(dir)));
+  } catch (error) {
+    if (/** @type {any} */ (error).code !== 'EEXIST') throw error;
+  }
   return new Store(realpathSync(dir));
+}
+
+/** Makes durable which names stand in a folder. @param {string} path */
+function sync(path) {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 class Store {
@@ -63,16 +78,7 @@ class Store {
       closeSync(file);
     }
     renameSync(next, path);
-    this.#syncFolder();
-  }
-
-  #syncFolder() {
-    const folder = openSync(this.#dir, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
+    sync(this.#dir);
   }
 
   /**

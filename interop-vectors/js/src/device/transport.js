@@ -53,7 +53,13 @@ export class Transport {
         agent: isSecure ? this.#secure : this.#plain,
         headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': frame.length },
       });
-      const end = (/** @type {WayError} */ error) => request.destroy(error);
+      let isAnswered = false;
+      // What is told must not depend on the request: one that was upgraded, or waits for a proxy, tells nothing any more.
+      const end = (/** @type {WayError} */ error) => {
+        settle();
+        request.destroy(error);
+        reject(error);
+      };
       const timer = setTimeout(() => end(new WayError('timeout', 'no answer came in time')), timeoutMs);
       const abort = () => end(new WayError('aborted', 'the exchange was given up'));
       signal?.addEventListener('abort', abort, { once: true });
@@ -65,7 +71,15 @@ export class Transport {
         settle();
         reject(wayError(error));
       });
+      request.on('upgrade', (_, socket) => {
+        socket.destroy();
+        end(new WayError('upgrade', 'the answer was an upgrade'));
+      });
+      request.on('close', () => {
+        if (!isAnswered) end(new WayError('closed', 'the way was closed without an answer'));
+      });
       request.on('response', (response) => {
+        isAnswered = true;
         readBody(response).then(resolve, (error) => reject(wayError(error))).finally(settle);
       });
       request.end(frame);
@@ -99,6 +113,11 @@ function readProxy(text) {
     url = new URL(text.includes('://') ? text : `http://${text}`);
   } catch {
     throw new WayError('proxy', 'the proxy is no URL');
+  }
+  try {
+    decodeURIComponent(url.username + url.password);
+  } catch {
+    throw new WayError('proxy', 'user and password are percent-encoded');
   }
   if (url.protocol !== 'http:') throw new WayError('proxy', 'a proxy is reached by http');
   return url;
@@ -153,20 +172,26 @@ class ProxiedAgent extends https.Agent {
    */
   createConnection(options, callback) {
     const request = this.#connectRequest(options);
+    /** The tunnel, which the request does not own any more. @type {import('node:stream').Duplex | undefined} */
+    let tunnel;
     const fail = (/** @type {Error} */ error) => {
       clearTimeout(timer);
       request.destroy();
+      tunnel?.destroy();
       callback(error);
       callback = () => {}; // once is enough
     };
     const timer = setTimeout(() => fail(new WayError('proxy', 'the proxy did not connect in time')), CONNECT_TIMEOUT_MS);
     request.on('error', (error) => fail(new WayError('proxy', `the proxy failed: ${/** @type {any} */ (error).code ?? 'failed'}`)));
     request.on('connect', (response, socket) => {
+      tunnel = socket;
+      socket.on('error', () => {}); // told by the TLS above it, or by the status
       if (response.statusCode !== 200) {
         fail(proxyRefusal(response.statusCode));
         return;
       }
       const secure = tls.connect({ ...options, socket });
+      tunnel = secure;
       secure.once('error', fail);
       secure.once('secureConnect', () => {
         clearTimeout(timer);
