@@ -65,13 +65,16 @@ class Device:
             raise Refused(reject)
         if outcome not in ("accept", "apply"):
             return
-        waiting = self.pending["head"] if self.pending else new
-        if all(waiting[name] == new[name] for name in ("generation", "epoch", "seq")) and waiting["digest"] != new["digest"]:
-            self.frozen = opened.epoch
-            raise Refused("equivocation")
         if opened.kind == 0:
             self.adopt(new, states.apply(self.state, opened.payload, opened.digest))
         else:
+            rank = lambda head: [head[name] for name in ("generation", "epoch", "seq")]
+            waiting = self.pending["head"] if self.pending else None
+            if waiting and rank(new) < rank(waiting):
+                return
+            if waiting and rank(new) == rank(waiting) and new["digest"] != waiting["digest"]:
+                self.pending, self.frozen = None, opened.epoch
+                raise Refused("equivocation")
             self.pending = {"head": new, "table": value[0], "got": {}}
             self.finish()
 

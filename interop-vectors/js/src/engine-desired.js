@@ -49,12 +49,27 @@ export class Desired {
     if (outcome.outcome === 'need' && this.#isBehindPending(verified, generation)) return;
     if (outcome.outcome === 'need') return this.#need(/** @type {string} */ (outcome.reject));
     if (outcome.outcome === 'refuse') return this.#refuse(verified, envelope, outcome);
-    if (this.#contradictsPending(verified, generation)) {
-      const { verified: first, envelope: firstEnvelope } = /** @type {Pending} */ (this.pending);
-      return this.#refuse(verified, envelope, { row: 13, outcome: 'refuse', reject: 'equivocation', freezes: true }, { ...first, envelope: firstEnvelope });
-    }
     if (outcome.outcome === 'apply') return this.#apply(verified, envelope, generation);
-    if (outcome.outcome === 'accept') this.#collect(verified, envelope, generation);
+    if (outcome.outcome === 'accept') this.#takeSnapshot(verified, envelope, generation);
+  }
+
+  /**
+   * A snapshot that the head allows. One that waits counts as stored for it, where it is not above that one.
+   * @param {any} verified @param {Uint8Array} envelope @param {bigint} generation
+   */
+  #takeSnapshot(verified, envelope, generation) {
+    const { head, frozen } = this.durable;
+    const isFrozen = frozen === verified.epoch && (head === null || head.generation === generation);
+    if (isFrozen) return this.#refuse(verified, envelope, { row: 10, outcome: 'refuse', reject: 'epoch-frozen' });
+    const { pending } = this;
+    const rank = pending ? Number(generation - pending.generation) || compareCursors(verified, pending.verified) : 1;
+    if (rank < 0) return;
+    if (pending && rank === 0 && toHex(pending.verified.digest) !== toHex(verified.digest)) {
+      this.pending = null;
+      const first = { ...pending.verified, envelope: pending.envelope };
+      return this.#refuse(verified, envelope, { row: 13, outcome: 'refuse', reject: 'equivocation', freezes: true }, first);
+    }
+    this.#collect(verified, envelope, generation);
   }
 
   /** @param {any} verified @param {bigint} generation */
@@ -73,13 +88,6 @@ export class Desired {
   #isBehindPending({ epoch, base }, generation) {
     const { pending } = this;
     return pending !== null && pending.generation === generation && pending.verified.epoch === epoch && base >= pending.verified.seq;
-  }
-
-  /** Row 13, for which a snapshot that waits counts as stored. @param {any} verified @param {bigint} generation */
-  #contradictsPending({ epoch, seq, digest }, generation) {
-    const { pending } = this;
-    return pending !== null && pending.generation === generation && pending.verified.epoch === epoch
-      && pending.verified.seq === seq && toHex(pending.verified.digest) !== toHex(digest);
   }
 
   /** The payload of a delta was refused: where it was the next one, no way leads forward but a snapshot. @param {any} position @param {bigint} generation */

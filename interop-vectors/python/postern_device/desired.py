@@ -79,9 +79,13 @@ class DesiredReader:
         numbers = generation, position.epoch, position.seq, position.base, position.digest
         incoming = acceptance.Incoming(is_snapshot, *numbers, lineage)
         outcome = acceptance.judge(desired.head, desired.is_frozen, incoming)
-        if outcome.reject is None and self._contradicts_waiting(head):
-            outcome = acceptance.Outcome(13, acceptance.REFUSE, "equivocation", freezes=True)
-            return self._refuse(data, envelope, outcome, (self.waiting.envelope, self.waiting.head)) or changed
+        if outcome.outcome == acceptance.ACCEPT:
+            if desired.frozen == head.epoch and (desired.head is None or desired.head.generation == generation):
+                outcome = acceptance.Outcome(10, acceptance.REFUSE, "epoch-frozen")
+            elif self._contradicts_waiting(head):
+                outcome = acceptance.Outcome(13, acceptance.REFUSE, "equivocation", freezes=True)
+                first, self.waiting = (self.waiting.envelope, self.waiting.head), None
+                return self._refuse(data, envelope, outcome, first) or changed
         if outcome.outcome in (acceptance.DUPLICATE, acceptance.OLDER):
             self.acknowledges_again = True
         elif outcome.outcome == acceptance.APPLY:
@@ -112,7 +116,7 @@ class DesiredReader:
         """`first` is the message that was there before, with its head; else the newest that was accepted."""
         is_news = self._notes.refuse(envelope.position, Reject(outcome.reject), payload_verified=True)
         if outcome.freezes:
-            self._record.desired.is_frozen = True
+            self._record.desired.frozen = envelope.position.epoch
         if is_news and outcome.reject in ("writer-behind", "equivocation"):
             self._record.evidence = evidence.seal(
                 self._record, self._place, outcome.reject, data, self.hash_with, first
@@ -133,7 +137,7 @@ class DesiredReader:
 
     def _accept(self, data: bytes, head: Head, state: dict) -> None:
         desired = self._record.desired
-        desired.state, desired.head, desired.newest, desired.is_frozen = state, head, data, False
+        desired.state, desired.head, desired.newest, desired.frozen = state, head, data, None
         self.waiting = None
         self.wants_need = False  # the next poll says the new head, and brings what comes after it
 

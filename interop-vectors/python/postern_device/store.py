@@ -51,12 +51,16 @@ class Desired:
     """The plane that the device reads."""
 
     head: Head | None = None
-    is_frozen: bool = False
+    frozen: int | None = None  # an epoch
     state: dict = field(default_factory=dict)
     received: Head | None = None
     newest: bytes | None = None  # the newest envelope that was accepted, for evidence
     applied: Head | None = None
     is_recorded: bool = False  # the intents of the first snapshot are
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.head is not None and self.frozen == self.head.epoch
 
 
 @dataclass

@@ -228,7 +228,7 @@ class Conversation:
             "head": desired.head and [desired.head.generation, *_shown(desired.head)],
             "applied": desired.applied and _shown(desired.applied),
             "applying": applying and _shown(applying)[:2],
-            "frozen": desired.head.epoch if desired.is_frozen else None,
+            "frozen": desired.frozen,
             "bundle": engine.trust.number,
             "session": self._flow.is_link_good(),
             "stale": engine.watch.is_stale(self._now_ms),
