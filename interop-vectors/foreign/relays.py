@@ -2,12 +2,12 @@
 
 import base64
 
-from . import frame, payload
+from . import frame
 from .cbor import ensure, read, write
 from .crypto import sha256, shared, thumbprint
-from .envelope import parse, verify_envelope
+from .envelope import verify_envelope
 from .payload import check_name, cose_key, sized
-from .session import aad, keys, transcript
+from .session import aad, keys, transcript, unproven_hello
 from .trust import Held
 
 
@@ -32,9 +32,7 @@ def greeting(test):
     row = found[0]
     root = bytes.fromhex(row["root"])
     place = [root, row["tenant"]] if row["role"] == "writer" else [root]
-    unproven = parse(write(items))
-    ensure(unproven.kind == 9, "signer-role")
-    sent, ephemeral = payload.decode(unproven)
+    sent, ephemeral = unproven_hello(items)
     issued = [entry for entry in test["issued"] if entry["challenge"] == sent.hex()]
     ensure(issued, "challenge-unknown")
     opened, _, _, _ = verify_envelope(write(items), row["role"], None, aad(9, *place), [bytes.fromhex(row["public_key"])])

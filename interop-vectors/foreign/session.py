@@ -165,6 +165,13 @@ def challenge(test):
     ensure(items[2].hex() in test["mailboxes"], "mailbox-mismatch")
 
 
+def unproven_hello(items):
+    """Returns what a hello says before its signature is verified: it selects the ephemeral key."""
+    opened = parse(write(items))
+    ensure(opened.kind == 9, "signer-role")
+    return payload.decode(opened)
+
+
 def hello(test):
     """Judges a hello as a mailbox."""
     from nacl.bindings import crypto_scalarmult_base
@@ -174,9 +181,7 @@ def hello(test):
     ensure(found, "not-admitted")
     row = found[0]
     place = [bytes.fromhex(row["root"]), row["tenant"], row["device"], bytes.fromhex(row["incarnation"])]
-    unproven = parse(write(items))
-    ensure(unproven.kind == 9, "signer-role")
-    sent, ephemeral = payload.decode(unproven)
+    sent, ephemeral = unproven_hello(items)
     issued = [entry for entry in test["issued"] if entry["challenge"] == sent.hex()]
     ensure(issued, "challenge-unknown")
     opened, _, _, _ = verify_envelope(write(items), "device", None, aad(9, *place), [bytes.fromhex(row["public_key"])])

@@ -110,6 +110,8 @@ def bundle_signers(add):
     for name, fields in (("key", {4: [[small, ["https://box.example/"]]]}), ("form", {4: None}), ("recovery", {2: SIGNERS["other"].cose})):
         message = e.bundle(1, b"", signer="other", labels={4: SIGNERS["root"].kid}, fields=fields)
         add.invalid(f"first-signature-before-{name}", "signature-invalid", "of bundle 1 its root key alone counts before its signature", [], message)
+    cut = e.bundle(1, b"", signer="other", labels={4: SIGNERS["root"].kid}, payload=encode(e.bundle_fields()) + b"\0")
+    add.invalid("first-profile-before-signature", "cbor-trailing", "no part of what is outside the profile is used", [], cut)
     unread = e.bundle(1, b"", fields={1: None, 4: None})
     add.invalid("first-root-unread", "shape", "without the key in field 1 there is nothing to verify with", [], unread)
     domain = e.bundle(2, FIRST.message_id, aad=e.aad(7, root=SIGNERS["other"].thumbprint))
@@ -229,6 +231,8 @@ def requests():
     for name, change in (("token", {"token": blob("stranger", 8)}), ("name", {"device": "press-8"}), ("form", {"device": "Press"})):
         forged = e.enrol_request(DEVICE_KEY.cose, "device-b", labels={4: DEVICE_KEY.kid}, **change)
         bad(f"signature-before-{name}", "signature-invalid", "of the payload its key alone counts before the signature", forged)
+    longer = e.enrol_request(None, "device-b", labels={4: DEVICE_KEY.kid}, payload=request.payload + b"\0")
+    bad("profile-before-signature", "cbor-trailing", "no part of what is outside the profile is used", longer)
     off = {**SIGNERS["device-p256"].cose, -3: SIGNERS["other-p256"].cose[-3]}
     bad("p256-off-curve", "key-refused", "the carried key is no point", e.enrol_request(off, "device-p256", labels={4: e.sha256(encode(off))[:8]}))
     bad("p256-as-ed25519", "algorithm-mismatch", "alg -19 with a P-256 key", e.enrol_request(SIGNERS["device-p256"].cose, "device-p256", labels={1: -19}))

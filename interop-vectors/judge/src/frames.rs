@@ -36,7 +36,7 @@ pub(crate) fn parse_frame(input: &[u8], direction: Direction) -> Result<FrameTyp
         let (again, padding) = encode_again(input, direction)?;
         let end = input.len().saturating_sub(TAG_BYTES);
         match (again.get(..end), input.get(..end)) {
-            (Some(again), Some(input)) => differing(again, input) <= padding,
+            (Some(again), Some(input)) => is_same_but_padding(again, input, padding),
             _ => false,
         }
     } else {
@@ -49,16 +49,12 @@ pub(crate) fn parse_frame(input: &[u8], direction: Direction) -> Result<FrameTyp
     }
 }
 
-/// Bytes from the first that differs to the last.
-fn differing(one: &[u8], other: &[u8]) -> usize {
-    let differs = |(one, other)| one != other;
-    let mut pairs = one.iter().zip(other);
-    let first = pairs.clone().position(differs);
-    let last = pairs.rposition(differs);
-    match first.zip(last) {
-        Some((first, last)) => last.saturating_sub(first).saturating_add(1),
-        None => 0,
-    }
+/// Tells whether two frames are the same but for padding, which is written as zeros.
+fn is_same_but_padding(again: &[u8], input: &[u8], padding: usize) -> bool {
+    let mut differing = again.iter().zip(input).filter(|(one, other)| one != other);
+    again.len() == input.len()
+        && differing.clone().count() <= padding
+        && differing.all(|(written, _)| *written == 0)
 }
 
 /// Encodes what a session frame holds, under a key that is nobody's; and how many bytes of it mean nothing.

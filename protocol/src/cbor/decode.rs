@@ -6,6 +6,9 @@ use super::float::{f64_to_half, f64_to_single, half_to_f64};
 use crate::limits::{CBOR_DEPTH_MAX, CBOR_ITEM_BYTES_MAX};
 use crate::reject::Reject;
 
+/// The map without an entry.
+const EMPTY_MAP: u8 = 0xa0;
+
 /// What the next item is, told from its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -305,6 +308,14 @@ impl<'a> Reader<'a> {
         let start = self.position;
         self.skip_within(CBOR_DEPTH_MAX)?;
         Ok(self.input.get(start..self.position).unwrap_or_default())
+    }
+
+    /// Reads a map, whatever it holds, and tells whether that is nothing. # Errors: the CBOR reject, `shape` for another kind.
+    pub fn is_empty_map(&mut self) -> Result<bool, Reject> {
+        if self.peek()? != Kind::Map {
+            return Err(Reject::Shape);
+        }
+        Ok(self.item()? == [EMPTY_MAP])
     }
 
     /// Validates one item that may nest `depth` containers. Recursion ends at `CBOR_DEPTH_MAX`.

@@ -7,7 +7,7 @@
 //! Refuses any other algorithm, label or form, and says nothing about why a decryption failed.
 
 use super::keys::CipherKey;
-use crate::cbor::{KeyOrder, Kind, Reader, Writer, check, decode_all};
+use crate::cbor::{KeyOrder, Reader, Writer, check, decode_all};
 use crate::reject::Reject;
 use crate::revision::KeyGeneration;
 use alloc::vec::Vec;
@@ -65,10 +65,7 @@ impl<'a> Encrypted<'a> {
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, Reject> {
         reader.array_of(3)?;
         let protected = reader.bytes()?;
-        if reader.peek()? != Kind::Map {
-            return Err(Reject::Shape);
-        }
-        let is_bare = reader.item()? == [0xa0];
+        let is_bare = reader.is_empty_map()?;
         let ciphertext = reader.bytes()?;
         //= spec/encryption.md#encrypted
         //# The unprotected header MUST be the empty map, else `unprotected-not-empty`.

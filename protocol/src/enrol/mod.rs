@@ -8,7 +8,7 @@
 //! The mac is compared in constant time and before any signature. Whether a token is open is
 //! the controller's decision. Refuses to look at a payload before its mac.
 
-use crate::cbor::{Reader, Writer, decode_all};
+use crate::cbor::{Reader, Writer, check, decode_all};
 use crate::encryption::AgreementKey;
 use crate::envelope::{Binding, Draft, Expected, Header, ReceivedEnvelope, SealedEnvelope};
 use crate::frame::{Direction, PlainFrame};
@@ -208,7 +208,7 @@ impl<'a> ReceivedEnrolRequest<'a> {
     /// Checks mac, key, signature, payload and digest, in this order.
     ///
     /// # Errors
-    /// `enrol-mac`; `key-refused`; `key-unknown`, `signature-invalid`; a CBOR reject or `shape`; `name-invalid`;
+    /// `enrol-mac`; a CBOR reject; `key-refused`; `key-unknown`, `signature-invalid`; `shape`; `name-invalid`;
     /// `token-unknown` when payload and frame name two tokens; `digest-mismatch`.
     pub fn verify(
         &self,
@@ -261,8 +261,9 @@ fn verify_request(
     })
 }
 
-/// Reads the key of a request alone: nothing else counts before its signature has verified.
+/// Reads the key of a request alone: no other member counts before its signature has verified.
 fn read_key(payload: &[u8]) -> Result<PublicKey, Reject> {
+    check(payload)?;
     let mut reader = Reader::new(payload);
     let _members = reader.array()?;
     let _token = reader.bytes()?;

@@ -14,9 +14,6 @@ use crate::revision::{Epoch, Seq};
 /// First byte of a COSE_Sign1 in a file or vector: tag 18. Refused inside frames.
 pub const TAG_SIGN1: u8 = 0xd2;
 
-/// The only unprotected header.
-const EMPTY_MAP: &[u8] = &[0xa0];
-
 const LABEL_ALGORITHM: i128 = 1;
 const LABEL_CRIT: i128 = 2;
 const LABEL_KEY_ID: i128 = 4;
@@ -131,13 +128,9 @@ struct Outer<'a> {
 
 fn read_outer<'a>(reader: &mut Reader<'a>) -> Result<Outer<'a>, Reject> {
     reader.array_of(4)?;
-    let protected = reader.bytes()?;
-    if reader.peek()? != Kind::Map {
-        return Err(Reject::Shape);
-    }
     Ok(Outer {
-        protected,
-        is_bare: reader.item()? == EMPTY_MAP,
+        protected: reader.bytes()?,
+        is_bare: reader.is_empty_map()?,
         payload: reader.bytes()?,
         signature: reader.bytes()?,
     })

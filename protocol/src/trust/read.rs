@@ -3,7 +3,7 @@
 //! Refuses what no bundle may say by itself; what a bundle may not change stands beside it.
 
 use super::{BundleContent, Mailbox, Writership};
-use crate::cbor::{KeyOrder, Reader};
+use crate::cbor::{KeyOrder, Reader, check};
 use crate::id::{Tenant, Thumbprint};
 use crate::key::PublicKey;
 use crate::limits::{BUNDLE_LIST_MAX, URL_BYTES_MAX, URLS_MAX};
@@ -13,8 +13,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Reads the root key alone, which stands first: nothing behind it counts before its signature has verified.
+/// Reads the root key alone, which stands first: no other field counts before its signature has verified.
 pub(super) fn read_root(payload: &[u8]) -> Result<PublicKey, Reject> {
+    check(payload)?;
     let mut reader = Reader::new(payload);
     read_first(&mut reader, &mut KeyOrder::new())
 }
